@@ -1,0 +1,1 @@
+"""The Supermetrics API: what it sends, one method per endpoint, and what an answer to a write means."""

@@ -1,0 +1,184 @@
+"""What an answer to a write means: did it happen, did it not, or can nobody say? Pure.
+
+By HTTP status first, code second, never by text: codes are an open set and texts are prose.
+The first row of ``TABLE`` that fits decides, and every status fits one. When in doubt a write is
+``Unknown``, never "not done": a wrong "unknown" costs a wait, a wrong "not done" loads days twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import assert_never
+
+from reconciler.api.fields import AnswerUnreadable
+from reconciler.api.wire import QUOTA_CODES, QUOTA_STATUSES, decode, parse_backfill, parse_error
+from reconciler.dates import Day
+from reconciler.http import AnswerLost, NotSent, Response, retry_after
+from reconciler.model import Backfill, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It happened, and this is the backfill."""
+
+    backfill: Backfill
+
+
+@dataclass(frozen=True, slots=True)
+class NotSentOutcome:
+    """Nothing left us; it may be sent again."""
+
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimited:
+    """Not done. ``retry_after``: the seconds the API asked for (at most a day), if it said."""
+
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaUsedUp:
+    """Not done, and waiting cannot help. ``code`` says which quota or licence."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Not done: the key is wrong (401) or may not do this (403)."""
+
+    status: int
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Not done: the API refused this very request (404 and other 4xx). ``message`` is cleaned text."""
+
+    status: int
+    code: str | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """It may have happened. ``why`` is a clause for people."""
+
+    why: str
+
+
+WriteOutcome = Done | NotSentOutcome | RateLimited | QuotaUsedUp | Denied | Rejected | Unknown
+
+
+class Verdict(Enum):
+    """What a row of the table concludes."""
+
+    SUCCESS = auto()
+    QUOTA = auto()
+    RATE_LIMIT = auto()
+    DENIED = auto()
+    REJECTED = auto()
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """``statuses`` and, unless ``None``, ``codes`` must fit."""
+
+    statuses: Container[int]
+    codes: frozenset[str] | None
+    verdict: Verdict
+
+
+TABLE: tuple[Row, ...] = (
+    Row(range(200, 300), None, Verdict.SUCCESS),
+    # Documented with 429. 402 and 403 mean "not done" as well, so there the code may say why.
+    Row(QUOTA_STATUSES, QUOTA_CODES, Verdict.QUOTA),
+    Row(frozenset({429}), None, Verdict.RATE_LIMIT),
+    Row(frozenset({401, 403}), None, Verdict.DENIED),
+    # A gateway may say these of a request that it has passed on.
+    Row(frozenset({408, 425}), None, Verdict.UNKNOWN),
+    Row(range(400, 500), None, Verdict.REJECTED),
+    Row(range(1000), None, Verdict.UNKNOWN),  # 5xx, 3xx, and what is no status at all
+)
+
+
+def classify_create(
+    result: Response | BaseException,
+    transfer_id: int,
+    start: Day,
+    end: Day,
+    known_ids: Container[int],
+) -> WriteOutcome:
+    """Return what became of creating a backfill of the half-open days ``[start, end)``.
+
+    ``known_ids`` are the backfills known before. A success counts only with our transfer, exactly
+    our days, and an id that is new; anything else is some other backfill, and ours is unknown.
+    """
+    answer = _classify(result)
+    if not isinstance(answer, Backfill):
+        return answer
+    if (answer.transfer_id, answer.start, answer.end) != (transfer_id, start, end):
+        return Unknown("the answer shows another transfer or other days than asked for")
+    if answer.id in known_ids:
+        return Unknown("the answer shows a backfill that existed before")
+    return Done(answer)
+
+
+def classify_cancel(result: Response | BaseException, backfill_id: int) -> WriteOutcome:
+    """Return what became of cancelling a backfill; done means the answer shows it as CANCELLED."""
+    answer = _classify(result)
+    if not isinstance(answer, Backfill):
+        return answer
+    if answer.id != backfill_id:
+        return Unknown("the answer shows another backfill than asked for")
+    if answer.status is not Status.CANCELLED:
+        return Unknown("the answer does not show the backfill as cancelled")
+    return Done(answer)
+
+
+def _classify(result: Response | BaseException) -> Backfill | WriteOutcome:
+    """Return the backfill of a success, still to be compared, or the final outcome."""
+    if isinstance(result, Response):
+        return _of_response(result)
+    if isinstance(result, NotSent):
+        return NotSentOutcome(str(result))
+    if isinstance(result, AnswerLost):
+        return Unknown(str(result))
+    return Unknown(f"it was interrupted ({type(result).__name__})")
+
+
+def _of_response(response: Response) -> Backfill | WriteOutcome:
+    error = parse_error(response)
+    match verdict_of(error.status, error.code):
+        case Verdict.SUCCESS:
+            return _shown(response)
+        case Verdict.QUOTA:
+            return QuotaUsedUp(error.code or "")
+        case Verdict.RATE_LIMIT:
+            return RateLimited(retry_after(response.headers))
+        case Verdict.DENIED:
+            return Denied(error.status, error.code)
+        case Verdict.REJECTED:
+            return Rejected(error.status, error.code, error.message)
+        case Verdict.UNKNOWN:
+            return Unknown(f"the API answered {error}")
+        case never:
+            assert_never(never)
+
+
+def _shown(response: Response) -> Backfill | Unknown:
+    try:
+        return parse_backfill(decode(response.body))
+    except AnswerUnreadable as error:
+        return Unknown(f"the answer cannot be read: {error}")
+
+
+def verdict_of(status: int, code: str | None) -> Verdict:
+    """Return the verdict of the first row of ``TABLE`` that fits."""
+    rows = (row for row in TABLE if status in row.statuses and (row.codes is None or code in row.codes))
+    return next((row.verdict for row in rows), Verdict.UNKNOWN)

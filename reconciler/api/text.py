@@ -1,0 +1,47 @@
+"""Text from outside, made fit to be kept and shown."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+LONGEST = 300  # characters kept of any text the API sends
+_CONSIDERED = 4 * LONGEST  # of more, only the beginning is looked at: patterns must not run over megabytes
+
+# Terminal sequences (ECMA-48): whole OSC, DCS, SOS, PM and APC strings; CSI; two-character escapes.
+_SEQUENCES = re.compile(
+    r"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|\x1b[ -/]*[0-~]"
+)
+_UNWANTED = frozenset(
+    {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+)  # controls, bidi and invisible, lone surrogates
+
+
+def clean(text: object) -> str:
+    """Return text on one line, at most 300 characters, without anything that steers a terminal or reader.
+
+    Escape sequences, control and bidi characters, lone surrogates and invisible characters go;
+    any run of white space becomes one blank. What is not text becomes "".
+    """
+    if not isinstance(text, str):
+        return ""
+    text = text[:_CONSIDERED]
+    if not (text.isascii() and text.isprintable()):
+        text = _SEQUENCES.sub("", text)
+        text = "".join(" " if char.isspace() else char for char in text if _wanted(char))
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _wanted(char: str) -> bool:
+    return char.isspace() or unicodedata.category(char) not in _UNWANTED
+
+
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
+
+
+def clean_code(value: object) -> str | None:
+    """Return an error code or request id if it looks like one, else ``None``."""
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else None

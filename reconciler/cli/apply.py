@@ -1,0 +1,240 @@
+"""``apply``: plan, show, ask, do. A saved plan is a filter and needs no asking."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.asking import is_confirmed, refuse_without_terminal
+from reconciler.cli.exits import Exit, worst
+from reconciler.cli.locking import locked
+from reconciler.cli.options import Common, shared
+from reconciler.cli.output import err, out, paint_for
+from reconciler.cli.planning import Planned, gather, joined, show_diagnostics
+from reconciler.cli.reporting import Reporter
+from reconciler.cli.show import load_plan
+from reconciler.cli.signals import Signals
+from reconciler.cli.types import Duration
+from reconciler.cli.wiring import Wiring, load_teams, warn_of_ci, with_selection
+from reconciler.engine.pipeline import Settings, Surveyed, TeamReport, TeamRun
+from reconciler.errors import Refused, UsageError
+from reconciler.planning.approval import Approval, approval_of, check_fit, check_same, without_later_intents
+from reconciler.planning.plan import Plan, TeamPlan
+from reconciler.planning.planfile import all_findings, digest
+from reconciler.render.text import plan_text
+
+if TYPE_CHECKING:
+    from reconciler.engine.session import StateSession
+    from reconciler.model import DesiredTeam
+
+# A plan that was looked at for longer than this is made again before it is done.
+FRESH = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """The flags of apply's own."""
+
+    auto_approve: bool
+    expect: str | None
+    strict: bool
+    plan_expiry: timedelta
+    settings: Settings
+    show_plan: bool = True
+
+
+@click.command()
+@click.argument("planfile", type=click.Path(path_type=Path), required=False)
+@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@click.option(
+    "--expect", metavar="sha256:...", help="Apply only if the fresh plan has this digest; no prompt."
+)
+@click.option(
+    "--strict", is_flag=True, help="Refuse if the fresh plan differs from PLANFILE in any day or cancel."
+)
+@click.option(
+    "--plan-expiry", type=Duration(), default="7d", metavar="DURATION", help="Refuse older plans (7d)."
+)
+@click.option("--parallelism", type=click.IntRange(1, 100), default=10, help="Transfers at a time (10).")
+@click.option(
+    "--max-wait", type=Duration(), default="300s", metavar="DURATION", help="Longest wait for a rate limit."
+)
+@click.option(
+    "--settle", type=Duration(), default="15m", metavar="DURATION", help="Settle time of creates (15m)."
+)
+@click.option("--new-state", is_flag=True, help="There is no earlier state: begin a new one.")
+@shared("files", "state", "as_of", "select", "lock", "output")
+def apply(
+    common: Common,
+    planfile: Path | None,
+    auto_approve: bool,
+    expect: str | None,
+    strict: bool,
+    plan_expiry: timedelta,
+    parallelism: int,
+    max_wait: timedelta,
+    settle: timedelta,
+    new_state: bool,
+) -> int:
+    """Create the missing backfills. With PLANFILE, do only what that plan approved."""
+    settings = Settings(settle, max_wait.total_seconds(), parallelism, new_state)
+    flags = Flags(auto_approve, expect, strict, plan_expiry, settings)
+    saved = load_plan(planfile) if planfile else None
+    _check_usage(common, flags, saved)
+    if saved is not None:
+        common = with_selection(common, saved.options.target, saved.options.exclude)
+    teams = load_teams(common)
+    signals = Signals()
+    with signals.caught():
+        wiring = Wiring(common, signals)
+        warn_of_ci(wiring, teams)
+        return Applying(common, flags, signals, wiring, teams, saved).run()
+
+
+def _check_usage(common: Common, flags: Flags, saved: Plan | None) -> None:
+    if saved is not None and (common.target or common.exclude):
+        detail = "A saved plan brings its own --target and --exclude."
+        raise UsageError("The flags do not go together", detail, "Leave them out.")
+    if flags.strict and saved is None:
+        raise UsageError("The flags do not go together", "--strict compares with a PLANFILE.", "Name one.")
+    if saved is not None and flags.expect is not None:
+        raise UsageError(
+            "The flags do not go together", "A PLANFILE has its digest in it.", "Leave --expect out."
+        )
+    if saved is None and flags.expect is None and not flags.auto_approve:
+        if common.json:
+            raise UsageError("Nobody can be asked", "--json does not ask.", "Add --auto-approve.")
+        refuse_without_terminal("reconciler apply")
+
+
+@dataclass(slots=True)
+class Part:
+    """One team's part of an apply, from the state it was read with to its report."""
+
+    run: TeamRun
+    session: StateSession
+    approval: Approval | None = None
+    surveyed: Surveyed | None = None
+
+
+@dataclass(slots=True)
+class Applying:
+    """One apply over all teams of the files."""
+
+    common: Common
+    flags: Flags
+    signals: Signals
+    wiring: Wiring
+    teams: tuple[DesiredTeam, ...]
+    saved: Plan | None
+    reporter: Reporter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reporter = Reporter(self.common)
+
+    def run(self) -> int:
+        """Lock, plan, show, ask, do. Returns the exit status."""
+        runs = [self.wiring.team_run(team, self.flags.settings, self.reporter.tell) for team in self.teams]
+        with locked(self.common, runs, "apply"):
+            parts = {run.team.team_id: Part(run, run.open()) for run in runs}
+            self._check_fit(parts)
+            planned = self._plan(parts)
+            self._show(planned)
+            self._refuse(planned)
+            if not planned.plan.actions:
+                return self._finish(planned, [self._idle_report(part) for part in parts.values()])
+            if not self._approved(planned.plan):
+                err("Nothing was done.")
+                return Exit.DONE
+            self._freshen(parts, planned.plan)
+            return self._finish(planned, self._do(parts, planned.plan))
+
+    # -- before anything is written ----------------------------------------------------------
+
+    def _check_fit(self, parts: dict[int, Part]) -> None:
+        """Refuse a saved plan that does not fit, and turn one that does into the filter."""
+        if self.saved is None:
+            return
+        documents = {team_id: part.session.document for team_id, part in parts.items()}
+        check_fit(self.saved, self.wiring.api_url, documents, datetime.now(UTC), self.flags.plan_expiry)
+        approved = approval_of(self.saved)
+        for part in parts.values():
+            part.approval = without_later_intents(approved, part.session.document, self.saved.created_at)
+
+    def _plan(self, parts: dict[int, Part]) -> Planned:
+        whole: list[TeamPlan] = []
+
+        def survey(team: DesiredTeam) -> TeamPlan:
+            part = parts[team.team_id]
+            with self.signals.deferred():
+                part.surveyed = part.run.survey(part.session, part.approval)
+            whole.append(part.run.unfiltered(part.surveyed))
+            return part.surveyed.plan
+
+        planned = gather(self.common, self.wiring, self.teams, survey)
+        fresh = joined(self.common, self.wiring, whole)
+        if self.flags.strict and self.saved is not None:
+            check_same(self.saved, fresh)
+        if self.flags.expect is not None and digest(fresh) != self.flags.expect:
+            detail = f"The fresh plan has the digest {digest(fresh)}."
+            raise Refused("The plan is not the expected one", detail, "Review it: reconciler plan")
+        return planned
+
+    def _show(self, planned: Planned) -> None:
+        if self.common.json or not self.flags.show_plan:
+            return
+        show_diagnostics(planned.plan, self.common)
+        out(plan_text(planned.plan, paint_for(self.common.color, sys.stdout), command=False))
+
+    def _refuse(self, planned: Planned) -> None:
+        if planned.plan.guarded:
+            tripped = [one for one in all_findings(planned.plan) if one.rule == "PL001"]
+            raise Refused(tripped[0].summary, " ".join(one.detail for one in tripped), tripped[0].hint)
+
+    def _approved(self, plan: Plan) -> bool:
+        if self.saved is not None or self.flags.expect is not None or self.flags.auto_approve:
+            return True
+        return is_confirmed("Do you want to perform these actions?")
+
+    def _freshen(self, parts: dict[int, Part], plan: Plan) -> None:
+        """Plan again, for no more than what was shown, if the person took their time."""
+        if datetime.now(UTC) - plan.created_at <= FRESH:
+            return
+        shown = approval_of(plan)
+        for part in parts.values():
+            if part.surveyed is not None:
+                with self.signals.deferred():
+                    part.surveyed = part.run.survey(part.session, shown)
+
+    # -- doing it ----------------------------------------------------------------------------
+
+    def _do(self, parts: dict[int, Part], plan: Plan) -> list[TeamReport]:
+        reports = []
+        self.reporter.begin(plan)
+        for part in parts.values():
+            if part.surveyed is None:
+                continue
+            with self.signals.only_noted():
+                holds = part.run.store.holds_lock if self.common.lock else lambda: True
+                reports.append(part.run.carry_out(part.session, part.surveyed, self.signals.switch, holds))
+                part.run.store.compact()
+        self.reporter.end()
+        return reports
+
+    def _idle_report(self, part: Part) -> TeamReport:
+        report = TeamReport(part.run.team.team_id)
+        if part.surveyed is not None:
+            part.run.conclude(report, {}, self.signals.switch, part.session)
+            part.run.store.compact()
+        return report
+
+    def _finish(self, planned: Planned, reports: list[TeamReport]) -> int:
+        statuses = {*planned.statuses, *(status for report in reports for status in report.statuses)}
+        status = worst(statuses)
+        self.reporter.summarise(reports, status)
+        return status

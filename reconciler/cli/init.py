@@ -1,0 +1,59 @@
+"""``init``: a commented starter file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from reconciler.cli.options import Common, shared
+from reconciler.cli.output import err
+from reconciler.cli.wiring import Wiring
+from reconciler.errors import Refused, UsageError
+from reconciler.model import Unreadable
+
+DEFAULT_TEAM = 12345
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path), default="backfills.yaml")
+@click.option("--team-id", type=click.IntRange(1, 2**63 - 1), help="The team's id.")
+@click.option("--from-api", is_flag=True, help="List the team's transfers, read from the API.")
+@shared("state", "output")
+def init(common: Common, file: Path, team_id: int | None, from_api: bool) -> None:
+    """Write a commented starter FILE (default: backfills.yaml). An existing file is never overwritten."""
+    from reconciler.config.starter import starter
+
+    if from_api and team_id is None:
+        raise UsageError("The team is not named", "--from-api needs --team-id.", "Add --team-id ID.")
+    transfers = _transfers(common, team_id) if from_api and team_id else ()
+    _write_new(file, starter(team_id or DEFAULT_TEAM, transfers))
+    err(f"Wrote {file}. Edit it, then run: reconciler validate -c {file}")
+
+
+def _transfers(common: Common, team_id: int) -> list[tuple[str, int]]:
+    from reconciler.config.starter import names_for
+
+    found = Wiring(common).client(team_id, "SUPERMETRICS_API_KEY").transfers()
+    if isinstance(found, Unreadable):
+        detail = f"The API does not show the transfers of team {team_id} ({found.value})."
+        raise Refused("The transfer list is not readable", detail, "Run init without --from-api.")
+    ordered = sorted(found, key=lambda one: one.id)
+    return list(zip(names_for([one.name for one in ordered]), [one.id for one in ordered], strict=True))
+
+
+def _write_new(file: Path, text: str) -> None:
+    """Create the file, or raise ``Refused`` if it is there already."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    except FileExistsError:
+        raise Refused(
+            "The file is there already", f"{file} is not overwritten.", "Name another file."
+        ) from None
+    except OSError as error:
+        raise UsageError(
+            "The file cannot be written", f"{file}: {error.strerror}.", "Name another file."
+        ) from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)

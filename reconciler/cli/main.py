@@ -1,0 +1,117 @@
+"""The group of commands, loaded one at a time, and the one place where exceptions end."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from reconciler import __version__
+from reconciler.cli.exits import Exit
+from reconciler.cli.output import err, paint_for
+from reconciler.errors import ConfigError, Interrupted, ReconcilerError
+
+# name: (short help, module:attribute). The short help stands here so that --help imports nothing.
+COMMANDS = {
+    "init": ("Write a commented starter file.", "init:init"),
+    "validate": ("Check the files; no network, no key.", "validate:validate"),
+    "plan": ("Show which backfills are missing, and why.", "plan:plan"),
+    "apply": ("Create the missing backfills, and only those.", "apply:apply"),
+    "show": ("Show a saved plan.", "show:show"),
+    "status": ("Show the declared days by transfer and bucket.", "status:status"),
+    "resolve": ("Settle a create whose outcome is unknown.", "resolve:resolve"),
+    "schema": ("Print the JSON Schema of the file.", "schema:schema"),
+    "sandbox": ("Serve, advance or reset the sandbox API.", "sandbox:sandbox"),
+    "demo": ("Tell the whole story on the sandbox.", "demo:demo"),
+}
+
+
+class Lazy(click.Group):
+    """Imports a command's module when it is called, so that a cold start stays cheap."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][1].split(":")
+        command: click.Command = getattr(importlib.import_module(f"reconciler.cli.{module}"), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (text, _home) in COMMANDS.items()])
+
+
+@click.group(
+    cls=Lazy,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Try it without an account: reconciler demo",
+)
+@click.version_option(__version__, prog_name="reconciler", message="%(prog)s %(version)s")
+def group() -> None:
+    """Declare in YAML which days must be loaded; plan and apply the missing Supermetrics backfills."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line. Returns its exit status; nothing escapes as a traceback."""
+    try:
+        status = group.main(list(arguments), prog_name="reconciler", standalone_mode=False)
+        _flush()
+        return status if isinstance(status, int) else int(Exit.DONE)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as wrong:
+        wrong.show()
+        return int(Exit.USAGE) if isinstance(wrong, click.UsageError) else int(Exit.ERROR)
+    except Interrupted as stopped:
+        err("Interrupted.")
+        return 128 + stopped.signum
+    except (KeyboardInterrupt, click.Abort):
+        err("Interrupted.")
+        return int(Exit.INTERRUPTED)
+    except ReconcilerError as error:
+        _show(error)
+        return error.exit_status
+    except BrokenPipeError:
+        return _closed_pipe()
+    except Exception as bug:  # noqa: BLE001 - the outermost handler: a bug is reported, not dumped
+        _report(bug)
+        return int(Exit.ERROR)
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+
+
+def _closed_pipe() -> int:
+    """End quietly when the reader of our output went away (``| head``), as other tools do."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return int(Exit.DONE)
+
+
+def _show(error: ReconcilerError) -> None:
+    from reconciler.render.problems import error_text, findings_text
+
+    paint = paint_for("auto", sys.stderr)
+    if isinstance(error, ConfigError):
+        err(findings_text(error.findings, paint, lambda place: None))
+    else:
+        err(error_text(error, paint))
+
+
+def _report(bug: Exception) -> None:
+    """Print what a bug report needs: version, platform, the frames; no values, so no secrets."""
+    frames = traceback.extract_tb(bug.__traceback__)
+    err(f"error[bug]: This is a bug in reconciler: {type(bug).__name__}")
+    err("  Please report it with these lines:")
+    err(f"    reconciler {__version__}, Python {platform.python_version()}, {platform.system()}")
+    for frame in frames[-8:]:
+        folder, file = os.path.split(frame.filename)
+        err(f"    {os.path.basename(folder)}/{file}:{frame.lineno} {frame.name}")

@@ -1,0 +1,117 @@
+"""The flags that commands share, gathered in one value."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import date, timedelta
+from typing import Any, TypeVar
+
+import click
+
+from reconciler.cli.types import Date, Duration
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_API = "https://dts-api.supermetrics.com/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The shared flags. Precedence: flag, environment, file, default."""
+
+    config: tuple[str, ...] = ()
+    state: str | None = None
+    api: str = DEFAULT_API
+    as_of: date | None = None
+    target: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    lock: bool = True
+    lock_timeout: timedelta = timedelta(0)
+    json: bool = False
+    color: str = "auto"
+    verbose: int = 0
+
+
+_FILES = [
+    click.option(
+        "-c",
+        "--config",
+        multiple=True,
+        metavar="PATH",
+        help="A file or folder; repeatable. Default: backfills.yaml, else backfills/.",
+    ),
+]
+_OUTPUT = [
+    click.option("--json", is_flag=True, help="Write JSON to stdout."),
+    click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        help="When to colour; NO_COLOR and FORCE_COLOR are obeyed.",
+    ),
+    click.option("-v", "--verbose", count=True, help="Tell each request on stderr."),
+]
+_AS_OF = [
+    click.option(
+        "--as-of", type=Date(), metavar="DATE", help="Resolve relative days against this date, not today."
+    ),
+]
+_STATE = [
+    click.option(
+        "--state",
+        envvar="RECONCILER_STATE",
+        metavar="URL",
+        help="Where the state is. [env: RECONCILER_STATE]",
+    ),
+    click.option(
+        "--api",
+        envvar="RECONCILER_API_URL",
+        default=DEFAULT_API,
+        metavar="URL",
+        help="The API's base URL, or sandbox[:FILE]. [env: RECONCILER_API_URL]",
+    ),
+]
+_SELECT = [
+    click.option("--target", multiple=True, metavar="NAME", help="Only these transfers; repeatable, globs."),
+    click.option("--exclude", multiple=True, metavar="NAME", help="Not these transfers; repeatable, globs."),
+]
+_LOCK = [
+    click.option("--lock/--no-lock", default=True, help="Hold the state's lock during the run (default)."),
+    click.option(
+        "--lock-timeout",
+        type=Duration(),
+        default="0s",
+        metavar="DURATION",
+        help="How long to wait for the lock.",
+    ),
+]
+
+
+def shared(*groups: str) -> Callable[[F], F]:
+    """Add the flags of the groups, and hand them to the command as one ``Common`` named ``common``."""
+    known = {
+        "files": _FILES,
+        "output": _OUTPUT,
+        "as_of": _AS_OF,
+        "state": _STATE,
+        "select": _SELECT,
+        "lock": _LOCK,
+    }
+    chosen = [option for group in groups for option in known[group]]
+
+    def decorate(command: F) -> F:
+        @functools.wraps(command)
+        def gathered(**values: Any) -> Any:
+            names = {field.name for field in fields(Common)}
+            common = Common(**{name: values.pop(name) for name in list(values) if name in names})
+            return command(common=common, **values)
+
+        wrapped: Any = gathered
+        for option in reversed(chosen):
+            wrapped = option(wrapped)
+        result: F = wrapped
+        return result
+
+    return decorate

@@ -1,0 +1,119 @@
+"""Telling what happens during an apply: a bar on a terminal, lines elsewhere, JSON lines for programs."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reconciler.cli.options import Common
+from reconciler.cli.output import err, out, out_json_line, paint_for
+from reconciler.engine.pipeline import TeamReport
+from reconciler.planning.events import Created, Event, Waiting
+from reconciler.planning.plan import ActionKind, Plan
+from reconciler.render.problems import error_text
+from reconciler.render.progress import event_json, event_line
+from reconciler.render.words import BOLD, GREEN, YELLOW, Paint, days, plural
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+QUIET_SECONDS = 60.0  # CI systems end jobs that say nothing
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Told of events by any thread."""
+
+    common: Common
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _bar: Progress | None = None
+    _task: TaskID | None = None
+    _total: int = 0
+    _done: int = 0
+    _beat: threading.Event = field(default_factory=threading.Event)
+
+    def begin(self, plan: Plan) -> None:
+        """Begin to show progress over the creates of a plan."""
+        self._total = sum(one.kind is not ActionKind.CANCEL for one in plan.actions)
+        if self.common.json:
+            return
+        if sys.stderr.isatty():
+            self._start_bar()
+        else:
+            threading.Thread(target=self._heartbeat, daemon=True).start()
+
+    def _start_bar(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("Applying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Progress(
+            *columns, console=Console(stderr=True, no_color=not self._paint().on), transient=True
+        )
+        self._task = self._bar.add_task("apply", total=self._total)
+        self._bar.start()
+
+    def _heartbeat(self) -> None:
+        began = time.monotonic()
+        while not self._beat.wait(QUIET_SECONDS):
+            err(f"still applying: {self._done} of {self._total} done, {time.monotonic() - began:.0f} s")
+
+    def end(self) -> None:
+        self._beat.set()
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def tell(self, event: Event) -> None:
+        """Show one event."""
+        with self._lock:
+            self._done += isinstance(event, Created)
+            if self.common.json:
+                out_json_line(event_json(event))
+            else:
+                self._show(event)
+
+    def _show(self, event: Event) -> None:
+        colour = GREEN if isinstance(event, Created) else YELLOW if not isinstance(event, Waiting) else ""
+        line = self._paint()(event_line(event), *([colour] if colour else []))
+        if self._bar is None or self._task is None:
+            err(line)
+            return
+        from rich.text import Text
+
+        self._bar.update(self._task, completed=self._done)
+        self._bar.console.print(Text.from_ansi(line))
+
+    def _paint(self) -> Paint:
+        return paint_for(self.common.color, sys.stderr)
+
+    def summarise(self, reports: list[TeamReport], status: int) -> None:
+        """Print the end of an apply: the last JSON line, or the last line of text."""
+        total = _added(reports)
+        if self.common.json:
+            out_json_line({"type": "summary", "exit": status, **total})
+            return
+        for report in reports:
+            for error in report.errors:
+                err(error_text(error, self._paint()))
+        paint = paint_for(self.common.color, sys.stdout)
+        out(paint(_sentence(total, status), BOLD, GREEN if status == 0 else YELLOW))
+
+
+def _added(reports: list[TeamReport]) -> dict[str, int]:
+    names = ("created", "retried", "cancelled", "refused", "unknown", "days")
+    return {name: sum(getattr(report, name) for report in reports) for name in names}
+
+
+def _sentence(total: dict[str, int], status: int) -> str:
+    made = f"{total['created']} created, {total['retried']} retried, {total['cancelled']} cancelled"
+    told = f"{made} ({days(total['days'])})"
+    if total["refused"]:
+        told += f", {total['refused']} refused"
+    if total["unknown"]:
+        told += f", {plural(total['unknown'], 'outcome')} unknown"
+    head = "Apply complete" if status == 0 else f"Apply incomplete (exit {status})"
+    return f"{head}: {told}."

@@ -1,0 +1,111 @@
+"""``resolve``: settle by hand a create whose outcome nothing else can tell."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.asking import is_confirmed, refuse_without_terminal
+from reconciler.cli.exits import Exit
+from reconciler.cli.locking import locked
+from reconciler.cli.options import Common, shared
+from reconciler.cli.output import err, out
+from reconciler.cli.signals import Signals
+from reconciler.cli.wiring import Wiring, load_teams
+from reconciler.engine.pipeline import Settings
+from reconciler.errors import UsageError
+from reconciler.render.words import span
+
+if TYPE_CHECKING:
+    from reconciler.engine.pipeline import TeamRun
+    from reconciler.model import DesiredTeam
+    from reconciler.state.document import Delta, Intent
+
+
+@click.command()
+@click.argument("transfer", required=False)
+@click.argument("days", metavar="START..END", required=False)
+@click.option("--as", "verdict", metavar="created:ID|not-created", help="What became of the create.")
+@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@shared("files", "state", "lock", "output")
+def resolve(
+    common: Common, transfer: str | None, days: str | None, verdict: str | None, auto_approve: bool
+) -> int:
+    """Settle the create of TRANSFER for START..END, whose outcome is unknown.
+
+    Look at the vendor's pages first: was that backfill created? Without arguments, list what is
+    unresolved.
+    """
+    teams = load_teams(common)
+    signals = Signals()
+    with signals.caught():
+        wiring = Wiring(common, signals)
+        if transfer is None:
+            return _list(wiring, teams)
+        if days is None or verdict is None:
+            raise UsageError(
+                "Not enough is said", "Name TRANSFER, START..END and --as.", "See: reconciler resolve -h"
+            )
+        team, transfer_id = _find(teams, transfer)
+        run = wiring.team_run(team, Settings())
+        with locked(common, [run], "resolve"), signals.deferred():
+            return _settle(run, transfer_id, days, verdict, auto_approve)
+
+
+def _list(wiring: Wiring, teams: tuple[DesiredTeam, ...]) -> int:
+    from reconciler.engine.resolve import unresolved
+    from reconciler.render.progress import resolve_command
+
+    count = 0
+    for team in teams:
+        document, _revision = wiring.store(team).read()
+        for intent in unresolved(document) if document else ():
+            count += 1
+            out(f"{intent.transfer} {span(intent.start, intent.end)}: {resolve_command(intent)}")
+    out("Nothing is unresolved." if not count else f"{count} unresolved.")
+    return Exit.DONE
+
+
+def _find(teams: tuple[DesiredTeam, ...], name: str) -> tuple[DesiredTeam, int]:
+    """Return the team and id of a transfer, named as in the files or by its id."""
+    found = [
+        (team, one.address.transfer_id)
+        for team in teams
+        for one in team.transfers
+        if name in (one.name, str(one.address.transfer_id))
+    ]
+    if len(found) != 1:
+        detail = f"{len(found)} transfers of the files are named {name}."
+        raise UsageError("The transfer is not clear", detail, "Name it as in the files; -c narrows them.")
+    return found[0]
+
+
+def _settle(run: TeamRun, transfer_id: int, days: str, verdict: str, auto_approve: bool) -> int:
+    from reconciler.engine.resolve import find_intent, parse_range
+
+    session = run.open()
+    intent = find_intent(session.document, transfer_id, *parse_range(days))
+    delta = _delta(run, intent, verdict)
+    if not auto_approve:
+        refuse_without_terminal("reconciler resolve")
+        if not is_confirmed(f"Record {intent.transfer} {span(intent.start, intent.end)} as {verdict}?"):
+            err("Nothing was changed.")
+            return Exit.DONE
+    session.record(delta)
+    run.store.compact()
+    out(f"{intent.transfer} {span(intent.start, intent.end)}: recorded as {verdict}.")
+    return Exit.DONE
+
+
+def _delta(run: TeamRun, intent: Intent, verdict: str) -> Delta:
+    from reconciler.engine.resolve import as_created, as_not_created
+
+    if verdict == "not-created":
+        return as_not_created(intent)
+    found = re.fullmatch(r"created:([1-9]\d{0,18})", verdict)
+    if found is None:
+        raise UsageError("--as is not understood", f"{verdict!r} is neither created:ID nor not-created.")
+    document, _revision = run.store.read()
+    return as_created(intent, int(found[1]), document or run.blank, run.client)

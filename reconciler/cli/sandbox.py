@@ -1,0 +1,103 @@
+"""``sandbox``: the emulated API, over HTTP or in the file that ``--api sandbox`` uses."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from reconciler.cli.exits import Exit
+from reconciler.cli.output import err, out
+from reconciler.cli.signals import Signals
+from reconciler.cli.types import Duration
+from reconciler.cli.wiring import SANDBOX_FILE, SANDBOX_STATE, open_sandbox
+from reconciler.errors import UsageError
+
+_DATA = click.option(
+    "--data", metavar="FILE", default=SANDBOX_FILE, help=f"The world's file (default: {SANDBOX_FILE})."
+)
+
+
+@click.group()
+def sandbox() -> None:
+    """A stateful emulator of the API: everything runs on it without an account."""
+
+
+@sandbox.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8765, help="0 picks a free one (default: 8765)."
+)
+@click.option("--data", metavar="FILE", help="Keep the world in this file; default: in memory.")
+@click.option("--speed", type=click.FloatRange(min=0), help="World seconds per real second (default: 1).")
+@click.option("--world", metavar="FILE", help="A world file that sets the scene.")
+@click.option(
+    "--fault", "faults", multiple=True, metavar="NAME[=P]", help="Let something go wrong; repeatable."
+)
+@click.option("--seed", type=int, default=0, help="Decides which faults strike.")
+def serve(
+    port: int, data: str | None, speed: float | None, world: str | None, faults: tuple[str, ...], seed: int
+) -> int:
+    """Serve the sandbox on 127.0.0.1. The first line of stdout is its base URL, for --api."""
+    from reconciler.sandbox import Sandbox, SceneError
+    from reconciler.sandbox.serve import serve as run_server
+
+    signals = Signals()
+    try:
+        if data is None:
+            made = Sandbox.in_memory(world, seed=seed, speed=1.0 if speed is None else speed, faults=faults)
+        else:
+            made = Sandbox.open(data, world, seed=seed, speed=speed, faults=faults)
+    except (SceneError, ValueError, OSError) as wrong:
+        raise UsageError("The world cannot be made", f"{wrong}.", "See docs/sandbox.md.") from None
+    with signals.caught():
+        try:
+            run_server(made.app, port, _announce)
+        except OSError as error:
+            detail = f"Port {port}: {error.strerror}."
+            raise UsageError("The port cannot be used", detail, "Choose another: --port 0") from None
+    return Exit.DONE
+
+
+def _announce(url: str) -> None:
+    out(url)
+    sys.stdout.flush()
+    err(
+        f"The sandbox listens. Use it with: RECONCILER_API_URL={url} SUPERMETRICS_API_KEY=any reconciler plan"
+    )
+
+
+@sandbox.command()
+@click.argument("duration", type=Duration())
+@_DATA
+def advance(duration: timedelta, data: str) -> None:
+    """Move the sandbox's clock on by DURATION, such as 90s, 15m, 6h or 3d."""
+    opened = open_sandbox(data)
+    opened.advance(duration.total_seconds())
+    out(f"The sandbox's clock stands at {opened.now_text()}.")
+
+
+@sandbox.command()
+@click.option("--world", metavar="FILE", help="A world file that sets the scene.")
+@_DATA
+def reset(world: str | None, data: str) -> None:
+    """Start the sandbox anew, its own state too."""
+    from reconciler.sandbox import SceneError
+
+    opened = open_sandbox(data)
+    try:
+        opened.reset(world)
+    except (SceneError, OSError) as wrong:
+        raise UsageError("The world cannot be made", f"{wrong}.", "See docs/sandbox.md.") from None
+    removed = _forget_state() if data == SANDBOX_FILE else 0
+    told = f", and {removed} state files in {SANDBOX_STATE}/ are gone" if removed else ""
+    out(f"The sandbox is new{told}. Its clock stands at {opened.now_text()}.")
+
+
+def _forget_state() -> int:
+    """Remove what was remembered of the old world: its ids mean nothing in the new one."""
+    files = [one for one in Path(SANDBOX_STATE).glob("team-*.json*") if one.suffix not in (".lock", ".cas")]
+    for file in files:
+        file.unlink(missing_ok=True)
+    return len(files)

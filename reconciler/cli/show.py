@@ -1,0 +1,40 @@
+"""``show``: a saved plan, as text or JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reconciler.cli.options import Common, shared
+from reconciler.cli.plan import FORMATS, write_out
+from reconciler.cli.plan import show as show_plan
+from reconciler.cli.types import OutFile
+from reconciler.errors import UsageError
+from reconciler.planning.plan import Plan
+from reconciler.planning.saved import MAX_BYTES, read_plan
+
+
+@click.command()
+@click.argument("planfile", type=click.Path(path_type=Path), default="plan.json")
+@click.option("--out", "outs", type=OutFile(FORMATS), multiple=True, help="Write it to a file; repeatable.")
+@shared("output")
+def show(common: Common, planfile: Path, outs: tuple[tuple[str, str], ...]) -> None:
+    """Show a saved plan (default: plan.json)."""
+    plan = load_plan(planfile)
+    for format_, path in outs:
+        write_out(plan, format_, path)
+    show_plan(plan, common)
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a plan file. Raises ``UsageError`` if it is not there, ``Refused`` if it is unfit."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        detail = f"{path}: {error.strerror}."
+        raise UsageError(
+            "The plan file cannot be read", detail, "Make one: reconciler plan --out plan.json"
+        ) from None
+    return read_plan(data)

@@ -1,0 +1,1 @@
+"""READ: files to what is desired. ``desired.load`` is the way in."""

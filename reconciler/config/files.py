@@ -1,0 +1,106 @@
+"""Which files are read, and their bytes: folders are searched, sizes are checked before reading."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.config.rules import finding
+from reconciler.diagnostics import Finding, Place
+from reconciler.errors import ConfigError
+
+LARGEST: Final = 16 * 1024 * 1024
+DEFAULT_FILE: Final = "backfills.yaml"
+DEFAULT_FOLDER: Final = "backfills"
+_SUFFIXES: Final = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file to read, and its path as findings show it: as the user gave it, printable."""
+
+    path: Path
+    shown: str
+
+
+def default_paths(folder: Path | str = ".") -> tuple[Path, ...]:
+    """Return ``backfills.yaml``, else ``backfills/``. Raises ``ConfigError`` if neither is there."""
+    for name in (DEFAULT_FILE, DEFAULT_FOLDER):
+        path = Path(folder, name)
+        if path.is_file() or (name == DEFAULT_FOLDER and path.is_dir()):
+            return (path,)
+    detail = f"There is neither a file `{DEFAULT_FILE}` nor a folder `{DEFAULT_FOLDER}/` here."
+    hint = "Run `reconciler init` for a commented starter file, or name a file or folder by `-c`."
+    if Path(folder, "backfills.yml").is_file():
+        hint = "Name the file by `-c backfills.yml`, or rename it to `backfills.yaml`."
+    raise ConfigError((finding("BF001", detail, hint),))
+
+
+def find(paths: Sequence[Path | str]) -> tuple[list[Found], list[Finding]]:
+    """Return the files that the paths name, each once, folders searched in sorted order."""
+    found: dict[str, Found] = {}
+    findings: list[Finding] = []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            found.setdefault(os.path.realpath(path), Found(path, _printable(path)))
+            continue
+        inside = list(_walk(path, findings))
+        if not inside:
+            findings.append(_no_yaml(path))
+        for file in inside:
+            found.setdefault(os.path.realpath(file), Found(file, _printable(file)))
+    return list(found.values()), findings
+
+
+def read(file: Found, *, largest: int = LARGEST) -> bytes | Finding:
+    """Return the bytes of one file, never more than ``largest`` of them, or why not."""
+    place = Place(file.shown, 1, 1, 1, 1)
+    try:
+        with file.path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            data = b"" if size > largest else stream.read(largest + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        return _unreadable(error, place)
+    if size > largest or len(data) > largest:
+        detail = f"The file has {max(size, len(data)):,} bytes; at most {largest:,} are read."
+        return finding("BF004", detail, "Split it: several files may share a team.", place)
+    return data
+
+
+def _unreadable(error: Exception, place: Place) -> Finding:
+    if isinstance(error, FileNotFoundError):
+        hint = "Check the path, or run `reconciler init` for a commented starter file."
+        return finding("BF002", "There is no such file or folder.", hint, place)
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return finding("BF002", f"It cannot be opened: {reason}.", "Check the path and its permissions.", place)
+
+
+def _no_yaml(folder: Path) -> Finding:
+    detail = "No `*.yaml` or `*.yml` is in the folder or below it. Names with a leading dot are skipped."
+    hint = "Check the path, or run `reconciler init` for a commented starter file."
+    return finding("BF003", detail, hint, Place(_printable(folder), 1, 1, 1, 1))
+
+
+def _walk(folder: Path, findings: list[Finding]) -> Iterator[Path]:
+    """Yield the YAML files in and below a folder. Links are followed, but no folder is visited twice."""
+
+    def unreadable(error: OSError) -> None:
+        findings.append(_unreadable(error, Place(_printable(Path(error.filename)), 1, 1, 1, 1)))
+
+    visited: set[str] = set()
+    paths: list[Path] = []
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
+        real = os.path.realpath(parent)
+        folders[:] = [] if real in visited else sorted(name for name in folders if not name.startswith("."))
+        if real not in visited:
+            names = (name for name in files if name.endswith(_SUFFIXES) and not name.startswith("."))
+            paths.extend(Path(parent, name) for name in names)
+        visited.add(real)
+    yield from (path for path in sorted(paths) if path.is_file() or path.is_symlink())
+
+
+def _printable(path: Path) -> str:
+    return "".join(char if char.isprintable() else "\ufffd" for char in str(path))

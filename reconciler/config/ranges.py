@@ -1,0 +1,173 @@
+"""Days and ranges as people write them. Pure.
+
+A *term* is one day, absolute or relative to ``as_of``. A range is two terms, both inclusive,
+until ``interval`` turns it into a half-open pair of ordinals.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from reconciler.config.rules import Unfit, shown
+from reconciler.dates import Day, Interval, iso
+
+# Nothing was measured before 1970, and a range that ends after 2199 is a slip of the keyboard.
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 2199
+MOST_DAYS_AGO: Final = 20_000
+
+_DATE: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+_LOOSE_DATE: Final = re.compile(r"([0-9]{4})[-/. ]([0-9]{1,2})[-/. ]([0-9]{1,2})(?:[T ].*)?")
+_AGO: Final = re.compile(r"today-([0-9]{1,9})d")
+_YEAR: Final = re.compile(r"([0-9]{4})")
+_MONTH: Final = re.compile(r"([0-9]{4})-([0-9]{2})")
+_QUARTER: Final = re.compile(r"([0-9]{4})-Q([1-4])")
+
+DATE_PATTERN: Final = r"(?:19[7-9]\d|2[01]\d\d)-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
+TERM_PATTERN: Final = rf"(?:{DATE_PATTERN}|today|yesterday|today-\d{{1,5}}d)"
+SHORTHAND_PATTERN: Final = (
+    rf"(?:19[7-9]\d|2[01]\d\d)(?:-Q[1-4]|-(?:0[1-9]|1[0-2]))?|{TERM_PATTERN}(?:\.\.{TERM_PATTERN})?"
+)
+
+_TERM_FORMS: Final = "Write a date like 2024-02-01, or `today`, `yesterday` or `today-90d`."
+_RANGE_FORMS: Final = (
+    "Write 2024, 2024-07, 2024-Q2, 2024-07-01, 2024-07-01..2024-08-15, or `start` and `end`; "
+    "a day may also be `today`, `yesterday` or `today-90d`."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A day as written: absolute (``day``), or ``days_ago`` before ``as_of``."""
+
+    day: Day | None = None
+    days_ago: int = 0
+
+    @property
+    def relative(self) -> bool:
+        return self.day is None
+
+    def resolve(self, as_of: Day) -> Day:
+        return as_of - self.days_ago if self.day is None else self.day
+
+
+def parse_term(text: str) -> Term:
+    """Read a date or a relative day. Raises ``Unfit``."""
+    term = _term(text)
+    if term is None:
+        raise Unfit("BF040", f"is {shown(text)}, but a single day is expected", _near(text) or _TERM_FORMS)
+    return term
+
+
+def parse_shorthand(text: str) -> tuple[Term, Term]:
+    """Read a range written as one text, both ends inclusive. Raises ``Unfit``."""
+    if ".." in text:
+        start, end = (_side(side, text) for side in text.split("..", 1))
+        check_order(start, end)
+        return start, end
+    if (period := _period(text)) is not None:
+        return period
+    if (term := _term(text)) is not None:
+        return term, term
+    raise Unfit("BF040", f"is {shown(text)}, which is not a range", _near(text) or _RANGE_FORMS)
+
+
+def check_order(start: Term, end: Term) -> None:
+    """Refuse a range that ends before it starts whatever the date. Raises ``Unfit``.
+
+    If only one end is relative, the range may be empty now and hold days at another date.
+    """
+    if start.relative != end.relative:
+        return
+    first, last = start.resolve(0), end.resolve(0)
+    if last < first:
+        says = "ends before it starts"
+        if not start.relative:
+            says = f"ends on {iso(last)}, before it starts on {iso(first)}"
+        raise Unfit("BF043", says, "Swap the two days; both are inclusive.")
+
+
+def interval(start: Term, end: Term, as_of: Day) -> Interval:
+    """Return the half-open days; where the end has not reached the start, an empty pair."""
+    first = start.resolve(as_of)
+    return first, max(first, end.resolve(as_of) + 1)
+
+
+def parse_date(text: str) -> Day | None:
+    """Return the day of a ``YYYY-MM-DD``, or ``None`` for another form. Raises ``Unfit``."""
+    found = _DATE.fullmatch(text)
+    return _day(*map(int, found.groups())) if found else None
+
+
+def _term(text: str) -> Term | None:
+    if text in ("today", "yesterday"):
+        return Term(days_ago=int(text == "yesterday"))
+    if found := _AGO.fullmatch(text):
+        days_ago = int(found[1])
+        if days_ago > MOST_DAYS_AGO:
+            hint = f"Reach back at most {MOST_DAYS_AGO} days, or write the date itself."
+            raise Unfit("BF042", f"is {shown(text)}, which reaches back too far", hint)
+        return Term(days_ago=days_ago)
+    day = parse_date(text)
+    return None if day is None else Term(day)
+
+
+def _side(side: str, text: str) -> Term:
+    term = _term(side)
+    if term is not None:
+        return term
+    says = f"is {shown(text)}, but on both sides of `..` a single day is expected"
+    raise Unfit("BF040", says, _near(side) or _TERM_FORMS)
+
+
+def _period(text: str) -> tuple[Term, Term] | None:
+    if found := _YEAR.fullmatch(text):
+        year, first, last = int(found[1]), 1, 12
+    elif found := _MONTH.fullmatch(text):
+        year, first = int(found[1]), int(found[2])
+        last = first
+    elif found := _QUARTER.fullmatch(text):
+        year, last = int(found[1]), 3 * int(found[2])
+        first = last - 2
+    else:
+        return None
+    start = _day(year, first, 1)
+    return Term(start), Term(_day(year, last, monthrange(year, last)[1]))
+
+
+def _day(year: int, month: int, day: int) -> Day:
+    if not 1 <= month <= 12:
+        raise Unfit("BF041", f"names month {month:02}, which does not exist", "Months are 01 to 12.")
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        hint = f"Write a year from {FIRST_YEAR} to {LAST_YEAR}."
+        raise Unfit("BF042", f"names the year {year:04}, which cannot be meant", hint)
+    days = monthrange(year, month)[1]
+    if not 1 <= day <= days:
+        says = f"names the day {year:04}-{month:02}-{day:02}, which does not exist"
+        hint = f"{year:04}-{month:02} has the days 01 to {days}."
+        raise Unfit("BF041", says, hint)
+    return date(year, month, day).toordinal()
+
+
+def _near(text: str) -> str | None:
+    """Return the hint for a text that almost is a day: the very spelling to use."""
+    if found := _LOOSE_DATE.fullmatch(text.strip()):
+        year, month, day = map(int, found.groups())
+        return f"Write {year:04}-{month:02}-{day:02}."
+    if text.strip().lower() != text and _term(text.strip().lower()):
+        return f"Write `{text.strip().lower()}`: lower case, no blanks."
+    if period := _valid_period(text):
+        first, last = (iso(term.resolve(0)) for term in period)
+        return f"Write a day: this begins on {first} and ends on {last}."
+    return None
+
+
+def _valid_period(text: str) -> tuple[Term, Term] | None:
+    try:
+        return _period(text)
+    except Unfit:
+        return None

@@ -1,0 +1,98 @@
+"""The rules the files are held to: stable ids, their titles, and how a finding is made of one.
+
+Ids are never reused. Errors refuse the files; the few in ``WARNINGS`` do not.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reconciler.diagnostics import Finding, Place, Severity
+
+RULES: Final[dict[str, str]] = {
+    # files
+    "BF001": "No configuration was found",
+    "BF002": "The path cannot be read",
+    "BF003": "The folder holds no YAML file",
+    "BF004": "The file is too large",
+    "BF005": "The file is not UTF-8",
+    "BF006": "The file holds a forbidden character",
+    "BF007": "The file holds a merge conflict",
+    "BF008": "The file is empty",
+    # YAML
+    "BF010": "This is not valid YAML",
+    "BF011": "A tab stands where YAML wants blanks",
+    "BF012": "The file is nested too deeply",
+    "BF013": "A key stands twice in one mapping",
+    "BF014": "YAML tags are not allowed",
+    "BF015": "The file holds several YAML documents",
+    "BF016": "Merge keys are not allowed",
+    "BF017": "The anchor or alias cannot be used",
+    "BF018": "The file expands to too many values",
+    "BF019": "A key is not plain text",
+    "BF020": "Too many findings",
+    # shape and values
+    "BF021": "The file has no transfers",
+    "BF022": "Unknown key",
+    "BF023": "A secret must not stand in the file",
+    "BF024": "A required key is missing",
+    "BF025": "A value is missing",
+    "BF026": "The value has the wrong shape",
+    "BF027": "Not a number of the form expected",
+    "BF028": "The number is out of bounds",
+    "BF029": "Not true or false",
+    "BF030": "The value is not one of those allowed",
+    "BF031": "The version of the file is not supported",
+    "BF032": "The name is not allowed",
+    "BF033": "The text is not allowed",
+    "BF034": "Not the name of an environment variable",
+    "BF035": "A state URL must not stand in the file",
+    "BF036": "Unknown timezone",
+    # dates
+    "BF040": "Not a date or range of the form expected",
+    "BF041": "There is no such day",
+    "BF042": "The date is out of bounds",
+    "BF043": "The range ends before it starts",
+    "BF044": "Not a date or time of the form expected",
+    "BF045": "stale_before lies in the future",
+    "BF046": "Ranges overlap",
+    "BF047": "Too many days are declared",
+    "BF048": "The range has run out",
+    # teams
+    "BF050": "A transfer is declared twice",
+    "BF051": "A name is used twice",
+    "BF052": "A key of the team is set in two files",
+    "BF053": "A previous id is a declared transfer",
+    "BF054": "A previous id is listed twice",
+    "BF055": "Two transfers share a previous id",
+    "BF056": "A guard is for an owner that owns nothing",
+    "BF057": "No transfers are declared",
+}
+
+WARNINGS: Final = frozenset({"BF046", "BF048", "BF055", "BF056", "BF057"})
+
+MOST_FINDINGS: Final = 1000
+"""More than this many are not reported: nobody reads them, and a log has its limits."""
+
+
+class Unfit(ValueError):
+    """A value breaks a rule. ``problem`` continues a sentence whose subject is the value's path."""
+
+    def __init__(self, rule: str, problem: str, hint: str) -> None:
+        super().__init__(f"{rule} {problem}")
+        self.rule = rule
+        self.problem = problem
+        self.hint = hint
+
+
+def finding(
+    rule: str, detail: str, hint: str, place: Place | None = None, also: tuple[Place, ...] = ()
+) -> Finding:
+    severity = Severity.WARNING if rule in WARNINGS else Severity.ERROR
+    return Finding(rule, severity, RULES[rule], detail, hint, place, also)
+
+
+def shown(text: str, longest: int = 40) -> str:
+    """Return a text of the user's for use inside a sentence: in backticks, short, printable."""
+    cut = text if len(text) <= longest else text[: longest - 1] + "…"
+    return "`" + "".join(char if char.isprintable() else "\ufffd" for char in cut) + "`"

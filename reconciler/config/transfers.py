@@ -1,0 +1,148 @@
+"""One transfer as declared, resolved against a date: its settings, and its days as segments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, tzinfo
+from typing import Any, Final
+
+from reconciler.config import schema
+from reconciler.config.nodes import Node, Path, key_place, place_of
+from reconciler.config.ranges import interval
+from reconciler.config.rules import finding, shown
+from reconciler.config.segments import Item, overlaps, segments
+from reconciler.dates import DateSet, Day, iso, last_iso
+from reconciler.diagnostics import Finding, Place
+from reconciler.model import Address, DesiredTransfer, Segment
+
+MOST_DAYS: Final = 36_525
+"""A hundred years: the most days one transfer may declare."""
+
+_MOST_PLACES: Final = 10
+_INHERITED: Final = ("chunk", "max_attempts", "evidence", "owner")
+
+
+@dataclass(frozen=True, slots=True)
+class TeamFile:
+    """One valid file of a team. ``data`` tells places; it may lack faulty parts, like ``model``."""
+
+    file: str
+    model: schema.BackfillsFile
+    data: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What relative days and ``stale_before`` are resolved against."""
+
+    as_of: Day
+    now: datetime
+    zone: tzinfo
+
+
+@dataclass(slots=True)
+class _Declared:
+    """One transfer while it is being resolved."""
+
+    file: TeamFile
+    name: str
+    clock: Clock
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def transfer(self) -> schema.Transfer:
+        return self.file.model.transfers[self.name]
+
+    def place(self, *path: str | int) -> Place:
+        return place_of(self.file.data, ("transfers", self.name, *path))
+
+    def report(self, rule: str, detail: str, hint: str, place: Place, *also: Place) -> None:
+        self.findings.append(finding(rule, detail, hint, place, also))
+
+
+def resolve_transfer(file: TeamFile, name: str, clock: Clock) -> tuple[DesiredTransfer, list[Finding]]:
+    """Return what one transfer must have loaded, and what is wrong with its days."""
+    declared = _Declared(file, name, clock)
+    transfer = declared.transfer
+    allow_today = _setting(file.model, transfer, "allow_today")
+    settings = {key: _setting(file.model, transfer, key) for key in _INHERITED}
+    desired = DesiredTransfer(
+        address=Address(file.model.team_id, transfer.transfer_id),
+        name=name,
+        place=key_place(file.data, ("transfers", name)),
+        segments=_segments(declared),
+        loadable_until=clock.as_of + bool(allow_today),
+        paused=bool(transfer.paused),
+        previous_ids=tuple(dict.fromkeys(transfer.previous_ids or ())),
+        **{key: value for key, value in settings.items() if value is not None},
+    )
+    return desired, declared.findings
+
+
+def _setting(file: schema.BackfillsFile, transfer: schema.Transfer, key: str) -> Any:
+    own = getattr(transfer, key)
+    return own if own is not None or file.defaults is None else getattr(file.defaults, key)
+
+
+def _segments(declared: _Declared) -> tuple[Segment, ...]:
+    items = _items(declared)
+    _warn_of_overlaps(declared, items)
+    exclude = declared.transfer.exclude or ()
+    excluded = DateSet.of(_days(declared, one, ("exclude", index)) for index, one in enumerate(exclude))
+    found = segments(items, excluded)
+    days = sum(segment.end - segment.start for segment in found)
+    if days > MOST_DAYS:
+        detail = (
+            f"{shown(declared.name)} declares {days:,} days; at most {MOST_DAYS:,} (a hundred years) may be."
+        )
+        declared.report("BF047", detail, "Check the first and the last year.", declared.place("ranges"))
+    return found
+
+
+def _items(declared: _Declared) -> list[Item]:
+    general = _stale_before(declared, declared.transfer.stale_before, ("stale_before",))
+    items = []
+    for index, one in enumerate(declared.transfer.ranges):
+        path = ("ranges", index)
+        start, end = _days(declared, one, path)
+        own = _stale_before(declared, one.stale_before, (*path, "stale_before"))
+        items.append(Item(start, end, declared.place(*path), one.reason or "", own or general))
+    return items
+
+
+def _days(declared: _Declared, one: schema.Exclusion, path: Path) -> tuple[Day, Day]:
+    days = interval(one.start, one.end, declared.clock.as_of)
+    if days[0] == days[1] and one.start.relative:
+        detail = f"The range starts on {iso(days[0])} by now, after its end, and holds no day any more."
+        declared.report("BF048", detail, "Remove it, or make its start a date.", declared.place(*path))
+    return days
+
+
+def _stale_before(declared: _Declared, value: date | datetime | None, path: Path) -> datetime | None:
+    """Return the time in UTC; a date is its first moment in the team's timezone."""
+    if value is None:
+        return None
+    time = value
+    if not isinstance(time, datetime):
+        time = datetime(value.year, value.month, value.day, tzinfo=declared.clock.zone).astimezone(UTC)
+    if time > declared.clock.now:
+        now = declared.clock.now.astimezone(UTC)
+        detail = f"It is {now:%Y-%m-%dT%H:%M:%SZ} now, so every load would count as stale."
+        hint = "Write a date or time that has passed. A date means its midnight in `timezone`."
+        declared.report("BF045", detail, hint, declared.place(*path))
+    return time
+
+
+def _warn_of_overlaps(declared: _Declared, items: list[Item]) -> None:
+    """Report each range that shares days with ranges declared above it, once."""
+    found = sorted(overlaps(items), key=lambda overlap: (overlap.later, overlap.start))
+    by_later: dict[int, list[Any]] = {}
+    for overlap in found:
+        by_later.setdefault(overlap.later, []).append(overlap)
+    for later, several in by_later.items():
+        first = several[0]
+        days = f"{iso(first.start)}..{last_iso(first.end)}"
+        detail = f"The days {days} are declared above already. They count once."
+        also = [items[overlap.earlier].place for overlap in several[:_MOST_PLACES]]
+        hint = "Shorten one of the ranges; where they overlap, the reason of the first holds."
+        declared.report("BF046", detail, hint, items[later].place, *dict.fromkeys(also))

@@ -1,0 +1,267 @@
+"""How each kind of value is read from text, and how JSON Schema describes it: one annotation for both.
+
+``Annotated[int, whole(1, 100)]`` on a field of the schema is all there is to say about it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from reconciler.config.decoding import FORBIDDEN
+from reconciler.config.nodes import Block, Listing, Text
+from reconciler.config.ranges import DATE_PATTERN, TERM_PATTERN, Term, parse_date, parse_term
+from reconciler.config.rules import Unfit, shown
+from reconciler.config.timezones import check_timezone
+
+LARGEST_ID: Final = 2**63 - 1
+_OWNER_PATTERN: Final = r"[A-Za-z0-9@][A-Za-z0-9 ._@/+-]{0,62}"
+_OWNER_HINT: Final = "Use up to 63 letters, digits, blanks and `._@/+-`; begin with a letter, a digit or `@`."
+_ENV_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
+_LONGEST_TEXT: Final = 500
+_WHOLE: Final = re.compile(r"[+-]?[0-9]+")
+_NUMBER: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_TIME_PATTERN: Final = r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?(?:Z|[+-]\d{2}:\d{2})"
+_TIME: Final = re.compile(_TIME_PATTERN, re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reads:
+    """A pydantic annotation: ``read`` turns a node into the value or raises ``Unfit``."""
+
+    read: Callable[[object], Any]
+    shape: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return dict(self.shape)
+
+
+def text_of(value: object, expected: str) -> Text:
+    """Return the text of a scalar that has one. Raises ``Unfit``."""
+    if not isinstance(value, Text):
+        raise wrong_shape(value, expected)
+    if value.null:
+        raise Unfit("BF025", "has no value", f"Give it {expected}, or remove the key.")
+    return value
+
+
+def wrong_shape(value: object, expected: str) -> Unfit:
+    kinds: dict[type, str] = {Block: "a mapping", Listing: "a list"}
+    got = kinds.get(type(value)) or shown(str(value))
+    return Unfit("BF026", f"is {got}, but {expected} is expected", f"Write {expected} here.")
+
+
+def whole(low: int, high: int) -> Reads:
+    """A whole number in decimal digits, both bounds inclusive."""
+    return Reads(lambda value: _whole(value, low, high), {"type": "integer", "minimum": low, "maximum": high})
+
+
+def _whole(value: object, low: int, high: int) -> int:
+    text = text_of(value, "a whole number")
+    if not _WHOLE.fullmatch(text):
+        raise Unfit(
+            "BF027", f"is {shown(text)}, but a whole number is expected", "Write digits only, like 456789."
+        )
+    if not text.plain:
+        raise Unfit(
+            "BF027", f"is the text {shown(text)}, in quotes, but a number is expected", "Remove the quotes."
+        )
+    digits = text.lstrip("+-")
+    if digits != "0" and digits.startswith("0"):
+        says = f"is {shown(text)}: with a leading zero, some readers take it for an octal number"
+        raise Unfit("BF027", says, f"Write {digits.lstrip('0')[:20] or '0'}.")
+    if len(digits) > 20 or not low <= int(text) <= high:
+        raise Unfit("BF028", f"is {shown(text)}, which is {_beyond(text, low, high)}", _bounds(low, high))
+    return int(text)
+
+
+def _beyond(text: str, low: int, high: int) -> str:
+    if text.startswith("-"):
+        return "negative"
+    if high == LARGEST_ID and len(text) > 18:
+        return "more than 64 bits can hold"
+    return f"less than {low}" if len(text) <= 20 and int(text) < low else f"more than {high}"
+
+
+def _bounds(low: int, high: int) -> str:
+    if high == LARGEST_ID:
+        return "Copy the number as the vendor shows it; the smallest is 1." if low == 1 else ""
+    return f"Write a number from {low} to {high}."
+
+
+def decimal(low: float, high: float) -> Reads:
+    """A number with or without decimals, both bounds inclusive."""
+
+    def read(value: object) -> float:
+        text = text_of(value, "a number")
+        if not (text.plain and _NUMBER.fullmatch(text)):
+            says = f"is {shown(text)}, but a number without quotes is expected"
+            raise Unfit("BF027", says, "Write digits, like 20 or 0.5.")
+        if not low <= float(text) <= high:
+            says = f"is {shown(text)}, which is not from {low:g} to {high:g}"
+            raise Unfit("BF028", says, f"Write a number from {low:g} to {high:g}.")
+        return float(text)
+
+    return Reads(read, {"type": "number", "minimum": low, "maximum": high})
+
+
+def _truth(value: object) -> bool:
+    text = text_of(value, "`true` or `false`")
+    if text.plain and text in ("true", "false"):
+        return text == "true"
+    likely = "true" if text.lower() in ("true", "yes", "on", "y", "1") else "false"
+    quotes = "" if text.plain else ", without quotes"
+    says = f"is {shown(text)}, but `true` or `false` is expected{quotes}"
+    raise Unfit("BF029", says, f"Write `{likely}`, if that is what is meant.")
+
+
+def choice(kind: type[StrEnum]) -> Reads:
+    """One of an enum's values."""
+    allowed = [member.value for member in kind]
+    listed = ", ".join(f"`{member}`" for member in allowed)
+
+    def read(value: object) -> StrEnum:
+        text = text_of(value, f"one of {listed}")
+        if text not in allowed:
+            raise Unfit(
+                "BF030", f"is {shown(text)}, which is not one of {listed}", _near_choice(text, allowed)
+            )
+        return kind(str(text))
+
+    return Reads(read, {"type": "string", "enum": allowed})
+
+
+def _near_choice(text: str, allowed: list[str]) -> str:
+    near = nearest(text.lower().replace("-", "_"), allowed)
+    return f"Did you mean `{near}`?" if near else "Choose one of them."
+
+
+def nearest(word: str, known: list[str]) -> str | None:
+    """Return the known word a slip of the keyboard away, if there is one."""
+    from difflib import get_close_matches  # only files with mistakes need it
+
+    return next(iter(get_close_matches(word[:64], known, n=1, cutoff=0.6)), None)
+
+
+def matching(pattern: str, rule: str, what: str, hint: str, *, echo: bool = True) -> Reads:
+    """A text of a fixed form. ``echo=False`` for what may hold a secret by mistake."""
+    form = re.compile(pattern)
+
+    def read(value: object) -> str:
+        text = text_of(value, what)
+        if not form.fullmatch(text):
+            got = f"is {shown(text)}, which is not {what}" if echo else f"is not {what}"
+            raise Unfit(rule, got, hint)
+        return str(text)
+
+    return Reads(read, {"type": "string", "pattern": f"^{pattern}$"})
+
+
+def key(pattern: str, hint: str) -> Reads:
+    """A key that the user chooses. Keys arrive as ordinary text."""
+    form = re.compile(pattern)
+
+    def read(value: object) -> str:
+        if isinstance(value, str) and form.fullmatch(value):
+            return value
+        near = re.sub(r"[^a-z0-9._-]+", "-", str(value)[:63].lower()).strip("-._")
+        raise Unfit("BF032", "has a name that is not allowed", f"{hint} Perhaps `{near}`." if near else hint)
+
+    return Reads(read, {"type": "string", "pattern": f"^{pattern}$"})
+
+
+def _line(value: object) -> str:
+    """Read free text as one line: it is shown in tables and comments."""
+    text = " ".join(text_of(value, "a text").split())
+    if not text or len(text) > _LONGEST_TEXT:
+        says = f"has {len(text)} characters"
+        raise Unfit("BF033", says, f"Write 1 to {_LONGEST_TEXT} characters.")
+    if FORBIDDEN.search(text):
+        raise Unfit("BF033", "holds an invisible or control character", "Remove the escape.")
+    return text
+
+
+def _folder(value: object) -> str:
+    text = text_of(value, "a folder")
+    if _URL.match(text):
+        says = "is a URL: whoever edits the file could redirect the store's credentials"
+        raise Unfit("BF035", says, "Give the URL by `--state` or RECONCILER_STATE; a file may name a folder.")
+    if text.startswith("~") or FORBIDDEN.search(text) or text.strip() != text or len(text) > _LONGEST_TEXT:
+        says = f"is {shown(text)}, which is not a folder relative to this file"
+        raise Unfit("BF033", says, "Write a folder like `../state`; `~` is not expanded.")
+    return str(text)
+
+
+def _version(value: object) -> int:
+    text = text_of(value, "1")
+    if text.plain and text == "1":
+        return 1
+    hint = "Write `version: 1`."
+    if text.isdecimal() and len(text) < 5 and int(text) > 1:
+        hint = "Update reconciler, or write `version: 1`."
+    raise Unfit("BF031", f"is {shown(text)}, but this reconciler reads version 1", hint)
+
+
+def _timezone(value: object) -> str:
+    return check_timezone(text_of(value, "a timezone"))
+
+
+def _term(value: object) -> Term:
+    return parse_term(text_of(value, "a day"))
+
+
+def _stale_before(value: object) -> date | datetime:
+    """Read a date (to become midnight in the team's timezone) or an aware time, in UTC."""
+    text = text_of(value, "a date or time")
+    if (day := parse_date(text)) is not None:
+        return date.fromordinal(day)
+    try:
+        if _TIME.fullmatch(text) and parse_date(text[:10]):
+            return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, Unfit):
+            raise
+    says = f"is {shown(text)}, which is not a date or an RFC 3339 time"
+    hint = "Write 2026-02-01, or 2026-03-01T06:00:00Z with `Z` or an offset."
+    if "today" in text or "yesterday" in text:
+        says = f"is {shown(text)}, but must be absolute: else days would be due again every day"
+    raise Unfit("BF044", says, hint)
+
+
+ID: Final = whole(1, LARGEST_ID)
+TRUTH: Final = Reads(_truth, {"type": "boolean"})
+LINE: Final = Reads(_line, {"type": "string", "minLength": 1, "maxLength": _LONGEST_TEXT})
+FOLDER: Final = Reads(
+    _folder, {"type": "string", "minLength": 1, "not": {"pattern": "^(~|[A-Za-z][A-Za-z0-9+.-]+:)"}}
+)
+VERSION: Final = Reads(_version, {"const": 1})
+TIMEZONE: Final = Reads(_timezone, {"type": "string", "pattern": "^[A-Za-z0-9+_/-]+$"})
+TERM: Final = Reads(_term, {"type": "string", "pattern": f"^{TERM_PATTERN}$"})
+STALE_BEFORE: Final = Reads(
+    _stale_before, {"type": "string", "pattern": f"^(?:{DATE_PATTERN}|{_TIME_PATTERN})$"}
+)
+OWNER: Final = matching(_OWNER_PATTERN, "BF032", "the name of an owner", _OWNER_HINT)
+OWNER_KEY: Final = key(_OWNER_PATTERN, _OWNER_HINT)
+NAME_KEY: Final = key(
+    r"[a-z0-9][a-z0-9._-]{0,62}", "Use up to 63 of a-z, 0-9, `.`, `_` and `-`; begin with a letter or digit."
+)
+KEY_ENV: Final = matching(
+    _ENV_PATTERN,
+    "BF034",
+    "the name of an environment variable",
+    "Write a name like SUPERMETRICS_API_KEY. If a key stands here, revoke it: Git remembers it.",
+    echo=False,
+)

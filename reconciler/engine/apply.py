@@ -1,0 +1,321 @@
+"""Carrying out the actions of one transfer, as a generator of steps: read, commit, wait, send.
+
+The order that everything rests on: the intent is durable before the request leaves; the
+outcome is durable before the next write of that transfer. A request is sent once and never
+again by the transport; what became of it is read, not guessed.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Generator, Iterable, Set
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Any
+
+from reconciler.api.outcome import Denied, Done, NotSentOutcome, QuotaUsedUp, RateLimited, WriteOutcome
+from reconciler.api.outcome import Rejected as RejectedOutcome
+from reconciler.api.outcome import Unknown as UnknownWrite
+from reconciler.engine.clock import Clock
+from reconciler.engine.steps import (
+    Committed,
+    Get,
+    Halt,
+    Intend,
+    Look,
+    Pause,
+    Record,
+    SendCancel,
+    SendCreate,
+    Sight,
+    Step,
+    Tell,
+    Unfit,
+)
+from reconciler.errors import ApiUnavailable, KeyProblem
+from reconciler.errors import QuotaUsedUp as QuotaError
+from reconciler.model import Backfill, Observed, OnUnknown, Status
+from reconciler.planning.events import Cancelled, Created, Rejected, UnknownOutcome, Withdrawn
+from reconciler.planning.evidence import is_active
+from reconciler.planning.intents import adopt, find_match, resolve
+from reconciler.planning.plan import Action, ActionKind
+from reconciler.planning.refresh import record_of, updated
+from reconciler.state.document import BackfillRecord, Delta, Document, Intent, IntentKind, Origin, Outcome
+
+# A request that did not leave within this time of its intent is not sent any more.
+SEND_WITHIN = timedelta(seconds=60)
+# Looks at the API after an unknown outcome, with these pauses before each: some 30 seconds.
+LOOKS = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
+NOT_SENT_PAUSES = (1.0, 2.0, 4.0, 8.0)
+CANCEL_TRIES = 3
+
+Steps = Generator[Step, Any, "Ending"]
+
+
+class Ending(Enum):
+    """How a transfer's part ended. ``REPLAN``: what is left must be read and planned again."""
+
+    FINISHED = auto()
+    REPLAN = auto()
+    REFUSED = auto()
+    UNKNOWN = auto()
+    STOPPED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the flags and the file say of an apply. ``max_wait`` is in seconds."""
+
+    settle: timedelta
+    on_unknown: OnUnknown
+    max_wait: float = 300.0
+
+
+@dataclass(slots=True)
+class Carrier:
+    """Carries out the actions of one transfer, one write at a time.
+
+    ``latest_before`` is the id that ``latest`` answered before our first write, then our own
+    last one. ``document`` returns the state as committed so far.
+    """
+
+    actions: Iterable[Action]
+    latest_before: int | None
+    document: Callable[[], Document]
+    clock: Clock
+    rules: Rules
+    new_nonce: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
+
+    def steps(self) -> Steps:
+        """Yield the steps. The generator's return value tells how it ended."""
+        for action in self.actions:
+            for shell in action.cancels:
+                ending = yield from self._cancel(action, shell)
+                if ending is not Ending.FINISHED:
+                    return ending
+            if action.kind is not ActionKind.CANCEL:
+                ending = yield from self._create(action)
+                if ending is not Ending.FINISHED:
+                    return ending
+        return Ending.FINISHED
+
+    # -- create ----------------------------------------------------------------------------
+
+    def _create(self, action: Action) -> Steps:
+        intent, answer = yield from self._send(action, lambda: self._create_intent(action))
+        match answer:
+            case Ending():
+                return answer
+            case Done(backfill=backfill):
+                record = replace(
+                    record_of(backfill, intent.transfer, Origin.CREATED), stale_before=intent.stale_before
+                )
+                return (yield from self._made(action, intent, record, adopted=False))
+            case RejectedOutcome():
+                return (yield from self._rejected(action, intent, answer))
+            case _:
+                return (yield from self._find_out(action, intent))
+
+    def _made(self, action: Action, intent: Intent, record: BackfillRecord, *, adopted: bool) -> Steps:
+        done = replace(intent, outcome=Outcome.DONE, backfill_id=record.id)
+        yield Record(Delta(intents=(done,), backfills=(record,)))
+        self.latest_before = record.id
+        yield Tell(Created(action, record.id, adopted))
+        return Ending.FINISHED
+
+    def _rejected(self, action: Action, intent: Intent, answer: RejectedOutcome) -> Steps:
+        """Look why: sent twice by a gateway (adopt it), overlapped by an active one (plan the
+        rest again), or refused.
+        """
+        sight: Sight | None = yield Look(intent.transfer_id)
+        if sight is None:  # refused, or made by a request sent twice: nobody can tell now
+            return (yield from self._left_unknown(intent))
+        match_ = find_match(intent, _all_of(sight), self._known_ids())
+        if match_ is not None:
+            return (yield from self._made(action, intent, adopt(match_, intent), adopted=True))
+        blocker = _overlapping(intent, sight)
+        if blocker is not None and _active(blocker):
+            yield Record(Delta(drop_intents=(intent.nonce,)))
+            yield Tell(Withdrawn(action, f"backfill {blocker.id} is active on some of its days"))
+            return Ending.REPLAN
+        refused = replace(intent, outcome=Outcome.REFUSED, blocker=blocker.id if blocker else None)
+        yield Record(Delta(intents=(refused,)))
+        yield Tell(Rejected(action, answer.status, answer.message, refused.blocker))
+        return Ending.REFUSED
+
+    def _find_out(self, action: Action, intent: Intent) -> Steps:
+        """Look for some 30 seconds what became of a create; it may be settled by a later run."""
+        for pause in LOOKS:
+            if pause:
+                yield Pause(pause, "the outcome of a create is unknown")
+            sight: Sight | None = yield Look(intent.transfer_id)
+            if sight is None:
+                continue
+            match_ = find_match(intent, _all_of(sight), self._known_ids())
+            if match_ is not None:
+                return (yield from self._made(action, intent, adopt(match_, intent), adopted=True))
+            if self._is_settled(intent, sight):
+                yield Record(Delta(intents=(replace(intent, outcome=Outcome.ABANDONED),)))
+                yield Tell(Withdrawn(action, "its request took no effect"))
+                return Ending.REPLAN
+        return (yield from self._left_unknown(intent))
+
+    def _left_unknown(self, intent: Intent) -> Steps:
+        settles = self.rules.on_unknown is OnUnknown.SETTLE
+        yield Tell(UnknownOutcome(intent, intent.intended_at + self.rules.settle if settles else None))
+        return Ending.UNKNOWN
+
+    def _is_settled(self, intent: Intent, sight: Sight) -> bool:
+        """Ask the one rule that says when a create did not happen."""
+        now = self.clock.now()
+        observed = Observed(now, listed=sight.listed, latest={intent.transfer_id: sight.latest})
+        alone = replace(self.document(), intents={intent.nonce: intent})
+        return bool(resolve(alone, observed, now, self.rules.settle, self.rules.on_unknown).abandoned)
+
+    def _create_intent(self, action: Action) -> Intent:
+        return self._intent(action, IntentKind.CREATE, action.start, action.end)
+
+    # -- cancel ----------------------------------------------------------------------------
+
+    def _cancel(self, action: Action, backfill_id: int) -> Steps:
+        """Cancel one of ours. Nothing is created on its days until it is seen final."""
+        record = self.document().backfills[backfill_id]
+        status = 0
+        for _try in range(CANCEL_TRIES):
+            intent, answer = yield from self._send(action, lambda: self._cancel_intent(action, record))
+            if isinstance(answer, Ending):
+                return answer
+            status = answer.status if isinstance(answer, RejectedOutcome) else 0
+            seen: Backfill | None = answer.backfill if isinstance(answer, Done) else None
+            if seen is None or not seen.status.final:
+                seen = yield Get(backfill_id)
+            if seen is not None and seen.status.final:
+                return (yield from self._cancelled(action, intent, record, seen))
+            yield Record(Delta(intents=(replace(intent, outcome=Outcome.ABANDONED),)))
+        yield Tell(Rejected(action, status, "it could not be cancelled", backfill_id))
+        return Ending.REFUSED
+
+    def _cancelled(self, action: Action, intent: Intent, record: BackfillRecord, seen: Backfill) -> Steps:
+        done = replace(intent, outcome=Outcome.DONE)
+        yield Record(Delta(intents=(done,), backfills=(updated(record, seen),)))
+        if seen.status is Status.COMPLETED:  # it ended by itself: its days are loaded, not due
+            yield Tell(Withdrawn(action, f"backfill {seen.id} completed before it was cancelled"))
+            return Ending.REPLAN
+        yield Tell(Cancelled(action, seen.id))
+        return Ending.FINISHED
+
+    def _cancel_intent(self, action: Action, record: BackfillRecord) -> Intent:
+        intent = self._intent(action, IntentKind.CANCEL, record.start, record.end)
+        return replace(intent, backfill_id=record.id)
+
+    # -- sending ---------------------------------------------------------------------------
+
+    def _intent(self, action: Action, kind: IntentKind, start: int, end: int) -> Intent:
+        now = self.clock.now()
+        return Intent(
+            nonce=self.new_nonce(),
+            kind=kind,
+            transfer_id=action.address.transfer_id,
+            transfer=action.transfer,
+            start=start,
+            end=end,
+            intended_at=now,
+            send_before=now + SEND_WITHIN,
+            latest_before=self.latest_before,
+            stale_before=action.stale_before,
+        )
+
+    def _send(
+        self, action: Action, draft: Callable[[], Intent]
+    ) -> Generator[Step, Any, tuple[Intent, WriteOutcome | Ending]]:
+        """Commit an intent and send it; again with a new one while it surely was not done."""
+        waited, not_sent = 0.0, 0
+        while True:
+            intent = draft()
+            deadline = self.clock.elapsed() + SEND_WITHIN.total_seconds()
+            committed = yield Intend(intent, self._evidence_of(intent))
+            if committed is not Committed.YES:
+                return intent, (yield from self._not_committed(action, committed))
+            send = SendCreate if intent.kind is IntentKind.CREATE else SendCancel
+            answer = yield send(intent, deadline)
+            if isinstance(answer, Done | RejectedOutcome | UnknownWrite):
+                return intent, answer
+            yield Record(Delta(drop_intents=(intent.nonce,)))
+            if isinstance(answer, Unfit):
+                yield Tell(Withdrawn(action, "it could no longer be sent in time"))
+                return intent, Ending.REPLAN
+            pause = _pause_after(answer, not_sent)
+            not_sent += isinstance(answer, NotSentOutcome)
+            if pause is None or waited + pause > self.rules.max_wait:
+                yield _halt(answer)
+                return intent, Ending.STOPPED
+            waited += pause
+            yield Pause(
+                pause, "the API limits our rate" if isinstance(answer, RateLimited) else "no connection"
+            )
+
+    def _not_committed(self, action: Action, committed: Committed) -> Steps:
+        if committed is Committed.STOPPED:
+            return Ending.STOPPED
+        yield Tell(Withdrawn(action, "another run writes on some of its days"))
+        return Ending.REPLAN
+
+    def _evidence_of(self, intent: Intent) -> Delta:
+        """What is known of a backfill is committed again with the intent to cancel it."""
+        if intent.kind is IntentKind.CREATE or intent.backfill_id is None:
+            return Delta()
+        return Delta(backfills=(self.document().backfills[intent.backfill_id],))
+
+    def _known_ids(self) -> Set[int]:
+        return self.document().backfills.keys()
+
+
+def _pause_after(answer: WriteOutcome, not_sent: int) -> float | None:
+    """Return the seconds to wait before another attempt, or ``None`` if there is none."""
+    match answer:
+        case NotSentOutcome():
+            return NOT_SENT_PAUSES[not_sent] if not_sent < len(NOT_SENT_PAUSES) else None
+        case RateLimited(retry_after=seconds):
+            return seconds if seconds is not None else 30.0
+        case _:
+            return None
+
+
+def _halt(answer: WriteOutcome) -> Halt:
+    """Return the stop that an outcome asks for: of everything, of the team, for now."""
+    match answer:
+        case QuotaUsedUp(code=code):
+            hint = "Running again cannot help: wait for the next period, or have the plan raised."
+            return Halt(QuotaError("A quota or licence is used up", f"The API answered {code}.", hint), True)
+        case Denied(status=status, code=code):
+            detail = f"The API answered {status} {code or ''}".rstrip() + " to a write."
+            return Halt(KeyProblem("The key may not write", detail, "Give it the scope dwh_transfers_write."))
+        case RateLimited():
+            detail = "The API asks to wait longer than --max-wait allows."
+            return Halt(
+                ApiUnavailable("The API limits our rate", detail, "Run again later: nothing is lost.")
+            )
+        case _:
+            detail = "No connection could be made; nothing was sent."
+            return Halt(
+                ApiUnavailable("The API cannot be reached", detail, "Run again later: nothing is lost.")
+            )
+
+
+def _all_of(sight: Sight) -> tuple[Backfill, ...]:
+    return (*sight.listed, sight.latest) if sight.latest else sight.listed
+
+
+def _overlapping(intent: Intent, sight: Sight) -> Backfill | None:
+    """Return what stands in the way: an active one first, then a FAILED one."""
+    same = (one for one in _all_of(sight) if one.transfer_id == intent.transfer_id and one.days & intent.days)
+    return min(
+        (one for one in same if not one.status.final),
+        key=lambda one: (not _active(one), one.id),
+        default=None,
+    )
+
+
+def _active(backfill: Backfill) -> bool:
+    return is_active(record_of(backfill, "", Origin.OBSERVED))

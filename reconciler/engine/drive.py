@@ -1,0 +1,199 @@
+"""Threads that drive the generators of ``apply.py``: transfers in parallel, one write at a time each."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.api.client import ApiClient
+from reconciler.api.outcome import WriteOutcome
+from reconciler.engine.apply import Carrier, Ending
+from reconciler.engine.clock import Clock
+from reconciler.engine.session import StateSession
+from reconciler.engine.steps import (
+    Committed,
+    Get,
+    Halt,
+    Intend,
+    Look,
+    Pause,
+    Record,
+    SendCancel,
+    SendCreate,
+    Sight,
+    Step,
+    Tell,
+    Unfit,
+)
+from reconciler.engine.switch import Switch
+from reconciler.errors import ReconcilerError
+from reconciler.planning.events import Event, Waiting
+from reconciler.state.document import Delta, Intent
+
+
+@dataclass(slots=True)
+class Hands:
+    """Does the steps. ``holds_lock`` tells whether the lock is still ours, just before a write."""
+
+    client: ApiClient
+    session: StateSession
+    clock: Clock
+    switch: Switch
+    on_event: Callable[[Event], None]
+    holds_lock: Callable[[], bool]
+
+    def do(self, step: Step) -> Any:
+        """Do one step and return its answer."""
+        match step:
+            case Intend(intent=intent, also=also):
+                return self._intend(intent, also)
+            case Record(delta=delta):
+                return self.session.record(delta)
+            case SendCreate(intent=intent, deadline=deadline):
+                return self._create(intent, deadline)
+            case SendCancel(intent=intent, deadline=deadline):
+                return self._cancel(intent, deadline)
+            case Look(transfer_id=transfer_id):
+                return self._look(transfer_id)
+            case Get(backfill_id=backfill_id):
+                return self._get(backfill_id)
+            case Pause(seconds=seconds, why=why):
+                self.on_event(Waiting(seconds, why))
+                return self.clock.sleep(seconds)
+            case Tell(event=event):
+                return self.on_event(event)
+            case Halt(error=error, everywhere=everywhere):
+                return self._halt(error, everywhere)
+
+    def _intend(self, intent: Intent, also: Delta) -> Committed:
+        if self.switch.off:
+            return Committed.STOPPED
+        return Committed.YES if self.session.intend(intent, also) else Committed.WITHDRAWN
+
+    def _create(self, intent: Intent, deadline: float) -> WriteOutcome | Unfit:
+        known = {*self.session.document.backfills}
+        if intent.latest_before is not None:
+            known.add(intent.latest_before)
+        check = _LastCheck(lambda: self._may_leave(intent, deadline))
+        outcome = self.client.create(intent.transfer_id, intent.start, intent.end, known, last_check=check)
+        return Unfit.UNFIT if check.refused else outcome
+
+    def _cancel(self, intent: Intent, deadline: float) -> WriteOutcome | Unfit:
+        assert intent.backfill_id is not None
+        check = _LastCheck(lambda: self._may_leave(intent, deadline))
+        outcome = self.client.cancel(intent.backfill_id, last_check=check)
+        return Unfit.UNFIT if check.refused else outcome
+
+    def _may_leave(self, intent: Intent, deadline: float) -> bool:
+        """Tell whether a request may leave now: in time by both clocks, not stopped, the lock ours."""
+        now = self.clock.now()
+        in_time = intent.intended_at <= now < intent.send_before and self.clock.elapsed() < deadline
+        return in_time and not self.switch.off and self.holds_lock()
+
+    def _look(self, transfer_id: int) -> Sight | None:
+        try:
+            return Sight(self.client.list_incomplete().backfills, self.client.latest(transfer_id))
+        except ReconcilerError:
+            return None
+
+    def _get(self, backfill_id: int) -> Any:
+        try:
+            return self.client.get(backfill_id)
+        except ReconcilerError:
+            return None
+
+    def _halt(self, error: ReconcilerError, everywhere: bool) -> None:
+        self.switch.stop(error)
+        if everywhere and self.switch.parent is not None:
+            self.switch.parent.stop()
+
+
+@dataclass(slots=True)
+class _LastCheck:
+    """Remembers a no: the request was not sent because of us, not for want of a connection."""
+
+    may_leave: Callable[[], bool]
+    refused: bool = False
+
+    def __call__(self) -> bool:
+        self.refused = not self.may_leave()
+        return not self.refused
+
+
+def drive(carrier: Carrier, hands: Hands) -> Ending:
+    """Drive one transfer's generator to its end."""
+    steps = carrier.steps()
+    answer: Any = None
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration as stop:
+            ending: Ending = stop.value
+            return ending
+        answer = hands.do(step)
+
+
+@dataclass(slots=True)
+class _Crew:
+    """The threads of one team's apply, and what became of their transfers."""
+
+    carriers: dict[int, Carrier]
+    hands: Hands
+    waiting: queue.SimpleQueue[int] = field(default_factory=queue.SimpleQueue)
+    endings: dict[int, Ending] = field(default_factory=dict)
+    crashes: list[BaseException] = field(default_factory=list)
+
+    def work(self) -> None:
+        """Take one transfer after the other, until none is left or a bug ends it all."""
+        while not self.crashes:
+            try:
+                key = self.waiting.get_nowait()
+            except queue.Empty:
+                return
+            self.endings[key] = Ending.STOPPED
+            self._carry(key)
+
+    def _carry(self, key: int) -> None:
+        try:
+            self.endings[key] = drive(self.carriers[key], self.hands)
+        except ReconcilerError as error:
+            self.hands.switch.stop(error)
+        except BaseException as crash:  # noqa: BLE001 - a bug: raised again in the caller's thread
+            self.crashes.append(crash)
+            self.hands.switch.stop()
+
+
+def drive_all(carriers: dict[int, Carrier], hands: Hands, workers: int) -> dict[int, Ending]:
+    """Drive the transfers in their order, ``workers`` at a time. Returns how each ended.
+
+    The threads are daemons: an interrupted run does not wait for a request that hangs; its
+    intent is durable.
+    """
+    crew = _Crew(carriers, hands)
+    for key in carriers:
+        crew.waiting.put(key)
+    threads = [threading.Thread(target=crew.work, daemon=True) for _ in range(min(workers, len(carriers)))]
+    for thread in threads:
+        thread.start()
+    _join(threads, hands)
+    if crew.crashes:
+        raise crew.crashes[0]
+    return crew.endings
+
+
+INTERRUPT_GRACE = 5.0
+
+
+def _join(threads: list[threading.Thread], hands: Hands) -> None:
+    """Wait for the workers; after an interruption, at most 5 seconds for requests in flight."""
+    left = INTERRUPT_GRACE
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.05)
+            if hands.switch.interrupted:
+                left -= 0.05
+                if left <= 0:
+                    return

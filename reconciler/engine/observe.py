@@ -1,0 +1,145 @@
+"""Reading the API: always the list, the transfers and a get for each backfill that vanished;
+deeper (``latest``, the run list) only for transfers with something due.
+
+The state must be read before the API is: what another run created in between then shows in
+the list, or turns the next commit down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
+
+from reconciler.api.client import ApiClient
+from reconciler.dates import Day
+from reconciler.model import DesiredTeam, EvidenceMode, Observed, Unreadable
+from reconciler.planning.intents import Resolution, resolve, wants_latest
+from reconciler.planning.ledger import Evidence, TransferLedger, keep_ledger
+from reconciler.planning.refresh import refresh, run_index, wanted_gets
+from reconciler.state.document import BackfillRecord, Delta, Document, Intent, apply_delta
+
+T = TypeVar("T")
+K = TypeVar("K")
+R = TypeVar("R", BackfillRecord, Intent)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a plan is made from. ``document`` has ``delta`` applied in memory: ``plan``
+    leaves it at that, ``apply`` commits it first.
+    """
+
+    team: DesiredTeam
+    observed: Observed
+    document: Document
+    delta: Delta
+    resolution: Resolution
+    ledgers: tuple[TransferLedger, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads for one team. ``now`` is our clock; ``workers`` bounds the reads under way at once."""
+
+    client: ApiClient
+    now: Callable[[], datetime]
+    settle: timedelta
+    workers: int = 10
+
+    def survey(self, team: DesiredTeam, document: Document) -> Situation:
+        """Read what a plan needs: twice as deep where the first look leaves days open."""
+        first = self._first_look(team, document)
+        situation = self._weigh(team, document, first)
+        deep = [one for one in situation.ledgers if one.undecided]
+        if not deep:
+            return situation
+        return self._weigh(team, document, self._deeper(team, first, deep))
+
+    def _weigh(self, team: DesiredTeam, document: Document, observed: Observed) -> Situation:
+        now = self.now()
+        resolution = resolve(document, observed, now, self.settle, team.on_unknown)
+        settled = _with(document, resolution.delta)
+        refreshed = refresh(settled, observed, team)
+        current = _with(settled, refreshed)
+        ledgers = keep_ledgers(team, current, observed, now, self.settle)
+        return Situation(team, observed, current, resolution.delta + refreshed, resolution, ledgers)
+
+    def _first_look(self, team: DesiredTeam, document: Document) -> Observed:
+        listing = self.client.list_incomplete()
+        transfers = self.client.transfers()
+        named = None if isinstance(transfers, Unreadable) else {one.id: one for one in transfers}
+        return Observed(
+            vendor_now=listing.vendor_now,
+            listed=listing.backfills,
+            list_full=listing.full,
+            fetched=self._each(wanted_gets(document, listing.backfills), self.client.get),
+            latest=self._each(wants_latest(document), self.client.latest),
+            transfers=named,
+        )
+
+    def _deeper(self, team: DesiredTeam, first: Observed, ledgers: Iterable[TransferLedger]) -> Observed:
+        wanted = tuple(ledgers)
+        until = _read_until(team.as_of, first.vendor_now)
+        firsts = {source: one.undecided.first() for one in wanted for source in one.transfer.source_ids}
+        with_runs = [
+            source
+            for one in wanted
+            if one.transfer.evidence is not EvidenceMode.BACKFILLS
+            for source in one.transfer.source_ids
+        ]
+        latest = self._each([one for one in firsts if one not in first.latest], self.client.latest)
+        runs = self._each(with_runs, lambda source: self.client.runs(source, firsts[source], until))
+        return replace(first, latest={**first.latest, **latest}, runs=runs)
+
+    def _each(self, keys: Iterable[K], read: Callable[[K], T]) -> dict[K, T]:
+        """Read one answer for each key, several at a time."""
+        wanted = list(dict.fromkeys(keys))
+        if len(wanted) < 2 or self.workers < 2:
+            return {key: read(key) for key in wanted}
+        with ThreadPoolExecutor(min(self.workers, len(wanted))) as pool:
+            return dict(zip(wanted, pool.map(read, wanted), strict=True))
+
+
+def keep_ledgers(
+    team: DesiredTeam, document: Document, observed: Observed, now: datetime, settle: timedelta
+) -> tuple[TransferLedger, ...]:
+    """Return the ledger of every selected transfer, by transfer id."""
+    runs = run_index(observed)
+    listed = frozenset(one.id for one in observed.listed)
+    records = _grouped(document.backfills.values())
+    intents = _grouped(document.intents.values())
+    ledgers = []
+    for transfer in team.transfers:
+        sources = transfer.source_ids
+        evidence = Evidence(
+            records=tuple(one for source in sources for one in records.get(source, ())),
+            runs={source: runs[source] for source in sources if source in runs},
+            intents=tuple(intents.get(transfer.address.transfer_id, ())),
+            observed=observed,
+            listed=listed,
+            now=now,
+            settle=settle,
+        )
+        ledgers.append(keep_ledger(transfer, evidence))
+    return tuple(ledgers)
+
+
+def _grouped(items: Iterable[R]) -> Mapping[int, list[R]]:
+    grouped: dict[int, list[R]] = {}
+    for one in items:
+        grouped.setdefault(one.transfer_id, []).append(one)
+    return grouped
+
+
+def _with(document: Document, delta: Delta) -> Document:
+    """Apply a delta in memory only: the serial stays that of the store."""
+    return replace(apply_delta(document, delta), serial=document.serial) if delta else document
+
+
+def _read_until(as_of: Day, vendor_now: datetime) -> datetime:
+    """Return the later of both, plus a day: runs are made around and after their data date."""
+    ours = datetime.combine(date.fromordinal(as_of), datetime.min.time(), UTC)
+    return max(ours, vendor_now).replace(microsecond=0) + timedelta(days=1)

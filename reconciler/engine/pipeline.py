@@ -1,0 +1,283 @@
+"""The whole run, in order. Read this first.
+
+    plan:   read the state → survey the API → decide                     (writes nothing)
+    apply:  lock → read the state → survey → commit what was learned → decide → (ask)
+            → carry out, transfers in parallel → plan again once what somebody else changed
+
+One ``TeamRun`` per team; the teams of the files are independent of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from reconciler.api.client import ApiClient
+from reconciler.dates import DateSet, union
+from reconciler.diagnostics import Finding, Severity
+from reconciler.engine.apply import Carrier, Ending, Rules
+from reconciler.engine.clock import Clock
+from reconciler.engine.drive import Hands, drive_all
+from reconciler.engine.observe import Reader, Situation
+from reconciler.engine.session import StateSession
+from reconciler.engine.switch import Switch
+from reconciler.errors import ReconcilerError, Refused, StateConflict
+from reconciler.model import Address, DesiredTeam, Limits, Unreadable
+from reconciler.planning.approval import Approval
+from reconciler.planning.events import Cancelled, Created, Event, Rejected, Settled
+from reconciler.planning.intents import DEFAULT_SETTLE
+from reconciler.planning.plan import Action, ActionKind, TeamPlan
+from reconciler.planning.planner import make_team_plan
+from reconciler.state.document import Document, IntentKind
+from reconciler.stores.base import StateStore
+
+SURVEYS_BORNE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the flags say of a run, for all teams. ``max_wait`` is in seconds."""
+
+    settle: timedelta = DEFAULT_SETTLE
+    max_wait: float = 300.0
+    parallelism: int = 10
+    new_state: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """A plan, and the situation it was made from."""
+
+    plan: TeamPlan
+    situation: Situation
+
+
+@dataclass(slots=True)
+class TeamReport:
+    """What an apply did for one team. ``statuses`` are the exit statuses that hold for it."""
+
+    team_id: int
+    created: int = 0
+    retried: int = 0
+    cancelled: int = 0
+    refused: int = 0
+    unknown: int = 0
+    days: int = 0
+    statuses: set[int] = field(default_factory=set)
+    errors: list[ReconcilerError] = field(default_factory=list)
+
+    def count(self, event: Event) -> None:
+        self.refused += isinstance(event, Rejected)
+        if isinstance(event, Created):
+            self.created += event.action.kind is ActionKind.CREATE
+            self.retried += event.action.kind is ActionKind.RETRY
+            self.days += len(event.action.days)
+        elif isinstance(event, Cancelled) and event.action.kind is ActionKind.CANCEL:
+            self.cancelled += 1
+
+
+@dataclass(slots=True)
+class TeamRun:
+    """Plans and applies for one team. ``on_event`` is told what happens, from any thread."""
+
+    team: DesiredTeam
+    client: ApiClient
+    store: StateStore
+    blank: Document
+    clock: Clock
+    settings: Settings = field(default_factory=Settings)
+    on_event: Callable[[Event], None] = lambda event: None
+
+    # -- plan ------------------------------------------------------------------------------
+
+    def plan(self, approval: Approval | None = None) -> Surveyed:
+        """Return what apply would do, writing nothing, neither to the API nor to the state."""
+        document, _revision = self.store.read()
+        situation = self._reader().survey(self.team, document or self.blank)
+        return self._planned(situation, self.team, approval)
+
+    def _planned(self, situation: Situation, team: DesiredTeam, approval: Approval | None) -> Surveyed:
+        plan = make_team_plan(team, situation.ledgers, situation.observed, situation.document, approval)
+        warnings = (*plan.diagnostics, *evidence_warnings(situation), *missing_state(situation, plan))
+        return Surveyed(replace(plan, diagnostics=warnings), situation)
+
+    def _reader(self) -> Reader:
+        return Reader(self.client, self.clock.now, self.settings.settle, self.settings.parallelism)
+
+    # -- apply -----------------------------------------------------------------------------
+
+    def open(self) -> StateSession:
+        """Read the state for an apply. The lock is the caller's."""
+        return StateSession.open(self.store, self.blank)
+
+    def survey(self, session: StateSession, approval: Approval | None = None) -> Surveyed:
+        """Survey, commit what was learned, and plan. Read again while other runs commit first."""
+        for _attempt in range(SURVEYS_BORNE):
+            session.plan_from_here()
+            situation = self._reader().survey(self.team, session.document)
+            self._refuse_missing_state(situation)
+            if session.commit_alone(situation.delta):
+                session.plan_from_here()
+                self._tell_settled(situation)
+                return self._planned(replace(situation, document=session.document), self.team, approval)
+        raise StateConflict("The state keeps changing", "Other runs commit all the time.", "Run again later.")
+
+    def _tell_settled(self, situation: Situation) -> None:
+        resolution = situation.resolution
+        for intent in (*resolution.adopted, *resolution.abandoned):
+            self.on_event(Settled(intent))
+        for intent in resolution.late:
+            self.on_event(Settled(intent, late=True))
+
+    def unfiltered(self, surveyed: Surveyed) -> TeamPlan:
+        """Return the plan that the same situation gives without an approval."""
+        return self._planned(surveyed.situation, self.team, None).plan
+
+    def _refuse_missing_state(self, situation: Situation) -> None:
+        """Raise ``Refused`` before anything is written: a first commit would make a state of its own."""
+        if self.settings.new_state or situation.document.lineage:
+            return
+        plan = make_team_plan(self.team, situation.ledgers, situation.observed, situation.document)
+        for missing in missing_state(situation, plan):
+            raise Refused(missing.summary, missing.detail, missing.hint)
+
+    def carry_out(
+        self, session: StateSession, surveyed: Surveyed, switch: Switch, holds_lock: Callable[[], bool]
+    ) -> TeamReport:
+        """Do the plan; what others changed meanwhile is read and planned again, once."""
+        report = TeamReport(self.team.team_id)
+        own = Switch(parent=switch)
+        hands = Hands(self.client, session, self.clock, own, self._counting(report), holds_lock)
+        endings = self._round(hands, surveyed)
+        again = [key for key, ending in endings.items() if ending is Ending.REPLAN]
+        if again and not own.off:
+            endings.update(self._second_round(hands, surveyed, again, report))
+        self.conclude(report, endings, own, session)
+        return report
+
+    def _counting(self, report: TeamReport) -> Callable[[Event], None]:
+        def tell(event: Event) -> None:
+            report.count(event)
+            self.on_event(event)
+
+        return tell
+
+    def _round(self, hands: Hands, surveyed: Surveyed) -> dict[int, Ending]:
+        rules = Rules(self.settings.settle, self.team.on_unknown, self.settings.max_wait)
+        carriers = {
+            transfer_id: Carrier(
+                actions,
+                _latest_id(surveyed.situation, transfer_id),
+                lambda: hands.session.document,
+                self.clock,
+                rules,
+            )
+            for transfer_id, actions in _by_transfer(surveyed.plan.actions).items()
+        }
+        return drive_all(carriers, hands, self.settings.parallelism) if carriers else {}
+
+    def _second_round(
+        self, hands: Hands, first: Surveyed, again: list[int], report: TeamReport
+    ) -> dict[int, Ending]:
+        """Plan the given transfers again, for no more than the days of the first plan."""
+        approval = _restricted(first.plan.actions, set(again), self.team.team_id)
+        made = report.created + report.retried
+        surveyed = self.survey(hands.session, approval)
+        limited = replace(self.team, limits=_what_is_left(self.team, made))
+        surveyed = self._planned(surveyed.situation, limited, approval)
+        endings = self._round(hands, surveyed)
+        return {key: endings.get(key, Ending.FINISHED) for key in again}
+
+    def conclude(
+        self, report: TeamReport, endings: dict[int, Ending], switch: Switch, session: StateSession
+    ) -> None:
+        """Say in the report which exit statuses hold."""
+        ended = list(endings.values())
+        creates = (one for one in session.document.intents.values() if one.kind is IntentKind.CREATE)
+        report.unknown = sum(intent.pending for intent in creates)
+        report.errors = list(switch.errors)
+        report.statuses = {error.exit_status for error in switch.errors}
+        if report.unknown:
+            report.statuses.add(4)
+        if report.refused or Ending.REPLAN in ended or Ending.STOPPED in ended:
+            report.statuses.add(3)
+        if switch.interrupted:
+            report.statuses.add(128 + _signum(switch))
+
+
+def _signum(switch: Switch) -> int:
+    root = switch if switch.signum is not None or switch.parent is None else switch.parent
+    return root.signum or 2
+
+
+def _by_transfer(actions: Iterable[Action]) -> dict[int, list[Action]]:
+    grouped: dict[int, list[Action]] = {}
+    for action in actions:
+        grouped.setdefault(action.address.transfer_id, []).append(action)
+    return grouped
+
+
+def _latest_id(situation: Situation, transfer_id: int) -> int | None:
+    latest = situation.observed.latest.get(transfer_id)
+    return latest.id if latest is not None else None
+
+
+def _restricted(actions: Iterable[Action], transfers: set[int], team_id: int) -> Approval:
+    chosen = [one for one in actions if one.address.transfer_id in transfers]
+    days: dict[Address, list[DateSet]] = {}
+    for action in chosen:
+        if action.kind is not ActionKind.CANCEL:
+            days.setdefault(action.address, []).append(action.days)
+    cancels = frozenset((team_id, one) for action in chosen for one in action.cancels)
+    return Approval({address: union(sets) for address, sets in days.items()}, cancels)
+
+
+def _what_is_left(team: DesiredTeam, made: int) -> Limits:
+    allowed = team.limits.max_creates_per_apply
+    return (
+        team.limits if allowed is None else replace(team.limits, max_creates_per_apply=max(0, allowed - made))
+    )
+
+
+# --- what to say of the evidence ----------------------------------------------------------
+
+
+def evidence_warnings(situation: Situation) -> tuple[Finding, ...]:
+    """Warn where something could not be read that would have been evidence."""
+    observed = situation.observed
+    found = []
+    if observed.transfers is None:
+        detail = f"Paused and unknown transfers of team {situation.team.team_id} are not noticed."
+        found.append(
+            _warning("OB001", "The transfer list is not readable", detail, "Check the key's scopes.")
+        )
+    unread = sorted(one for one, answer in observed.runs.items() if isinstance(answer, Unreadable))
+    if unread:
+        named = ", ".join(str(one) for one in unread)
+        detail = f"Runs of the transfers {named} cannot be read: backfills alone decide what is loaded."
+        found.append(_warning("OB002", "Run lists are not readable", detail, "Check the key's scopes."))
+    return tuple(found)
+
+
+def missing_state(situation: Situation, plan: TeamPlan) -> tuple[Finding, ...]:
+    """Warn when there is no state, no run evidence, and yet a history: all of it would be bought again."""
+    if situation.document.lineage:
+        return ()
+    creating = {one.address.transfer_id for one in plan.actions if one.kind is not ActionKind.CANCEL}
+    observed = situation.observed
+    blind = (one for one in creating if isinstance(observed.runs.get(one, Unreadable.FAILED), Unreadable))
+    suspicious = sorted(one for one in blind if observed.latest.get(one) is not None)
+    if not suspicious:
+        return ()
+    named = ", ".join(str(one) for one in suspicious)
+    detail = (
+        f"There is no state for team {situation.team.team_id}, run lists do not tell, and yet the transfers "
+        f"{named} have had backfills: days that they loaded would be loaded again."
+    )
+    hint = "Point --state at the state of earlier runs. If there is none, apply once with --new-state."
+    return (_warning("OB003", "The state may be missing", detail, hint),)
+
+
+def _warning(rule: str, summary: str, detail: str, hint: str) -> Finding:
+    return Finding(rule, Severity.WARNING, summary, detail, hint)

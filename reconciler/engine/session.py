@@ -1,0 +1,178 @@
+"""The state during an apply: one document, many workers, commits merged into one (group commit).
+
+Safety is the compare-and-set. After a conflict the document is read again: outcomes are
+committed again as they are, an intent only if nobody else intends or made a day of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from reconciler.errors import StateConflict, StateForeign, StateUnwritable
+from reconciler.state.document import BackfillRecord, Delta, Document, Intent, apply_delta
+from reconciler.stores.base import Revision, StateStore
+
+CONFLICTS_BORNE = 100
+
+
+@dataclass(slots=True)
+class _Change:
+    """A worker's change on its way into the state."""
+
+    delta: Delta
+    intent: Intent | None = None
+    done: bool = False
+    withdrawn: bool = False
+    error: Exception | None = None
+
+
+@dataclass(slots=True)
+class StateSession:
+    """The committed document, shared by the workers of one team.
+
+    ``known`` are the keys (nonces, backfill ids) that the plan was made with, and our own;
+    anything else in the document came from another run since.
+    """
+
+    store: StateStore
+    document: Document
+    revision: Revision
+    _known: set[str | int] = field(default_factory=set)
+    _strangers: tuple[Intent | BackfillRecord, ...] = ()
+    _queue: list[_Change] = field(default_factory=list)
+    _arriving: threading.Lock = field(default_factory=threading.Lock)
+    _writing: threading.Lock = field(default_factory=threading.Lock)
+    broken: Exception | None = None
+
+    @staticmethod
+    def open(store: StateStore, blank: Document) -> StateSession:
+        """Read the state; ``blank`` stands in where there is none yet."""
+        document, revision = store.read()
+        session = StateSession(store, document or blank, revision)
+        session.plan_from_here()
+        return session
+
+    @property
+    def is_new(self) -> bool:
+        return self.document.serial == 0
+
+    def plan_from_here(self) -> None:
+        """Take what the document holds now as known: a plan is about to be made from it."""
+        self._known = {*self.document.intents, *self.document.backfills}
+        self._strangers = ()
+
+    def reread(self) -> None:
+        """Read what another run committed; what is new in it is remembered as a stranger's."""
+        document, revision = self.store.read()
+        self._check_lineage(document)
+        if document is None:
+            return
+        self.document, self.revision = document, revision
+        everything: tuple[Intent | BackfillRecord, ...] = (
+            *document.intents.values(),
+            *document.backfills.values(),
+        )
+        self._strangers = tuple(one for one in everything if _key(one) not in self._known)
+
+    def _check_lineage(self, document: Document | None) -> None:
+        """Refuse to go on with a state that vanished or was replaced during the run."""
+        if self.is_new:
+            return
+        if document is None or document.lineage != self.document.lineage:
+            detail = "The state that this run began with is not there any more."
+            raise StateForeign(
+                "The state was replaced", detail, "Restore it from its backup, then run again."
+            )
+
+    def commit_alone(self, delta: Delta) -> bool:
+        """Commit a reading of the API; False if somebody else was first (read again, decide again)."""
+        if not delta:
+            return True
+        try:
+            self._write(delta)
+        except StateConflict:
+            self.reread()
+            return False
+        return True
+
+    def record(self, delta: Delta) -> None:
+        """Commit an outcome. Raises ``StateUnwritable`` if it cannot be made durable."""
+        self._submit(_Change(delta))
+
+    def intend(self, intent: Intent, also: Delta) -> bool:
+        """Commit an intent; False if it was withdrawn because another run has some of its days."""
+        change = _Change(also + Delta(intents=(intent,)), intent)
+        self._submit(change)
+        return not change.withdrawn
+
+    def _submit(self, change: _Change) -> None:
+        with self._arriving:
+            self._queue.append(change)
+        with self._writing:
+            if not change.done:
+                with self._arriving:
+                    batch, self._queue = self._queue, []
+                self._commit(batch)
+        if change.error is not None:
+            raise change.error
+
+    def _commit(self, batch: list[_Change]) -> None:
+        """Commit a batch, merged into one delta; whoever waits for its part is told."""
+        try:
+            self._commit_merged(batch)
+        except Exception as error:  # noqa: BLE001 - every waiting worker must learn of it, whatever it is
+            for change in batch:
+                change.error = error
+        finally:
+            for change in batch:
+                change.done = True
+
+    def _commit_merged(self, batch: list[_Change]) -> None:
+        if self.broken is not None:
+            raise self.broken
+        for _attempt in range(CONFLICTS_BORNE):
+            for change in batch:
+                change.withdrawn = change.intent is not None and self._is_taken(change.intent)
+            merged = _merged(change.delta for change in batch if not change.withdrawn)
+            if not merged:
+                return
+            try:
+                self._write(merged)
+            except StateConflict:
+                self.reread()
+                continue
+            except StateUnwritable as error:
+                self.broken = error
+                raise
+            return
+        raise StateConflict("The state keeps changing", "Other runs commit all the time.", "Run again later.")
+
+    def _write(self, delta: Delta) -> None:
+        revision = self.store.commit(delta, self.revision)
+        committed = apply_delta(self.document, delta)
+        self.document = replace(committed, lineage=revision.lineage, serial=revision.serial)
+        self.revision = revision
+        self._known.update(one.nonce for one in delta.intents)
+        self._known.update(one.id for one in delta.backfills)
+
+    def _is_taken(self, intent: Intent) -> bool:
+        """Tell whether another run, since our plan, intends or made any day of a create."""
+        if intent.backfill_id is not None:
+            return False
+        return any(
+            one.transfer_id == intent.transfer_id and one.start < intent.end and intent.start < one.end
+            for one in self._strangers
+        )
+
+
+def _key(one: Intent | BackfillRecord) -> str | int:
+    return one.nonce if isinstance(one, Intent) else one.id
+
+
+def _merged(deltas: Iterable[Delta]) -> Delta:
+    total = Delta()
+    for delta in deltas:
+        total = total + delta
+    return total

@@ -1,0 +1,102 @@
+"""The steps that an apply asks for, one at a time: each is a value, and whoever drives it does it.
+
+Threads drive real runs (``drive.py``); a seeded scheduler can drive the same generators and
+stop, freeze or interleave them at any step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from reconciler.errors import ReconcilerError
+from reconciler.model import Backfill
+from reconciler.planning.events import Event
+from reconciler.state.document import Delta, Intent
+
+
+class Committed(Enum):
+    """The answer to ``Intend``. ``WITHDRAWN``: somebody else intends or made some of its days."""
+
+    YES = auto()
+    WITHDRAWN = auto()
+    STOPPED = auto()
+
+
+class Unfit(Enum):
+    """The answer to ``Send`` when it was not sent: too late, or the lock is no longer ours."""
+
+    UNFIT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Intend:
+    """Commit an intent durably. Answered by ``Committed``."""
+
+    intent: Intent
+    also: Delta = field(default_factory=Delta)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Commit an outcome durably. It always lands, or the run ends."""
+
+    delta: Delta
+
+
+@dataclass(frozen=True, slots=True)
+class SendCreate:
+    """One POST, one attempt. Answered by a write outcome, or ``Unfit``."""
+
+    intent: Intent
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class SendCancel:
+    """One PATCH, one attempt. Answered by a write outcome, or ``Unfit``."""
+
+    intent: Intent
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Read the list and ``latest`` of a transfer. Answered by a ``Sight``, or ``None`` if unreadable."""
+
+    transfer_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    listed: tuple[Backfill, ...]
+    latest: Backfill | None
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """Read one backfill. Answered by it, or ``None`` if it is not there or not readable."""
+
+    backfill_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    seconds: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Let no worker of this team write any more, for this reason; ``everywhere``: of no team."""
+
+    error: ReconcilerError
+    everywhere: bool = False
+
+
+Step = Intend | Record | SendCreate | SendCancel | Look | Get | Pause | Tell | Halt

@@ -1,0 +1,44 @@
+"""The stop for all workers of a run."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from reconciler.errors import ReconcilerError
+
+
+@dataclass(slots=True)
+class Switch:
+    """The stop for all workers: set by a signal, by a quota, or by an error of one of them.
+
+    ``parent`` is the switch of the whole run; a team's own stops that team alone.
+    """
+
+    parent: Switch | None = None
+    signum: int | None = None
+    errors: list[ReconcilerError] = field(default_factory=list)
+    _off: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def off(self) -> bool:
+        return self._off.is_set() or (self.parent is not None and self.parent.off)
+
+    def interrupt(self, signum: int) -> None:
+        """Stop because of a signal."""
+        self.signum = signum
+        self._off.set()
+
+    @property
+    def interrupted(self) -> bool:
+        return self.signum is not None or (self.parent is not None and self.parent.interrupted)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but no longer than until the switch goes off."""
+        root = self if self.parent is None else self.parent
+        root._off.wait(seconds)
+
+    def stop(self, error: ReconcilerError | None = None) -> None:
+        if error is not None:
+            self.errors.append(error)
+        self._off.set()

@@ -1,0 +1,118 @@
+"""Every exception raised on purpose.
+
+    ReconcilerError                 code, summary, detail, hint, exit status
+    ├── ConfigError                 1   the files have errors (carries findings)
+    ├── UsageError                  64  flags that make no sense together
+    ├── StateError                  1   the state cannot be used
+    │   ├── StateDamaged            1   not what we wrote
+    │   ├── StateNewer              1   written by a newer reconciler
+    │   ├── StateForeign            1   of another team, API or lineage
+    │   ├── StateUnwritable         1   a write failed; nothing may be sent after it
+    │   ├── StateConflict           1   somebody else committed first (handled inside)
+    │   └── StateLocked             5   held by another run
+    ├── Refused                     6   a guard, an unfit plan, a missing state
+    ├── QuotaUsedUp                 7   running again cannot help
+    ├── KeyProblem                  65  the key is missing, wrong, or lacks a scope
+    ├── ApiUnavailable              69  down or limiting us: run again later
+    └── Interrupted                 130, 143
+
+``code`` is stable and has a heading in ``docs/errors.md``. ``summary`` holds no user-chosen
+names; ``detail`` says what is wrong and why it matters; ``hint`` says what to do. Anything
+else that escapes is a bug.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from reconciler.diagnostics import Finding
+
+
+class ReconcilerError(Exception):
+    """The base of all: a stable code, words for a person, and an exit status."""
+
+    code: ClassVar[str] = "error"
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, summary: str, detail: str = "", hint: str = "") -> None:
+        super().__init__(summary)
+        self.summary = summary
+        self.detail = detail
+        self.hint = hint
+
+
+class ConfigError(ReconcilerError):
+    """The files have errors; ``findings`` holds all of them, warnings too."""
+
+    code = "config-invalid"
+
+    def __init__(self, findings: tuple[Finding, ...]) -> None:
+        super().__init__("The files have errors")
+        self.findings = findings
+
+
+class UsageError(ReconcilerError):
+    code = "usage"
+    exit_status = 64
+
+
+class StateError(ReconcilerError):
+    code = "state-error"
+
+
+class StateDamaged(StateError):
+    code = "state-damaged"
+
+
+class StateNewer(StateError):
+    code = "state-newer"
+
+
+class StateForeign(StateError):
+    code = "state-foreign"
+
+
+class StateUnwritable(StateError):
+    code = "state-unwritable"
+
+
+class StateConflict(StateError):
+    """The revision expected is not the revision there; nothing was written."""
+
+    code = "state-conflict"
+
+
+class StateLocked(StateError):
+    code = "state-locked"
+    exit_status = 5
+
+
+class Refused(ReconcilerError):
+    code = "refused"
+    exit_status = 6
+
+
+class QuotaUsedUp(ReconcilerError):
+    code = "quota-used-up"
+    exit_status = 7
+
+
+class KeyProblem(ReconcilerError):
+    code = "key-problem"
+    exit_status = 65
+
+
+class ApiUnavailable(ReconcilerError):
+    code = "api-unavailable"
+    exit_status = 69
+
+
+class Interrupted(ReconcilerError):
+    """A signal ended the run. ``exit_status`` is 128 + the signal's number."""
+
+    code = "interrupted"
+    exit_status = 130
+
+    def __init__(self, signum: int) -> None:
+        super().__init__("Interrupted")
+        self.signum = signum

@@ -1,0 +1,33 @@
+"""HTTP: one request, one answer, and an honest word on whether a lost one may have arrived.
+
+``transport.py`` alone imports httpx, and only when a transport is built; importing this package
+is cheap. Nothing here knows the API's endpoints.
+"""
+
+from reconciler.http.address import checked_base_url, checked_key
+from reconciler.http.message import AnswerLost, Headers, NotSent, Request, Response, Transport
+from reconciler.http.pacing import Held, Pacer
+from reconciler.http.retry import GaveUp, Retry, TryAgain, is_passing, retry_after, server_time
+from reconciler.http.transport import HttpTransport
+from reconciler.http.wsgi import WsgiTransport
+
+__all__ = [
+    "AnswerLost",
+    "GaveUp",
+    "Headers",
+    "Held",
+    "HttpTransport",
+    "NotSent",
+    "Pacer",
+    "Request",
+    "Response",
+    "Retry",
+    "Transport",
+    "TryAgain",
+    "WsgiTransport",
+    "checked_base_url",
+    "checked_key",
+    "is_passing",
+    "retry_after",
+    "server_time",
+]

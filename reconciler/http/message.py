@@ -1,0 +1,90 @@
+"""What goes over the wire and what may go wrong: values, two signals, and the seam.
+
+``Transport`` is where the network ends and the rest begins. Tests, simulations and the
+embedded sandbox plug in here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class NotSent(Exception):
+    """The connection was never made: no byte of the request left us. Safe to send again."""
+
+
+class AnswerLost(Exception):
+    """The request may have arrived, and its answer is not known (whole). A write may have happened."""
+
+
+class Headers(Mapping[str, str]):
+    """Headers of an answer, looked up in any case. Repeated ones are joined by a comma (RFC 9110, 5.3)."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, items: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
+        pairs = items.items() if isinstance(items, Mapping) else items
+        values: dict[str, str] = {}
+        for name, value in pairs:
+            name = name.lower()
+            values[name] = f"{values[name]}, {value}" if name in values else value
+        self._values = values
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Headers({self._values!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request relative to a base URL. ``path`` starts with ``/``; ``json``, unless None, is the body."""
+
+    method: str
+    path: str
+    query: Mapping[str, str | int] = field(default_factory=dict)
+    json: object | None = None
+
+    def body(self) -> bytes | None:
+        if self.json is None:
+            return None
+        return json.dumps(self.json, separators=(",", ":"), allow_nan=False).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer that arrived whole, whatever its status. The body is bytes as sent, never decompressed."""
+
+    status: int
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = field(default=b"", repr=False)
+
+
+class Transport(Protocol):
+    """Sends one request, once. It never retries and never follows a redirect."""
+
+    def send(self, request: Request, *, read_timeout: float) -> Response:
+        """Send and return the answer; ``read_timeout`` is seconds of silence we bear while waiting for it.
+
+        Raises ``NotSent`` when no byte of the request can have left, ``AnswerLost`` for any
+        failure after that.
+        """
+        ...
+
+
+def without_secret(body: bytes, secret: str) -> bytes:
+    """Return an error's body with our key taken out, should the server quote it back to us."""
+    return body.replace(secret.encode(), b"***") if len(secret) >= _SHORTEST_SECRET else body
+
+
+_SHORTEST_SECRET = 6  # shorter ones are no real keys, and would be found inside ordinary words

@@ -1,0 +1,101 @@
+"""An approved plan is a filter: what apply does is a subset of it. Pure.
+
+Also words how two plans differ, with deepdiff (its only importer; lazily, it is slow to load).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from reconciler.dates import DateSet, union
+from reconciler.errors import Refused
+from reconciler.model import Address
+from reconciler.planning.plan import Plan
+from reconciler.planning.planfile import approved, approved_cancels, approved_days
+from reconciler.state.document import Document
+
+DEFAULT_EXPIRY = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """The days that may be created, by transfer, and the (team, backfill id) that may be cancelled."""
+
+    days: Mapping[Address, DateSet]
+    cancels: frozenset[tuple[int, int]]
+
+
+def approval_of(plan: Plan) -> Approval:
+    return Approval(approved_days(plan), approved_cancels(plan))
+
+
+def without_later_intents(approval: Approval, document: Document, created_at: datetime) -> Approval:
+    """Take off the days that we have intended since the plan was made (both by our clock), so
+    that a job that is run again does not create them again under the same plan.
+    """
+    later: dict[Address, list[DateSet]] = {}
+    for intent in document.intents.values():
+        if intent.intended_at > created_at:
+            later.setdefault(Address(document.team_id, intent.transfer_id), []).append(intent.days)
+    days = {one: kept - union(later.get(one, ())) for one, kept in approval.days.items()}
+    return replace(approval, days=days)
+
+
+def check_fit(
+    saved: Plan,
+    api_url: str,
+    documents: Mapping[int, Document],
+    now: datetime,
+    expiry: timedelta = DEFAULT_EXPIRY,
+) -> None:
+    """Raise ``Refused`` unless the saved plan is for this API, these teams and this state, and
+    still young. ``documents`` holds the state of each team of the files.
+    """
+    faults = [*_other_api(saved, api_url), *_expired(saved, now, expiry), *_other_states(saved, documents)]
+    if saved.guarded:
+        faults.append("A guard refused it when it was made.")
+    if faults:
+        hint = "Make a new one with: reconciler plan --out plan.json"
+        raise Refused("The plan file does not fit", " ".join(faults), hint)
+
+
+def _other_api(saved: Plan, api_url: str) -> Iterable[str]:
+    if saved.api_url != api_url:
+        yield f"It was made for the API {saved.api_url}, and this run uses {api_url}."
+
+
+def _expired(saved: Plan, now: datetime, expiry: timedelta) -> Iterable[str]:
+    age = now - saved.created_at
+    if age > expiry:
+        yield f"It was made {age.days} days ago; plans expire after {expiry.days} (--plan-expiry)."
+    if age < -timedelta(minutes=5):
+        yield "It says that it was made in the future; check the clocks."
+
+
+def _other_states(saved: Plan, documents: Mapping[int, Document]) -> Iterable[str]:
+    for team in saved.teams:
+        document = documents.get(team.team_id)
+        if document is None:
+            yield f"It is for team {team.team_id}, which the files do not name."
+        elif team.lineage and team.lineage != document.lineage:
+            yield f"It was made against another state of team {team.team_id} (lineage {team.lineage})."
+
+
+def check_same(saved: Plan, fresh: Plan) -> None:
+    """Raise ``Refused`` if a fresh plan differs from the saved one in any day or cancel (``--strict``)."""
+    before, after = approved(saved), approved(fresh)
+    del before["as_of"], after["as_of"]  # a day's difference alone changes nothing that is done
+    if before != after:
+        words = "; ".join(differences(before, after))
+        hint = "Review a new plan, or apply this one without --strict: it then acts as a filter."
+        raise Refused("The plan has changed since it was made", f"{words}.", hint)
+
+
+def differences(before: object, after: object) -> list[str]:
+    """Return one line per difference between two values of plain data, in a stable order."""
+    from deepdiff import DeepDiff
+
+    found = DeepDiff(before, after, verbose_level=2)
+    return sorted(str(line) for line in found.pretty().splitlines()) or ["nothing differs"]

@@ -1,0 +1,147 @@
+"""What became of the writes whose answer nobody saw: the *resolve* rules of design section 6. Pure.
+
+Reasoned by ids and by our own clock only, never by the vendor's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from reconciler.model import Backfill, Observed, OnUnknown
+from reconciler.planning.refresh import record_of
+from reconciler.state.document import BackfillRecord, Delta, Document, Intent, IntentKind, Origin, Outcome
+
+DEFAULT_SETTLE = timedelta(minutes=15)
+# A create that turns up later than this is looked at as somebody else's.
+LATE_MATCH = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The delta that settles intents, and what to tell of it.
+
+    ``late`` are intents once settled as not created (or refused) that were found after all.
+    ``unresolved`` are still pending, with the time from which a run settles them by itself.
+    """
+
+    delta: Delta = field(default_factory=Delta)
+    adopted: tuple[Intent, ...] = ()
+    abandoned: tuple[Intent, ...] = ()
+    late: tuple[Intent, ...] = ()
+    unresolved: tuple[Intent, ...] = ()
+
+
+def is_match(intent: Intent, backfill: Backfill) -> bool:
+    """Tell whether a backfill has exactly the transfer and the range of a create."""
+    return (backfill.transfer_id, backfill.start, backfill.end) == (
+        intent.transfer_id,
+        intent.start,
+        intent.end,
+    )
+
+
+def find_match(intent: Intent, seen: Iterable[Backfill], known: Iterable[int]) -> Backfill | None:
+    """Return the newest backfill that can only be this create: exact, and of an id unknown before."""
+    barred = {*known, intent.latest_before}
+    matches = [one for one in seen if is_match(intent, one) and one.id not in barred]
+    return max(matches, key=lambda one: one.id, default=None)
+
+
+def wants_latest(document: Document) -> frozenset[int]:
+    """Return the transfers whose ``latest`` must be read to settle an intent."""
+    creates = (one for one in document.intents.values() if one.kind is IntentKind.CREATE)
+    return frozenset(one.transfer_id for one in creates if one.pending)
+
+
+def resolve(
+    document: Document, observed: Observed, now: datetime, settle: timedelta, on_unknown: OnUnknown
+) -> Resolution:
+    """Settle what can be settled. Not created: ``latest`` still has the id it had, and settle
+    time has passed since the intent; otherwise it stays unresolved.
+    """
+    known = set(document.backfills)
+    found = _Found([], [], [], [], [])
+    for intent in sorted(document.intents.values(), key=lambda one: (one.intended_at, one.nonce)):
+        if intent.kind is IntentKind.CANCEL:
+            _resolve_cancel(intent, document, observed, found)
+        else:
+            _resolve_create(intent, observed, known, now, settle, on_unknown, found)
+    return found.resolution()
+
+
+@dataclass(slots=True)
+class _Found:
+    records: list[BackfillRecord]
+    adopted: list[Intent]
+    abandoned: list[Intent]
+    late: list[Intent]
+    unresolved: list[Intent]
+
+    def resolution(self) -> Resolution:
+        changed = (*self.adopted, *self.abandoned, *self.late)
+        delta = Delta(intents=tuple(changed), backfills=tuple(self.records))
+        told = (tuple(self.adopted), tuple(self.abandoned), tuple(self.late), tuple(self.unresolved))
+        return Resolution(delta, *told)
+
+
+def _seen(observed: Observed) -> tuple[Backfill, ...]:
+    answers = (*observed.listed, *observed.latest.values())
+    return tuple(one for one in answers if one is not None)
+
+
+def _resolve_create(
+    intent: Intent,
+    observed: Observed,
+    known: set[int],
+    now: datetime,
+    settle: timedelta,
+    on_unknown: OnUnknown,
+    found: _Found,
+) -> None:
+    if intent.outcome is Outcome.DONE or (not intent.pending and now - intent.intended_at > LATE_MATCH):
+        return
+    match = find_match(intent, _seen(observed), known)
+    if match is not None:
+        known.add(match.id)
+        found.records.append(adopt(match, intent))
+        done = replace(intent, outcome=Outcome.DONE, backfill_id=match.id)
+        (found.adopted if intent.pending else found.late).append(done)
+    elif intent.pending and _not_created(intent, observed, now, settle, on_unknown):
+        found.abandoned.append(replace(intent, outcome=Outcome.ABANDONED))
+    elif intent.pending:
+        found.unresolved.append(intent)
+
+
+def adopt(backfill: Backfill, intent: Intent) -> BackfillRecord:
+    """Return the record of a backfill that one of our intents made."""
+    record = record_of(backfill, intent.transfer, Origin.ADOPTED)
+    return replace(record, stale_before=intent.stale_before)
+
+
+def _not_created(
+    intent: Intent, observed: Observed, now: datetime, settle: timedelta, on_unknown: OnUnknown
+) -> bool:
+    if on_unknown is OnUnknown.BLOCK or now < intent.intended_at + settle:
+        return False
+    if intent.transfer_id not in observed.latest:
+        return False
+    latest = observed.latest[intent.transfer_id]
+    return (latest.id if latest else None) == intent.latest_before
+
+
+def _resolve_cancel(intent: Intent, document: Document, observed: Observed, found: _Found) -> None:
+    """A cancel may be sent again without harm, so one that did not happen is simply given up."""
+    if not intent.pending or intent.backfill_id is None:
+        return
+    if _is_final(intent.backfill_id, document, observed):
+        found.adopted.append(replace(intent, outcome=Outcome.DONE))
+    else:
+        found.abandoned.append(replace(intent, outcome=Outcome.ABANDONED))
+
+
+def _is_final(backfill_id: int, document: Document, observed: Observed) -> bool:
+    record = document.backfills.get(backfill_id)
+    fetched = observed.fetched.get(backfill_id)
+    return bool((record and record.status.final) or (fetched and fetched.status.final))

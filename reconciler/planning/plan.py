@@ -1,0 +1,180 @@
+"""What a plan is: values that renderers show, ``apply`` carries out, and CI saves. Pure.
+
+Days are half-open ordinals inside; ``codec``-like functions at the end turn a plan into its
+JSON form (``format_version`` 1.0) and its digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from reconciler.dates import DateSet, Day
+from reconciler.diagnostics import Finding, Place
+from reconciler.model import Address
+
+FORMAT_VERSION = "1.0"
+
+
+class ActionKind(StrEnum):
+    CREATE = "create"
+    RETRY = "retry"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to do: create ``[start, end)``, after cancelling ``cancels``; or only cancel."""
+
+    kind: ActionKind
+    address: Address
+    transfer: str
+    start: Day
+    end: Day
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    owner: str | None = None
+    declared_at: tuple[Place, ...] = ()
+    cancels: tuple[int, ...] = ()
+    stale_before: datetime | None = None
+
+    @property
+    def days(self) -> DateSet:
+        return DateSet.span(self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Days that are not acted on, with the reason: a limit, a blocker, or what to wait for."""
+
+    address: Address
+    transfer: str
+    start: Day
+    end: Day
+    reason: str
+    declared_at: tuple[Place, ...] = ()
+
+    @property
+    def days(self) -> DateSet:
+        return DateSet.span(self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Unmanaged:
+    """A listed backfill that is not ours, or ours with its transfer gone from the files."""
+
+    address: Address
+    backfill_id: int
+    start: Day
+    end: Day
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class DayCounts:
+    """How many declared days lie in each bucket; they add up to ``declared``."""
+
+    declared: int = 0
+    covered: int = 0
+    in_flight: int = 0
+    planned: int = 0
+    waiting: int = 0
+    blocked: int = 0
+    failed: int = 0
+    deferred: int = 0
+    future: int = 0
+
+    def __add__(self, other: DayCounts) -> DayCounts:
+        return DayCounts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+    def as_dict(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class TransferSummary:
+    """The buckets of one transfer, for ``status`` and the headings of a plan."""
+
+    address: Address
+    name: str
+    owner: str | None
+    counts: DayCounts
+
+
+@dataclass(frozen=True, slots=True)
+class TeamPlan:
+    """What to do for one team, and why nothing is done about the rest."""
+
+    team_id: int
+    as_of: Day
+    lineage: str
+    serial: int
+    list_full: bool = False
+    evidence: str = "runs"
+    actions: tuple[Action, ...] = ()
+    deferred: tuple[Item, ...] = ()
+    blocked: tuple[Item, ...] = ()
+    waiting: tuple[Item, ...] = ()
+    failed: tuple[Item, ...] = ()
+    unmanaged: tuple[Unmanaged, ...] = ()
+    transfers: tuple[TransferSummary, ...] = ()
+    minimum_creates: int = 0
+    diagnostics: tuple[Finding, ...] = ()
+    guarded: bool = False
+
+    @property
+    def counts(self) -> DayCounts:
+        return add_up(one.counts for one in self.transfers)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The flags that shaped a plan and must shape its apply."""
+
+    target: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The plans of all teams of the files, as one document. ``errored``: a team is missing."""
+
+    api_url: str
+    created_at: datetime
+    teams: tuple[TeamPlan, ...]
+    options: Options = field(default_factory=Options)
+    diagnostics: tuple[Finding, ...] = ()
+    errored: bool = False
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        return tuple(action for team in self.teams for action in team.actions)
+
+    @property
+    def counts(self) -> DayCounts:
+        return add_up(team.counts for team in self.teams)
+
+    @property
+    def guarded(self) -> bool:
+        return any(team.guarded for team in self.teams)
+
+    @property
+    def applyable(self) -> bool:
+        return bool(self.actions) and not self.guarded
+
+    @property
+    def complete(self) -> bool:
+        counts = self.counts
+        left_over = counts.deferred or counts.waiting or counts.blocked or counts.failed
+        return not (left_over or self.options.target or self.options.exclude or self.errored)
+
+    def number_of(self, kind: ActionKind) -> int:
+        return sum(action.kind is kind for action in self.actions)
+
+    def days_of(self, kind: ActionKind) -> int:
+        return sum(action.end - action.start for action in self.actions if action.kind is kind)
+
+
+def add_up(counts: Iterable[DayCounts]) -> DayCounts:
+    return sum(counts, start=DayCounts())

@@ -1,0 +1,201 @@
+"""The JSON form of a plan (``format_version`` 1.0), its digest, and reading it back. Pure.
+
+Ids are JSON numbers (consumers need 64 bits), dates inclusive, keys sorted. A later minor
+version only adds; a later major one is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from reconciler.dates import DateSet, iso, last_iso, union
+from reconciler.diagnostics import Finding, Place
+from reconciler.model import Address
+from reconciler.planning.plan import (
+    FORMAT_VERSION,
+    Action,
+    ActionKind,
+    Item,
+    Plan,
+    TeamPlan,
+    TransferSummary,
+    Unmanaged,
+)
+
+Json = dict[str, Any]
+
+
+def encode_plan(plan: Plan, tool_version: str) -> Json:
+    """Return the plan document of design section 5."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "tool_version": tool_version,
+        "created_at": encode_time(plan.created_at),
+        "api_url": plan.api_url,
+        "digest": digest(plan),
+        "options": {"target": list(plan.options.target), "exclude": list(plan.options.exclude)},
+        "teams": [_team(team) for team in plan.teams],
+        "applyable": plan.applyable,
+        "complete": plan.complete,
+        "errored": plan.errored,
+        "summary": _summary(plan),
+        "transfers": [_transfer(one) for team in plan.teams for one in team.transfers],
+        "actions": [_action(one) for one in plan.actions],
+        "deferred": [_item(one) for team in plan.teams for one in team.deferred],
+        "blocked": [_item(one) for team in plan.teams for one in team.blocked],
+        "waiting": [_item(one) for team in plan.teams for one in team.waiting],
+        "failed": [_item(one) for team in plan.teams for one in team.failed],
+        "unmanaged": [_unmanaged(one) for team in plan.teams for one in team.unmanaged],
+        "diagnostics": [encode_finding(one) for one in all_findings(plan)],
+    }
+
+
+def dump(document: Json) -> str:
+    """Return JSON text with sorted keys and a final newline."""
+    return json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
+
+
+def encode_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def all_findings(plan: Plan) -> tuple[Finding, ...]:
+    return (*plan.diagnostics, *(one for team in plan.teams for one in team.diagnostics))
+
+
+def encode_finding(finding: Finding) -> Json:
+    """Return a finding in the shape of ``terraform validate -json``, its rule id in ``code``."""
+    encoded: Json = {
+        "code": finding.rule,
+        "severity": finding.severity.value,
+        "summary": finding.summary,
+        "detail": " ".join(part for part in (finding.detail, finding.hint) if part),
+    }
+    if finding.place is not None:
+        encoded["range"] = _range(finding.place)
+    if finding.also:
+        encoded["also"] = [_range(place) for place in finding.also]
+    return encoded
+
+
+def _range(place: Place) -> Json:
+    end_line, end_column = place.end_line or place.line, place.end_column or place.column
+    return {
+        "filename": place.file,
+        "start": {"line": place.line, "column": place.column},
+        "end": {"line": end_line, "column": end_column},
+    }
+
+
+def _team(team: TeamPlan) -> Json:
+    return {
+        "team_id": team.team_id,
+        "as_of": iso(team.as_of),
+        "state": {"lineage": team.lineage, "serial": team.serial},
+        "list_full": team.list_full,
+        "evidence": team.evidence,
+        "minimum_creates": team.minimum_creates,
+    }
+
+
+def _summary(plan: Plan) -> Json:
+    counts = {kind.value: plan.number_of(kind) for kind in ActionKind}
+    minimum = sum(team.minimum_creates for team in plan.teams)
+    return {**counts, "minimum_creates": minimum, "days": plan.counts.as_dict()}
+
+
+def _transfer(summary: TransferSummary) -> Json:
+    return {
+        "team_id": summary.address.team_id,
+        "transfer": summary.name,
+        "transfer_id": summary.address.transfer_id,
+        "owner": summary.owner,
+        "days": summary.counts.as_dict(),
+    }
+
+
+def _where(address: Address, transfer: str, days: DateSet) -> Json:
+    start, end = days.first(), days.end()
+    return {
+        "team_id": address.team_id,
+        "transfer": transfer,
+        "transfer_id": address.transfer_id,
+        "start": iso(start),
+        "end": last_iso(end),
+        "days": end - start,
+    }
+
+
+def _action(action: Action) -> Json:
+    return {
+        "action": action.kind.value,
+        **_where(action.address, action.transfer, action.days),
+        "reasons": dict(action.reasons),
+        "owner": action.owner,
+        "declared_at": [str(place) for place in action.declared_at],
+        "cancels": list(action.cancels),
+    }
+
+
+def _item(item: Item) -> Json:
+    places = [str(place) for place in item.declared_at]
+    return {**_where(item.address, item.transfer, item.days), "reason": item.reason, "declared_at": places}
+
+
+def _unmanaged(one: Unmanaged) -> Json:
+    return {
+        "team_id": one.address.team_id,
+        "transfer_id": one.address.transfer_id,
+        "backfill_id": one.backfill_id,
+        "start": iso(one.start),
+        "end": last_iso(one.end),
+        "status": one.status,
+    }
+
+
+# --- what is approved, and its digest -----------------------------------------------------
+
+
+def approved_days(plan: Plan) -> dict[Address, DateSet]:
+    """Return the days a plan shows as planned or deferred, by transfer: what it approves."""
+    grouped: dict[Address, list[DateSet]] = {}
+    for action in plan.actions:
+        if action.kind is not ActionKind.CANCEL:
+            grouped.setdefault(action.address, []).append(action.days)
+    for item in (one for team in plan.teams for one in team.deferred):
+        grouped.setdefault(item.address, []).append(item.days)
+    return {address: union(days) for address, days in sorted(grouped.items())}
+
+
+def approved_cancels(plan: Plan) -> frozenset[tuple[int, int]]:
+    """Return the (team, backfill id) pairs that a plan cancels."""
+    return frozenset((action.address.team_id, one) for action in plan.actions for one in action.cancels)
+
+
+def digest(plan: Plan) -> str:
+    """Return ``sha256:…`` over what the plan approves, the API, and each team's date; nothing else,
+    so an unchanged plan has an unchanged digest.
+    """
+    covered = approved(plan)
+    text = json.dumps(covered, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def approved(plan: Plan) -> Json:
+    """Return what a plan approves, as plain data that two plans can be compared by."""
+    return {
+        "api_url": plan.api_url,
+        "as_of": {str(team.team_id): iso(team.as_of) for team in plan.teams},
+        "days": {
+            f"{address.team_id}/{address.transfer_id}": _ranges(days)
+            for address, days in approved_days(plan).items()
+        },
+        "cancels": [f"{team_id}/{backfill_id}" for team_id, backfill_id in sorted(approved_cancels(plan))],
+    }
+
+
+def _ranges(days: DateSet) -> list[str]:
+    return [f"{iso(start)}..{last_iso(end)}" for start, end in days.intervals]

@@ -1,0 +1,116 @@
+"""What happens during an apply, as lines for people and as JSON objects for programs."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from reconciler.dates import iso, last_iso
+from reconciler.planning.events import (
+    Cancelled,
+    Created,
+    Event,
+    Rejected,
+    Settled,
+    UnknownOutcome,
+    Waiting,
+    Withdrawn,
+)
+from reconciler.planning.plan import Action, ActionKind
+from reconciler.planning.planfile import encode_time
+from reconciler.render.words import days, span
+from reconciler.state.document import Intent, Outcome
+
+
+def event_line(event: Event) -> str:
+    """Return one line for a person. Server text in it was cleaned where it was read."""
+    match event:
+        case Created(action=action, backfill_id=backfill_id, adopted=adopted):
+            verb = "retried" if action.kind is ActionKind.RETRY else "created"
+            found = " (found by looking: its answer was lost)" if adopted else ""
+            return f"{_name(action)}: {verb} backfill {backfill_id}, {days(len(action.days))}{found}"
+        case Cancelled(action=action, backfill_id=backfill_id):
+            return f"{_name(action)}: cancelled backfill {backfill_id}"
+        case Rejected(action=action, status=status, message=message, blocker=blocker):
+            held = f"; backfill {blocker} is in the way" if blocker else ""
+            answered = f" with {status}" if status else ""
+            return f"{_name(action)}: refused{answered}: {message or 'no reason given'}{held}"
+        case UnknownOutcome(intent=intent, settles_at=settles_at):
+            when = f"a run after {encode_time(settles_at)} settles it" if settles_at else "settle it by hand"
+            return f"{_intent(intent)}: the outcome is unknown; {when} ({resolve_command(intent)})"
+        case Withdrawn(action=action, why=why):
+            return f"{_name(action)}: not done, {why}; planned again"
+        case Settled(intent=intent, late=late):
+            return f"{_intent(intent)}: {_settled(intent, late)}"
+        case Waiting(seconds=seconds, why=why):
+            return f"waiting {seconds:.0f} s: {why}"
+        case never:
+            assert_never(never)
+
+
+def _settled(intent: Intent, late: bool) -> str:
+    if late:
+        return f"a create given up earlier turned up as backfill {intent.backfill_id}; it is ours now"
+    if intent.outcome is Outcome.DONE:
+        return f"an earlier run's {intent.kind.value} is settled: done, backfill {intent.backfill_id}"
+    return f"an earlier run's {intent.kind.value} is settled: it did not happen"
+
+
+def _name(action: Action) -> str:
+    return f"{action.transfer} {span(action.start, action.end)}"
+
+
+def _intent(intent: Intent) -> str:
+    return f"{intent.transfer} {span(intent.start, intent.end)}"
+
+
+def resolve_command(intent: Intent) -> str:
+    span_ = f"{iso(intent.start)}..{last_iso(intent.end)}"
+    return f"reconciler resolve {intent.transfer} {span_} --as created:ID|not-created"
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """Return one event as a JSON object, its kind in ``type``."""
+    match event:
+        case Created(action=action, backfill_id=backfill_id, adopted=adopted):
+            return {**_action_json("created", action), "backfill_id": backfill_id, "adopted": adopted}
+        case Cancelled(action=action, backfill_id=backfill_id):
+            return {**_action_json("cancelled", action), "backfill_id": backfill_id}
+        case Rejected(action=action, status=status, message=message, blocker=blocker):
+            told = {"status": status, "message": message, "blocker": blocker}
+            return {**_action_json("refused", action), **told}
+        case UnknownOutcome(intent=intent, settles_at=settles_at):
+            when = encode_time(settles_at) if settles_at else None
+            return {**_intent_json("unknown", intent), "settles_at": when}
+        case Withdrawn(action=action, why=why):
+            return {**_action_json("withdrawn", action), "why": why}
+        case Settled(intent=intent, late=late):
+            return {**_intent_json("settled", intent), "outcome": intent.outcome.value, "late": late}
+        case Waiting(seconds=seconds, why=why):
+            return {"type": "waiting", "seconds": seconds, "why": why}
+        case never:
+            assert_never(never)
+
+
+def _action_json(kind: str, action: Action) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "action": action.kind.value,
+        "team_id": action.address.team_id,
+        "transfer": action.transfer,
+        "transfer_id": action.address.transfer_id,
+        "start": iso(action.start),
+        "end": last_iso(action.end),
+        "days": len(action.days),
+    }
+
+
+def _intent_json(kind: str, intent: Intent) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "action": intent.kind.value,
+        "transfer": intent.transfer,
+        "transfer_id": intent.transfer_id,
+        "start": iso(intent.start),
+        "end": last_iso(intent.end),
+        "backfill_id": intent.backfill_id,
+    }

@@ -1,0 +1,163 @@
+"""A plan as text: grouped by transfer, one line per action, never one line per day.
+
+The last line is frozen: people and scripts look for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from reconciler.dates import iso
+from reconciler.diagnostics import Place
+from reconciler.model import Address
+from reconciler.planning.plan import Action, ActionKind, Item, Plan, TeamPlan, TransferSummary, Unmanaged
+from reconciler.planning.planfile import digest
+from reconciler.render.words import BOLD, CYAN, DIM, GREEN, RED, YELLOW, Paint, days, plural, span
+
+SIGNS = {ActionKind.CREATE: ("+", GREEN), ActionKind.RETRY: ("-/+", YELLOW), ActionKind.CANCEL: ("-", RED)}
+SHOWN_ITEMS = 3
+
+
+def summary_line(plan: Plan) -> str:
+    """Return the frozen last line: every count always, in this order, always the word ``days``."""
+    counts = plan.counts
+    told = (
+        f"Days: {counts.declared} declared, {counts.covered} covered, {counts.in_flight} in flight, "
+        f"{counts.waiting} waiting, {counts.blocked} blocked, {counts.failed} failed, "
+        f"{counts.deferred} deferred, {counts.future} future."
+    )
+    if not plan.actions:
+        return f"No changes. {told}"
+    create, retry = ActionKind.CREATE, ActionKind.RETRY
+    return (
+        f"Plan: {plan.number_of(create)} to create ({plan.days_of(create)} days), "
+        f"{plan.number_of(retry)} to retry ({plan.days_of(retry)} days), "
+        f"{plan.number_of(ActionKind.CANCEL)} to cancel. {told}"
+    )
+
+
+def plan_text(plan: Plan, paint: Paint, *, command: bool = True) -> str:
+    """Return the whole plan, its summary line last; with the ``command`` that applies just this."""
+    lines: list[str] = []
+    for team in plan.teams:
+        lines += _team(team, paint)
+    lines += _footer(plan, paint, command)
+    lines.append(paint(summary_line(plan), BOLD))
+    return "\n".join(lines) + "\n"
+
+
+def _team(team: TeamPlan, paint: Paint) -> Iterator[str]:
+    shown = list(_transfers(team, paint))
+    if not shown and not team.unmanaged:
+        return
+    yield paint(f"Team {team.team_id}, as of {iso(team.as_of)}", BOLD)
+    yield ""
+    yield from shown
+    if team.unmanaged:
+        yield from _unmanaged(team.unmanaged, paint)
+
+
+def _transfers(team: TeamPlan, paint: Paint) -> Iterator[str]:
+    actions = _by_address(team.actions)
+    for transfer in team.transfers:
+        body = [*_actions(actions.get(transfer.address, ()), paint), *_rest(team, transfer.address, paint)]
+        if body:
+            yield _heading(transfer, paint)
+            yield from body
+            yield ""
+
+
+def _heading(transfer: TransferSummary, paint: Paint) -> str:
+    counts = transfer.counts
+    told = [f"{counts.covered} of {days(counts.declared)} covered"]
+    if counts.in_flight:
+        told.append(f"{counts.in_flight} in flight")
+    return f"  {paint(transfer.name, BOLD)} ({transfer.address.transfer_id}): {', '.join(told)}"
+
+
+def _by_address(actions: Iterable[Action]) -> dict[Address, list[Action]]:
+    grouped: dict[Address, list[Action]] = {}
+    for action in actions:
+        grouped.setdefault(action.address, []).append(action)
+    return grouped
+
+
+def _actions(actions: Iterable[Action], paint: Paint) -> Iterator[str]:
+    for action in actions:
+        sign, colour = SIGNS[action.kind]
+        length = days(action.end - action.start)
+        line = f"    {sign:>3} {span(action.start, action.end)}  {length:>9}  {_why(action)}"
+        yield paint(line, colour) + paint(_places(action.declared_at), DIM)
+
+
+def _why(action: Action) -> str:
+    if len(action.reasons) == 1:
+        told = next(iter(action.reasons))
+    else:
+        told = ", ".join(f"{number} {reason}" for reason, number in action.reasons.items())
+    if not action.cancels:
+        return told
+    verb = "cancels" if action.kind is not ActionKind.CANCEL else "cancel"
+    return f"{told}; {verb} {', '.join(str(one) for one in action.cancels)}"
+
+
+def _places(places: tuple[Place, ...]) -> str:
+    if not places:
+        return ""
+    more = f" (+{len(places) - 1})" if len(places) > 1 else ""
+    return f"  {places[0]}{more}"
+
+
+def _rest(team: TeamPlan, address: Address, paint: Paint) -> Iterator[str]:
+    """Yield what is not acted on, one line for each reason."""
+    kinds = (
+        ("deferred", team.deferred, CYAN),
+        ("waiting", team.waiting, CYAN),
+        ("blocked", team.blocked, YELLOW),
+        ("failed", team.failed, RED),
+    )
+    for kind, items, colour in kinds:
+        own = sorted(
+            (one for one in items if one.address == address), key=lambda one: (one.reason, one.start)
+        )
+        for reason, group in groupby(own, key=lambda one: one.reason):
+            yield paint(_item_line(kind, reason, list(group)), colour)
+
+
+def _item_line(kind: str, reason: str, items: list[Item]) -> str:
+    total = sum(one.end - one.start for one in items)
+    spans = ", ".join(span(one.start, one.end) for one in items[:SHOWN_ITEMS])
+    more = f", and {len(items) - SHOWN_ITEMS} more" if len(items) > SHOWN_ITEMS else ""
+    return f"      {kind}: {reason}, {days(total)}: {spans}{more}"
+
+
+def _unmanaged(unmanaged: Iterable[Unmanaged], paint: Paint) -> Iterator[str]:
+    yield "  Unmanaged backfills (not ours; never touched):"
+    for one in unmanaged:
+        where = f"transfer {one.address.transfer_id}, {span(one.start, one.end)}"
+        yield paint(f"      {one.backfill_id}: {where}, {one.status}", DIM)
+    yield ""
+
+
+def _footer(plan: Plan, paint: Paint, command: bool) -> Iterator[str]:
+    if not plan.actions:
+        return
+    made = plan.number_of(ActionKind.CREATE) + plan.number_of(ActionKind.RETRY)
+    minimum = sum(team.minimum_creates for team in plan.teams)
+    yield f"{plural(made, 'backfill')} to make; the minimum for these days is {minimum}."
+    if command and plan.applyable:
+        yield paint("To apply exactly this plan:", DIM)
+        yield paint(f"    {apply_command(plan)}", DIM)
+    yield ""
+
+
+def apply_command(plan: Plan) -> str:
+    """Return the command that applies this plan and nothing else, file paths and state aside."""
+    dates = {iso(team.as_of) for team in plan.teams}
+    parts = ["reconciler apply", f"--expect {digest(plan)}"]
+    if len(dates) == 1:
+        parts.append(f"--as-of {dates.pop()}")
+    parts += [f"--target {name}" for name in plan.options.target]
+    parts += [f"--exclude {name}" for name in plan.options.exclude]
+    return " ".join(parts)

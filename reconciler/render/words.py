@@ -1,0 +1,32 @@
+"""Small pieces of wording that several renderings share, and colour as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.dates import Day, iso, last_iso
+
+GREEN, RED, YELLOW, CYAN, BOLD, DIM = "32", "31", "33", "36", "1", "2"
+
+
+@dataclass(frozen=True, slots=True)
+class Paint:
+    """Wraps text in ANSI colour, or leaves it as it is."""
+
+    on: bool = False
+
+    def __call__(self, text: str, *codes: str) -> str:
+        return f"\x1b[{';'.join(codes)}m{text}\x1b[0m" if self.on and codes and text else text
+
+
+def span(start: Day, end: Day) -> str:
+    """Return a half-open interval as inclusive dates of constant width."""
+    return f"{iso(start)} .. {last_iso(end)}"
+
+
+def days(number: int) -> str:
+    return f"{number} day" if number == 1 else f"{number} days"
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"

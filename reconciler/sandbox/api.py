@@ -1,0 +1,175 @@
+"""The seven calls of the API: their routes, and what each does to the world."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.sandbox import asked, runs, times, wire
+from reconciler.sandbox.answer import AnswerLost
+from reconciler.sandbox.asked import RunQuery
+from reconciler.sandbox.refusal import Refusal
+from reconciler.sandbox.runs import Run
+from reconciler.sandbox.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to one route: the ids of its path as text, its query and its body."""
+
+    world: World
+    now: int
+    ids: dict[str, str]
+    query: str
+    body: bytes
+
+    def id(self, name: str) -> int:
+        """An id of the path. Raises a 400 Refusal."""
+        return asked.read_id(self.ids[name], name)
+
+    @property
+    def team(self) -> int:
+        """The team of the path. Raises a Refusal: 400, or 403 where there is no such team."""
+        team = self.id("team_id")
+        self.world.check_team(team)
+        return team
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path under /v1 and what answers it. `bare_404`: the vendor documents it without rate headers."""
+
+    name: str
+    method: str
+    path: re.Pattern[str]
+    scope: str
+    act: Callable[[Call], Any]
+    bare_404: bool = False
+    bare_500: bool = True
+
+
+def list_backfills(call: Call) -> Any:
+    """What is not COMPLETED or CANCELLED, newest first."""
+    found = call.world.incomplete(call.team, call.now)
+    return [wire.backfill_wire(record, call.now, call.world.settings) for record in found]
+
+
+def get_backfill(call: Call) -> Any:
+    """One backfill of any status."""
+    record = call.world.get(call.team, call.id("backfill_id"), call.now)
+    return wire.backfill_wire(record, call.now, call.world.settings)
+
+
+def latest_backfill(call: Call) -> Any:
+    """The newest backfill of a transfer."""
+    record = call.world.latest(call.team, call.id("transfer_id"), call.now)
+    return wire.backfill_wire(record, call.now, call.world.settings)
+
+
+def cancel_backfill(call: Call) -> Any:
+    """Cancel; ids are read before the body, as paths come before bodies."""
+    team, number = call.team, call.id("backfill_id")
+    asked.read_cancel(call.body)
+    record = call.world.cancel(team, number, call.now)
+    return wire.backfill_wire(record, call.now, call.world.settings)
+
+
+def create_backfill(call: Call) -> Any:
+    """Create, with the commit the settings ask for. Raises AnswerLost where nobody hears the outcome."""
+    world, settings = call.world, call.world.settings
+    team, transfer = call.team, call.id("transfer_id")
+    start, end = asked.read_range(call.body)
+    late = settings.late_seconds
+    if late is not None:
+        world.create_later(team, transfer, start, end, call.now + times.millis(late))
+        raise AnswerLost("the create takes effect later")
+    try:
+        record = world.create(team, transfer, start, end, call.now)
+        if settings.commit == "twice":
+            record = world.create(team, transfer, start, end, call.now)
+    except Refusal as refusal:
+        if settings.commit == "lost-answer":
+            raise AnswerLost("the refusal is lost") from refusal
+        raise
+    if settings.commit == "lost-answer":
+        raise AnswerLost("the create took effect, its answer is lost")
+    return wire.new_backfill_wire(record, call.now, settings)
+
+
+def list_transfers(call: Call) -> Any:
+    """The transfers the world names or has met."""
+    found = call.world.transfers_of(call.team)
+    return [wire.transfer_wire(transfer, call.now, call.world.settings) for transfer in found]
+
+
+def list_runs(call: Call) -> Any:
+    """The runs of a transfer, filtered, sorted and cut to a page."""
+    team, transfer = call.team, call.id("transfer_id")
+    query = asked.read_run_query(call.query)
+    found = _filtered(call, team, transfer, query)
+    found.sort(key=_sort_key(query.sort_field), reverse=query.descending)
+    page = found[query.offset : query.offset + query.limit]
+    return [wire.run_wire(run, call.world.settings) for run in page]
+
+
+def _filtered(call: Call, team: int, transfer: int, query: RunQuery) -> list[Run]:
+    """Both filters include their ends; by data date the days of the two moments (UTC) count."""
+    world = call.world
+    if world.settings.runs_filter == "data_date":
+        found = world.runs(team, transfer, times.day_of(query.since), times.day_of(query.until), call.now)
+        return [run for run in found if not query.issues_only or run.status == runs.FAILED]
+    skew = world.vendor_time(0)
+    return [
+        run
+        for run in world.runs(team, transfer, 1, times.day_of(times.LATEST), call.now)
+        if query.since <= (run.created + skew) // 1000 * 1000 <= query.until
+        and (not query.issues_only or run.status == runs.FAILED)
+    ]
+
+
+def _sort_key(field: str) -> Callable[[Run], tuple[int, int, int]]:
+    """Equal times are told apart by day, then by id; what has not ended counts as latest."""
+    match field:
+        case "data_date":
+            return lambda run: (run.day, run.created, run.id)
+        case "ended_time":
+            return lambda run: (run.ended if run.ended is not None else times.LATEST, run.day, run.id)
+        case _:
+            return lambda run: (run.created, run.day, run.id)
+
+
+def _path(template: str) -> re.Pattern[str]:
+    return re.compile("/v1" + re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template))
+
+
+_BACKFILLS = _path("/teams/{team_id}/backfills")
+_BACKFILL = _path("/teams/{team_id}/backfills/{backfill_id}")
+_CREATE = _path("/teams/{team_id}/transfers/{transfer_id}/backfills")
+_LATEST = _path("/teams/{team_id}/transfers/{transfer_id}/backfills/latest")
+_TRANSFERS = _path("/teams/{team_id}/transfers")
+_RUNS = _path("/teams/{team_id}/transfers/{transfer_id}/runs")
+
+ROUTES = (
+    Route("create", "POST", _CREATE, "write", create_backfill, bare_404=True),
+    Route("list", "GET", _BACKFILLS, "read", list_backfills),
+    Route("get", "GET", _BACKFILL, "read", get_backfill),
+    Route("cancel", "PATCH", _BACKFILL, "write", cancel_backfill),
+    Route("latest", "GET", _LATEST, "read", latest_backfill, bare_404=True),
+    Route("transfers", "GET", _TRANSFERS, "read", list_transfers, bare_500=False),
+    Route("runs", "GET", _RUNS, "read", list_runs, bare_500=False),
+)
+
+
+def find_route(method: str, path: str) -> tuple[Route, dict[str, str]]:
+    """The route of a request and the ids of its path. Raises a Refusal: 404, or 405 with what is allowed."""
+    allowed = []
+    for route in ROUTES:
+        match = route.path.fullmatch(path)
+        if match is None:
+            continue
+        if route.method == method:
+            return route, match.groupdict()
+        allowed.append(route.method)
+    if allowed:
+        raise Refusal(405, f"{method} is not offered here", allow=", ".join(allowed))
+    raise Refusal(404, "There is nothing at this path")

@@ -1,0 +1,144 @@
+"""The WSGI callable: request in, answer out.
+
+Order of the checks (the vendor documents the answers, not their order): route, key, scope, rate limit and
+quota, ids, team, body, and then what the world says.
+"""
+
+import random
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from wsgiref.handlers import format_date_time
+
+from reconciler.sandbox import admission
+from reconciler.sandbox.answer import RESET, Answer, AnswerLost, Sent, refused, success
+from reconciler.sandbox.api import Call, Route, find_route
+from reconciler.sandbox.asked import MAX_BODY
+from reconciler.sandbox.control import answer_control
+from reconciler.sandbox.faults import Faults
+from reconciler.sandbox.refusal import Refusal
+from reconciler.sandbox.settings import Settings
+from reconciler.sandbox.store import Request, Store
+from reconciler.sandbox.world import World
+
+if TYPE_CHECKING:
+    from reconciler.sandbox.facade import Sandbox
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+
+
+class App:
+    """A WSGI application. Raises AnswerLost instead of answering where the client is to hear nothing."""
+
+    def __init__(
+        self, sandbox: "Sandbox", store: Store, clock: Callable[[], float], faults: Faults, seed: int
+    ) -> None:
+        self.faults = faults
+        self._sandbox = sandbox
+        self._store = store
+        self._clock = clock
+        self._random = random.Random(seed)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        if environ.get("PATH_INFO", "").startswith("/_sandbox/"):
+            answer = self._control(environ)
+        else:
+            answer = self._api(environ)
+        if answer.behaviour == RESET:
+            raise AnswerLost("the answer is lost")
+        start_response(f"{answer.status} {_phrase(answer.status)}", answer.headers)
+        return Sent(answer)
+
+    def _control(self, environ: Environ) -> Answer:
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        try:
+            data = answer_control(self._sandbox, method, path, _read_body(environ))
+            answer = success(data, self._request_id(), Settings())
+        except Refusal as refusal:
+            answer = refused(refusal, self._request_id(), path, Settings())
+        answer.headers.append(("Date", format_date_time(self._sandbox.now())))
+        return answer
+
+    def _api(self, environ: Environ) -> Answer:
+        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
+        route: Route | None = None
+        with self._store.session() as session:
+            world, now = session.world, session.timeline.now(self._clock())
+            world.advance(now)
+            try:
+                route, ids = find_route(method, path)
+                answer = self._call(route, ids, environ, world, now)
+            except Refusal as refusal:
+                answer = refused(refusal, self._request_id(), path, world.settings)
+            except AnswerLost:
+                answer = Answer(0, [], b"", RESET)
+            _add_headers(answer, route, world, now)
+            lost = answer.behaviour == RESET
+            self._store.log(Request(method, path, 0 if lost else answer.status))
+        return answer
+
+    def _call(self, route: Route, ids: dict[str, str], environ: Environ, world: World, now: int) -> Answer:
+        """Carry out a request, with the fault that strikes it before or after."""
+        fault = self.faults.draw(route.name)
+        if fault is not None and fault.before:
+            return fault.act(success(None, self._request_id(), world.settings), world)
+        try:
+            answer = self._carry_out(route, ids, environ, world, now)
+        except Refusal as refusal:
+            answer = refused(refusal, self._request_id(), environ["PATH_INFO"], world.settings)
+        return answer if fault is None else fault.act(answer, world)
+
+    def _carry_out(
+        self, route: Route, ids: dict[str, str], environ: Environ, world: World, now: int
+    ) -> Answer:
+        _check_key(environ.get("HTTP_AUTHORIZATION", ""), route.scope, world)
+        admission.count_call(world, now)
+        call = Call(world, now, ids, environ.get("QUERY_STRING", ""), _read_body(environ))
+        return success(route.act(call), self._request_id(), world.settings)
+
+    def _request_id(self) -> str:
+        """Text in the documented pattern, shaped like the vendor's examples."""
+        text = f"{self._random.getrandbits(128):032X}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _check_key(header: str, scope: str, world: World) -> None:
+    """Raises a Refusal: 401 without a known key, 403 where it lacks the scope."""
+    scheme, _, key = header.partition(" ")
+    known = admission.scopes(world, key.strip()) if scheme.lower() == "bearer" and key.strip() else None
+    if known is None:
+        raise Refusal(401, "Send a known key in the Authorization header, as Bearer")
+    if scope not in known:
+        raise Refusal(403, f"This key lacks the scope dwh_transfers_{scope}")
+
+
+def _read_body(environ: Environ) -> bytes:
+    """The body, as far as Content-Length says. Raises a Refusal where that is no number, or too large."""
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if not (length.isascii() and length.isdigit()):
+        raise Refusal(400, "Content-Length is not a number")
+    if len(length) > 18 or int(length) > MAX_BODY:
+        raise Refusal(413, f"A body has at most {MAX_BODY} bytes")
+    return environ["wsgi.input"].read(int(length)) if int(length) else b""
+
+
+def _add_headers(answer: Answer, route: Route | None, world: World, now: int) -> None:
+    """CORS everywhere, the vendor's clock, and rate headers on the refusals that are documented with them."""
+    headers = {"Access-Control-Allow-Origin": "*", "Date": format_date_time(world.vendor_time(now) // 1000)}
+    if answer.status >= 400 and not (route is not None and _is_bare(answer.status, route)):
+        limit, remaining = admission.rate_limit(world, now)
+        headers |= {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(remaining)}
+    answer.headers += [(name, value) for name, value in headers.items() if answer.header(name) is None]
+
+
+def _is_bare(status: int, route: Route) -> bool:
+    return (status == 404 and route.bare_404) or (status == 500 and route.bare_500)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"

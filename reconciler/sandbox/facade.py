@@ -1,0 +1,168 @@
+"""The sandbox as Python code uses it: a world, its clock, and the WSGI callable in front of it."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from reconciler.sandbox import times, wire
+from reconciler.sandbox.app import App
+from reconciler.sandbox.faults import Faults
+from reconciler.sandbox.records import Timeline
+from reconciler.sandbox.scene import Scene, read_scene, scene_of
+from reconciler.sandbox.settings import SceneError
+from reconciler.sandbox.store import MemoryStore, Store
+from reconciler.sandbox.world import World
+
+Clock = Callable[[], float]
+SceneLike = Scene | Mapping[str, Any] | str | Path | None
+
+
+class Sandbox:
+    """One emulated API. Safe to use from several threads.
+
+    World time = the scene's `now` (or the real time at the start) + real time passed * speed + advances.
+    `clock` gives the real time in epoch seconds; pass your own to stand on a virtual one.
+    """
+
+    def __init__(self, store: Store, clock: Clock, seed: int = 0, faults: Iterable[str] = ()) -> None:
+        """Rather use `in_memory` or `open`. `seed` decides request ids and which faults strike."""
+        self._store = store
+        self._clock = clock
+        self._seed = seed
+        self.app = App(self, store, clock, Faults(faults, seed), seed)
+
+    @classmethod
+    def in_memory(
+        cls,
+        scene: SceneLike = None,
+        clock: Clock = time.time,
+        seed: int = 0,
+        speed: float = 1.0,
+        faults: Iterable[str] = (),
+    ) -> "Sandbox":
+        """A sandbox of this process only.
+
+        `scene` is a Scene, a world file's path or its data as a dict; None is an open, empty world.
+        Raises SceneError.
+        """
+        return cls(MemoryStore(*_make(scene, clock, _speed(speed))), clock, seed, faults)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        scene: SceneLike = None,
+        clock: Clock = time.time,
+        seed: int = 0,
+        speed: float | None = None,
+        faults: Iterable[str] = (),
+    ) -> "Sandbox":
+        """A sandbox in an SQLite file, shared with every process that opens it; its folder is made.
+
+        `scene` holds only for a file that does not exist yet (`reset` starts an old one anew). `speed` is
+        kept with the file: None leaves it as it is (1 for a new one). Raises SceneError, or
+        sqlite3.DatabaseError for a file that is something else.
+        """
+        from reconciler.sandbox.file_store import (
+            FileStore,
+        )  # sqlite3 costs 5 ms, and most sandboxes need none
+
+        store = FileStore(path, lambda: _make(scene, clock, 1.0 if speed is None else _speed(speed)))
+        sandbox = cls(store, clock, seed, faults)
+        if speed is not None:
+            sandbox._go_on_at(_speed(speed))
+        return sandbox
+
+    def close(self) -> None:
+        """Let go of the file. A sandbox in memory needs no closing."""
+        self._store.close()
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
+
+    # -- the clock -------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """The world's time in epoch seconds."""
+        with self._store.session() as session:
+            return session.timeline.now(self._clock()) / 1000
+
+    def now_text(self) -> str:
+        """The world's time as text, like 2026-11-22T09:00:00Z."""
+        return times.moment_text(times.millis(self.now()))
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward, for every process on the same file. Raises SceneError."""
+        if not math.isfinite(seconds) or seconds < 0:
+            raise SceneError("seconds", f"{seconds!r} is not a number of at least 0")
+        with self._store.session() as session:
+            moved = session.timeline.moved(self._clock(), by=times.millis(seconds))
+            if moved.base > times.LATEST:
+                raise SceneError("seconds", "the clock cannot go beyond the year 9990")
+            session.timeline = moved
+
+    def _go_on_at(self, speed: float) -> None:
+        with self._store.session() as session:
+            if session.timeline.speed != speed:
+                session.timeline = session.timeline.moved(self._clock(), speed=speed)
+
+    # -- the world -------------------------------------------------------------------------------
+
+    def reset(self, scene: SceneLike = None) -> None:
+        """Start anew with `scene`; None is an open, empty world. Speed and faults stay. Raises SceneError."""
+        with self._store.session() as session:
+            speed = session.timeline.speed
+        self._store.replace(*_make(scene, self._clock, speed))
+
+    def settings(self, **changes: Any) -> dict[str, Any]:
+        """Change settings, and return all of them. Raises SceneError; nothing is changed then."""
+        with self._store.session() as session:
+            world = session.world
+            world.advance(session.timeline.now(self._clock()))
+            if changes:
+                world.settings = world.settings.changed(changes)
+                world.changed.add(("settings", 0, 0))
+            return world.settings.as_dict()
+
+    def faults(self, *specs: str) -> None:
+        """Replace the faults of this process; none ends them. Raises ValueError for an unknown one."""
+        self.app.faults = Faults(specs, self._seed)
+
+    def backfills(self) -> list[dict[str, Any]]:
+        """Every backfill of every team and status as the API writes it, oldest first."""
+        with self._store.session() as session:
+            world, now = session.world, session.timeline.now(self._clock())
+            world.advance(now)
+            records = sorted(world.backfills.values(), key=lambda record: (record.created, record.id))
+            return [wire.backfill_wire(record, now, world.settings) for record in records]
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Every request under /v1 in order: method, path (without query), status (0: no answer was sent)."""
+        return [{"method": r.method, "path": r.path, "status": r.status} for r in self._store.requests()]
+
+
+def _make(scene: SceneLike, clock: Clock, speed: float) -> tuple[World, Timeline]:
+    """A new world and its clock."""
+    read = _read(scene)
+    real = clock()
+    base = read.now if read.now is not None else times.millis(real)
+    return World.opened(read, base), Timeline(base, real, speed)
+
+
+def _read(scene: SceneLike) -> Scene:
+    if scene is None:
+        return Scene()
+    if isinstance(scene, Scene):
+        return scene
+    return scene_of(scene) if isinstance(scene, Mapping) else read_scene(scene)
+
+
+def _speed(speed: float) -> float:
+    if not math.isfinite(speed) or speed < 0:
+        raise SceneError("speed", f"{speed!r} is not a number of at least 0")
+    return float(speed)

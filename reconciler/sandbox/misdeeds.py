@@ -1,0 +1,168 @@
+"""What a faulty server, gateway or network makes of an answer: one function each, answer in, answer out.
+
+Those about the body of a success leave refusals alone.
+"""
+
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+from reconciler.sandbox.answer import CUT, RESET, SHORT, SLOW_BODY, SLOW_HEADERS, Answer, refused
+from reconciler.sandbox.refusal import Refusal
+from reconciler.sandbox.world import World
+
+Act = Callable[[Answer, World], Answer]
+Wire = dict[str, Any]
+
+HUGE_BYTES = 1 << 30  # announced and sent, in pieces
+BOMB_BYTES = 1 << 26  # what a bomb of some 64 KiB unpacks to
+FAR_HOST = "https://elsewhere.invalid"
+HTML = b"<!doctype html><title>Maintenance</title><h1>We will be right back</h1>"
+PIECE = b" " * 65536
+
+
+def behaving(behaviour: str) -> Act:
+    """The right answer, sent badly."""
+
+    def act(answer: Answer, _: World) -> Answer:
+        answer.behaviour = behaviour
+        return answer
+
+    return act
+
+
+def status(number: int, **words: Any) -> Act:
+    """Another status, with the error body that belongs to it; a 429 asks to wait a second."""
+    words = {"detail": "A fault of the sandbox", "retry_after": 1 if number == 429 else None} | words
+
+    def act(_: Answer, world: World) -> Answer:
+        return refused(Refusal(number, **words), "fault-0000", "/", world.settings)
+
+    return act
+
+
+def retry_after(value: str) -> Act:
+    """A rate limit whose Retry-After reads `value`."""
+
+    def act(answer: Answer, world: World) -> Answer:
+        limited = status(429, retry_after=None)(answer, world)
+        limited.headers.append(("Retry-After", value))
+        return limited
+
+    return act
+
+
+def redirect(number: int) -> Act:
+    """A redirect to another host, where no key must be sent."""
+
+    def act(_: Answer, world: World) -> Answer:
+        headers = [("Location", f"{FAR_HOST}/v1/elsewhere"), ("Content-Length", "0")]
+        return Answer(number, headers, b"")
+
+    return act
+
+
+def text(body: bytes, content_type: str = "application/json") -> Act:
+    """A 200 with this body."""
+
+    def act(_: Answer, world: World) -> Answer:
+        return Answer(200, [("Content-Type", content_type), ("Content-Length", str(len(body)))], body)
+
+    return act
+
+
+def body(change: Callable[[bytes], bytes]) -> Act:
+    """A success whose body is changed as bytes."""
+
+    def act(answer: Answer, _: World) -> Answer:
+        return answer if answer.status != 200 else answer.with_body(change(answer.body))
+
+    return act
+
+
+def parsed(change: Callable[[Any], Any]) -> Act:
+    """A success whose body is changed as data."""
+    return body(lambda raw: json.dumps(change(json.loads(raw))).encode())
+
+
+def each(change: Callable[[Wire], Wire]) -> Act:
+    """A success whose objects are changed: the one of the answer, or every one of its list."""
+
+    def whole(data: Any) -> Any:
+        if isinstance(data, dict) and "data" in data:
+            return data | {"data": whole(data["data"])}
+        return [change(item) for item in data] if isinstance(data, list) else change(data)
+
+    return parsed(whole)
+
+
+def header(name: str, value: str) -> Act:
+    """The right answer with a header of our choice."""
+
+    def act(answer: Answer, _: World) -> Answer:
+        answer.headers = [(key, old) for key, old in answer.headers if key != name] + [(name, value)]
+        return answer
+
+    return act
+
+
+def known_id(answer: Answer, world: World) -> Answer:
+    """A success that shows the id of the oldest other backfill instead of its own."""
+
+    def change(item: Wire) -> Wire:
+        own = item.get("transfer_backfill_id")
+        others = [number for number in world.backfills if str(number) != str(own)]
+        return item | {"transfer_backfill_id": min(others, default=own)}
+
+    return each(change)(answer, world)
+
+
+def huge(_: Answer, world: World) -> Answer:
+    """A gigabyte of blanks, with the right length."""
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(HUGE_BYTES))]
+    return Answer(200, headers, b"", stream=(PIECE for _ in range(HUGE_BYTES // len(PIECE))))
+
+
+def endless(_: Answer, world: World) -> Answer:
+    """Chunks without end: no length is announced."""
+
+    def forever() -> Iterator[bytes]:
+        while True:
+            yield PIECE
+
+    return Answer(200, [("Content-Type", "application/json")], b"", stream=forever())
+
+
+def gzip_bomb(_: Answer, world: World) -> Answer:
+    """A small body that unpacks to a large one, though nobody asked for compression."""
+    packed = _bomb()
+    headers = [
+        ("Content-Type", "application/json"),
+        ("Content-Encoding", "gzip"),
+        ("Content-Length", str(len(packed))),
+    ]
+    return Answer(200, headers, packed)
+
+
+@cache
+def _bomb() -> bytes:
+    return gzip.compress(bytes(BOMB_BYTES), compresslevel=1, mtime=0)
+
+
+def without(*names: str) -> Act:
+    """A success whose objects lack some fields."""
+    return each(lambda item: {name: value for name, value in item.items() if name not in names})
+
+
+def with_fields(**fields: Any) -> Act:
+    """A success whose objects show these values."""
+    return each(lambda item: item | fields)
+
+
+RESETTING: Act = behaving(RESET)
+CUTTING: Act = behaving(CUT)
+SHORTENING: Act = behaving(SHORT)
+SLOWING_BODY: Act = behaving(SLOW_BODY)
+SLOWING_HEADERS: Act = behaving(SLOW_HEADERS)

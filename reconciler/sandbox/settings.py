@@ -1,0 +1,157 @@
+"""What the vendor leaves open, as switches: every one can be set in a world file or while it runs.
+
+A change holds at once, for backfills that exist already too; only the three paces (`seconds_until_*`,
+`seconds_per_run`) are fixed when a backfill is created.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from typing import Any
+
+
+class SceneError(ValueError):
+    """A world file or a setting that cannot be used: `where` is its place, `what` the trouble."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(f"{where}: {what}" if where else what)
+        self.where = where
+        self.what = what
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The switches of a world. Lengths are seconds unless their name says otherwise."""
+
+    overlap_status: int = 422
+    failed_blocks_overlap: bool = True
+    failed_while_running: bool = False
+    completed_with_failures: bool = False
+    error_report: str = "full"
+    allow_today: bool = True
+    min_range_days: int = 1
+    max_range_days: int | None = None
+    list_cap: int = 100
+    list_lag_seconds: float = 0
+    latest_lag_seconds: float = 0
+    get_lag_seconds: float = 0
+    retention_days: float | None = None
+    runs_filter: str = "data_date"
+    clock_skew_seconds: float = 0
+    id_shape: str = "number"
+    envelope: bool = True
+    error_shape: str = "envelope"
+    rate_limit_per_hour: int | None = None
+    row_quota: int | None = None
+    commit: str = "now"
+    seconds_until_scheduled: float = 30
+    seconds_until_running: float = 30
+    seconds_per_run: float = 60
+
+    @property
+    def late_seconds(self) -> float | None:
+        """How long after the request a create takes effect, with `commit: late:SECONDS`."""
+        kind, _, seconds = self.commit.partition(":")
+        return float(seconds) if kind == "late" else None
+
+    def changed(self, changes: Mapping[str, Any], where: str = "settings") -> "Settings":
+        """A copy with `changes`. Raises SceneError for an unknown name or a value that does not fit."""
+        refuse_unknown(changes, CHECKS, where)
+        for name, value in changes.items():
+            if trouble := CHECKS[name](value):
+                raise SceneError(f"{where}.{name}", f"{value!r} is not {trouble}")
+        return replace(self, **changes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every setting by name, in the order of the world file."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def refuse_unknown(given: Iterable[Any], known: Iterable[str], where: str) -> None:
+    """Raises SceneError for the first name that is not known, with the nearest one that is."""
+    names = list(known)
+    for name in given:
+        if name not in names:
+            near = get_close_matches(str(name), names, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}"
+            raise SceneError(where, f"{name!r} is not known here; {hint}")
+
+
+Check = Callable[[Any], str]  # the words for what was wanted, or "" when the value fits
+
+
+def is_integer(value: Any) -> bool:
+    """True for ints, which bools are not here."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return (is_integer(value) or isinstance(value, float)) and math.isfinite(value) and abs(value) < 1e12
+
+
+def _flag(value: Any) -> str:
+    return "" if isinstance(value, bool) else "true or false"
+
+
+def _one_of(*choices: Any) -> Check:
+    words = "one of " + ", ".join(map(str, choices))
+    return lambda value: "" if value in choices and not isinstance(value, bool) else words
+
+
+def _whole(least: int, *, optional: bool = False) -> Check:
+    words = f"a whole number of at least {least}" + (" or null" if optional else "")
+    return lambda value: (
+        "" if (optional and value is None) or (is_integer(value) and value >= least) else words
+    )
+
+
+def _seconds(value: Any) -> str:
+    return "" if _is_number(value) and value >= 0 else "a number of at least 0"
+
+
+def _skew(value: Any) -> str:
+    return "" if _is_number(value) else "a number"
+
+
+def _retention(value: Any) -> str:
+    return "" if value is None else _seconds(value) and "a number of at least 0 or null"
+
+
+def _commit(value: Any) -> str:
+    words = "one of now, lost-answer, late:SECONDS, twice"
+    if value in ("now", "lost-answer", "twice"):
+        return ""
+    kind, _, seconds = str(value).partition(":")
+    try:
+        return "" if kind == "late" and _is_number(float(seconds)) and float(seconds) >= 0 else words
+    except ValueError:
+        return words
+
+
+CHECKS: dict[str, Check] = {
+    "overlap_status": _one_of(400, 409, 422),
+    "failed_blocks_overlap": _flag,
+    "failed_while_running": _flag,
+    "completed_with_failures": _flag,
+    "error_report": _one_of("full", "partial", "empty"),
+    "allow_today": _flag,
+    "min_range_days": _whole(1),
+    "max_range_days": _whole(1, optional=True),
+    "list_cap": _whole(0),
+    "list_lag_seconds": _seconds,
+    "latest_lag_seconds": _seconds,
+    "get_lag_seconds": _seconds,
+    "retention_days": _retention,
+    "runs_filter": _one_of("data_date", "created_time"),
+    "clock_skew_seconds": _skew,
+    "id_shape": _one_of("number", "string"),
+    "envelope": _flag,
+    "error_shape": _one_of("envelope", "problem"),
+    "rate_limit_per_hour": _whole(1, optional=True),
+    "row_quota": _whole(0, optional=True),
+    "commit": _commit,
+    "seconds_until_scheduled": _seconds,
+    "seconds_until_running": _seconds,
+    "seconds_per_run": _seconds,
+}

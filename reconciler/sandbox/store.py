@@ -1,0 +1,87 @@
+"""Where a world lives: the contract, and the store in memory. `file_store` has the one on disk.
+
+Every request runs in one *session*: nobody else reads or writes the world meanwhile, and what changed is
+committed before the request is answered. A session that raises leaves the world as it was before.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from reconciler.sandbox.records import Timeline
+from reconciler.sandbox.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One answered request; status 0 where the client got no answer."""
+
+    method: str
+    path: str
+    status: int
+
+
+@dataclass(slots=True)
+class Session:
+    """A world that nobody else touches, until the session ends."""
+
+    world: World
+    timeline: Timeline
+
+
+class Store(Protocol):
+    """Keeps one world. `session` is exclusive over threads and processes; `log` belongs inside one."""
+
+    def session(self) -> AbstractContextManager[Session]:
+        """Enter the world."""
+
+    def log(self, request: Request) -> None:
+        """Remember a request, in order."""
+
+    def requests(self) -> list[Request]:
+        """All requests since the world was made."""
+
+    def replace(self, world: World, timeline: Timeline) -> None:
+        """Start anew with another world."""
+
+    def close(self) -> None:
+        """Let go of files."""
+
+
+class MemoryStore:
+    """A world of this process only. A session that raises is not undone: nothing here raises half-way."""
+
+    def __init__(self, world: World, timeline: Timeline) -> None:
+        self._session = Session(world, timeline)
+        self._requests: list[Request] = []
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def _open(self) -> Iterator[Session]:
+        with self._lock:
+            yield self._session
+            self._session.world.changed.clear()
+
+    def session(self) -> AbstractContextManager[Session]:
+        """Enter the world."""
+        return self._open()
+
+    def log(self, request: Request) -> None:
+        """Remember a request."""
+        self._requests.append(request)
+
+    def requests(self) -> list[Request]:
+        """All requests so far."""
+        with self._lock:
+            return list(self._requests)
+
+    def replace(self, world: World, timeline: Timeline) -> None:
+        """Start anew."""
+        with self._lock:
+            self._session = Session(world, timeline)
+            self._requests.clear()
+
+    def close(self) -> None:
+        """Nothing is held."""

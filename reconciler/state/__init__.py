@@ -1,0 +1,1 @@
+"""State: what a document means (``document.py``) and how it is encoded (``codec.py``)."""

@@ -1,0 +1,1 @@
+"""Stores: where a team's document lives. ``base.py`` is the contract, ``urls.py`` finds one."""

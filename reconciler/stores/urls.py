@@ -1,0 +1,78 @@
+"""From what ``--state`` says to a store."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from urllib.parse import unquote, urlsplit
+
+from reconciler.errors import UsageError
+from reconciler.stores.base import StateStore
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_LATER = ("s3", "gs", "az", "postgresql", "https")
+_KNOWN = "a folder, file://, s3://, gs://, az://, postgresql:// and https://"
+
+
+def open_store(
+    where: str,
+    team_id: int,
+    api_url: str,
+    written_by: str,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> StateStore:
+    """Return the store that ``where`` names, a folder or a URL, for one team at one API.
+
+    Nothing is read or made yet. Raises ``UsageError`` for what names no store of ours; the
+    text never repeats the URL, which may hold a password.
+    """
+    found = _SCHEME.match(where)
+    scheme = found[1].lower() if found else _bare_scheme(where)
+    if scheme in _LATER:
+        raise UsageError(
+            "This store is not in this version",
+            f"A state at {scheme}:// is planned. This version keeps the state in a folder.",
+            "Give --state a folder, say `state`.",
+        )
+    if scheme not in ("", "file"):
+        raise UsageError(
+            "The state's URL is of no known kind",
+            f"{scheme}:// is none of {_KNOWN}.",
+            "Give --state one of those.",
+        )
+    folder = _folder_of(where) if scheme else where
+    return _local(folder, team_id, api_url, written_by, sleep)
+
+
+def _bare_scheme(where: str) -> str:
+    """Return the scheme of a URL that lacks its slashes, so that it makes no folder of that name."""
+    start = where.partition(":")[0].lower() if ":" in where else ""
+    return start if start in (*_LATER, "file") else ""
+
+
+def _folder_of(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise _bad_folder(f"It is no URL: {error}.") from None
+    if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+        raise _bad_folder("A file URL names an absolute path: file:///path/to/folder.")
+    if parts.query or parts.fragment:
+        raise _bad_folder("A file URL has neither a query nor a fragment.")
+    return unquote(parts.path)
+
+
+def _local(
+    folder: str, team_id: int, api_url: str, written_by: str, sleep: Callable[[float], None]
+) -> StateStore:
+    if not folder or "\0" in folder:
+        raise _bad_folder("It is empty, or no path.")
+    from reconciler.stores.local import LocalStore  # needs fcntl, which Windows lacks
+
+    return LocalStore(folder, team_id, api_url, written_by, sleep=sleep)
+
+
+def _bad_folder(detail: str) -> UsageError:
+    return UsageError("The state's place cannot be used", detail, "Give --state a folder, say `state`.")
