@@ -140,7 +140,7 @@ def cut(interval: Interval, boundary_after: Callable[[Day], Day], longest: int |
 
 
 def _every(start: Day, end: Day, longest: int | None) -> Iterator[Interval]:
-    step = longest or max(end - start, 1)
+    step = longest or end - start
     for first in range(start, end, step):
         yield first, min(first + step, end)
 

@@ -50,7 +50,7 @@ class ApiError:
 
     def __str__(self) -> str:
         code = f" {self.code}" if self.code else ""
-        message = f": {self.message}" if self.message else ""
+        message = f": {self.message.rstrip('.')}" if self.message else ""
         request = f" (request {self.request_id})" if self.request_id else ""
         return f"{self.status}{code}{message}{request}"
 

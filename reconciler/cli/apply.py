@@ -58,16 +58,30 @@ class Flags:
     "--strict", is_flag=True, help="Refuse if the fresh plan differs from PLANFILE in any day or cancel."
 )
 @click.option(
-    "--plan-expiry", type=Duration(), default="7d", metavar="DURATION", help="Refuse older plans (7d)."
+    "--plan-expiry",
+    type=Duration(),
+    default="7d",
+    metavar="DURATION",
+    help="Refuse a PLANFILE older than this (7d).",
 )
-@click.option("--parallelism", type=click.IntRange(1, 100), default=10, help="Transfers at a time (10).")
 @click.option(
-    "--max-wait", type=Duration(), default="300s", metavar="DURATION", help="Longest wait for a rate limit."
+    "--parallelism", type=click.IntRange(1, 100), default=10, help="Transfers worked on at a time (10)."
 )
 @click.option(
-    "--settle", type=Duration(), default="15m", metavar="DURATION", help="Settle time of creates (15m)."
+    "--max-wait",
+    type=Duration(),
+    default="300s",
+    metavar="DURATION",
+    help="Wait at most this long for a rate limit (300s).",
 )
-@click.option("--new-state", is_flag=True, help="There is no earlier state: begin a new one.")
+@click.option(
+    "--settle",
+    type=Duration(),
+    default="15m",
+    metavar="DURATION",
+    help="Time in which a create takes effect or never will (15m).",
+)
+@click.option("--new-state", is_flag=True, help="There is no earlier state to find: begin a new one.")
 @shared("files", "state", "as_of", "select", "lock", "output")
 def apply(
     common: Common,

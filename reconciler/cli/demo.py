@@ -104,7 +104,7 @@ transfers:
 
 @click.command()
 @click.option(
-    "--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="When to colour."
+    "--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="When to colour (auto)."
 )
 def demo(color: str) -> int:
     """Tell the whole story on the sandbox: plan, apply, a failed day, and no changes in the end."""

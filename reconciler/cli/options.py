@@ -49,13 +49,16 @@ _OUTPUT = [
         "--color",
         type=click.Choice(["auto", "always", "never"]),
         default="auto",
-        help="When to colour; NO_COLOR and FORCE_COLOR are obeyed.",
+        help="When to colour (auto); auto obeys NO_COLOR and FORCE_COLOR.",
     ),
-    click.option("-v", "--verbose", count=True, help="Tell each request on stderr."),
+    click.option("-v", "--verbose", count=True, help="Tell each request to the API on stderr."),
 ]
 _AS_OF = [
     click.option(
-        "--as-of", type=Date(), metavar="DATE", help="Resolve relative days against this date, not today."
+        "--as-of",
+        type=Date(),
+        metavar="DATE",
+        help="Resolve relative days against this date (today); never a later one.",
     ),
 ]
 _STATE = [
@@ -63,7 +66,7 @@ _STATE = [
         "--state",
         envvar="RECONCILER_STATE",
         metavar="URL",
-        help="Where the state is. [env: RECONCILER_STATE]",
+        help="The folder the state is in. [env: RECONCILER_STATE]",
     ),
     click.option(
         "--api",
@@ -74,8 +77,15 @@ _STATE = [
     ),
 ]
 _SELECT = [
-    click.option("--target", multiple=True, metavar="NAME", help="Only these transfers; repeatable, globs."),
-    click.option("--exclude", multiple=True, metavar="NAME", help="Not these transfers; repeatable, globs."),
+    click.option(
+        "--target",
+        multiple=True,
+        metavar="NAME",
+        help="Only transfers of this name; repeatable, a glob such as 'meta-*'.",
+    ),
+    click.option(
+        "--exclude", multiple=True, metavar="NAME", help="No transfers of this name; repeatable, a glob."
+    ),
 ]
 _LOCK = [
     click.option("--lock/--no-lock", default=True, help="Hold the state's lock during the run (default)."),
@@ -84,7 +94,7 @@ _LOCK = [
         type=Duration(),
         default="0s",
         metavar="DURATION",
-        help="How long to wait for the lock.",
+        help="How long to wait for the lock (0s).",
     ),
 ]
 

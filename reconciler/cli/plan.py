@@ -37,10 +37,14 @@ FORMATS = ("json", "text")
     help=f"Save the plan; repeatable. Formats: {', '.join(FORMATS)} (default json).",
 )
 @click.option(
-    "--detailed-exitcode", is_flag=True, help="Exit 2 if days are planned or deferred, or a cancel is."
+    "--detailed-exitcode", is_flag=True, help="Exit 2 if there are planned or deferred days, or a cancel."
 )
 @click.option(
-    "--settle", type=Duration(), default="15m", metavar="DURATION", help="Settle time of creates (15m)."
+    "--settle",
+    type=Duration(),
+    default="15m",
+    metavar="DURATION",
+    help="Time in which a create takes effect or never will (15m).",
 )
 @shared("files", "state", "as_of", "select", "output")
 def plan(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("transfer", required=False)
-@click.argument("days", metavar="START..END", required=False)
+@click.argument("days", metavar="[START..END]", required=False)
 @click.option("--as", "verdict", metavar="created:ID|not-created", help="What became of the create.")
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
 @shared("files", "state", "lock", "output")

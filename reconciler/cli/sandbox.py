@@ -29,13 +29,17 @@ def sandbox() -> None:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8765, help="0 picks a free one (default: 8765)."
 )
-@click.option("--data", metavar="FILE", help="Keep the world in this file; default: in memory.")
+@click.option("--data", metavar="FILE", help="Keep the world in this SQLite file; default: in memory.")
 @click.option("--speed", type=click.FloatRange(min=0), help="World seconds per real second (default: 1).")
 @click.option("--world", metavar="FILE", help="A world file that sets the scene.")
 @click.option(
-    "--fault", "faults", multiple=True, metavar="NAME[=P]", help="Let something go wrong; repeatable."
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME[@CALL][=P]",
+    help="Let a call go wrong, with probability P (1); repeatable. Names: docs/sandbox.md.",
 )
-@click.option("--seed", type=int, default=0, help="Decides which faults strike.")
+@click.option("--seed", type=int, default=0, help="Decides which requests a fault with P strikes (0).")
 def serve(
     port: int, data: str | None, speed: float | None, world: str | None, faults: tuple[str, ...], seed: int
 ) -> int:

@@ -17,7 +17,13 @@ from reconciler.planning.saved import MAX_BYTES, read_plan
 
 @click.command()
 @click.argument("planfile", type=click.Path(path_type=Path), default="plan.json")
-@click.option("--out", "outs", type=OutFile(FORMATS), multiple=True, help="Write it to a file; repeatable.")
+@click.option(
+    "--out",
+    "outs",
+    type=OutFile(FORMATS),
+    multiple=True,
+    help="Write it to a file too, as json (default) or text; repeatable.",
+)
 @shared("output")
 def show(common: Common, planfile: Path, outs: tuple[tuple[str, str], ...]) -> None:
     """Show a saved plan (default: plan.json)."""

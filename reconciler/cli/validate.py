@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--format", "format_", type=click.Choice(["text", "json"]), default="text", help="Default: text."
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="How to write the findings (text).",
 )
 @shared("files", "as_of", "output")
 def validate(common: Common, format_: str) -> int:

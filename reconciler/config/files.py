@@ -45,14 +45,21 @@ def find(paths: Sequence[Path | str]) -> tuple[list[Found], list[Finding]]:
     findings: list[Finding] = []
     for path in map(Path, paths):
         if not path.is_dir():
-            found.setdefault(os.path.realpath(path), Found(path, _printable(path)))
+            found.setdefault(_identity(path), Found(path, _printable(path)))
             continue
         inside = list(_walk(path, findings))
         if not inside:
             findings.append(_no_yaml(path))
         for file in inside:
-            found.setdefault(os.path.realpath(file), Found(file, _printable(file)))
+            found.setdefault(_identity(file), Found(file, _printable(file)))
     return list(found.values()), findings
+
+
+def _identity(path: Path) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # a NUL in the path: reading it reports it
+        return str(path)
 
 
 def read(file: Found, *, largest: int = LARGEST) -> bytes | Finding:
@@ -99,7 +106,7 @@ def _walk(folder: Path, findings: list[Finding]) -> Iterator[Path]:
             names = (name for name in files if name.endswith(_SUFFIXES) and not name.startswith("."))
             paths.extend(Path(parent, name) for name in names)
         visited.add(real)
-    yield from (path for path in sorted(paths) if path.is_file() or path.is_symlink())
+    yield from (path for path in sorted(paths) if path.is_file() or not path.exists())
 
 
 def _printable(path: Path) -> str:

@@ -75,7 +75,7 @@ def key_place(root: Node, path: Path) -> Place:
 
 
 def place_of(root: Node, path: Path) -> Place:
-    """Return the place of the value at a path; where nothing stands, that of its key."""
+    """Return the place of the text at a path; where none stands, that of its key or list item."""
     node = at(root, path)
     if isinstance(node, Text) and not (node.null and not node):
         return node.place

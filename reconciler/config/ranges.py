@@ -121,7 +121,18 @@ def _side(side: str, text: str) -> Term:
     if term is not None:
         return term
     says = f"is {shown(text)}, but on both sides of `..` a single day is expected"
-    raise Unfit("BF040", says, _near(side) or _TERM_FORMS)
+    raise Unfit("BF040", says, _near_range(text) or _near(side) or _TERM_FORMS)
+
+
+def _near_range(text: str) -> str | None:
+    """Return the hint for two periods, or for blanks around the dots."""
+    sides = [side.strip() for side in text.split("..", 1)]
+    terms = [_valid_period(side) or (_valid_term(side),) * 2 for side in sides]
+    first, last = terms[0][0], terms[1][1]
+    if not (first and last):
+        return None
+    spelled = [iso(term.day) if term.day else side for term, side in zip((first, last), sides, strict=True)]
+    return f"Write {'..'.join(spelled)}, without blanks."
 
 
 def _period(text: str) -> tuple[Term, Term] | None:
@@ -158,12 +169,19 @@ def _near(text: str) -> str | None:
     if found := _LOOSE_DATE.fullmatch(text.strip()):
         year, month, day = map(int, found.groups())
         return f"Write {year:04}-{month:02}-{day:02}."
-    if text.strip().lower() != text and _term(text.strip().lower()):
+    if text.strip().lower() != text and _valid_term(text.strip().lower()):
         return f"Write `{text.strip().lower()}`: lower case, no blanks."
     if period := _valid_period(text):
         first, last = (iso(term.resolve(0)) for term in period)
         return f"Write a day: this begins on {first} and ends on {last}."
     return None
+
+
+def _valid_term(text: str) -> Term | None:
+    try:
+        return _term(text)
+    except Unfit:
+        return None
 
 
 def _valid_period(text: str) -> tuple[Term, Term] | None:

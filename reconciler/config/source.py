@@ -19,7 +19,7 @@ from reconciler.config.syntax import syntax_finding
 from reconciler.diagnostics import Finding, Place
 
 DEEPEST: Final = 64
-MOST_VALUES: Final = 1_000_000
+MOST_VALUES: Final = 300_000
 MOST_COPIED: Final = 100_000
 
 LIBYAML: Final[Any] = getattr(yaml, "CBaseLoader", None)

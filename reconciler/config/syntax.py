@@ -12,7 +12,7 @@ _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
     (
         "mapping values are not allowed",
         "A colon makes this a key, but no key may stand here.",
-        "Put text that holds `: ` in quotes, and indent keys of one mapping alike.",
+        "Put text that holds `: ` in quotes; see that the key above has its colon, and is indented alike.",
     ),
     (
         "could not find expected ':'",

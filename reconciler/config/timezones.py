@@ -35,6 +35,8 @@ def _hint(name: str) -> str:
         if not _REFUSED.fullmatch(zone):
             by_word.setdefault(zone.lower(), zone)
             by_word.setdefault(zone.rpartition("/")[2].lower(), zone)
+    if any(zone.startswith(name + "/") for zone in by_word.values()):
+        return "It is a region: add a city, as in `Europe/Helsinki`."
     near = get_close_matches(name[:64].lower().replace(" ", "_"), sorted(by_word), n=3, cutoff=0.6)
     names = list(dict.fromkeys(by_word[word] for word in near))
     if names:

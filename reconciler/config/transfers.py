@@ -142,7 +142,10 @@ def _warn_of_overlaps(declared: _Declared, items: list[Item]) -> None:
     for later, several in by_later.items():
         first = several[0]
         days = f"{iso(first.start)}..{last_iso(first.end)}"
-        detail = f"The days {days} are declared above already. They count once."
+        which = f"days {days} are" if first.end - first.start > 1 else f"day {iso(first.start)} is"
+        detail = f"The {which} declared above already."
         also = [items[overlap.earlier].place for overlap in several[:_MOST_PLACES]]
-        hint = "Shorten one of the ranges; where they overlap, the reason of the first holds."
+        hint = (
+            "Shorten one of the ranges. Days count once; where ranges overlap, the reason of the first holds."
+        )
         declared.report("BF046", detail, hint, items[later].place, *dict.fromkeys(also))

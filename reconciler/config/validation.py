@@ -21,6 +21,7 @@ _HINTS: Final = {
     "team_id": "Write `team_id:` and the number of the team, as the vendor shows it.",
     "transfer_id": "Write `transfer_id:` and the number of the transfer, as the vendor shows it.",
     "ranges": "Write `ranges:` with at least one range, or `ranges: []` for none.",
+    "transfers": "Write `transfers:` with the transfers below it.",
     "start": "Write the first day, like `start: 2024-01-01`.",
     "end": "Write the last day, like `end: 2024-03-31`, or `end: yesterday`.",
 }
@@ -52,7 +53,8 @@ def validate(source: Source, root: Node) -> Validated:
         model = schema.BackfillsFile.model_validate(root)
     except ValidationError as error:
         return _faulty(source, root, error)
-    return Validated(source.file, model, root, () if model.transfers else (_no_transfers(root),))
+    empty = () if model.transfers or source.findings else (_no_transfers(root),)
+    return Validated(source.file, model, root, empty)
 
 
 def _no_transfers(root: Block) -> Finding:
@@ -74,10 +76,10 @@ def _faulty(source: Source, root: Block, error: ValidationError) -> Validated:
     report = _Report(root)
     faults = error.errors(include_url=False)
     for fault in faults[:MOST_FINDINGS]:
-        report.add(fault)
-    found = tuple(one for one in report.findings if one.place not in known)
+        if at(root, fault["loc"]).place not in known:  # else its YAML is refused already
+            report.add(fault)
     model, data = _salvaged(root, faults)
-    return Validated(source.file, model, data, found, tuple(report.secrets))
+    return Validated(source.file, model, data, tuple(report.findings), tuple(report.secrets))
 
 
 @dataclass(slots=True)
@@ -95,18 +97,16 @@ class _Report:
         elif kind == "missing":
             self.findings.append(self._missing(path))
         elif kind in _SHAPES:
-            self.findings.append(_unfit(self._shape(value, _SHAPES[kind]), self.root, path))
+            in_list = path[-2:-1] in (("ranges",), ("exclude",))
+            expected = "a range" if in_list else _SHAPES[kind]
+            self.findings.append(_unfit(_misshapen(value, expected, path), self.root, path))
         else:
             problem = fault["ctx"]["error"]
+            if problem.rule == "BF025":
+                problem.hint = _HINTS.get(str(path[-1]), problem.hint)
             self.findings.append(_unfit(problem, self.root, path))
             if problem.rule == "BF034":
                 self._hide(path)
-
-    def _shape(self, value: object, expected: str) -> Unfit:
-        if isinstance(value, Text) and value.null:
-            empty = "[]" if expected == "a list" else "{}"
-            return Unfit("BF025", "has no value", f"Write {expected} below it, `{empty}`, or remove the key.")
-        return wrong_shape(value, expected)
 
     def _hide(self, path: Path) -> None:
         self.secrets.append(span(at(self.root, path)))
@@ -114,7 +114,7 @@ class _Report:
     def _missing(self, path: Path) -> Finding:
         if path == ("transfers",):
             detail = "The file has no key `transfers` at the top, so it declares nothing to load."
-            return finding("BF021", detail, "Write `transfers:` with the transfers below it.", self._top())
+            return finding("BF021", detail, _HINTS["transfers"], self._top())
         key = str(path[-1])
         place = key_place(self.root, path[:-1])
         within = f" in {_shown_path(path[:-1])}" if path[:-1] else " at the top of the file"
@@ -145,11 +145,25 @@ def _unfit(problem: Unfit, root: Node, path: Path) -> Finding:
     return finding(problem.rule, f"{subject} {problem.problem}.", problem.hint, place)
 
 
+def _misshapen(value: object, expected: str, path: Path) -> Unfit:
+    """Word a value that should have been a collection, or a range."""
+    problem = wrong_shape(value, expected)
+    if isinstance(value, Text) and value.null:
+        empty = "[]" if expected == "a list" else "{}"
+        hint = f"Write {expected} below it, `{empty}`, or remove the key."
+        return Unfit("BF025", "has no value", _HINTS.get(str(path[-1]), hint))
+    if expected == "a list" and isinstance(value, Text):
+        problem.hint = f"Put it into brackets: `[{value[:40]}]`."
+    elif expected == "a list":
+        problem.hint = "Begin each item with `- `."
+    return problem
+
+
 def _shown_path(path: Path) -> str:
-    """Return ``transfers.meta.ranges[2]``, in backticks. Items count from 1, as people do."""
+    """Return ``transfers.meta.ranges[2]``, in backticks."""
     text = ""
     for step in path:
-        text += f"[{step + 1}]" if isinstance(step, int) else f".{step}"
+        text += f"[{step}]" if isinstance(step, int) else "." + (step or '""')
     return shown(text.removeprefix("."), longest=100)
 
 
@@ -157,6 +171,7 @@ def _shown_path(path: Path) -> str:
 
 _HOMES: Final[tuple[tuple[type[BaseModel], str], ...]] = (
     (schema.BackfillsFile, "at the top of the file"),
+    (schema.Defaults, "in a transfer or under `defaults`"),
     (schema.Transfer, "in a transfer"),
     (schema.Range, "in a range"),
     (schema.Limits, "under `limits`"),
@@ -187,11 +202,11 @@ def _model_at(path: Path) -> type[BaseModel]:
 def _hint_for(key: str, path: Path) -> str:
     here = sorted(_model_at(path[:-1]).model_fields)
     word = key.lower().replace("-", "_")
+    for model, where in _HOMES:
+        if word in model.model_fields and word not in here:
+            return f"`{word}` belongs {where}."
     if near := nearest(word, here):
         return f"Did you mean `{near}`?"
-    for model, where in _HOMES:
-        if word in model.model_fields:
-            return f"`{word}` belongs {where}."
     return "Known here: " + ", ".join(f"`{name}`" for name in here) + "."
 
 
@@ -201,7 +216,7 @@ def _hint_for(key: str, path: Path) -> str:
 def _salvaged(root: Block, faults: list[Any]) -> tuple[schema.BackfillsFile | None, Node]:
     """Leave out the faulty parts, and what cannot do without them, until the rest is valid."""
     data: Any = root
-    for _ in range(8):  # the schema's depth: each round can only move the fault up by a level
+    for _ in range(8):  # deeper than the schema: each round moves a fault up by a level at least
         data = _without(data, {_faulty_part(fault) for fault in faults}, ())
         if data is None:
             break

@@ -54,7 +54,7 @@ def text_of(value: object, expected: str) -> Text:
     if not isinstance(value, Text):
         raise wrong_shape(value, expected)
     if value.null:
-        raise Unfit("BF025", "has no value", f"Give it {expected}, or remove the key.")
+        raise Unfit("BF025", "has no value", f"Give it {expected}, or remove it.")
     return value
 
 
@@ -82,7 +82,8 @@ def _whole(value: object, low: int, high: int) -> int:
     digits = text.lstrip("+-")
     if digits != "0" and digits.startswith("0"):
         says = f"is {shown(text)}: with a leading zero, some readers take it for an octal number"
-        raise Unfit("BF027", says, f"Write {digits.lstrip('0')[:20] or '0'}.")
+        rest = digits.lstrip("0")[:20]
+        raise Unfit("BF027", says, f"Write {rest}." if rest else _bounds(low, high))
     if len(digits) > 20 or not low <= int(text) <= high:
         raise Unfit("BF028", f"is {shown(text)}, which is {_beyond(text, low, high)}", _bounds(low, high))
     return int(text)
@@ -123,9 +124,9 @@ def _truth(value: object) -> bool:
     if text.plain and text in ("true", "false"):
         return text == "true"
     likely = "true" if text.lower() in ("true", "yes", "on", "y", "1") else "false"
-    quotes = "" if text.plain else ", without quotes"
-    says = f"is {shown(text)}, but `true` or `false` is expected{quotes}"
-    raise Unfit("BF029", says, f"Write `{likely}`, if that is what is meant.")
+    got = shown(text) if text.plain else f"the text {shown(text)}, in quotes"
+    says = f"is {got}, but `true` or `false` is expected"
+    raise Unfit("BF029", says, f"Write `{likely}`, without quotes, if that is what is meant.")
 
 
 def choice(kind: type[StrEnum]) -> Reads:
@@ -212,7 +213,8 @@ def _version(value: object) -> int:
     hint = "Write `version: 1`."
     if text.isdecimal() and len(text) < 5 and int(text) > 1:
         hint = "Update reconciler, or write `version: 1`."
-    raise Unfit("BF031", f"is {shown(text)}, but this reconciler reads version 1", hint)
+    got = shown(text) if text.plain else f"the text {shown(text)}, in quotes"
+    raise Unfit("BF031", f"is {got}, but this reconciler reads version 1", hint)
 
 
 def _timezone(value: object) -> str:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from enum import Enum, auto
 from typing import Any
 
+from reconciler.api import problems
 from reconciler.api.outcome import Denied, Done, NotSentOutcome, QuotaUsedUp, RateLimited, WriteOutcome
 from reconciler.api.outcome import Rejected as RejectedOutcome
 from reconciler.api.outcome import Unknown as UnknownWrite
@@ -33,8 +34,7 @@ from reconciler.engine.steps import (
     Tell,
     Unfit,
 )
-from reconciler.errors import ApiUnavailable, KeyProblem
-from reconciler.errors import QuotaUsedUp as QuotaError
+from reconciler.errors import ApiUnavailable
 from reconciler.model import Backfill, Observed, OnUnknown, Status
 from reconciler.planning.events import Cancelled, Created, Rejected, UnknownOutcome, Withdrawn
 from reconciler.planning.evidence import is_active
@@ -49,6 +49,7 @@ SEND_WITHIN = timedelta(seconds=60)
 LOOKS = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
 NOT_SENT_PAUSES = (1.0, 2.0, 4.0, 8.0)
 CANCEL_TRIES = 3
+LATER = "Run again later: nothing is lost."
 
 Steps = Generator[Step, Any, "Ending"]
 
@@ -285,12 +286,10 @@ def _pause_after(answer: WriteOutcome, not_sent: int) -> float | None:
 def _halt(answer: WriteOutcome) -> Halt:
     """Return the stop that an outcome asks for: of everything, of the team, for now."""
     match answer:
-        case QuotaUsedUp(code=code):
-            hint = "Running again cannot help: wait for the next period, or have the plan raised."
-            return Halt(QuotaError("A quota or licence is used up", f"The API answered {code}.", hint), True)
-        case Denied(status=status, code=code):
-            detail = f"The API answered {status} {code or ''}".rstrip() + " to a write."
-            return Halt(KeyProblem("The key may not write", detail, "Give it the scope dwh_transfers_write."))
+        case QuotaUsedUp():
+            return Halt(problems.out_of_quota(answer), everywhere=True)
+        case Denied():
+            return Halt(problems.denied(answer))
         case RateLimited():
             detail = "The API asks to wait longer than --max-wait allows."
             return Halt(

@@ -14,7 +14,7 @@ from reconciler.errors import Refused
 from reconciler.model import Address
 from reconciler.planning.plan import Plan
 from reconciler.planning.planfile import approved, approved_cancels, approved_days
-from reconciler.state.document import Document
+from reconciler.state.document import Document, IntentKind
 
 DEFAULT_EXPIRY = timedelta(days=7)
 
@@ -32,12 +32,12 @@ def approval_of(plan: Plan) -> Approval:
 
 
 def without_later_intents(approval: Approval, document: Document, created_at: datetime) -> Approval:
-    """Take off the days that we have intended since the plan was made (both by our clock), so
+    """Take off the days that we have meant to create since the plan was made (both by our clock), so
     that a job that is run again does not create them again under the same plan.
     """
     later: dict[Address, list[DateSet]] = {}
     for intent in document.intents.values():
-        if intent.intended_at > created_at:
+        if intent.kind is IntentKind.CREATE and intent.intended_at > created_at:
             later.setdefault(Address(document.team_id, intent.transfer_id), []).append(intent.days)
     days = {one: kept - union(later.get(one, ())) for one, kept in approval.days.items()}
     return replace(approval, days=days)

@@ -25,9 +25,10 @@ RunsByDay = Mapping[Day, Sequence[Run]]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Where the days of one backfill stand; the sets are disjoint and cover its range.
+    """Where the days of one backfill stand; together they cover its range.
 
-    ``settled``: no later reading can change it. ``wants_runs``: the run list would tell more.
+    ``in_flight``, ``settling`` and ``gone`` come before ``evidence``, which may still hold what
+    was known earlier. ``settled``: no later reading can change it.
     """
 
     in_flight: DateSet = EMPTY
@@ -35,7 +36,6 @@ class Verdict:
     gone: DateSet = EMPTY
     evidence: DayEvidence = NOTHING_KNOWN
     settled: bool = False
-    wants_runs: bool = False
 
 
 def runs_by_day(runs: Iterable[Run]) -> dict[Day, list[Run]]:
@@ -71,8 +71,8 @@ def judge(record: BackfillRecord, runs: RunsByDay | None, vendor_now: datetime) 
 
 
 def _gone(record: BackfillRecord) -> Verdict:
-    known = known_days(record.evidence)
-    return Verdict(gone=record.days - known, evidence=record.evidence, wants_runs=known != record.days)
+    known = replace(record.evidence, unlocated=EMPTY)
+    return Verdict(gone=record.days - known_days(known), evidence=known)
 
 
 def _is_settling(record: BackfillRecord, vendor_now: datetime) -> bool:
@@ -88,13 +88,15 @@ def _judge_ended(record: BackfillRecord, runs: RunsByDay | None) -> Verdict:
         return Verdict(evidence=merge(record.evidence, told, record.days), settled=True)
     if runs is None:
         blind = _without_runs(record)
-        return Verdict(evidence=merge(record.evidence, blind, record.days), wants_runs=True)
+        return Verdict(evidence=merge(record.evidence, blind, record.days))
     return _from_runs(record, runs)
 
 
 def _from_counts(record: BackfillRecord) -> DayEvidence | None:
     """Return what the counts alone prove, or ``None`` when they leave a day open."""
     whole = record.completed + record.failed == record.total == len(record.days)
+    if whole and record.failed == 0:
+        return DayEvidence(loaded=record.days)
     named = record.failed_days & record.days
     if whole and len(named) == record.failed == len(record.failed_days):
         return DayEvidence(loaded=record.days - named, failed=named)
@@ -118,7 +120,7 @@ def _from_runs(record: BackfillRecord, runs: RunsByDay) -> Verdict:
     own = {day: run for day in record.days if (run := _run_of(record, runs.get(day, ())))}
     loaded = _days_with(own, RunStatus.COMPLETED)
     failed = _days_with(own, RunStatus.FAILED) | ((record.failed_days & record.days) - loaded)
-    running = _days_with(own, RunStatus.IN_FLIGHT) - failed
+    running = _days_with(own, RunStatus.IN_FLIGHT) - failed - known_days(record.evidence)
     rest = record.days - loaded - failed - running
     if len(loaded) + len(failed) >= record.completed + record.failed:
         none = _none_ran(record, rest)
@@ -126,22 +128,22 @@ def _from_runs(record: BackfillRecord, runs: RunsByDay) -> Verdict:
         none = DayEvidence(unlocated=rest)
     evidence = merge(record.evidence, replace(none, loaded=loaded, failed=failed), record.days - running)
     settled = not running and not evidence.unlocated
-    return Verdict(in_flight=running - known_days(evidence), evidence=evidence, settled=settled)
+    return Verdict(in_flight=running, evidence=evidence, settled=settled)
 
 
 def _run_of(record: BackfillRecord, runs: Sequence[Run]) -> Run | None:
-    """Return the run that a backfill made for a day: the first one made while it lived."""
+    """Return the run that a backfill made for a day while it lived: one that loaded it, else the first."""
     last = record.end_time or record.removed_time
     if last is not None and record.status is Status.CANCELLED:
         last += SETTLING
-    for run in runs:
-        if (
-            run.backfill
-            and run.created_time >= record.created_time
-            and (last is None or run.created_time <= last)
-        ):
-            return run
-    return None
+    own = [
+        run
+        for run in runs
+        if run.backfill
+        and run.created_time >= record.created_time
+        and (last is None or run.created_time <= last)
+    ]
+    return next((run for run in own if run.status is RunStatus.COMPLETED), own[0] if own else None)
 
 
 def _days_with(runs: Mapping[Day, Run], status: RunStatus) -> DateSet:

@@ -63,7 +63,9 @@ def resolve(
     """
     known = set(document.backfills)
     found = _Found([], [], [], [], [])
-    for intent in sorted(document.intents.values(), key=lambda one: (one.intended_at, one.nonce)):
+    # Pending ones first: a request takes effect within settle time, so a match is rather theirs.
+    order = sorted(document.intents.values(), key=lambda one: (not one.pending, one.intended_at, one.nonce))
+    for intent in order:
         if intent.kind is IntentKind.CANCEL:
             _resolve_cancel(intent, document, observed, found)
         else:

@@ -96,14 +96,13 @@ class Evidence:
 class _Judged:
     record: BackfillRecord
     verdict: Verdict
-    ours: bool
 
     def counts(self, stale_before: datetime | None) -> bool:
         """Design section 4: made at or after ``stale_before``, or ours and made under it."""
         if stale_before is None or self.record.created_time >= stale_before:
             return True
         made_under = self.record.stale_before
-        return self.ours and made_under is not None and made_under >= stale_before
+        return self.record.ours and made_under is not None and made_under >= stale_before
 
 
 def keep_ledger(transfer: DesiredTransfer, evidence: Evidence) -> TransferLedger:
@@ -111,7 +110,7 @@ def keep_ledger(transfer: DesiredTransfer, evidence: Evidence) -> TransferLedger
 
     Raises ``AssertionError`` if a day were lost or counted twice: a bug in reconciler.
     """
-    judged = _judge_all(transfer, evidence)
+    judged = _judge_all(evidence)
     entries: list[Entry] = []
     undecided = []
     for stale_before, days in _by_stale_before(transfer):
@@ -123,15 +122,11 @@ def keep_ledger(transfer: DesiredTransfer, evidence: Evidence) -> TransferLedger
     return TransferLedger(transfer, joined, union(undecided))
 
 
-def _judge_all(transfer: DesiredTransfer, evidence: Evidence) -> tuple[_Judged, ...]:
+def _judge_all(evidence: Evidence) -> tuple[_Judged, ...]:
     """Return the backfills with their verdicts, newest first."""
     ordered = sorted(evidence.records, key=lambda one: (one.created_time, one.id), reverse=True)
-    own = transfer.address.transfer_id
     now = evidence.observed.vendor_now
-    return tuple(
-        _Judged(one, judge(one, evidence.runs.get(one.transfer_id), now), one.ours and one.transfer_id == own)
-        for one in ordered
-    )
+    return tuple(_Judged(one, judge(one, evidence.runs.get(one.transfer_id), now)) for one in ordered)
 
 
 def _by_stale_before(transfer: DesiredTransfer) -> list[tuple[datetime | None, DateSet]]:
@@ -259,7 +254,8 @@ class _Part:
     def _exhausted(self, counting: list[_Judged]) -> DateSet:
         """Return the days tried ``max_attempts`` times: our backfills that ended without loading them."""
         tried: list[DateSet] = [EMPTY] * self.transfer.max_attempts
-        for one in (one for one in counting if one.ours):
+        own = self.transfer.address.transfer_id
+        for one in (one for one in counting if one.record.ours and one.record.transfer_id == own):
             known = one.verdict.evidence
             days = self.left & (known.failed | known.not_run)
             for times in range(len(tried) - 1, 0, -1):

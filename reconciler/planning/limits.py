@@ -49,6 +49,7 @@ class Walk:
 
     limits: Limits
     observed: Observed
+    open_ids: Mapping[int, int]
     shells: Mapping[int, list[BackfillRecord]]
     approval: Approval | None
     taken: list[tuple[Piece, tuple[int, ...]]] = field(default_factory=list)
@@ -58,9 +59,9 @@ class Walk:
     opened_on: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.opened = len(self.observed.listed)
-        for backfill in self.observed.listed:
-            self._count(backfill.transfer_id, 1)
+        self.opened = len(self.open_ids)
+        for transfer_id in self.open_ids.values():
+            self._count(transfer_id, 1)
 
     def visit(self, piece: Piece) -> None:
         cancels = self.shells_under(piece)
@@ -99,6 +100,18 @@ class Walk:
 
     def _count(self, transfer_id: int, more: int) -> None:
         self.opened_on[transfer_id] = self.opened_on.get(transfer_id, 0) + more
+
+
+def open_ids_of(observed: Observed, document: Document) -> dict[int, int]:
+    """Return the transfer of each open backfill: those listed, FAILED included, whoever made them,
+    and those that we know to be open while the list still lags behind.
+    """
+    listed = {one.id: one.transfer_id for one in observed.listed}
+    known = {
+        one.id: one.transfer_id for one in document.backfills.values() if not (one.status.final or one.gone)
+    }
+    final = {one.id for one in document.backfills.values() if one.status.final}
+    return {one: transfer for one, transfer in {**known, **listed}.items() if one not in final}
 
 
 def shells_of(observed: Observed, document: Document) -> dict[int, list[BackfillRecord]]:

@@ -27,7 +27,7 @@ from reconciler.planning.approval import Approval
 from reconciler.planning.evidence import is_active
 from reconciler.planning.guards import check_guards
 from reconciler.planning.ledger import Bucket, Entry, TransferLedger
-from reconciler.planning.limits import Piece, Walk, cut_due, shells_of, withheld_days
+from reconciler.planning.limits import Piece, Walk, cut_due, open_ids_of, shells_of, withheld_days
 from reconciler.planning.plan import Action, ActionKind, TeamPlan
 from reconciler.state.document import BackfillRecord, Document
 
@@ -41,7 +41,8 @@ def make_team_plan(
 ) -> TeamPlan:
     """Return what to do for a team; with an approval, only what lies in it too."""
     kept = tuple(ledgers)
-    walk = Walk(team.limits, observed, shells_of(observed, document), approval)
+    open_ids = open_ids_of(observed, document)
+    walk = Walk(team.limits, observed, open_ids, shells_of(observed, document), approval)
     withheld = withheld_days(kept, walk, team.team_id)
     for piece in _ordered(_pieces(kept, withheld, team.limits), team.order):
         walk.visit(piece)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from reconciler.dates import DateSet
+from reconciler.dates import EMPTY, DateSet
 from reconciler.model import Backfill, DesiredTeam, Observed, Unreadable
 from reconciler.planning.evidence import GONE_AFTER, RunsByDay, judge, judged_days, runs_by_day
 from reconciler.state.document import BackfillRecord, Delta, Document, Origin
@@ -97,11 +97,12 @@ def refresh(document: Document, observed: Observed, team: DesiredTeam) -> Delta:
 
 
 def _declared(team: DesiredTeam) -> dict[int, tuple[str, DateSet]]:
-    """Map each transfer id, predecessors included, to its name and declared days."""
+    """Map each transfer id to its name and declared days; transfers may share a predecessor."""
     found: dict[int, tuple[str, DateSet]] = {}
     for transfer in team.transfers:
         for source in transfer.source_ids:
-            found.setdefault(source, (transfer.name, transfer.days))
+            name, days = found.get(source, (transfer.name, EMPTY))
+            found[source] = (name, days | transfer.days)
     return found
 
 
@@ -133,7 +134,7 @@ def _seen_again(record: BackfillRecord, seen: Mapping[int, Backfill], observed: 
     if view is not None:
         return replace(updated(record, view), gone=False)
     if record.id in observed.fetched and not record.status.final:
-        return replace(record, gone=observed.vendor_now - record.created_time > GONE_AFTER)
+        return replace(record, gone=observed.vendor_now - record.created_time >= GONE_AFTER)
     return record
 
 

@@ -6,7 +6,7 @@ The only part of planning that takes text in, hence pydantic. Raises ``Refused``
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -157,7 +157,7 @@ def _parse(text: str | bytes) -> Any:
     if not isinstance(version, str):
         raise _unfit("It has no format_version.")
     if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
-        raise _unfit(f"Its format version is {version[:20]}; this reconciler reads {FORMAT_VERSION}.")
+        raise _unfit(f"Its format version is {version[:20]!r}; this reconciler reads {FORMAT_VERSION}.")
     return raw
 
 
@@ -175,7 +175,7 @@ def _time(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("created_at has no zone")
-    return moment
+    return moment.astimezone(UTC)
 
 
 def _team(team: _Team, document: _PlanFile) -> TeamPlan:

@@ -7,22 +7,20 @@ quota, ids, team, body, and then what the world says.
 import random
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from wsgiref.handlers import format_date_time
 
 from reconciler.sandbox import admission
 from reconciler.sandbox.answer import RESET, Answer, AnswerLost, Sent, refused, success
 from reconciler.sandbox.api import Call, Route, find_route
 from reconciler.sandbox.asked import MAX_BODY
-from reconciler.sandbox.control import answer_control
+from reconciler.sandbox.control import Controlled, answer_control
 from reconciler.sandbox.faults import Faults
 from reconciler.sandbox.refusal import Refusal
 from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.store import Request, Store
 from reconciler.sandbox.world import World
 
-if TYPE_CHECKING:
-    from reconciler.sandbox.facade import Sandbox
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -32,7 +30,7 @@ class App:
     """A WSGI application. Raises AnswerLost instead of answering where the client is to hear nothing."""
 
     def __init__(
-        self, sandbox: "Sandbox", store: Store, clock: Callable[[], float], faults: Faults, seed: int
+        self, sandbox: Controlled, store: Store, clock: Callable[[], float], faults: Faults, seed: int
     ) -> None:
         self.faults = faults
         self._sandbox = sandbox

@@ -9,17 +9,26 @@ GET  /_sandbox/settings   every setting
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from reconciler.sandbox.asked import read_object
 from reconciler.sandbox.refusal import Refusal
 from reconciler.sandbox.settings import SceneError
 
-if TYPE_CHECKING:
-    from reconciler.sandbox.facade import Sandbox
+
+class Controlled(Protocol):
+    """What the control endpoints need of a sandbox (`facade.Sandbox` is one)."""
+
+    def now(self) -> float: ...
+    def now_text(self) -> str: ...
+    def advance(self, seconds: float) -> None: ...
+    def reset(self, scene: Any = None) -> None: ...
+    def settings(self, **changes: Any) -> dict[str, Any]: ...
+    def backfills(self) -> list[dict[str, Any]]: ...
+    def requests(self) -> list[dict[str, Any]]: ...
 
 
-def answer_control(sandbox: "Sandbox", method: str, path: str, body: bytes) -> Any:
+def answer_control(sandbox: Controlled, method: str, path: str, body: bytes) -> Any:
     """The data a control request is answered with. Raises a Refusal."""
     known = {route_method: act for (route_method, route_path), act in _ROUTES.items() if route_path == path}
     if not known:
@@ -32,7 +41,7 @@ def answer_control(sandbox: "Sandbox", method: str, path: str, body: bytes) -> A
         raise Refusal(400, str(error)) from None
 
 
-def _advance(sandbox: "Sandbox", body: bytes) -> Any:
+def _advance(sandbox: Controlled, body: bytes) -> Any:
     seconds = read_object(body).get("seconds")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise Refusal(400, "seconds must be a number")
@@ -40,16 +49,16 @@ def _advance(sandbox: "Sandbox", body: bytes) -> Any:
     return {"now": sandbox.now_text()}
 
 
-def _settings(sandbox: "Sandbox", body: bytes) -> Any:
+def _settings(sandbox: Controlled, body: bytes) -> Any:
     return sandbox.settings(**(read_object(body) if body.strip() else {}))
 
 
-def _reset(sandbox: "Sandbox", body: bytes) -> Any:
+def _reset(sandbox: Controlled, body: bytes) -> Any:
     sandbox.reset(read_object(body) if body.strip() else None)
     return {"now": sandbox.now_text()}
 
 
-_ROUTES: dict[tuple[str, str], Callable[["Sandbox", bytes], Any]] = {
+_ROUTES: dict[tuple[str, str], Callable[[Controlled, bytes], Any]] = {
     ("POST", "/_sandbox/advance"): _advance,
     ("POST", "/_sandbox/settings"): _settings,
     ("GET", "/_sandbox/settings"): lambda sandbox, _: sandbox.settings(),

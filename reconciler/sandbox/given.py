@@ -114,13 +114,16 @@ def open_given(given: GivenBackfill, now: int, settings: Settings, first_run: in
         begins = now - done * pace
     scheduled = now + until_scheduled if status == life.CREATED else min(now, begins - until_running)
     moments = {name: given.fields[name] - skew for name in _MOMENTS if name in given.fields}
+    created = moments.get("created_time", min(now, scheduled - until_scheduled))
+    if created > now:
+        raise SceneError(f"{given.where}.created_time", "lies in the future of this world")
     record = Backfill(
         id=given.id,
         team=given.team,
         transfer=int(given.fields["transfer_id"]),
         start=start,
         end=end,
-        created=moments.get("created_time", min(now, scheduled - until_scheduled)),
+        created=created,
         user=int(given.fields.get("created_user_id", USER)),
         scheduled=scheduled,
         begins=begins,

@@ -130,10 +130,12 @@ def flag(data: dict[str, Any], name: str) -> bool:
 
 def choice(data: dict[str, Any], name: str, choices: type[E]) -> E:
     value = data[name]
-    found = choices._value2member_map_.get(value) if type(value) is str else None
-    if found is None:
-        raise Bad(f"{shown(value)} is none of {', '.join(choices)}", name)
-    return found  # type: ignore[return-value]
+    if type(value) is str:
+        try:
+            return choices(value)
+        except ValueError:
+            pass
+    raise Bad(f"{shown(value)} is none of {', '.join(choices)}", name)
 
 
 def day_range(data: dict[str, Any]) -> tuple[Day, Day]:

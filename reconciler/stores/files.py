@@ -1,8 +1,8 @@
 """Files that survive a power cut: the system calls of the local store, and nothing above them.
 
-Everything here that writes raises ``OSError``; ``local.py`` words it. A file is replaced by
-writing a temporary one in the same folder (0600), fsync, rename, fsync of the folder, so
-that at every moment the name holds the old content or the new.
+What reads a file words its errors; the rest raises ``OSError``, and ``local.py`` words it.
+A file is replaced by writing a temporary one in the same folder (0600), fsync, rename, fsync
+of the folder, so that at every moment the name holds the old content or the new.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Identity:
 
 
 def identity(path: str) -> Identity | None:
-    """Return the identity of the file at ``path`` now; ``None`` if there is none."""
+    """Return the identity of the file at ``path`` now; ``None`` if there is none. Raises ``OSError``."""
     try:
         return _identity_of(os.stat(path))
     except (FileNotFoundError, NotADirectoryError):
@@ -141,6 +141,7 @@ def write_temporary(path: str, data: bytes) -> str:
     The name is fixed, so a crash leaves no litter behind: the caller holds ``.cas``, and
     what a dead writer left is removed first.
     """
+    _check_size(len(data))
     temporary = f"{path}.tmp"
     with suppress(FileNotFoundError):
         os.unlink(temporary)
@@ -176,6 +177,7 @@ def append(path: str, data: bytes, size: int) -> None:
     Raises ``OSError``; then the file is cut back to ``size`` if the system still lets us.
     That also drops the pages that a failed fsync left marked as written.
     """
+    _check_size(size + len(data))
     with _opened(path, os.O_WRONLY | os.O_APPEND) as fd:
         try:
             _write_all(fd, data)
@@ -184,6 +186,12 @@ def append(path: str, data: bytes, size: int) -> None:
             with suppress(OSError):
                 os.ftruncate(fd, size)
             raise
+
+
+def _check_size(size: int) -> None:
+    """Refuse to write what would be too large to read."""
+    if size > MAX_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
 
 
 def _write_all(fd: int, data: bytes) -> None:

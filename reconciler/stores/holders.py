@@ -40,7 +40,7 @@ def _user() -> str:
 
 def holder_text(info: LockInfo) -> str:
     """Return ``info`` as one line of JSON."""
-    when = info.when.astimezone(UTC).isoformat()
+    when = info.when.astimezone(UTC).isoformat(timespec="seconds")
     return json.dumps({**asdict(info), "when": when}, sort_keys=True)
 
 
@@ -49,8 +49,9 @@ def holder_of(text: str | bytes) -> LockInfo | None:
     try:
         data = json.loads(text)
         known = {name: str(data[name]) for name in ("id", "who", "operation", "host")}
-        return LockInfo(**known, when=datetime.fromisoformat(data["when"]), pid=int(data["pid"]))
-    except (ValueError, TypeError, KeyError, RecursionError):
+        when = datetime.fromisoformat(data["when"]).astimezone(UTC)
+        return LockInfo(**known, when=when, pid=int(data["pid"]))
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 
@@ -62,7 +63,7 @@ def locked(holder: LockInfo | None, where: str, unlock: str) -> StateLocked:
 def _words(holder: LockInfo | None) -> str:
     if holder is None:
         return "another run, which left no name"
-    when = holder.when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    when = holder.when.strftime("%Y-%m-%d %H:%M:%S UTC")
     return (
         f"{holder.who} on {holder.host} (process {holder.pid}), running `{holder.operation}` since {when}; "
         f"lock id {holder.id}"

@@ -28,10 +28,10 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from reconciler.errors import StateUnwritable
-from reconciler.state.codec import encode_document
+from reconciler.errors import StateDamaged, StateUnwritable
+from reconciler.state.codec import encode_delta, encode_document
 from reconciler.state.document import Delta, Document
 from reconciler.stores import files, journal
 from reconciler.stores.base import LockInfo, Revision
@@ -73,21 +73,34 @@ class LocalStore:
             return snapshot.current(), snapshot.revision
 
     def _current(self) -> Snapshot:
-        """Return what the files say now, from memory if they are unchanged.
-
-        Without ``.cas`` a fold may come between the two files; what was read is right, but
-        its token may be one nobody will ever expect, so it is read once more.
-        """
-        known = self._snapshot
-        if known is not None and known.still_true(self._path):
+        """Return what the files say now, from memory if they are unchanged."""
+        try:
+            known = self._snapshot
+            if known is None or not known.still_true(self._path):
+                known = self._read_afresh()
+            self._snapshot = known
             return known
+        except OSError as error:
+            raise files.unreadable(self._path, error) from error
+
+    def _read_afresh(self) -> Snapshot:
+        """Read the files; again if they changed meanwhile.
+
+        Without ``.cas`` a fold may come between the two files. Then what was read is right,
+        but its token one that nobody will ever expect, or it looks damaged.
+        """
         for _ in range(_READ_TRIES):
-            known = load(self._path, self._team_id, self._api_url)
-            if known.appendable or known.still_true(self._path):
+            before = self._marks()
+            with suppress(StateDamaged):
+                found = load(self._path, self._team_id, self._api_url)
+                if found.appendable or before == self._marks():
+                    return found
+            if before == self._marks():
                 break
-        assert known is not None
-        self._snapshot = known
-        return known
+        return load(self._path, self._team_id, self._api_url)
+
+    def _marks(self) -> tuple[files.Identity | None, files.Identity | None]:
+        return files.identity(self._path), files.identity(f"{self._path}.journal")
 
     # --- writing -------------------------------------------------------------------------
 
@@ -131,8 +144,8 @@ class LocalStore:
             raise _unwritable(self._path, error) from error
 
     def _create(self, delta: Delta) -> Revision:
+        encode_delta(delta)  # refuses what could not be read back
         document = first_document(self._team_id, self._api_url, self._written_by, delta)
-        journal.entry_line(Entry(1, self._written_by, delta), "")  # refuses what could not be read back
         revision = Revision(document.lineage, document.serial, "")
         return self._fold(Snapshot(document=document, revision=revision, unfolded=1)).revision
 

@@ -151,12 +151,9 @@ def _check_skipped(path: str, document: Document, journal: Journal) -> None:
     """Refuse a JSON whose serial claims commits that its content lacks.
 
     A fold puts every line into the JSON, so to apply them again changes nothing. A serial
-    raised by hand would otherwise hide commits for good. A JSON later than the whole journal
-    may have changed the same records since, and is not held against it.
+    raised by hand would otherwise hide commits for good.
     """
     skipped = [entry for entry in journal.entries if entry.serial <= document.serial]
-    if not skipped or document.serial > journal.end_serial:
-        return
     again = _with_entries(document, skipped)
     if again.intents != document.intents or again.backfills != document.backfills:
         raise StateDamaged(

@@ -1,0 +1,57 @@
+# Everything a person or CI runs. Needs Python >= 3.11 (with venv) and make; all else is installed
+# into .venv from constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+# Two cores are what CI has; more help little, since many tests start processes.
+WORKERS ?= 2
+COVERED := reconciler/planning/*,reconciler/dates.py,reconciler/api/outcome.py,reconciler/state/*
+
+.PHONY: help demo test check format lint types layers proof clean
+
+help: ## Show this help.
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+$(VENV)/.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.venv pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt hatchling editables
+	$(PIP) install -c constraints.txt --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.run ## The whole story on the sandbox; no account needed.
+	@$(BIN)/reconciler demo
+
+test: $(VENV)/.dev ## All fast tests, and 100 % branch coverage where days are decided.
+	$(BIN)/pytest -n $(WORKERS) -m 'not proof' --cov --cov-report=
+	@$(BIN)/coverage report --include='$(COVERED)' --fail-under=100 --skip-covered
+
+check: lint types layers test ## Format, lint, types, layers, tests: what CI runs, but the proof.
+
+format: $(VENV)/.dev ## Format the code.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(VENV)/.dev ## Format and lint, checked.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev ## mypy --strict.
+	$(BIN)/mypy
+
+layers: $(VENV)/.dev ## Imports run one way.
+	$(BIN)/pytest tests/test_layers.py
+
+proof: $(VENV)/.dev ## The long runs.
+	$(BIN)/pytest -n $(WORKERS) -m proof --timeout 3000
+
+clean: ## Remove what was built; the state stays.
+	rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

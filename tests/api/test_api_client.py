@@ -1,0 +1,493 @@
+"""The client against a scripted API: what is asked, how often, and how each call ends."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import threading
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from reconciler.api import problems
+from reconciler.api.client import ApiClient
+from reconciler.api.outcome import Denied, Done, NotSentOutcome, QuotaUsedUp, RateLimited, Rejected, Unknown
+from reconciler.errors import ApiUnavailable, KeyProblem, ReconcilerError
+from reconciler.errors import QuotaUsedUp as QuotaError
+from reconciler.http import HttpTransport, Pacer, Retry, WsgiTransport
+from reconciler.model import Unreadable
+
+KEY = "sk_live_0123456789abcdef"
+NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
+START, END = date(2024, 1, 1).toordinal(), date(2024, 2, 1).toordinal()
+DATE = ("Date", "Sun, 22 Nov 2026 12:00:00 GMT")
+
+Reply = tuple[int, Any, dict[str, str]] | OSError
+
+
+class Api:
+    """A WSGI application that answers in order, the last answer for ever, and remembers the requests."""
+
+    def __init__(self, *replies: Reply | Callable[[dict[str, Any]], Reply]) -> None:
+        self.replies = list(replies)
+        self.requests: list[tuple[str, str, str, Any]] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        body = environ["wsgi.input"].read()
+        self.requests.append(
+            (
+                environ["REQUEST_METHOD"],
+                environ["PATH_INFO"],
+                environ["QUERY_STRING"],
+                json.loads(body or b"null"),
+            )
+        )
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        answer = reply(environ) if callable(reply) else reply
+        if isinstance(answer, OSError):
+            raise answer
+        status, document, headers = answer
+        start_response(f"{status} X", list(headers.items()))
+        return [document if isinstance(document, bytes) else json.dumps(document).encode()]
+
+
+class Time:
+    """Seconds that pass only by sleeping; pacer and retries share it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def ok(data: Any, **headers: str) -> Reply:
+    return 200, {"meta": {"request_id": "R-1"}, "data": data}, headers
+
+
+def fails(status: int, code: str = "SOME_CODE", **headers: str) -> Reply:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return status, {"meta": {"request_id": "R-1"}, "error": {"code": code, "message": "No."}}, named
+
+
+def client_of(api: Any, time: Time | None = None, **options: Any) -> ApiClient:
+    time = time or Time()
+    pacer = Pacer(float("inf"), lambda: time.now, time.sleep)
+    retry = Retry(rng=random.Random(1), sleep=time.sleep)
+    return ApiClient(
+        WsgiTransport(api, key=KEY), 77, **({"pacer": pacer, "retry": retry, "now": lambda: NOW} | options)
+    )
+
+
+def backfill(number: int = 13, **changes: Any) -> dict[str, Any]:
+    example = {
+        "transfer_backfill_id": number,
+        "transfer_id": 5,
+        "range_start_date": "2024-01-01",
+        "range_end_date": "2024-01-31",
+        "created_time": "2024-02-01T09:00:00Z",
+        "status": "CREATED",
+        "transfer_runs_total": 31,
+        "transfer_runs_completed": 0,
+        "transfer_runs_failed": 0,
+    }
+    return example | changes
+
+
+def run(number: int, **changes: Any) -> dict[str, Any]:
+    example = {"id": number, "status": "COMPLETED", "type": "Backfill", "data_date": "2024-01-01"}
+    return example | {"created_time": "2024-02-01T09:00:00Z"} | changes
+
+
+# --- what is asked
+
+
+def test_paths_and_bodies() -> None:
+    one, listed = ok(backfill()), ok([])
+    api = Api(listed, one, one, listed, listed, one, ok(backfill(status="CANCELLED")))
+    client = client_of(api)
+    client.list_incomplete()
+    client.get(13)
+    client.latest(5)
+    client.transfers()
+    client.runs(5, START, datetime(2026, 11, 23, 1, 2, 3, 4, tzinfo=timezone(timedelta(hours=2))))
+    client.create(5, START, END, ())
+    client.cancel(13)
+    query = "start_date=2023-12-31T00%3A00%3A00Z&end_date=2026-11-22T23%3A02%3A04Z&limit=10000&offset=0"
+    assert api.requests == [
+        ("GET", "/v1/teams/77/backfills", "", None),
+        ("GET", "/v1/teams/77/backfills/13", "", None),
+        ("GET", "/v1/teams/77/transfers/5/backfills/latest", "", None),
+        ("GET", "/v1/teams/77/transfers", "", None),
+        ("GET", "/v1/teams/77/transfers/5/runs", query, None),
+        (
+            "POST",
+            "/v1/teams/77/transfers/5/backfills",
+            "",
+            {"range_start": "2024-01-01", "range_end": "2024-01-31"},
+        ),
+        ("PATCH", "/v1/teams/77/backfills/13", "", {"status": "CANCELLED"}),
+    ]
+
+
+def test_the_first_day_there_is() -> None:
+    api = Api(ok([]))
+    client_of(api).runs(5, 1, NOW)
+    assert "start_date=0001-01-01T00" in api.requests[0][2]
+
+
+# --- reads
+
+
+@pytest.mark.parametrize("sent, full", [(0, False), (99, False), (100, True), (150, True)])
+def test_a_list_of_100_is_full(sent: int, full: bool) -> None:
+    listing = client_of(
+        Api(ok([backfill(number + 1) for number in range(sent)], Date=DATE[1]))
+    ).list_incomplete()
+    assert (len(listing.backfills), listing.full) == (sent, full)
+    assert listing.vendor_now == datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def test_items_with_one_id_count_towards_full() -> None:
+    listing = client_of(Api(ok([backfill(1)] * 100))).list_incomplete()
+    assert (len(listing.backfills), listing.full) == (1, True)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Date": "soon"}])
+def test_without_a_date_our_clock_holds(headers: dict[str, str]) -> None:
+    assert client_of(Api(ok([], **headers))).list_incomplete().vendor_now == NOW
+
+
+def test_not_found_is_none() -> None:
+    client = client_of(Api(fails(404, "NOT_FOUND")))
+    assert client.get(13) is None
+    assert client.latest(5) is None
+
+
+def test_an_answer_about_something_else_is_no_answer() -> None:
+    client = client_of(Api(ok(backfill(14, transfer_id=6))))
+    for call in (lambda: client.get(13), lambda: client.latest(5)):
+        with pytest.raises(ApiUnavailable, match="no usable answer"):
+            call()
+
+
+def test_run_pages() -> None:
+    first = [run(number) for number in range(1, 10_001)]
+    second = [run(10_000, status="FAILED"), run(10_001, data_date=None), run(10_002)]
+    api = Api(ok(first), ok(second))
+    runs = client_of(api).runs(5, START, NOW)
+    assert not isinstance(runs, Unreadable)
+    assert [one.id for one in runs] == [*range(1, 10_001), 10_002]
+    assert [request[2].rpartition("=")[2] for request in api.requests] == ["0", "10000"]
+
+
+def test_a_last_page_that_is_full_is_followed_by_an_empty_one() -> None:
+    api = Api(ok([run(number) for number in range(1, 10_001)]), ok([]))
+    runs = client_of(api).runs(5, START, NOW)
+    assert not isinstance(runs, Unreadable)
+    assert (len(runs), len(api.requests)) == (10_000, 2)
+
+
+def test_an_api_that_ignores_the_offset_is_not_read_for_ever() -> None:
+    api = Api(ok([run(number) for number in range(1, 10_001)]))
+    runs = client_of(api).runs(5, START, NOW)
+    assert not isinstance(runs, Unreadable)
+    assert (len(runs), len(api.requests)) == (10_000, 2)
+
+
+def test_a_page_that_fails_fails_the_list() -> None:
+    api = Api(ok([run(number) for number in range(1, 10_001)]), fails(500))
+    assert client_of(api).runs(5, START, NOW) is Unreadable.FAILED
+
+
+@pytest.mark.parametrize(
+    "reply, why",
+    [
+        (fails(403), Unreadable.FORBIDDEN),
+        (fails(404), Unreadable.NOT_FOUND),
+        (fails(400), Unreadable.FAILED),
+        (fails(500), Unreadable.FAILED),
+        (fails(429, Retry_After="3600"), Unreadable.FAILED),
+        (ok({}), Unreadable.FAILED),
+        (ok([run(1, data_date="x"), {"dwh_transfer_id": 0}]), Unreadable.FAILED),
+        (ConnectionResetError(), Unreadable.FAILED),
+        ((302, b"", {"Location": "/"}), Unreadable.FAILED),
+    ],
+)
+def test_unreadable_lists(reply: Reply, why: Unreadable) -> None:
+    assert client_of(Api(reply)).runs(5, START, NOW) is why
+    assert client_of(Api(reply)).transfers() is why
+
+
+READS: list[Callable[[ApiClient], object]] = [
+    lambda client: client.list_incomplete(),
+    lambda client: client.get(13),
+    lambda client: client.latest(5),
+    lambda client: client.transfers(),
+    lambda client: client.runs(5, START, NOW),
+]
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_wrong_key(read: Callable[[ApiClient], object]) -> None:
+    api = Api(fails(401, "API_KEY_INVALID"))
+    with pytest.raises(KeyProblem) as caught:
+        read(client_of(api))
+    assert len(api.requests) == 1
+    assert "API_KEY_INVALID" in caught.value.detail
+    assert "SUPERMETRICS_API_KEY" in caught.value.hint
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("status", [429, 403, 402])
+def test_a_quota(read: Callable[[ApiClient], object], status: int) -> None:
+    api = Api(fails(status, "API_ROW_QUOTA_EXCEEDED", Retry_After="1"))
+    with pytest.raises(QuotaError) as caught:
+        read(client_of(api))
+    assert len(api.requests) == 1
+    assert "API_ROW_QUOTA_EXCEEDED" in caught.value.detail
+
+
+@pytest.mark.parametrize("read", READS[:3])
+def test_a_missing_scope(read: Callable[[ApiClient], object]) -> None:
+    with pytest.raises(KeyProblem) as caught:
+        read(client_of(Api(fails(403))))
+    assert "dwh_transfers_read" in caught.value.hint
+
+
+def test_a_team_that_is_not_there() -> None:
+    with pytest.raises(KeyProblem) as caught:
+        client_of(Api(fails(404))).list_incomplete()
+    assert "team_id" in caught.value.hint
+
+
+@pytest.mark.parametrize("read", READS[:3])
+@pytest.mark.parametrize("status", [302, 400, 422, 418])
+def test_other_refusals(read: Callable[[ApiClient], object], status: int) -> None:
+    api = Api(fails(status))
+    with pytest.raises(ApiUnavailable) as caught:
+        read(client_of(api))
+    assert len(api.requests) == 1
+    assert str(status) in caught.value.detail
+    assert ("Redirects are not followed" in caught.value.detail) is (status == 302)
+
+
+PASSING: list[Reply] = [
+    fails(408),
+    fails(425),
+    fails(429),
+    fails(500),
+    fails(503),
+    (502, b"<html>", {}),
+    (200, b"<html>", {}),
+    (200, b"", {}),
+    (204, b"", {}),
+    ok("x"),
+    ConnectionResetError(),
+    TimeoutError(),
+]
+
+
+@pytest.mark.parametrize("reply", PASSING)
+@pytest.mark.parametrize("read, data", list(zip(READS, [[], backfill(), backfill(), [], []], strict=True)))
+def test_what_may_pass_is_tried_again(read: Callable[[ApiClient], object], data: Any, reply: Reply) -> None:
+    time, api = Time(), Api(*[reply] * 4, ok(data))
+    read(client_of(api, time))
+    assert len(api.requests) == 5
+    assert len(time.slept) == 4
+    assert all(wait <= ceiling for wait, ceiling in zip(time.slept, (1, 2, 4, 8), strict=True))
+
+
+@pytest.mark.parametrize("reply", PASSING)
+def test_but_not_for_ever(reply: Reply) -> None:
+    api = Api(reply)
+    with pytest.raises(ApiUnavailable) as caught:
+        client_of(api).list_incomplete()
+    assert len(api.requests) == 5
+    assert "5 times" in caught.value.detail
+    assert caught.value.hint
+    assert caught.value.detail.endswith(".")
+
+
+def test_retry_after_is_obeyed() -> None:
+    time, api = Time(), Api(fails(429, Retry_After="17"), fails(503, Retry_After="5"), ok([]))
+    client_of(api, time).list_incomplete()
+    assert time.slept == [17, 5]
+
+
+def test_retry_after_as_a_date() -> None:
+    headers = {"Retry-After": "Sun, 22 Nov 2026 09:00:20 GMT"}
+    time = Time()
+    client_of(Api((503, b"", headers), ok([])), time).list_incomplete()
+    assert time.slept == [20]
+
+
+def test_too_long_a_wait_ends_the_read_at_once() -> None:
+    time, api = Time(), Api(fails(429, Retry_After="3600"))
+    client = client_of(api, time)
+    for _ in range(2):  # the second time it is known without asking
+        with pytest.raises(ApiUnavailable, match="limits our requests") as caught:
+            client.list_incomplete()
+        assert "3600 seconds" in caught.value.detail
+        assert "once" in caught.value.detail
+    assert (len(api.requests), time.slept) == (1, [])
+
+
+def test_one_limited_worker_holds_back_the_others() -> None:
+    time, api = Time(), Api(fails(429, Retry_After="30"), ok([]))
+    client = client_of(api, time, retry=Retry(attempts=1, sleep=time.sleep))
+    with pytest.raises(ApiUnavailable):
+        client.list_incomplete()
+    client.list_incomplete()
+    assert time.slept == [30]
+
+
+def test_an_interrupt_ends_the_waiting() -> None:
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        client_of(Api(fails(500)), retry=Retry(sleep=interrupted)).list_incomplete()
+
+
+# --- writes
+
+
+def test_create() -> None:
+    outcome = client_of(Api(ok(backfill(13)))).create(5, START, END, {12})
+    assert isinstance(outcome, Done)
+    assert outcome.backfill.id == 13
+
+
+def test_cancel() -> None:
+    assert isinstance(client_of(Api(ok(backfill(13, status="CANCELLED")))).cancel(13), Done)
+
+
+@pytest.mark.parametrize(
+    "reply, outcome",
+    [
+        (ok(backfill(12)), Unknown),
+        (ok([]), Unknown),
+        (fails(500), Unknown),
+        (fails(408), Unknown),
+        ((302, b"", {}), Unknown),
+        (ConnectionResetError(), Unknown),
+        (TimeoutError(), Unknown),
+        (fails(401), Denied),
+        (fails(403), Denied),
+        (fails(404), Rejected),
+        (fails(422), Rejected),
+        (fails(429), RateLimited),
+        (fails(429, "LICENSE_DAILY_QUERY_LIMIT_EXCEEDED"), QuotaUsedUp),
+    ],
+)
+def test_a_write_is_sent_once_and_never_raises(reply: Reply, outcome: type) -> None:
+    for write in (lambda c: c.create(5, START, END, {12}), lambda c: c.cancel(13)):
+        time, api = Time(), Api(reply)
+        assert isinstance(write(client_of(api, time)), outcome)
+        assert (len(api.requests), time.slept) == (1, [])
+
+
+def test_a_write_whose_connection_is_never_made() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    client = ApiClient(HttpTransport(f"http://127.0.0.1:{port}/v1", KEY), 77)
+    assert isinstance(client.create(5, START, END, ()), NotSentOutcome)
+
+
+def test_a_held_back_write_returns_at_once() -> None:
+    time, api = Time(), Api(fails(429, Retry_After="30"), ok(backfill()))
+    client = client_of(api, time)
+    checks: list[bool] = []
+    assert client.create(5, START, END, ()) == RateLimited(30)
+    time.sleep(10)
+    assert client.create(5, START, END, (), last_check=lambda: not checks.append(True)) == RateLimited(20)
+    assert client.cancel(13) == RateLimited(20)
+    assert (len(api.requests), checks) == (1, [])
+    time.sleep(20)
+    assert isinstance(client.create(5, START, END, (), last_check=lambda: not checks.append(True)), Done)
+    assert checks == [True]
+
+
+def test_the_last_check_comes_after_pacing_and_directly_before_sending() -> None:
+    time, api = Time(), Api(ok(backfill()))
+    client = client_of(api, time, pacer=Pacer(0.1, lambda: time.now, time.sleep))
+    checked: list[float] = []
+
+    def check() -> bool:
+        checked.append(time.now)
+        return len(checked) < 2
+
+    client.create(5, START, END, (), last_check=check)
+    assert isinstance(client.create(5, START, END, (), last_check=check), NotSentOutcome)
+    assert isinstance(client.cancel(13, last_check=check), NotSentOutcome)
+    assert checked == [0, 10, 20]
+    assert len(api.requests) == 1
+
+
+def test_what_the_last_check_raises_passes_through() -> None:
+    def check() -> bool:
+        raise KeyboardInterrupt
+
+    api = Api(ok(backfill()))
+    with pytest.raises(KeyboardInterrupt):
+        client_of(api).create(5, START, END, (), last_check=check)
+    assert api.requests == []
+
+
+def test_words_for_writes_that_end_everything() -> None:
+    problem = problems.denied(Denied(403, "ACCESS_DENIED"))
+    assert "403 ACCESS_DENIED" in problem.detail
+    assert "dwh_transfers_write" in problem.hint
+    assert "SUPERMETRICS_API_KEY" in problems.denied(Denied(401)).hint
+    assert "API_ROW_QUOTA_EXCEEDED" in problems.out_of_quota(QuotaUsedUp("API_ROW_QUOTA_EXCEEDED")).detail
+
+
+# --- all of it
+
+
+def test_verbose_is_told_of_every_request_but_not_of_the_key() -> None:
+    told: list[tuple[str, str, int | None]] = []
+
+    def verbose(method: str, path: str, status: int | None, seconds: float) -> None:
+        assert seconds >= 0
+        told.append((method, path, status))
+
+    api = Api(fails(500), ConnectionResetError(), ok([]), fails(422))
+    client = client_of(api, verbose=verbose)
+    client.list_incomplete()
+    client.cancel(1)
+    path = "/teams/77/backfills"
+    assert told == [("GET", path, 500), ("GET", path, None), ("GET", path, 200), ("PATCH", f"{path}/1", 422)]
+    assert KEY not in repr(told)
+
+
+def test_text_of_the_api_reaches_us_cleaned() -> None:
+    document = {"error": {"code": "X", "message": "\x1b]0;owned\x07No\u202e\nway" + "y" * 1000}}
+    with pytest.raises(ReconcilerError) as caught:
+        client_of(Api((400, document, {}))).list_incomplete()
+    assert "400 X: No way" in caught.value.detail
+    assert caught.value.detail.isprintable()
+    assert len(caught.value.detail) < 500
+
+
+def test_remaining_requests_are_noted() -> None:
+    pacer = Pacer(float("inf"))
+    client_of(Api(ok([], **{"X-RateLimit-Remaining": "41"})), pacer=pacer).list_incomplete()
+    assert pacer.remaining == 41
+
+
+def test_threads_share_a_client() -> None:
+    api = Api(ok([backfill()]))
+    client = client_of(api)
+    threads = [threading.Thread(target=client.list_incomplete) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(api.requests) == 20
