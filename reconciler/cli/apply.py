@@ -200,9 +200,9 @@ class Applying:
         return planned
 
     def _show(self, planned: Planned) -> None:
+        show_diagnostics(planned.plan, self.common)
         if self.common.json or not self.flags.show_plan:
             return
-        show_diagnostics(planned.plan, self.common)
         out(plan_text(planned.plan, paint_for(self.common.color, sys.stdout), command=False))
 
     def _refuse(self, planned: Planned) -> None:

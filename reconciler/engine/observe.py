@@ -99,8 +99,11 @@ class Reader:
         wanted = list(dict.fromkeys(keys))
         if len(wanted) < 2 or self.workers < 2:
             return {key: read(key) for key in wanted}
-        with ThreadPoolExecutor(min(self.workers, len(wanted))) as pool:
+        pool = ThreadPoolExecutor(min(self.workers, len(wanted)))
+        try:
             return dict(zip(wanted, pool.map(read, wanted), strict=True))
+        finally:  # after an interruption nobody waits for reads under way
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def keep_ledgers(

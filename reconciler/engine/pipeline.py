@@ -200,7 +200,7 @@ class TeamRun:
         report.statuses = {error.exit_status for error in switch.errors}
         if report.unknown:
             report.statuses.add(4)
-        if report.refused or Ending.REPLAN in ended or Ending.STOPPED in ended:
+        if report.refused or any(ending is not Ending.FINISHED for ending in ended):
             report.statuses.add(3)
         if switch.interrupted:
             report.statuses.add(128 + _signum(switch))
