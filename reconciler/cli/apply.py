@@ -185,8 +185,7 @@ class Applying:
 
         def survey(team: DesiredTeam) -> TeamPlan:
             part = parts[team.team_id]
-            with self.signals.deferred():
-                part.surveyed = part.run.survey(part.session, part.approval)
+            part.surveyed = part.run.survey(part.session, part.approval)
             whole.append(part.run.unfiltered(part.surveyed))
             return part.surveyed.plan
 
@@ -222,8 +221,7 @@ class Applying:
         shown = approval_of(plan)
         for part in parts.values():
             if part.surveyed is not None:
-                with self.signals.deferred():
-                    part.surveyed = part.run.survey(part.session, shown)
+                part.surveyed = part.run.survey(part.session, shown)
 
     # -- doing it ----------------------------------------------------------------------------
 

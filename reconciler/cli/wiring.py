@@ -107,6 +107,7 @@ class Wiring:
             clock=self.clock(),
             settings=settings,
             on_event=on_event,
+            saving=self.signals.deferred,
         )
 
     def store(self, team: DesiredTeam) -> StateStore:

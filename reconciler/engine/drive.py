@@ -29,7 +29,7 @@ from reconciler.engine.steps import (
     Unfit,
 )
 from reconciler.engine.switch import Switch
-from reconciler.errors import ReconcilerError
+from reconciler.errors import Interrupted, ReconcilerError
 from reconciler.planning.events import Event, Waiting
 from reconciler.state.document import Delta, Intent
 
@@ -88,10 +88,12 @@ class Hands:
         return Unfit.UNFIT if check.refused else outcome
 
     def _may_leave(self, intent: Intent, deadline: float) -> bool:
-        """Tell whether a request may leave now: in time by both clocks, not stopped, the lock ours."""
+        """Tell whether a request may leave now: in time by both clocks, not stopped, the state
+        still writable, the lock ours.
+        """
         now = self.clock.now()
         in_time = intent.intended_at <= now < intent.send_before and self.clock.elapsed() < deadline
-        return in_time and not self.switch.off and self.holds_lock()
+        return in_time and not self.switch.off and self.session.broken is None and self.holds_lock()
 
     def _look(self, transfer_id: int) -> Sight | None:
         try:
@@ -159,6 +161,8 @@ class _Crew:
     def _carry(self, key: int) -> None:
         try:
             self.endings[key] = drive(self.carriers[key], self.hands)
+        except Interrupted:  # it ended a wait; the switch is off, and knows the signal
+            self.hands.switch.stop()
         except ReconcilerError as error:
             self.hands.switch.stop(error)
         except BaseException as crash:  # noqa: BLE001 - a bug: raised again in the caller's thread

@@ -10,6 +10,7 @@ One ``TeamRun`` per team; the teams of the files are independent of each other.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -22,7 +23,7 @@ from reconciler.engine.drive import Hands, drive_all
 from reconciler.engine.observe import Reader, Situation
 from reconciler.engine.session import StateSession
 from reconciler.engine.switch import Switch
-from reconciler.errors import ReconcilerError, Refused, StateConflict
+from reconciler.errors import Interrupted, ReconcilerError, Refused, StateConflict
 from reconciler.model import Address, DesiredTeam, Limits, Unreadable
 from reconciler.planning.approval import Approval
 from reconciler.planning.events import Cancelled, Created, Event, Rejected, Settled
@@ -79,7 +80,9 @@ class TeamReport:
 
 @dataclass(slots=True)
 class TeamRun:
-    """Plans and applies for one team. ``on_event`` is told what happens, from any thread."""
+    """Plans and applies for one team. ``on_event`` is told what happens, from any thread;
+    ``saving`` is entered around writes to the state that no signal may cut short.
+    """
 
     team: DesiredTeam
     client: ApiClient
@@ -88,6 +91,7 @@ class TeamRun:
     clock: Clock
     settings: Settings = field(default_factory=Settings)
     on_event: Callable[[Event], None] = lambda event: None
+    saving: Callable[[], AbstractContextManager[None]] = nullcontext
 
     # -- plan ------------------------------------------------------------------------------
 
@@ -117,7 +121,9 @@ class TeamRun:
             session.plan_from_here()
             situation = self._reader().survey(self.team, session.document)
             self._refuse_missing_state(situation)
-            if session.commit_alone(situation.delta):
+            with self.saving():
+                committed = session.commit_alone(situation.delta)
+            if committed:
                 session.plan_from_here()
                 self._tell_settled(situation)
                 return self._planned(replace(situation, document=session.document), self.team, approval)
@@ -196,8 +202,8 @@ class TeamRun:
         ended = list(endings.values())
         creates = (one for one in session.document.intents.values() if one.kind is IntentKind.CREATE)
         report.unknown = sum(intent.pending for intent in creates)
-        report.errors = list(switch.errors)
-        report.statuses = {error.exit_status for error in switch.errors}
+        report.errors = [one for one in switch.errors if not isinstance(one, Interrupted)]
+        report.statuses = {error.exit_status for error in report.errors}
         if report.unknown:
             report.statuses.add(4)
         if report.refused or any(ending is not Ending.FINISHED for ending in ended):

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from reconciler.errors import StateConflict, StateForeign, StateUnwritable
+from reconciler.errors import Interrupted, StateConflict, StateForeign
 from reconciler.state.document import BackfillRecord, Delta, Document, Intent, apply_delta
 from reconciler.stores.base import Revision, StateStore
 
@@ -33,7 +33,8 @@ class StateSession:
     """The committed document, shared by the workers of one team.
 
     ``known`` are the keys (nonces, backfill ids) that the plan was made with, and our own;
-    anything else in the document came from another run since.
+    anything else in the document came from another run since. ``broken`` is why a commit
+    failed for good: nothing may be sent after it.
     """
 
     store: StateStore
@@ -123,6 +124,8 @@ class StateSession:
         try:
             self._commit_merged(batch)
         except Exception as error:  # noqa: BLE001 - every waiting worker must learn of it, whatever it is
+            if not isinstance(error, Interrupted):  # that one says nothing about the state
+                self.broken = error
             for change in batch:
                 change.error = error
         finally:
@@ -143,9 +146,6 @@ class StateSession:
             except StateConflict:
                 self.reread()
                 continue
-            except StateUnwritable as error:
-                self.broken = error
-                raise
             return
         raise StateConflict("The state keeps changing", "Other runs commit all the time.", "Run again later.")
 

@@ -39,6 +39,7 @@ class Switch:
         root._off.wait(seconds)
 
     def stop(self, error: ReconcilerError | None = None) -> None:
-        if error is not None:
+        """Stop, and remember why: once, however many workers met with the same error."""
+        if error is not None and error not in self.errors:
             self.errors.append(error)
         self._off.set()

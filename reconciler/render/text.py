@@ -43,7 +43,10 @@ def plan_text(plan: Plan, paint: Paint, *, command: bool = True) -> str:
     for team in plan.teams:
         lines += _team(team, paint)
     lines += _footer(plan, paint, command)
-    lines.append(paint(summary_line(plan), BOLD))
+    if plan.errored:
+        lines.append(paint("Incomplete: a team could not be planned; its error is told apart.", RED, BOLD))
+    if plan.teams or not plan.errored:
+        lines.append(paint(summary_line(plan), BOLD))
     return "\n".join(lines) + "\n"
 
 

@@ -21,7 +21,6 @@ from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.store import Request, Store
 from reconciler.sandbox.world import World
 
-
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 

@@ -44,9 +44,9 @@ def apply_to_the_end(world: World) -> None:
 
 def settle(world: World) -> None:
     """Without people meddling, everything that can be loaded is loaded in the end."""
-    for _round in range(40):
+    for round_ in range(200):
         world.time.now += 86400
-        world.people_tidy()
+        world.people_tidy(all_of_them=round_ > 10)
         if not world.plan().plan.actions and not world.plan().plan.counts.deferred:
             break
         apply_to_the_end(world)

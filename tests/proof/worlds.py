@@ -188,12 +188,14 @@ class World:
             if listed:
                 self.people.cancel(rng.choice(listed).id)
 
-    def people_tidy(self) -> None:
-        """People cancel their own failed backfills, which hold places and may block days."""
+    def people_tidy(self, *, all_of_them: bool) -> None:
+        """People cancel failed backfills, which hold places and may block days: their own, and in
+        the end also ours that ran out of attempts (it is theirs to look at those).
+        """
         document, _revision = self.run().store.read()
         ours = {one.id for one in document.backfills.values() if one.ours} if document else set()
         for listed in self.people.list_incomplete().backfills:
-            if listed.id not in ours and listed.status is Status.FAILED:
+            if listed.status is Status.FAILED and (all_of_them or listed.id not in ours):
                 self.people.cancel(listed.id)
 
     def time_passes(self) -> None:
