@@ -158,7 +158,7 @@ class ApiClient:
     ) -> WriteOutcome:
         """Send once. While the API holds us back a write returns at once: waiting is the caller's to plan."""
         try:
-            self._pacer.take(max_hold=0.0)
+            self._pacer.take(max_hold=0.0, spare=True)
         except Held as held:
             return RateLimited(held.seconds)
         if last_check is not None and not last_check():

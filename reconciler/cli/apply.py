@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.asking import is_confirmed, refuse_without_terminal
-from reconciler.cli.exits import Exit, worst
+from reconciler.cli.exits import Exit, status_of, worst
 from reconciler.cli.locking import locked
 from reconciler.cli.options import Common, shared
 from reconciler.cli.output import err, out, paint_for
@@ -22,7 +22,7 @@ from reconciler.cli.signals import Signals
 from reconciler.cli.types import Duration
 from reconciler.cli.wiring import Wiring, load_teams, warn_of_ci, with_selection
 from reconciler.engine.pipeline import Settings, Surveyed, TeamReport, TeamRun
-from reconciler.errors import Refused, UsageError
+from reconciler.errors import ReconcilerError, Refused, UsageError
 from reconciler.planning.approval import Approval, approval_of, check_fit, check_same, without_later_intents
 from reconciler.planning.plan import Plan, TeamPlan
 from reconciler.planning.planfile import all_findings, digest
@@ -152,7 +152,15 @@ class Applying:
         self.reporter = Reporter(self.common)
 
     def run(self) -> int:
-        """Lock, plan, show, ask, do. Returns the exit status."""
+        """Lock, plan, show, ask, do. Returns the exit status; with ``--json`` a summary is always last."""
+        try:
+            return self._run()
+        except ReconcilerError as error:
+            if self.common.json:
+                self.reporter.summarise([], status_of(error))
+            raise
+
+    def _run(self) -> int:
         runs = [self.wiring.team_run(team, self.flags.settings, self.reporter.tell) for team in self.teams]
         with locked(self.common, runs, "apply"):
             parts = {run.team.team_id: Part(run, run.open()) for run in runs}
@@ -160,13 +168,20 @@ class Applying:
             planned = self._plan(parts)
             self._show(planned)
             self._refuse(planned)
+            if planned.plan.errored and (self.flags.strict or self.flags.expect is not None):
+                return self._finish(planned, [])  # only a whole plan can be the expected one
             if not planned.plan.actions:
-                return self._finish(planned, [self._idle_report(part) for part in parts.values()])
+                return self._finish(planned, self._do(parts))
             if not self._approved(planned.plan):
                 err("Nothing was done.")
                 return Exit.DONE
             self._freshen(parts, planned.plan)
-            return self._finish(planned, self._do(parts, planned.plan))
+            self.reporter.begin(planned.plan)
+            try:
+                reports = self._do(parts)
+            finally:
+                self.reporter.end()
+            return self._finish(planned, reports)
 
     # -- before anything is written ----------------------------------------------------------
 
@@ -190,13 +205,17 @@ class Applying:
             return part.surveyed.plan
 
         planned = gather(self.common, self.wiring, self.teams, survey)
-        fresh = joined(self.common, self.wiring, whole)
+        if not planned.plan.errored:
+            self._compare(joined(self.common, self.wiring, whole))
+        return planned
+
+    def _compare(self, fresh: Plan) -> None:
+        """Raise ``Refused`` if the whole fresh plan is not the one that the flags ask for."""
         if self.flags.strict and self.saved is not None:
             check_same(self.saved, fresh)
         if self.flags.expect is not None and digest(fresh) != self.flags.expect:
             detail = f"The fresh plan has the digest {digest(fresh)}."
             raise Refused("The plan is not the expected one", detail, "Review it: reconciler plan")
-        return planned
 
     def _show(self, planned: Planned) -> None:
         show_diagnostics(planned.plan, self.common)
@@ -225,25 +244,15 @@ class Applying:
 
     # -- doing it ----------------------------------------------------------------------------
 
-    def _do(self, parts: dict[int, Part], plan: Plan) -> list[TeamReport]:
+    def _do(self, parts: dict[int, Part]) -> list[TeamReport]:
         reports = []
-        self.reporter.begin(plan)
-        for part in parts.values():
-            if part.surveyed is None:
-                continue
-            with self.signals.only_noted():
+        with self.signals.only_noted():
+            for part in parts.values():
+                if part.surveyed is None:
+                    continue
                 holds = part.run.store.holds_lock if self.common.lock else lambda: True
                 reports.append(part.run.carry_out(part.session, part.surveyed, self.signals.switch, holds))
-                part.run.store.compact()
-        self.reporter.end()
         return reports
-
-    def _idle_report(self, part: Part) -> TeamReport:
-        report = TeamReport(part.run.team.team_id)
-        if part.surveyed is not None:
-            part.run.conclude(report, {}, self.signals.switch, part.session)
-            part.run.store.compact()
-        return report
 
     def _finish(self, planned: Planned, reports: list[TeamReport]) -> int:
         statuses = {*planned.statuses, *(status for report in reports for status in report.statuses)}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import IntEnum
 
+from reconciler.errors import Interrupted, ReconcilerError
+
 
 class Exit(IntEnum):
     """What an exit status means; ``docs/cli.md`` has the same table."""
@@ -43,3 +45,8 @@ def worst(statuses: Iterable[int]) -> int:
     """Return the status that wins; 0 if none holds."""
     held = set(statuses)
     return next((int(one) for one in PRECEDENCE if one in held), next(iter(held - {0}), 0))
+
+
+def status_of(error: ReconcilerError) -> int:
+    """Return the exit status of a command that an error ended."""
+    return 128 + error.signum if isinstance(error, Interrupted) else error.exit_status

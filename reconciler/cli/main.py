@@ -25,6 +25,7 @@ COMMANDS = {
     "show": ("Show a saved plan.", "show:show"),
     "status": ("Show the declared days by transfer and bucket.", "status:status"),
     "resolve": ("Settle a create whose outcome is unknown.", "resolve:resolve"),
+    "state": ("Look after the state: unlock.", "state:state"),
     "schema": ("Print the JSON Schema of the file.", "schema:schema"),
     "sandbox": ("Serve, advance or reset the sandbox API.", "sandbox:sandbox"),
     "demo": ("Tell the whole story on the sandbox.", "demo:demo"),
@@ -61,8 +62,9 @@ def group() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line. Returns its exit status; nothing escapes as a traceback."""
+    noted = {"color": "auto"}
     try:
-        status = group.main(list(arguments), prog_name="reconciler", standalone_mode=False)
+        status = group.main(list(arguments), prog_name="reconciler", standalone_mode=False, obj=noted)
         _flush()
         return status if isinstance(status, int) else int(Exit.DONE)
     except click.exceptions.Exit as ended:
@@ -77,7 +79,7 @@ def run(arguments: Sequence[str]) -> int:
         err("Interrupted.")
         return int(Exit.INTERRUPTED)
     except ReconcilerError as error:
-        _show(error)
+        _show(error, noted["color"])
         return error.exit_status
     except BrokenPipeError:
         return _closed_pipe()
@@ -96,10 +98,10 @@ def _closed_pipe() -> int:
     return int(Exit.DONE)
 
 
-def _show(error: ReconcilerError) -> None:
+def _show(error: ReconcilerError, color: str) -> None:
     from reconciler.render.problems import error_text, findings_text
 
-    paint = paint_for("auto", sys.stderr)
+    paint = paint_for(color, sys.stderr)
     if isinstance(error, ConfigError):
         err(findings_text(error.findings, paint, lambda place: None))
     else:

@@ -99,6 +99,13 @@ _LOCK = [
 ]
 
 
+def _note_color(color: str) -> None:
+    """Let ``main`` colour what it prints of an error by this command's flag."""
+    noted = click.get_current_context().obj
+    if noted is not None:
+        noted["color"] = color
+
+
 def shared(*groups: str) -> Callable[[F], F]:
     """Add the flags of the groups, and hand them to the command as one ``Common`` named ``common``."""
     known = {
@@ -116,6 +123,7 @@ def shared(*groups: str) -> Callable[[F], F]:
         def gathered(**values: Any) -> Any:
             names = {field.name for field in fields(Common)}
             common = Common(**{name: values.pop(name) for name in list(values) if name in names})
+            _note_color(common.color)
             return command(common=common, **values)
 
         wrapped: Any = gathered

@@ -93,12 +93,12 @@ class Reporter:
     def summarise(self, reports: list[TeamReport], status: int) -> None:
         """Print the end of an apply: the last JSON line, or the last line of text."""
         total = _added(reports)
-        if self.common.json:
-            out_json_line({"type": "summary", "exit": status, **total})
-            return
         for report in reports:
             for error in report.errors:
                 err(error_text(error, self._paint()))
+        if self.common.json:
+            out_json_line({"type": "summary", "exit": status, **total})
+            return
         paint = paint_for(self.common.color, sys.stdout)
         out(paint(_sentence(total, status), BOLD, GREEN if status == 0 else YELLOW))
 

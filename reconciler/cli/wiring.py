@@ -205,8 +205,8 @@ def warn_of_ci(wiring: Wiring, teams: Iterable[DesiredTeam]) -> None:
     """Warn where a CI job keeps its state on the runner's disk, which is thrown away."""
     if not os.environ.get("CI") or wiring.is_sandbox:
         return
-    local = [team for team in teams if "://" not in wiring.state_url(team)]
-    if local:
+    urls = (wiring.state_url(team) for team in teams)
+    if any("://" not in url or url.startswith("file://") for url in urls):
         err(
             "warning[CI001]: The state is on this runner's disk\n"
             "  CI usually throws that away. Keep it elsewhere (--state URL), or store the folder with it."

@@ -29,7 +29,7 @@ from reconciler.engine.steps import (
     Unfit,
 )
 from reconciler.engine.switch import Switch
-from reconciler.errors import Interrupted, ReconcilerError
+from reconciler.errors import ReconcilerError
 from reconciler.planning.events import Event, Waiting
 from reconciler.state.document import Delta, Intent
 
@@ -160,11 +160,8 @@ class _Crew:
 
     def _carry(self, key: int) -> None:
         try:
-            self.endings[key] = drive(self.carriers[key], self.hands)
-        except Interrupted:  # it ended a wait; the switch is off, and knows the signal
-            self.hands.switch.stop()
-        except ReconcilerError as error:
-            self.hands.switch.stop(error)
+            with self.hands.switch.stopping():
+                self.endings[key] = drive(self.carriers[key], self.hands)
         except BaseException as crash:  # noqa: BLE001 - a bug: raised again in the caller's thread
             self.crashes.append(crash)
             self.hands.switch.stop()

@@ -26,7 +26,7 @@ from reconciler.engine.switch import Switch
 from reconciler.errors import Interrupted, ReconcilerError, Refused, StateConflict
 from reconciler.model import Address, DesiredTeam, Limits, Unreadable
 from reconciler.planning.approval import Approval
-from reconciler.planning.events import Cancelled, Created, Event, Rejected, Settled
+from reconciler.planning.events import Cancelled, Created, Event, Rejected, Settled, UnknownOutcome
 from reconciler.planning.intents import DEFAULT_SETTLE
 from reconciler.planning.plan import Action, ActionKind, TeamPlan
 from reconciler.planning.planner import make_team_plan
@@ -70,6 +70,7 @@ class TeamReport:
 
     def count(self, event: Event) -> None:
         self.refused += isinstance(event, Rejected)
+        self.unknown += isinstance(event, UnknownOutcome)
         if isinstance(event, Created):
             self.created += event.action.kind is ActionKind.CREATE
             self.retried += event.action.kind is ActionKind.RETRY
@@ -151,14 +152,18 @@ class TeamRun:
     def carry_out(
         self, session: StateSession, surveyed: Surveyed, switch: Switch, holds_lock: Callable[[], bool]
     ) -> TeamReport:
-        """Do the plan; what others changed meanwhile is read and planned again, once."""
+        """Do the plan; what others changed meanwhile is read and planned again, once. Folds the state."""
         report = TeamReport(self.team.team_id)
         own = Switch(parent=switch)
         hands = Hands(self.client, session, self.clock, own, self._counting(report), holds_lock)
         endings = self._round(hands, surveyed)
         again = [key for key, ending in endings.items() if ending is Ending.REPLAN]
         if again and not own.off:
-            endings.update(self._second_round(hands, surveyed, again, report))
+            with own.stopping():
+                endings.update(self._second_round(hands, surveyed, again, report))
+        if session.broken is None:
+            with own.stopping():
+                self.store.compact()
         self.conclude(report, endings, own, session)
         return report
 
@@ -188,7 +193,7 @@ class TeamRun:
     ) -> dict[int, Ending]:
         """Plan the given transfers again, for no more than the days of the first plan."""
         approval = _restricted(first.plan.actions, set(again), self.team.team_id)
-        made = report.created + report.retried
+        made = report.created + report.retried + report.unknown
         surveyed = self.survey(hands.session, approval)
         limited = replace(self.team, limits=_what_is_left(self.team, made))
         surveyed = self._planned(surveyed.situation, limited, approval)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import Interrupted, ReconcilerError
 
 
 @dataclass(slots=True)
@@ -43,3 +45,16 @@ class Switch:
         if error is not None and error not in self.errors:
             self.errors.append(error)
         self._off.set()
+
+    @contextmanager
+    def stopping(self) -> Iterator[None]:
+        """Let an error stop the workers and be reported, instead of ending the run at once.
+
+        An interruption is known already: whoever threw this switch, or its parent, noted the signal.
+        """
+        try:
+            yield
+        except Interrupted:
+            self.stop()
+        except ReconcilerError as error:
+            self.stop(error)

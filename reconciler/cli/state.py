@@ -1,0 +1,31 @@
+"""``state``: looking after the state."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli.exits import Exit
+from reconciler.cli.options import Common, shared
+from reconciler.cli.output import out
+from reconciler.cli.wiring import Wiring, load_teams
+
+
+@click.group()
+def state() -> None:
+    """Look after the state."""
+
+
+@state.command()
+@click.argument("lock_id", required=False)
+@shared("files", "state", "output")
+def unlock(common: Common, lock_id: str | None) -> int:
+    """Free the lock that a dead run left behind; with LOCK_ID only that one.
+
+    A lock in a folder dies with its run, and that of a living run is never taken away.
+    """
+    wiring = Wiring(common)
+    for team in load_teams(common):
+        holder = wiring.store(team).unlock(lock_id)
+        told = f"freed; it was held by {holder.who} on {holder.host}" if holder else "was not locked"
+        out(f"Team {team.team_id}: {told}.")
+    return Exit.DONE
