@@ -83,10 +83,10 @@ def show(made: Plan, common: Common) -> None:
 def write_out(made: Plan, format_: str, path: str) -> None:
     """Write a plan to a file, whole or not at all. Raises ``UsageError`` if it cannot be written."""
     text = dump(encode_plan(made, __version__)) if format_ == "json" else plan_text(made, Paint())
-    target = Path(os.path.realpath(path))
+    given, target = Path(path), Path(os.path.realpath(path))
     try:
-        if target.exists() and not target.is_file():  # a pipe or a device is written to, never replaced
-            target.write_text(text, "utf-8")
+        if given.exists() and not given.is_file():  # a pipe or a device is written to, never replaced
+            given.write_text(text, "utf-8")
             return
         descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:

@@ -29,7 +29,7 @@ R = TypeVar("R", BackfillRecord, Intent)
 @dataclass(frozen=True, slots=True)
 class Situation:
     """All that a plan is made from. ``document`` has ``delta`` applied in memory: ``plan``
-    leaves it at that, ``apply`` commits it first.
+    leaves it at that, ``apply`` commits it first. ``now`` is our clock's.
     """
 
     team: DesiredTeam
@@ -38,6 +38,8 @@ class Situation:
     delta: Delta
     resolution: Resolution
     ledgers: tuple[TransferLedger, ...]
+    now: datetime
+    settle: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ class Reader:
         refreshed = refresh(settled, observed, team)
         current = _with(settled, refreshed)
         ledgers = keep_ledgers(team, current, observed, now, self.settle)
-        return Situation(team, observed, current, resolution.delta + refreshed, resolution, ledgers)
+        delta = resolution.delta + refreshed
+        return Situation(team, observed, current, delta, resolution, ledgers, now, self.settle)
 
     def _first_look(self, team: DesiredTeam, document: Document) -> Observed:
         listing = self.client.list_incomplete()

@@ -16,15 +16,15 @@ from datetime import timedelta
 
 from reconciler.api.client import ApiClient
 from reconciler.dates import DateSet, union
-from reconciler.diagnostics import Finding, Severity
 from reconciler.engine.apply import Carrier, Ending, Rules
 from reconciler.engine.clock import Clock
 from reconciler.engine.drive import Hands, drive_all
+from reconciler.engine.findings import evidence_warnings, missing_state, unresolved_creates
 from reconciler.engine.observe import Reader, Situation
 from reconciler.engine.session import StateSession
 from reconciler.engine.switch import Switch
 from reconciler.errors import Interrupted, ReconcilerError, Refused, StateConflict
-from reconciler.model import Address, DesiredTeam, Limits, Unreadable
+from reconciler.model import Address, DesiredTeam, Limits
 from reconciler.planning.approval import Approval
 from reconciler.planning.events import Cancelled, Created, Event, Rejected, Settled, UnknownOutcome
 from reconciler.planning.intents import DEFAULT_SETTLE
@@ -104,8 +104,12 @@ class TeamRun:
 
     def _planned(self, situation: Situation, team: DesiredTeam, approval: Approval | None) -> Surveyed:
         plan = make_team_plan(team, situation.ledgers, situation.observed, situation.document, approval)
-        warnings = (*plan.diagnostics, *evidence_warnings(situation), *missing_state(situation, plan))
-        return Surveyed(replace(plan, diagnostics=warnings), situation)
+        warnings = (
+            *evidence_warnings(situation),
+            *unresolved_creates(situation),
+            *missing_state(situation, plan),
+        )
+        return Surveyed(replace(plan, diagnostics=(*plan.diagnostics, *warnings)), situation)
 
     def _reader(self) -> Reader:
         return Reader(self.client, self.clock.now, self.settings.settle, self.settings.parallelism)
@@ -249,46 +253,3 @@ def _what_is_left(team: DesiredTeam, made: int) -> Limits:
     return (
         team.limits if allowed is None else replace(team.limits, max_creates_per_apply=max(0, allowed - made))
     )
-
-
-# --- what to say of the evidence ----------------------------------------------------------
-
-
-def evidence_warnings(situation: Situation) -> tuple[Finding, ...]:
-    """Warn where something could not be read that would have been evidence."""
-    observed = situation.observed
-    found = []
-    if observed.transfers is None:
-        detail = f"Paused and unknown transfers of team {situation.team.team_id} are not noticed."
-        found.append(
-            _warning("OB001", "The transfer list is not readable", detail, "Check the key's scopes.")
-        )
-    unread = sorted(one for one, answer in observed.runs.items() if isinstance(answer, Unreadable))
-    if unread:
-        named = ", ".join(str(one) for one in unread)
-        detail = f"Runs of the transfers {named} cannot be read: backfills alone decide what is loaded."
-        found.append(_warning("OB002", "Run lists are not readable", detail, "Check the key's scopes."))
-    return tuple(found)
-
-
-def missing_state(situation: Situation, plan: TeamPlan) -> tuple[Finding, ...]:
-    """Warn when there is no state, no run evidence, and yet a history: all of it would be bought again."""
-    if situation.document.lineage:
-        return ()
-    creating = {one.address.transfer_id for one in plan.actions if one.kind is not ActionKind.CANCEL}
-    observed = situation.observed
-    blind = (one for one in creating if isinstance(observed.runs.get(one, Unreadable.FAILED), Unreadable))
-    suspicious = sorted(one for one in blind if observed.latest.get(one) is not None)
-    if not suspicious:
-        return ()
-    named = ", ".join(str(one) for one in suspicious)
-    detail = (
-        f"There is no state for team {situation.team.team_id}, run lists do not tell, and yet the transfers "
-        f"{named} have had backfills: days that they loaded would be loaded again."
-    )
-    hint = "Point --state at the state of earlier runs. If there is none, apply once with --new-state."
-    return (_warning("OB003", "The state may be missing", detail, hint),)
-
-
-def _warning(rule: str, summary: str, detail: str, hint: str) -> Finding:
-    return Finding(rule, Severity.WARNING, summary, detail, hint)

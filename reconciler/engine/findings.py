@@ -1,0 +1,69 @@
+"""What a survey gives reason to warn of, as findings."""
+
+from __future__ import annotations
+
+from reconciler.dates import iso, last_iso
+from reconciler.diagnostics import Finding, Severity
+from reconciler.engine.observe import Situation
+from reconciler.model import OnUnknown, Unreadable
+from reconciler.planning.plan import ActionKind, TeamPlan
+from reconciler.planning.planfile import encode_time
+from reconciler.state.document import Intent
+
+
+def evidence_warnings(situation: Situation) -> tuple[Finding, ...]:
+    """Warn where something could not be read that would have been evidence."""
+    observed = situation.observed
+    found = []
+    if observed.transfers is None:
+        detail = f"Paused and unknown transfers of team {situation.team.team_id} are not noticed."
+        found.append(
+            _warning("OB001", "The transfer list is not readable", detail, "Check the key's scopes.")
+        )
+    unread = sorted(one for one, answer in observed.runs.items() if isinstance(answer, Unreadable))
+    if unread:
+        named = ", ".join(str(one) for one in unread)
+        detail = f"Runs of the transfers {named} cannot be read: backfills alone decide what is loaded."
+        found.append(_warning("OB002", "Run lists are not readable", detail, "Check the key's scopes."))
+    return tuple(found)
+
+
+def missing_state(situation: Situation, plan: TeamPlan) -> tuple[Finding, ...]:
+    """Warn when there is no state, no run evidence, and yet a history: all of it would be bought again."""
+    if situation.document.lineage:
+        return ()
+    creating = {one.address.transfer_id for one in plan.actions if one.kind is not ActionKind.CANCEL}
+    observed = situation.observed
+    blind = (one for one in creating if isinstance(observed.runs.get(one, Unreadable.FAILED), Unreadable))
+    suspicious = sorted(one for one in blind if observed.latest.get(one) is not None)
+    if not suspicious:
+        return ()
+    named = ", ".join(str(one) for one in suspicious)
+    detail = (
+        f"There is no state for team {situation.team.team_id}, run lists do not tell, and yet the transfers "
+        f"{named} have had backfills: days that they loaded would be loaded again."
+    )
+    hint = "Point --state at the state of earlier runs. If there is none, apply once with --new-state."
+    return (_warning("OB003", "The state may be missing", detail, hint),)
+
+
+def unresolved_creates(situation: Situation) -> tuple[Finding, ...]:
+    """Warn of each create whose outcome is unknown, and say from when a run settles it by itself."""
+    return tuple(_unresolved(one, situation) for one in situation.resolution.unresolved)
+
+
+def _unresolved(intent: Intent, situation: Situation) -> Finding:
+    days = f"{iso(intent.start)}..{last_iso(intent.end)}"
+    intended = encode_time(intent.intended_at)
+    detail = f"Whether {intent.transfer} {days} was created is not known (intended {intended})."
+    settles = intent.intended_at + situation.settle
+    if situation.team.on_unknown is OnUnknown.SETTLE and situation.now < settles:
+        hint = f"An apply after {encode_time(settles)} settles it by itself, or: "
+    else:
+        hint = "Look at the vendor's pages, then: "
+    command = f"reconciler resolve {intent.transfer} {days} --as created:ID|not-created"
+    return _warning("OB004", "The outcome of a create is unknown", detail, hint + command)
+
+
+def _warning(rule: str, summary: str, detail: str, hint: str) -> Finding:
+    return Finding(rule, Severity.WARNING, summary, detail, hint)
