@@ -136,7 +136,7 @@ def _item_line(kind: str, reason: str, items: list[Item]) -> str:
 
 
 def _unmanaged(unmanaged: Iterable[Unmanaged], paint: Paint) -> Iterator[str]:
-    yield "  Unmanaged backfills (not ours; never touched):"
+    yield "  Unmanaged backfills (never touched):"
     for one in unmanaged:
         where = f"transfer {one.address.transfer_id}, {span(one.start, one.end)}"
         yield paint(f"      {one.backfill_id}: {where}, {one.status}", DIM)
