@@ -17,6 +17,7 @@ from reconciler.cli.options import Common, shared
 from reconciler.cli.output import err, out, paint_for
 from reconciler.cli.planning import Planned, gather, joined, show_diagnostics
 from reconciler.cli.reporting import Reporter
+from reconciler.cli.rescue import rescue
 from reconciler.cli.show import load_plan
 from reconciler.cli.signals import Signals
 from reconciler.cli.types import Duration
@@ -82,7 +83,7 @@ class Flags:
     help="Time in which a create takes effect or never will (15m).",
 )
 @click.option("--new-state", is_flag=True, help="There is no earlier state to find: begin a new one.")
-@shared("files", "state", "as_of", "select", "lock", "output")
+@shared("files", "api", "state", "as_of", "select", "lock", "json", "output")
 def apply(
     common: Common,
     planfile: Path | None,
@@ -221,12 +222,14 @@ class Applying:
         show_diagnostics(planned.plan, self.common)
         if self.common.json or not self.flags.show_plan:
             return
-        out(plan_text(planned.plan, paint_for(self.common.color, sys.stdout), command=False))
+        out(plan_text(planned.plan, paint_for(self.common.color, sys.stdout)))
 
     def _refuse(self, planned: Planned) -> None:
         if planned.plan.guarded:
             tripped = [one for one in all_findings(planned.plan) if one.rule == "PL001"]
-            raise Refused(tripped[0].summary, " ".join(one.detail for one in tripped), tripped[0].hint)
+            raise Refused(
+                "A guard refuses this plan", " ".join(one.detail for one in tripped), tripped[0].hint
+            )
 
     def _approved(self, plan: Plan) -> bool:
         if self.saved is not None or self.flags.expect is not None or self.flags.auto_approve:
@@ -250,9 +253,16 @@ class Applying:
             for part in parts.values():
                 if part.surveyed is None:
                     continue
-                holds = part.run.store.holds_lock if self.common.lock else lambda: True
-                reports.append(part.run.carry_out(part.session, part.surveyed, self.signals.switch, holds))
+                reports.append(self._carry_out(part, part.surveyed))
         return reports
+
+    def _carry_out(self, part: Part, surveyed: Surveyed) -> TeamReport:
+        """Do one team's plan. What could not be saved in its state is saved here, whatever happens."""
+        holds = part.run.store.holds_lock if self.common.lock else lambda: True
+        try:
+            return part.run.carry_out(part.session, surveyed, self.signals.switch, holds)
+        finally:
+            rescue(part.session)
 
     def _finish(self, planned: Planned, reports: list[TeamReport]) -> int:
         statuses = {*planned.statuses, *(status for report in reports for status in report.statuses)}

@@ -20,7 +20,7 @@ DEFAULT_TEAM = 12345
 @click.argument("file", type=click.Path(path_type=Path), default="backfills.yaml")
 @click.option("--team-id", type=click.IntRange(1, 2**63 - 1), help="The team's id (12345, to be replaced).")
 @click.option("--from-api", is_flag=True, help="Read the team's transfers from the API, and list them.")
-@shared("state", "output")
+@shared("api", "output")
 def init(common: Common, file: Path, team_id: int | None, from_api: bool) -> None:
     """Write a commented starter FILE (default: backfills.yaml). An existing file is never overwritten."""
     from reconciler.config.starter import starter

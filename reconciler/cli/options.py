@@ -43,16 +43,16 @@ _FILES = [
         help="A file or folder; repeatable. Default: backfills.yaml, else backfills/.",
     ),
 ]
-_OUTPUT = [
-    click.option("--json", is_flag=True, help="Write JSON to stdout."),
+_JSON = [click.option("--json", is_flag=True, help="Write JSON to stdout.")]
+_COLOR = [
     click.option(
         "--color",
         type=click.Choice(["auto", "always", "never"]),
         default="auto",
         help="When to colour (auto); auto obeys NO_COLOR and FORCE_COLOR.",
     ),
-    click.option("-v", "--verbose", count=True, help="Tell each request to the API on stderr."),
 ]
+_VERBOSE = [click.option("-v", "--verbose", count=True, help="Tell each request on stderr.")]
 _AS_OF = [
     click.option(
         "--as-of",
@@ -68,6 +68,8 @@ _STATE = [
         metavar="URL",
         help="The folder the state is in. [env: RECONCILER_STATE]",
     ),
+]
+_API = [
     click.option(
         "--api",
         envvar="RECONCILER_API_URL",
@@ -110,7 +112,9 @@ def shared(*groups: str) -> Callable[[F], F]:
     """Add the flags of the groups, and hand them to the command as one ``Common`` named ``common``."""
     known = {
         "files": _FILES,
-        "output": _OUTPUT,
+        "json": _JSON,
+        "output": [*_COLOR, *_VERBOSE],
+        "api": _API,
         "as_of": _AS_OF,
         "state": _STATE,
         "select": _SELECT,

@@ -7,12 +7,13 @@ import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path
+from shlex import quote
 
 import click
 
 from reconciler import __version__
 from reconciler.cli.exits import Exit, worst
-from reconciler.cli.options import Common, shared
+from reconciler.cli.options import DEFAULT_API, Common, shared
 from reconciler.cli.output import out, out_json, paint_for
 from reconciler.cli.planning import plan_teams, show_diagnostics
 from reconciler.cli.signals import Signals
@@ -46,7 +47,7 @@ FORMATS = ("json", "text")
     metavar="DURATION",
     help="Time in which a create takes effect or never will (15m).",
 )
-@shared("files", "state", "as_of", "select", "output")
+@shared("files", "api", "state", "as_of", "select", "json", "output")
 def plan(
     common: Common, outs: tuple[tuple[str, str], ...], detailed_exitcode: bool, settle: timedelta
 ) -> int:
@@ -77,7 +78,15 @@ def show(made: Plan, common: Common) -> None:
         out_json(encode_plan(made, __version__))
         return
     show_diagnostics(made, common)
-    out(plan_text(made, paint_for(common.color, sys.stdout)))
+    out(plan_text(made, paint_for(common.color, sys.stdout), apply_by=apply_by(common)))
+
+
+def apply_by(common: Common) -> str:
+    """Return the apply command with the flags that name the files, the API and the state."""
+    parts = ["reconciler apply", *(f"-c {quote(path)}" for path in common.config)]
+    parts += [f"--api {quote(common.api)}"] if common.api != DEFAULT_API else []
+    parts += [f"--state {quote(common.state)}"] if common.state else []
+    return " ".join(parts)
 
 
 def write_out(made: Plan, format_: str, path: str) -> None:

@@ -11,7 +11,7 @@ from reconciler.cli.asking import is_confirmed, refuse_without_terminal
 from reconciler.cli.exits import Exit
 from reconciler.cli.locking import locked
 from reconciler.cli.options import Common, shared
-from reconciler.cli.output import err, out
+from reconciler.cli.output import err, out, out_json
 from reconciler.cli.signals import Signals
 from reconciler.cli.wiring import Wiring, load_teams
 from reconciler.engine.pipeline import Settings
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.argument("days", metavar="[START..END]", required=False)
 @click.option("--as", "verdict", metavar="created:ID|not-created", help="What became of the create.")
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
-@shared("files", "state", "lock", "output")
+@shared("files", "api", "state", "lock", "json", "output")
 def resolve(
     common: Common, transfer: str | None, days: str | None, verdict: str | None, auto_approve: bool
 ) -> int:
@@ -43,7 +43,7 @@ def resolve(
     with signals.caught():
         wiring = Wiring(common, signals)
         if transfer is None:
-            return _list(wiring, teams)
+            return _list(wiring, teams, as_json=common.json)
         if days is None or verdict is None:
             raise UsageError(
                 "Not enough is said", "Name TRANSFER, START..END and --as.", "See: reconciler resolve -h"
@@ -54,17 +54,20 @@ def resolve(
             return _settle(run, transfer_id, days, verdict, auto_approve)
 
 
-def _list(wiring: Wiring, teams: tuple[DesiredTeam, ...]) -> int:
+def _list(wiring: Wiring, teams: tuple[DesiredTeam, ...], *, as_json: bool) -> int:
     from reconciler.engine.resolve import unresolved
-    from reconciler.render.progress import resolve_command
+    from reconciler.render.progress import intent_json, resolve_command
 
-    count = 0
-    for team in teams:
-        document, _revision = wiring.store(team).read()
-        for intent in unresolved(document) if document else ():
-            count += 1
-            out(f"{intent.transfer} {span(intent.start, intent.end)}: {resolve_command(intent)}")
-    out("Nothing is unresolved." if not count else f"{count} unresolved.")
+    documents = [(team.team_id, wiring.store(team).read()[0]) for team in teams]
+    found = [(team_id, one) for team_id, document in documents if document for one in unresolved(document)]
+    if as_json:
+        out_json(
+            {"unresolved": [{"team_id": team_id, **intent_json("create", one)} for team_id, one in found]}
+        )
+        return Exit.DONE
+    for _team_id, intent in found:
+        out(f"{intent.transfer} {span(intent.start, intent.end)}: {resolve_command(intent)}")
+    out(f"{len(found)} unresolved." if found else "Nothing is unresolved.")
     return Exit.DONE
 
 

@@ -24,7 +24,7 @@ from reconciler.planning.saved import MAX_BYTES, read_plan
     multiple=True,
     help="Write it to a file too, as json (default) or text; repeatable.",
 )
-@shared("output")
+@shared("json", "output")
 def show(common: Common, planfile: Path, outs: tuple[tuple[str, str], ...]) -> None:
     """Show a saved plan (default: plan.json)."""
     plan = load_plan(planfile)

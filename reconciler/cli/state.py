@@ -6,7 +6,7 @@ import click
 
 from reconciler.cli.exits import Exit
 from reconciler.cli.options import Common, shared
-from reconciler.cli.output import out
+from reconciler.cli.output import out, out_json
 from reconciler.cli.wiring import Wiring, load_teams
 
 
@@ -17,15 +17,18 @@ def state() -> None:
 
 @state.command()
 @click.argument("lock_id", required=False)
-@shared("files", "state", "output")
+@shared("files", "api", "state", "json", "output")
 def unlock(common: Common, lock_id: str | None) -> int:
     """Free the lock that a dead run left behind; with LOCK_ID only that one.
 
     A lock in a folder dies with its run, and that of a living run is never taken away.
     """
     wiring = Wiring(common)
-    for team in load_teams(common):
-        holder = wiring.store(team).unlock(lock_id)
+    freed = {team.team_id: wiring.store(team).unlock(lock_id) for team in load_teams(common)}
+    if common.json:
+        out_json({"teams": [{"team_id": one, "freed": holder is not None} for one, holder in freed.items()]})
+        return Exit.DONE
+    for team_id, holder in freed.items():
         told = f"freed; it was held by {holder.who} on {holder.host}" if holder else "was not locked"
-        out(f"Team {team.team_id}: {told}.")
+        out(f"Team {team_id}: {told}.")
     return Exit.DONE

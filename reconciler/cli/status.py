@@ -18,7 +18,7 @@ from reconciler.render.status import is_healthy, is_synced, status_json, status_
 
 @click.command()
 @click.option("--check", is_flag=True, help="Exit 3 unless everything is synced and healthy.")
-@shared("files", "state", "as_of", "select", "output")
+@shared("files", "api", "state", "as_of", "select", "json", "output")
 def status(common: Common, check: bool) -> int:
     """Show the declared days by transfer and bucket.
 

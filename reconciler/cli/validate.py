@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     default="text",
     help="How to write the findings (text).",
 )
-@shared("files", "as_of", "output")
+@shared("files", "as_of", "json", "output")
 def validate(common: Common, format_: str) -> int:
     """Check the files: all findings at once, and the declared days of each transfer."""
     from reconciler.errors import ConfigError

@@ -18,7 +18,7 @@ from reconciler.cli.options import Common
 from reconciler.cli.output import err
 from reconciler.cli.signals import Signals
 from reconciler.diagnostics import has_errors
-from reconciler.errors import KeyProblem, UsageError
+from reconciler.errors import ConfigError, KeyProblem, UsageError
 from reconciler.model import DesiredTeam
 
 if TYPE_CHECKING:
@@ -38,11 +38,19 @@ DEFAULT_STATE = "state"
 
 
 def load_files(common: Common) -> Loaded:
-    """Read the files that the flags name. Raises ``UsageError`` for an ``--as-of`` in the future."""
+    """Read the files that the flags name. Raises ``UsageError`` for an ``--as-of`` in the future, and
+    ``ConfigError`` for a path that cannot even be looked at.
+    """
     from reconciler.config.desired import default_paths, load
+    from reconciler.config.rules import finding
 
-    paths: Sequence[Path | str] = common.config or default_paths()
-    return load(paths, as_of=common.as_of, now=datetime.now(UTC))
+    try:
+        paths: Sequence[Path | str] = common.config or default_paths()
+        return load(paths, as_of=common.as_of, now=datetime.now(UTC))
+    except OSError as error:
+        detail = f"{error.filename}: {error.strerror or error}."
+        hint = "Check the path and its permissions."
+        raise ConfigError((finding("BF002", detail, hint),)) from None
 
 
 def load_teams(common: Common) -> tuple[DesiredTeam, ...]:

@@ -59,7 +59,7 @@ class Exclusion(_Section):
     end: Annotated[Term, TERM] = Field(
         description="Last day, inclusive: a date, today, yesterday or today-90d."
     )
-    reason: Annotated[str, LINE] | None = Field(None, description="Why; shown in plans.")
+    reason: Annotated[str, LINE] | None = Field(None, description="Why; shown in plans beside the place.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Exclusion:

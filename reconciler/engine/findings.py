@@ -20,12 +20,19 @@ def evidence_warnings(situation: Situation) -> tuple[Finding, ...]:
         found.append(
             _warning("OB001", "The transfer list is not readable", detail, "Check the key's scopes.")
         )
-    unread = sorted(one for one, answer in observed.runs.items() if isinstance(answer, Unreadable))
-    if unread:
-        named = ", ".join(str(one) for one in unread)
-        detail = f"Runs of the transfers {named} cannot be read: backfills alone decide what is loaded."
-        found.append(_warning("OB002", "Run lists are not readable", detail, "Check the key's scopes."))
-    return tuple(found)
+    return (*found, *(_unread(why, situation) for why in Unreadable if why in observed.runs.values()))
+
+
+def _unread(why: Unreadable, situation: Situation) -> Finding:
+    named = ", ".join(str(one) for one, answer in sorted(situation.observed.runs.items()) if answer is why)
+    if why is Unreadable.FAILED:
+        detail = f"Reading the runs of {named} failed; the days that they would tell of are blocked."
+        return _warning("OB002", "Run lists are not readable", detail, "Run again later.")
+    detail = (
+        f"The API does not show the runs of {named} ({why.value}): backfills alone decide there, and "
+        "with `evidence: runs` the days are blocked."
+    )
+    return _warning("OB002", "Run lists are not readable", detail, "Check the ids and the key's scopes.")
 
 
 def missing_state(situation: Situation, plan: TeamPlan) -> tuple[Finding, ...]:
@@ -40,8 +47,8 @@ def missing_state(situation: Situation, plan: TeamPlan) -> tuple[Finding, ...]:
         return ()
     named = ", ".join(str(one) for one in suspicious)
     detail = (
-        f"There is no state for team {situation.team.team_id}, run lists do not tell, and yet the transfers "
-        f"{named} have had backfills: days that they loaded would be loaded again."
+        f"There is no state for team {situation.team.team_id}, run lists do not tell, and yet there "
+        f"have been backfills on {named}: days that they loaded would be loaded again."
     )
     hint = "Point --state at the state of earlier runs. If there is none, apply once with --new-state."
     return (_warning("OB003", "The state may be missing", detail, hint),)

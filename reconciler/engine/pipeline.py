@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from reconciler.api.client import ApiClient
-from reconciler.dates import DateSet, union
+from reconciler.dates import EMPTY, DateSet, union
 from reconciler.engine.apply import Carrier, Ending, Rules
 from reconciler.engine.clock import Clock
 from reconciler.engine.drive import Hands, drive_all
@@ -28,6 +28,7 @@ from reconciler.model import Address, DesiredTeam, Limits
 from reconciler.planning.approval import Approval
 from reconciler.planning.events import Cancelled, Created, Event, Rejected, Settled, UnknownOutcome
 from reconciler.planning.intents import DEFAULT_SETTLE
+from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Action, ActionKind, TeamPlan
 from reconciler.planning.planner import make_team_plan
 from reconciler.state.document import Document, IntentKind
@@ -202,7 +203,8 @@ class TeamRun:
         limited = replace(self.team, limits=_what_is_left(self.team, made))
         surveyed = self._planned(surveyed.situation, limited, approval)
         endings = self._round(hands, surveyed)
-        return {key: endings.get(key, Ending.FINISHED) for key in again}
+        left = _not_taken_up(approval, surveyed)
+        return {key: endings.get(key, Ending.REPLAN if key in left else Ending.FINISHED) for key in again}
 
     def conclude(
         self, report: TeamReport, endings: dict[int, Ending], switch: Switch, session: StateSession
@@ -246,6 +248,18 @@ def _restricted(actions: Iterable[Action], transfers: set[int], team_id: int) ->
             days.setdefault(action.address, []).append(action.days)
     cancels = frozenset((team_id, one) for action in chosen for one in action.cancels)
     return Approval({address: union(sets) for address, sets in days.items()}, cancels)
+
+
+def _not_taken_up(approval: Approval, surveyed: Surveyed) -> set[int]:
+    """Return the transfers with approved days that nobody loads and that the plan leaves alone."""
+    found = set()
+    for ledger in surveyed.situation.ledgers:
+        address = ledger.transfer.address
+        planned = union(one.days for one in surveyed.plan.actions if one.address == address)
+        taken_up = planned | ledger.days(Bucket.IN_FLIGHT) | ledger.days(Bucket.COVERED)
+        if approval.days.get(address, EMPTY) - taken_up:
+            found.add(address.transfer_id)
+    return found
 
 
 def _what_is_left(team: DesiredTeam, made: int) -> Limits:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from reconciler.errors import Interrupted, StateConflict, StateForeign
+from reconciler.planning.evidence import merge
 from reconciler.state.document import BackfillRecord, Delta, Document, Intent, apply_delta
 from reconciler.stores.base import Revision, StateStore
 
@@ -34,7 +35,8 @@ class StateSession:
 
     ``known`` are the keys (nonces, backfill ids) that the plan was made with, and our own;
     anything else in the document came from another run since. ``broken`` is why a commit
-    failed for good: nothing may be sent after it.
+    failed for good: nothing may be sent after it. ``unsaved`` are the outcomes that could not
+    be committed: ``emergency.py`` saves them elsewhere.
     """
 
     store: StateStore
@@ -46,6 +48,7 @@ class StateSession:
     _arriving: threading.Lock = field(default_factory=threading.Lock)
     _writing: threading.Lock = field(default_factory=threading.Lock)
     broken: Exception | None = None
+    unsaved: list[Delta] = field(default_factory=list)
 
     @staticmethod
     def open(store: StateStore, blank: Document) -> StateSession:
@@ -100,7 +103,11 @@ class StateSession:
 
     def record(self, delta: Delta) -> None:
         """Commit an outcome. Raises ``StateUnwritable`` if it cannot be made durable."""
-        self._submit(_Change(delta))
+        try:
+            self._submit(_Change(delta))
+        except Exception:
+            self.unsaved.append(delta)
+            raise
 
     def intend(self, intent: Intent, also: Delta) -> bool:
         """Commit an intent; False if it was withdrawn because another run has some of its days."""
@@ -138,7 +145,7 @@ class StateSession:
         for _attempt in range(CONFLICTS_BORNE):
             for change in batch:
                 change.withdrawn = change.intent is not None and self._is_taken(change.intent)
-            merged = _merged(change.delta for change in batch if not change.withdrawn)
+            merged = self._rebased(_merged(change.delta for change in batch if not change.withdrawn))
             if not merged:
                 return
             try:
@@ -148,6 +155,11 @@ class StateSession:
                 continue
             return
         raise StateConflict("The state keeps changing", "Other runs commit all the time.", "Run again later.")
+
+    def _rebased(self, delta: Delta) -> Delta:
+        """Join what we say of backfills with what the document says, which another run may have learned."""
+        records = (_joined(self.document.backfills.get(one.id), one) for one in delta.backfills)
+        return replace(delta, backfills=tuple(records))
 
     def _write(self, delta: Delta) -> None:
         revision = self.store.commit(delta, self.revision)
@@ -165,6 +177,20 @@ class StateSession:
             one.transfer_id == intent.transfer_id and one.start < intent.end and intent.start < one.end
             for one in self._strangers
         )
+
+
+def _joined(known: BackfillRecord | None, ours: BackfillRecord) -> BackfillRecord:
+    """Return our word on a backfill, without forgetting its end or its evidence if those are known."""
+    if known is None:
+        return ours
+    further = known if known.status.final and not ours.status.final else ours
+    return replace(
+        further,
+        origin=ours.origin,
+        stale_before=ours.stale_before,
+        evidence=merge(known.evidence, ours.evidence, ours.days),
+        settled=known.settled or ours.settled,
+    )
 
 
 def _key(one: Intent | BackfillRecord) -> str | int:

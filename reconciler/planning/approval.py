@@ -85,17 +85,30 @@ def _other_states(saved: Plan, documents: Mapping[int, Document]) -> Iterable[st
 
 def check_same(saved: Plan, fresh: Plan) -> None:
     """Raise ``Refused`` if a fresh plan differs from the saved one in any day or cancel (``--strict``)."""
-    before, after = approved(saved), approved(fresh)
-    del before["as_of"], after["as_of"]  # a day's difference alone changes nothing that is done
-    if before != after:
-        words = "; ".join(differences(before, after))
+    if _told(saved) != _told(fresh):
+        words = differences(saved, fresh)
         hint = "Review a new plan, or apply this one without --strict: it then acts as a filter."
-        raise Refused("The plan has changed since it was made", f"{words}.", hint)
+        raise Refused("The plan has changed since it was made", f"{'; '.join(words)}.", hint)
 
 
-def differences(before: object, after: object) -> list[str]:
-    """Return one line per difference between two values of plain data, in a stable order."""
+def differences(before: Plan, after: Plan) -> list[str]:
+    """Return a clause for each difference in what two plans approve, in a stable order.
+
+    The teams' dates are left out: another date alone changes nothing that is done.
+    """
     from deepdiff import DeepDiff
 
-    found = DeepDiff(before, after, verbose_level=2)
-    return sorted(str(line) for line in found.pretty().splitlines()) or ["nothing differs"]
+    # By default two dicts with few keys in common are told as one change of the whole.
+    found = DeepDiff(_told(before), _told(after), view="tree", threshold_to_diff_deeper=0)
+    gone = [
+        f"no longer: {one.path(output_format='list')[-1]}" for one in found.get("dictionary_item_removed", ())
+    ]
+    come = [f"new: {one.path(output_format='list')[-1]}" for one in found.get("dictionary_item_added", ())]
+    return [*sorted(gone), *sorted(come)]
+
+
+def _told(plan: Plan) -> dict[str, bool]:
+    """Return a phrase for each range of days, and each cancel, that a plan approves."""
+    covered = approved(plan)
+    days = {f"{where} {span}": True for where, spans in covered["days"].items() for span in spans}
+    return {**days, **{f"cancel of {one}": True for one in covered["cancels"]}}

@@ -26,7 +26,10 @@ class ActionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing to do: create ``[start, end)``, after cancelling ``cancels``; or only cancel."""
+    """One thing to do: create ``[start, end)``, after cancelling ``cancels``; or only cancel.
+
+    ``notes`` are the reasons that people gave in the file for its ranges.
+    """
 
     kind: ActionKind
     address: Address
@@ -38,6 +41,7 @@ class Action:
     declared_at: tuple[Place, ...] = ()
     cancels: tuple[int, ...] = ()
     stale_before: datetime | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def days(self) -> DateSet:

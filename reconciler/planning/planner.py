@@ -120,6 +120,7 @@ def _create(piece: Piece, cancels: tuple[int, ...], ledger: TransferLedger) -> A
         declared_at=places_of(transfer, piece.days),
         cancels=cancels,
         stale_before=max(times, default=None),
+        notes=tuple(dict.fromkeys(one.reason for one in segments if one.reason)),
     )
 
 

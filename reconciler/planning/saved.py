@@ -70,6 +70,7 @@ class _Action(_Range):
     reasons: dict[str, int]
     owner: str | None = None
     cancels: list[Id]
+    notes: list[str] = []
 
 
 class _Item(_Range):
@@ -220,6 +221,7 @@ def _action(one: _Action) -> Action:
         owner=one.owner,
         declared_at=tuple(_place(text) for text in one.declared_at),
         cancels=tuple(one.cancels),
+        notes=tuple(one.notes),
     )
 
 

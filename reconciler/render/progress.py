@@ -31,7 +31,7 @@ def event_line(event: Event) -> str:
         case Cancelled(action=action, backfill_id=backfill_id):
             return f"{_name(action)}: cancelled backfill {backfill_id}"
         case Rejected(action=action, status=status, message=message, blocker=blocker):
-            held = f"; backfill {blocker} is in the way" if blocker else ""
+            held = f"; backfill {blocker} is in the way" if blocker else "; its days are blocked for 24 hours"
             answered = f" with {status}" if status else ""
             return f"{_name(action)}: refused{answered}: {message or 'no reason given'}{held}"
         case UnknownOutcome(intent=intent, settles_at=settles_at):
@@ -80,11 +80,11 @@ def event_json(event: Event) -> dict[str, Any]:
             return {**_action_json("refused", action), **told}
         case UnknownOutcome(intent=intent, settles_at=settles_at):
             when = encode_time(settles_at) if settles_at else None
-            return {**_intent_json("unknown", intent), "settles_at": when}
+            return {**intent_json("unknown", intent), "settles_at": when}
         case Withdrawn(action=action, why=why):
             return {**_action_json("withdrawn", action), "why": why}
         case Settled(intent=intent, late=late):
-            return {**_intent_json("settled", intent), "outcome": intent.outcome.value, "late": late}
+            return {**intent_json("settled", intent), "outcome": intent.outcome.value, "late": late}
         case Waiting(seconds=seconds, why=why):
             return {"type": "waiting", "seconds": seconds, "why": why}
         case never:
@@ -104,7 +104,8 @@ def _action_json(kind: str, action: Action) -> dict[str, Any]:
     }
 
 
-def _intent_json(kind: str, intent: Intent) -> dict[str, Any]:
+def intent_json(kind: str, intent: Intent) -> dict[str, Any]:
+    """Return an intent as a JSON object of the given ``type``."""
     return {
         "type": kind,
         "action": intent.kind.value,

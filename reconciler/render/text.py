@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from shlex import quote
 
 from reconciler.dates import iso
 from reconciler.diagnostics import Place
@@ -37,14 +38,20 @@ def summary_line(plan: Plan) -> str:
     )
 
 
-def plan_text(plan: Plan, paint: Paint, *, command: bool = True) -> str:
-    """Return the whole plan, its summary line last; with the ``command`` that applies just this."""
+def plan_text(plan: Plan, paint: Paint, *, apply_by: str = "") -> str:
+    """Return the whole plan, its summary line last.
+
+    ``apply_by`` is the apply command with the flags that name files, API and state; with it, the
+    whole command is shown that applies just this plan.
+    """
     lines: list[str] = []
     for team in plan.teams:
         lines += _team(team, paint)
-    lines += _footer(plan, paint, command)
+    lines += _footer(plan, paint, apply_by)
     if plan.errored:
-        lines.append(paint("Incomplete: a team could not be planned; its error is told apart.", RED, BOLD))
+        lines.append(
+            paint("Incomplete: a team could not be planned; its error is shown separately.", RED, BOLD)
+        )
     if plan.teams or not plan.errored:
         lines.append(paint(summary_line(plan), BOLD))
     return "\n".join(lines) + "\n"
@@ -91,7 +98,7 @@ def _actions(actions: Iterable[Action], paint: Paint) -> Iterator[str]:
         sign, colour = SIGNS[action.kind]
         length = days(action.end - action.start)
         line = f"    {sign:>3} {span(action.start, action.end)}  {length:>9}  {_why(action)}"
-        yield paint(line, colour) + paint(_places(action.declared_at), DIM)
+        yield paint(line, colour) + paint(_places(action.declared_at) + _notes(action.notes), DIM)
 
 
 def _why(action: Action) -> str:
@@ -110,6 +117,11 @@ def _places(places: tuple[Place, ...]) -> str:
         return ""
     more = f" (+{len(places) - 1})" if len(places) > 1 else ""
     return f"  {places[0]}{more}"
+
+
+def _notes(notes: tuple[str, ...]) -> str:
+    """Return the reasons that people gave in the file."""
+    return f"  ({'; '.join(notes)})" if notes else ""
 
 
 def _rest(team: TeamPlan, address: Address, paint: Paint) -> Iterator[str]:
@@ -143,24 +155,24 @@ def _unmanaged(unmanaged: Iterable[Unmanaged], paint: Paint) -> Iterator[str]:
     yield ""
 
 
-def _footer(plan: Plan, paint: Paint, command: bool) -> Iterator[str]:
+def _footer(plan: Plan, paint: Paint, apply_by: str) -> Iterator[str]:
     if not plan.actions:
         return
     made = plan.number_of(ActionKind.CREATE) + plan.number_of(ActionKind.RETRY)
     minimum = sum(team.minimum_creates for team in plan.teams)
     yield f"{plural(made, 'backfill')} to make; the minimum for these days is {minimum}."
-    if command and plan.applyable:
+    if apply_by and plan.applyable:
         yield paint("To apply exactly this plan:", DIM)
-        yield paint(f"    {apply_command(plan)}", DIM)
+        yield paint(f"    {apply_command(plan, apply_by)}", DIM)
     yield ""
 
 
-def apply_command(plan: Plan) -> str:
-    """Return the command that applies this plan and nothing else, file paths and state aside."""
+def apply_command(plan: Plan, apply_by: str) -> str:
+    """Return the command that applies this plan and nothing else."""
     dates = {iso(team.as_of) for team in plan.teams}
-    parts = ["reconciler apply", f"--expect {digest(plan)}"]
+    parts = [apply_by, f"--expect {digest(plan)}"]
     if len(dates) == 1:
         parts.append(f"--as-of {dates.pop()}")
-    parts += [f"--target {name}" for name in plan.options.target]
-    parts += [f"--exclude {name}" for name in plan.options.exclude]
+    parts += [f"--target {quote(name)}" for name in plan.options.target]
+    parts += [f"--exclude {quote(name)}" for name in plan.options.exclude]
     return " ".join(parts)

@@ -58,8 +58,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 RESTORE = (
-    "Restore the last good copy (a local state keeps one beside it, with .backup appended), "
-    "or start `reconciler state rebuild`. Nothing was changed."
+    "Restore the last good copy (a local state keeps one beside it, with .backup appended). "
+    "Nothing was changed."
 )
 UPGRADE = "Use the release of reconciler that wrote it, or a later one. Nothing was changed."
 

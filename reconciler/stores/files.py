@@ -122,7 +122,8 @@ def make_folder(folder: str) -> None:
     if os.path.isdir(folder):
         return
     above = os.path.dirname(folder) or "."
-    make_folder(above)
+    if above != folder:  # "/" cannot even be looked at: making it says why
+        make_folder(above)
     with suppress(FileExistsError):
         os.mkdir(folder, 0o700)
     sync_folder(above)

@@ -27,7 +27,7 @@ _UNWRITTEN = b"\0" * 16
 _SEAL_LENGTH = len(b',"digest":""}') + 64
 RESTORE = (
     "What stands behind the bad line was committed, and is lost if the journal is removed. Restore the "
-    "whole folder from a copy, or put the journal aside and run `reconciler state rebuild`."
+    "whole folder from a copy, or put the journal aside."
 )
 
 

@@ -87,8 +87,8 @@ def load(path: str, team_id: int, api_url: str) -> Snapshot:
 
 def _restore(path: str) -> str:
     return (
-        f"Correct it, or copy {path}.backup over it (that is the state before the last run), "
-        "or start `reconciler state rebuild`. Nothing was changed."
+        f"Correct it, or copy {path}.backup over it (that is the state before the last run). "
+        "Nothing was changed."
     )
 
 
@@ -140,8 +140,7 @@ def _outstanding(path: str, document: Document, journal: Journal | None) -> tupl
         raise StateDamaged(
             "Commits are missing from the state",
             f"{path} is at serial {document.serial}, and {path}.journal continues serial {header.serial}.",
-            f"Restore the state of serial {header.serial}. If it is lost, put the journal aside, then "
-            "start `reconciler state rebuild`.",
+            f"Restore the state of serial {header.serial}. If it is lost, put the journal aside.",
         )
     _check_skipped(path, document, journal)
     return tuple(entry for entry in journal.entries if entry.serial > document.serial)
