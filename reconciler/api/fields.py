@@ -11,6 +11,7 @@ from reconciler.dates import Day, parse_iso
 Item = Mapping[str, object]
 
 LARGEST_ID = 2**63 - 1
+LAST_YEAR = 9000  # later times are absurd, and adding to them overflows
 
 
 class AnswerUnreadable(Exception):
@@ -68,9 +69,10 @@ def moment(item: Item, name: str) -> datetime:
     try:
         if isinstance(value, str):
             when = datetime.fromisoformat(value)
-            if when.tzinfo is UTC:
+            if when.tzinfo is not UTC:
+                when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+            if when.year <= LAST_YEAR:
                 return when
-            return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
     raise AnswerUnreadable(f"{name} is not a time in ISO 8601")

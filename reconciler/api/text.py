@@ -17,13 +17,16 @@ _SEQUENCES = re.compile(
 _UNWANTED = frozenset(
     {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 )  # controls, bidi and invisible, lone surrogates
+# Commands that CI systems look for in every line of a log (GitHub's old form, Azure): broken apart.
+_COMMANDS = re.compile(r"#(?=#(?:\[|vso\[))")
 
 
 def clean(text: object) -> str:
     """Return text on one line, at most 300 characters, without anything that steers a terminal or reader.
 
     Escape sequences, control and bidi characters, lone surrogates and invisible characters go;
-    any run of white space becomes one blank. What is not text becomes "".
+    any run of white space becomes one blank; ``##[`` and ``##vso[``, which CI systems obey, lose
+    their meaning. What is not text becomes "".
     """
     if not isinstance(text, str):
         return ""
@@ -31,7 +34,7 @@ def clean(text: object) -> str:
     if not (text.isascii() and text.isprintable()):
         text = _SEQUENCES.sub("", text)
         text = "".join(" " if char.isspace() else char for char in text if _wanted(char))
-    text = " ".join(text.split())
+    text = _COMMANDS.sub("# ", " ".join(text.split()))
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 

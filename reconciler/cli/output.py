@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 import click
@@ -24,14 +26,27 @@ def paint_for(color: str, stream: TextIO) -> Paint:
     return Paint(stream.isatty() and os.environ.get("TERM") != "dumb")
 
 
+@contextmanager
+def _unread_is_fine(stream: TextIO) -> Iterator[None]:
+    """Go on where the reader went away (``| head``): what is under way is done, and its exit
+    status is the true one. Nothing more is written to that stream.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def out(text: str) -> None:
     """Write a result to stdout."""
-    click.echo(text, nl=not text.endswith("\n"), color=True)
+    with _unread_is_fine(sys.stdout):
+        click.echo(text, nl=not text.endswith("\n"), color=True)
 
 
 def err(text: str) -> None:
     """Write a diagnostic or progress to stderr."""
-    click.echo(text, nl=not text.endswith("\n"), err=True, color=True)
+    with _unread_is_fine(sys.stderr):
+        click.echo(text, nl=not text.endswith("\n"), err=True, color=True)
 
 
 def out_json(document: dict[str, Any]) -> None:
@@ -40,8 +55,8 @@ def out_json(document: dict[str, Any]) -> None:
 
 def out_json_line(document: dict[str, Any]) -> None:
     """Write one JSON object on a line of its own, at once."""
-    click.echo(json.dumps(document, ensure_ascii=False))
-    sys.stdout.flush()
+    with _unread_is_fine(sys.stdout):
+        click.echo(json.dumps(document, ensure_ascii=False))
 
 
 def is_terminal() -> bool:

@@ -50,6 +50,8 @@ def gather(
         except (Interrupted, UsageError):
             raise
         except ReconcilerError as error:
+            if wiring.signals.switch.signum is not None:  # a read gave up because of it
+                raise Interrupted(wiring.signals.switch.signum) from None
             statuses.add(error.exit_status)
             findings.append(_finding(team, error))
     return Planned(joined(common, wiring, made, tuple(findings)), statuses)

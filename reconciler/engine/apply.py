@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Generator, Iterable, Set
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
@@ -136,9 +136,10 @@ class Carrier:
         if match_ is not None:
             return (yield from self._made(action, intent, adopt(match_, intent), adopted=True))
         blocker = _overlapping(intent, sight)
-        if blocker is not None and _active(blocker):
+        if blocker is not None and (_active(blocker) or self._is_ours(blocker)):
+            state = "active on" if _active(blocker) else "ours, and failed on"
             yield Record(Delta(drop_intents=(intent.nonce,)))
-            yield Tell(Withdrawn(action, f"backfill {blocker.id} is active on some of its days"))
+            yield Tell(Withdrawn(action, f"backfill {blocker.id} is {state} some of its days"))
             return Ending.REPLAN
         refused = replace(intent, outcome=Outcome.REFUSED, blocker=blocker.id if blocker else None)
         yield Record(Delta(intents=(refused,)))
@@ -150,13 +151,14 @@ class Carrier:
         for pause in LOOKS:
             if pause:
                 yield Pause(pause, "the outcome of a create is unknown")
+            looked_at = self.clock.now()  # what takes effect from here on may not be in the answers
             sight: Sight | None = yield Look(intent.transfer_id)
             if sight is None:
                 continue
             match_ = find_match(intent, _all_of(sight), self._known_ids())
             if match_ is not None:
                 return (yield from self._made(action, intent, adopt(match_, intent), adopted=True))
-            if self._is_settled(intent, sight):
+            if self._is_settled(intent, sight, looked_at):
                 yield Record(Delta(intents=(replace(intent, outcome=Outcome.ABANDONED),)))
                 yield Tell(Withdrawn(action, "its request took no effect"))
                 return Ending.REPLAN
@@ -167,9 +169,8 @@ class Carrier:
         yield Tell(UnknownOutcome(intent, intent.intended_at + self.rules.settle if settles else None))
         return Ending.UNKNOWN
 
-    def _is_settled(self, intent: Intent, sight: Sight) -> bool:
+    def _is_settled(self, intent: Intent, sight: Sight, now: datetime) -> bool:
         """Ask the one rule that says when a create did not happen."""
-        now = self.clock.now()
         observed = Observed(now, listed=sight.listed, latest={intent.transfer_id: sight.latest})
         alone = replace(self.document(), intents={intent.nonce: intent})
         return bool(resolve(alone, observed, now, self.rules.settle, self.rules.on_unknown).abandoned)
@@ -244,7 +245,7 @@ class Carrier:
                 return intent, answer
             yield Record(Delta(drop_intents=(intent.nonce,)))
             if isinstance(answer, Unfit):
-                yield Tell(Withdrawn(action, "it could no longer be sent in time"))
+                yield Tell(Withdrawn(action, "it may no longer be sent"))
                 return intent, Ending.REPLAN
             pause = _pause_after(answer, not_sent)
             not_sent += isinstance(answer, NotSentOutcome)
@@ -267,6 +268,11 @@ class Carrier:
         if intent.kind is IntentKind.CREATE or intent.backfill_id is None:
             return Delta()
         return Delta(backfills=(self.document().backfills[intent.backfill_id],))
+
+    def _is_ours(self, backfill: Backfill) -> bool:
+        """Tell whether a plan may cancel what stands in the way: the list hid it when we planned."""
+        record = self.document().backfills.get(backfill.id)
+        return record is not None and record.ours
 
     def _known_ids(self) -> Set[int]:
         return self.document().backfills.keys()

@@ -29,7 +29,7 @@ from reconciler.engine.steps import (
     Unfit,
 )
 from reconciler.engine.switch import Switch
-from reconciler.errors import ReconcilerError
+from reconciler.errors import Interrupted, ReconcilerError
 from reconciler.planning.events import Event, Waiting
 from reconciler.state.document import Delta, Intent
 
@@ -77,23 +77,39 @@ class Hands:
         known = {*self.session.document.backfills}
         if intent.latest_before is not None:
             known.add(intent.latest_before)
-        check = _LastCheck(lambda: self._may_leave(intent, deadline))
-        outcome = self.client.create(intent.transfer_id, intent.start, intent.end, known, last_check=check)
-        return Unfit.UNFIT if check.refused else outcome
+        return self._sent(
+            intent,
+            deadline,
+            lambda check: self.client.create(
+                intent.transfer_id, intent.start, intent.end, known, last_check=check
+            ),
+        )
 
     def _cancel(self, intent: Intent, deadline: float) -> WriteOutcome | Unfit:
-        assert intent.backfill_id is not None
+        number = intent.backfill_id
+        assert number is not None
+        return self._sent(intent, deadline, lambda check: self.client.cancel(number, last_check=check))
+
+    def _sent(
+        self, intent: Intent, deadline: float, send: Callable[[_LastCheck], WriteOutcome]
+    ) -> WriteOutcome | Unfit:
         check = _LastCheck(lambda: self._may_leave(intent, deadline))
-        outcome = self.client.cancel(intent.backfill_id, last_check=check)
-        return Unfit.UNFIT if check.refused else outcome
+        try:
+            outcome = send(check)
+        except Interrupted:
+            if check.said:
+                raise
+            return Unfit.UNFIT  # it was still waiting for its turn
+        return Unfit.UNFIT if check.said is False else outcome
 
     def _may_leave(self, intent: Intent, deadline: float) -> bool:
-        """Tell whether a request may leave now: in time by both clocks, not stopped, the state
-        still writable, the lock ours.
+        """Tell whether a request may leave now: not stopped, the state still writable, the lock
+        ours, and in time by both clocks. Time is asked last, for the lock may take a while to tell.
         """
+        if self.switch.off or self.session.broken is not None or not self.holds_lock():
+            return False
         now = self.clock.now()
-        in_time = intent.intended_at <= now < intent.send_before and self.clock.elapsed() < deadline
-        return in_time and not self.switch.off and self.session.broken is None and self.holds_lock()
+        return intent.intended_at <= now < intent.send_before and self.clock.elapsed() < deadline
 
     def _look(self, transfer_id: int) -> Sight | None:
         try:
@@ -115,14 +131,16 @@ class Hands:
 
 @dataclass(slots=True)
 class _LastCheck:
-    """Remembers a no: the request was not sent because of us, not for want of a connection."""
+    """Remembers what was said: after a no, a request was not sent because of us, not for want of a
+    connection; without a word, it never came to sending.
+    """
 
     may_leave: Callable[[], bool]
-    refused: bool = False
+    said: bool | None = None
 
     def __call__(self) -> bool:
-        self.refused = not self.may_leave()
-        return not self.refused
+        self.said = self.may_leave()
+        return self.said
 
 
 def drive(carrier: Carrier, hands: Hands) -> Ending:

@@ -16,8 +16,8 @@ from typing import TypeVar
 from reconciler.api.client import ApiClient
 from reconciler.dates import Day
 from reconciler.model import DesiredTeam, EvidenceMode, Observed, Unreadable
-from reconciler.planning.intents import Resolution, resolve, wants_latest
-from reconciler.planning.ledger import Evidence, TransferLedger, keep_ledger
+from reconciler.planning.intents import Resolution, doubted, resolve, wants_latest
+from reconciler.planning.ledger import Bucket, Evidence, TransferLedger, keep_ledger
 from reconciler.planning.refresh import refresh, run_index, wanted_gets
 from reconciler.state.document import BackfillRecord, Delta, Document, Intent, apply_delta
 
@@ -52,17 +52,38 @@ class Reader:
     workers: int = 10
 
     def survey(self, team: DesiredTeam, document: Document) -> Situation:
-        """Read what a plan needs: twice as deep where the first look leaves days open."""
+        """Read what a plan needs: twice as deep where the first look leaves days open.
+
+        It counts as read when reading began: what happens between an answer and our looking at
+        it is not in it, however long we are held up there.
+        """
+        now = self.now()
         first = self._first_look(team, document)
-        situation = self._weigh(team, document, first)
+        situation = self._weigh(team, document, first, now)
         deep = [one for one in situation.ledgers if one.undecided]
         if not deep:
             return situation
-        return self._weigh(team, document, self._deeper(team, first, deep))
+        return self._weigh_doubts(team, document, self._deeper(team, first, deep), now)
 
-    def _weigh(self, team: DesiredTeam, document: Document, observed: Observed) -> Situation:
-        now = self.now()
+    def _weigh_doubts(
+        self, team: DesiredTeam, document: Document, observed: Observed, now: datetime
+    ) -> Situation:
+        """Weigh it; again if days are due only because a refusal is believed that may not be."""
+        situation = self._weigh(team, document, observed, now)
+        due = {one.transfer.address.transfer_id: one.days(Bucket.DUE) for one in situation.ledgers}
+        doubts = doubted(situation.document, observed, due, now)
+        return self._weigh(team, document, observed, now, doubts) if doubts else situation
+
+    def _weigh(
+        self,
+        team: DesiredTeam,
+        document: Document,
+        observed: Observed,
+        now: datetime,
+        doubts: tuple[Intent, ...] = (),
+    ) -> Situation:
         resolution = resolve(document, observed, now, self.settle, team.on_unknown)
+        resolution = replace(resolution, delta=resolution.delta + Delta(intents=doubts))
         settled = _with(document, resolution.delta)
         refreshed = refresh(settled, observed, team)
         current = _with(settled, refreshed)

@@ -202,9 +202,12 @@ class TeamRun:
         surveyed = self.survey(hands.session, approval)
         limited = replace(self.team, limits=_what_is_left(self.team, made))
         surveyed = self._planned(surveyed.situation, limited, approval)
-        endings = self._round(hands, surveyed)
         left = _not_taken_up(approval, surveyed)
-        return {key: endings.get(key, Ending.REPLAN if key in left else Ending.FINISHED) for key in again}
+        endings = self._round(hands, surveyed)
+        for key in again:
+            if endings.get(key, Ending.FINISHED) is Ending.FINISHED:
+                endings[key] = Ending.REPLAN if key in left else Ending.FINISHED
+        return endings
 
     def conclude(
         self, report: TeamReport, endings: dict[int, Ending], switch: Switch, session: StateSession

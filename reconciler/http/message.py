@@ -82,9 +82,19 @@ class Transport(Protocol):
         ...
 
 
-def without_secret(body: bytes, secret: str) -> bytes:
-    """Return an error's body with our key taken out, should the server quote it back to us."""
-    return body.replace(secret.encode(), b"***") if len(secret) >= _SHORTEST_SECRET else body
+def without_secret(response: Response, secret: str) -> Response:
+    """Return an answer with our key taken out of it, should the server say it back to us.
+
+    Out of a success only a key that cannot be a word or number of the answer by chance.
+    """
+    if len(secret) < (_SHORTEST_SECRET if response.status >= 400 else _LONG_SECRET):
+        return response
+    body = response.body
+    for spelled in (secret, secret.replace("/", "\\/")):  # as PHP writes a slash in JSON
+        body = body.replace(spelled.encode(), b"***")
+    headers = ((name, value.replace(secret, "***")) for name, value in response.headers.items())
+    return Response(response.status, Headers(headers), body)
 
 
 _SHORTEST_SECRET = 6  # shorter ones are no real keys, and would be found inside ordinary words
+_LONG_SECRET = 16

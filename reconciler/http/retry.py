@@ -17,6 +17,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 LONGEST_RETRY_AFTER = 86_400.0  # seconds; the most the vendor documents
+LAST_YEAR = 9000  # later times are absurd, and adding to them overflows
 _EARLY_OR_LIMITED = frozenset({408, 425, 429})
 
 
@@ -101,8 +102,9 @@ def _seconds(text: str) -> float | None:
 
 
 def server_time(headers: Mapping[str, str]) -> datetime | None:
-    """Return the answer's ``Date`` in UTC, whole seconds; ``None`` if absent or unreadable."""
-    return _http_date(headers.get("date", ""))
+    """Return the answer's ``Date`` in UTC, whole seconds; ``None`` if absent, unreadable or absurd."""
+    moment = _http_date(headers.get("date", ""))
+    return moment if moment is not None and 1970 <= moment.year <= LAST_YEAR else None
 
 
 def _http_date(text: str) -> datetime | None:

@@ -118,7 +118,7 @@ class HttpTransport:
                 for name, value in answer.headers.raw
             )
             body = self._body(answer, headers)
-            return Response(answer.status_code, headers, body)
+            return without_secret(Response(answer.status_code, headers, body), self._key)
 
     def _headers(self, content: bytes | None) -> dict[str, str]:
         headers = {
@@ -144,8 +144,7 @@ class HttpTransport:
             if size > self._max_body:
                 raise AnswerLost(f"the answer is larger than {self._max_body} bytes")
             chunks.append(chunk)
-        body = b"".join(chunks)
-        return without_secret(body, self._key) if answer.status_code >= 400 else body
+        return b"".join(chunks)
 
     def _line_for(self, request: Request) -> _Line:
         if request.method == "GET":

@@ -5,11 +5,13 @@ Reasoned by ids and by our own clock only, never by the vendor's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from reconciler.model import Backfill, Observed, OnUnknown
+from reconciler.dates import EMPTY, DateSet
+from reconciler.model import Backfill, Observed, OnUnknown, Unreadable
+from reconciler.planning.ledger import REFUSAL_HOLDS
 from reconciler.planning.refresh import record_of
 from reconciler.state.document import BackfillRecord, Delta, Document, Intent, IntentKind, Origin, Outcome
 
@@ -56,18 +58,24 @@ def wants_latest(document: Document) -> frozenset[int]:
 
 
 def resolve(
-    document: Document, observed: Observed, now: datetime, settle: timedelta, on_unknown: OnUnknown
+    document: Document,
+    observed: Observed,
+    now: datetime,
+    settle: timedelta,
+    on_unknown: OnUnknown,
 ) -> Resolution:
     """Settle what can be settled. Not created: ``latest`` still has the id it had, and settle
     time has passed since the intent; otherwise it stays unresolved.
+
+    ``now`` is when reading began: what took effect since may not have been seen.
     """
     known = set(document.backfills)
-    found = _Found([], [], [], [], [])
+    found = _Found()
     # Pending ones first: a request takes effect within settle time, so a match is rather theirs.
     order = sorted(document.intents.values(), key=lambda one: (not one.pending, one.intended_at, one.nonce))
     for intent in order:
         if intent.kind is IntentKind.CANCEL:
-            _resolve_cancel(intent, document, observed, found)
+            _resolve_cancel(intent, document, observed, now, found)
         else:
             _resolve_create(intent, observed, known, now, settle, on_unknown, found)
     return found.resolution()
@@ -75,11 +83,11 @@ def resolve(
 
 @dataclass(slots=True)
 class _Found:
-    records: list[BackfillRecord]
-    adopted: list[Intent]
-    abandoned: list[Intent]
-    late: list[Intent]
-    unresolved: list[Intent]
+    records: list[BackfillRecord] = field(default_factory=list)
+    adopted: list[Intent] = field(default_factory=list)
+    abandoned: list[Intent] = field(default_factory=list)
+    late: list[Intent] = field(default_factory=list)
+    unresolved: list[Intent] = field(default_factory=list)
 
     def resolution(self) -> Resolution:
         changed = (*self.adopted, *self.abandoned, *self.late)
@@ -116,6 +124,41 @@ def _resolve_create(
         found.unresolved.append(intent)
 
 
+def doubted(
+    document: Document, observed: Observed, due: Mapping[int, DateSet], now: datetime
+) -> tuple[Intent, ...]:
+    """Return, pending again, the refused creates on due days that may have been made after all.
+
+    A gateway that sends a request twice passes on the refusal of the second one, while reads that
+    lag hide what the first one made. ``latest`` tells, unless something newer hides it; run lists do.
+    """
+    listed = {one.id for one in observed.listed}
+    return tuple(
+        replace(one, outcome=Outcome.PENDING)
+        for one in document.intents.values()
+        if one.outcome is Outcome.REFUSED
+        and one.days & due.get(one.transfer_id, EMPTY)
+        and isinstance(observed.runs.get(one.transfer_id, Unreadable.FAILED), Unreadable)
+        and not _has_old_latest(one, observed)
+        and not _is_refused(one, listed, now)
+        and not _was_taken_up(one, document)
+    )
+
+
+def _is_refused(intent: Intent, listed: Container[int], now: datetime) -> bool:
+    """Tell whether a refusal still holds: while its blocker is listed, else for a day."""
+    if intent.blocker is not None:
+        return intent.blocker in listed
+    return now < intent.intended_at + REFUSAL_HOLDS
+
+
+def _was_taken_up(intent: Intent, document: Document) -> bool:
+    """Tell whether a later run created on its days: it was no longer in doubt then."""
+    later = (one for one in document.intents.values() if one.intended_at > intent.intended_at)
+    same = (one for one in later if one.kind is intent.kind and one.transfer_id == intent.transfer_id)
+    return any(one.start < intent.end and intent.start < one.end for one in same)
+
+
 def adopt(backfill: Backfill, intent: Intent) -> BackfillRecord:
     """Return the record of a backfill that one of our intents made."""
     record = record_of(backfill, intent.transfer, Origin.ADOPTED)
@@ -127,19 +170,28 @@ def _not_created(
 ) -> bool:
     if on_unknown is OnUnknown.BLOCK or now < intent.intended_at + settle:
         return False
+    return _has_old_latest(intent, observed)
+
+
+def _has_old_latest(intent: Intent, observed: Observed) -> bool:
+    """Tell whether ``latest`` was read, and still answers what it answered before the intent."""
     if intent.transfer_id not in observed.latest:
         return False
     latest = observed.latest[intent.transfer_id]
     return (latest.id if latest else None) == intent.latest_before
 
 
-def _resolve_cancel(intent: Intent, document: Document, observed: Observed, found: _Found) -> None:
-    """A cancel may be sent again without harm, so one that did not happen is simply given up."""
+def _resolve_cancel(
+    intent: Intent, document: Document, observed: Observed, now: datetime, found: _Found
+) -> None:
+    """A cancel may be sent again without harm, so one that did not happen is simply given up: once
+    its sender, which may be another run at work, does not send it any more.
+    """
     if not intent.pending or intent.backfill_id is None:
         return
     if _is_final(intent.backfill_id, document, observed):
         found.adopted.append(replace(intent, outcome=Outcome.DONE))
-    else:
+    elif now >= intent.send_before:
         found.abandoned.append(replace(intent, outcome=Outcome.ABANDONED))
 
 

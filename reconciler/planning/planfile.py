@@ -137,7 +137,6 @@ def _action(action: Action) -> Json:
         "owner": action.owner,
         "declared_at": [str(place) for place in action.declared_at],
         "cancels": list(action.cancels),
-        "notes": list(action.notes),
     }
 
 

@@ -6,10 +6,11 @@ The only part of planning that takes text in, hence pydantic. Raises ``Refused``
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from reconciler.dates import FIRST_DAY, Day, parse_iso
 from reconciler.diagnostics import Finding, Place, Severity
@@ -32,6 +33,20 @@ from reconciler.planning.planfile import digest
 
 MAX_BYTES = 64 * 1024 * 1024
 
+# Commands that CI systems look for in a log: at the start of a line, or anywhere (GitHub, Azure).
+_COMMANDS = re.compile(r"^:(?=:)|#(?=#(?:\[|vso\[))")
+
+
+def _harmless(text: str) -> str:
+    """Return text on one line, without what steers a terminal or a CI job: it will be shown, and a
+    plan file may come from anybody.
+    """
+    line = " ".join(text.split())
+    return _COMMANDS.sub(r"\g<0> ", "".join(char for char in line if char.isprintable()))
+
+
+Text = Annotated[str, AfterValidator(_harmless)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
 Date = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
@@ -43,7 +58,7 @@ class _Model(BaseModel):
 
 
 class _State(_Model):
-    lineage: str
+    lineage: Text
     serial: int
 
 
@@ -52,29 +67,28 @@ class _Team(_Model):
     as_of: Date
     state: _State
     list_full: bool = False
-    evidence: str = "runs"
+    evidence: Text = "runs"
     minimum_creates: int = 0
 
 
 class _Range(_Model):
     team_id: Id
-    transfer: str
+    transfer: Name
     transfer_id: Id
     start: Date
     end: Date
-    declared_at: list[str] = []
+    declared_at: list[Text] = []
 
 
 class _Action(_Range):
-    action: str
-    reasons: dict[str, int]
-    owner: str | None = None
+    action: Text
+    reasons: dict[Text, int]
+    owner: Text | None = None
     cancels: list[Id]
-    notes: list[str] = []
 
 
 class _Item(_Range):
-    reason: str
+    reason: Text
 
 
 class _Unmanaged(_Model):
@@ -83,34 +97,34 @@ class _Unmanaged(_Model):
     backfill_id: Id
     start: Date
     end: Date
-    status: str
+    status: Text
 
 
 class _Options(_Model):
-    target: list[str]
-    exclude: list[str]
+    target: list[Text]
+    exclude: list[Text]
 
 
 class _Transfer(_Model):
     team_id: Id
-    transfer: str
+    transfer: Name
     transfer_id: Id
-    owner: str | None = None
-    days: dict[str, int]
+    owner: Text | None = None
+    days: dict[Text, int]
 
 
 class _Finding(_Model):
-    code: str
-    severity: str
-    summary: str
-    detail: str = ""
+    code: Text
+    severity: Text
+    summary: Text
+    detail: Text = ""
 
 
 class _PlanFile(_Model):
-    format_version: str
-    created_at: str
-    api_url: str
-    digest: str
+    format_version: Text
+    created_at: Text
+    api_url: Text
+    digest: Text
     options: _Options
     teams: list[_Team]
     errored: bool = False
@@ -134,10 +148,10 @@ def read_plan(text: str | bytes) -> Plan:
         plan = _decode(document)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = _harmless(".".join(str(part) for part in first["loc"]))[:100]
         raise _unfit(f"It does not read as a plan: {where or 'the document'}: {first['msg']}.") from None
     except (ValueError, OverflowError) as error:
-        raise _unfit(f"It does not read as a plan: {error}.") from None
+        raise _unfit(f"It does not read as a plan: {_harmless(str(error))[:200]}.") from None
     if digest(plan) != document.digest:
         raise _unfit("Its digest does not fit its contents: it was altered after it was made.")
     return plan
@@ -152,6 +166,7 @@ def _parse(text: str | bytes) -> Any:
         raise _unfit(f"It is larger than {MAX_BYTES // 2**20} MiB.")
     try:
         raw = json.loads(text)
+        json.dumps(raw, ensure_ascii=False).encode()  # half a character could never be shown
     except (ValueError, RecursionError):
         raise _unfit("It is not JSON; perhaps it is cut short.") from None
     version = raw.get("format_version") if isinstance(raw, dict) else None
@@ -221,7 +236,6 @@ def _action(one: _Action) -> Action:
         owner=one.owner,
         declared_at=tuple(_place(text) for text in one.declared_at),
         cancels=tuple(one.cancels),
-        notes=tuple(one.notes),
     )
 
 

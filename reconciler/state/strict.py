@@ -21,7 +21,8 @@ K = TypeVar("K")
 
 MAX_ID = 2**63 - 1
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", re.ASCII)
+# Years from 9000 on are absurd, and adding to them would overflow.
+_TIME = re.compile(r"[0-8]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", re.ASCII)
 
 
 class Bad(Exception):

@@ -1,0 +1,30 @@
+"""Events are values: equal by what they say, and unchangeable, since threads hand them on."""
+
+from dataclasses import FrozenInstanceError
+from typing import Any, get_args
+
+import pytest
+from planning_values import NOW, intent, observed, planned, team, transfer
+
+from reconciler.planning import events
+
+(ACTION,) = planned(team(transfer("1-3")), observed()).actions
+
+SAMPLES: dict[type, tuple[Any, ...]] = {
+    events.Created: (ACTION, 100),
+    events.Cancelled: (ACTION, 100),
+    events.Rejected: (ACTION, 409, "overlap"),
+    events.UnknownOutcome: (intent("1-3"), NOW),
+    events.Withdrawn: (ACTION, "another run was first"),
+    events.Settled: (intent("1-3"),),
+    events.Waiting: (3.0, "the API limits our rate"),
+}
+
+
+@pytest.mark.parametrize("kind", get_args(events.Event), ids=lambda kind: kind.__name__)
+def test_an_event_is_a_value(kind: Any) -> None:
+    event = kind(*SAMPLES[kind])
+    assert event == kind(*SAMPLES[kind])
+    assert event != kind(*SAMPLES[kind][:-1], None)
+    with pytest.raises(FrozenInstanceError):
+        setattr(event, kind.__slots__[0], None)

@@ -1,0 +1,443 @@
+"""What a backfill tells of its days: every row of the table of design section 4, and its laws."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from planning_values import (
+    DAY,
+    EVE,
+    HOUR,
+    NOW,
+    ago,
+    backfill,
+    days,
+    document,
+    known,
+    observed,
+    record,
+    run,
+    runs,
+    shown,
+    team,
+    transfer,
+    words,
+)
+from planning_worlds import Tape, World, read_world, tapes, worlds
+
+from reconciler.dates import DateSet, union
+from reconciler.model import Backfill, Run, Status, Unreadable
+from reconciler.planning.evidence import Verdict, is_active, judge, known_days, merge, runs_by_day
+from reconciler.planning.refresh import record_of, refresh, updated, wanted_gets
+from reconciler.state.document import BackfillRecord, DayEvidence, Document, Origin, apply_delta
+
+LAW = settings.get_profile("planning-law")
+HEAVY = settings.get_profile("planning-heavy")
+
+SECOND = timedelta(seconds=1)
+ENDED: dict[str, Any] = {"end_time": NOW - 5 * DAY}
+UNREAD = None
+
+
+def told(verdict: Verdict) -> dict[str, str]:
+    """Return a verdict in the words of the tables below."""
+    places = {name: shown(getattr(verdict, name)) for name in ("in_flight", "settling", "gone")}
+    return {name: text for name, text in places.items() if text} | words(verdict.evidence)
+
+
+def judged(one: BackfillRecord, listing: tuple[Run, ...] | None) -> Verdict:
+    return judge(one, None if listing is None else runs_by_day(listing), NOW)
+
+
+# --- the table, row by row ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["CREATED", "SCHEDULED", "RUNNING", "UNKNOWN"])
+def test_an_active_backfill_has_all_its_days_in_flight(status: str) -> None:
+    assert told(judged(record("1-10", status, ran=3), UNREAD)) == {"in_flight": "1-10"}
+
+
+ROWS = {
+    # FAILED is in flight only while runs are missing and nothing says that it ended
+    "failed, runs go on": (record("1-10", "FAILED", ran=3, failed=1), UNREAD, {"in_flight": "1-10"}),
+    "failed, all ran": (
+        record("1-10", "FAILED", failed=1, names="4"),
+        UNREAD,
+        {"loaded": "1-3 5-10", "failed": "4"},
+    ),
+    "failed, ended early": (
+        record("1-3", "FAILED", ran=1, failed=1, names="3", **ENDED),
+        (run(3, "FAILED"), run(2)),
+        {"loaded": "2", "failed": "3", "not_run": "1"},
+    ),
+    # all loaded, whatever an older report named
+    "completed": (record("1-10"), UNREAD, {"loaded": "1-10"}),
+    "completed, once reported": (record("1-10", names="4"), UNREAD, {"loaded": "1-10"}),
+    "failed, and yet all completed": (record("1-10", "FAILED", **ENDED), UNREAD, {"loaded": "1-10"}),
+    "cancelled after its last run": (record("1-10", "CANCELLED"), UNREAD, {"loaded": "1-10"}),
+    # the report names exactly those that failed
+    "report is whole": (
+        record("1-10", failed=2, names="4 9"),
+        UNREAD,
+        {"loaded": "1-3 5-8 10", "failed": "4 9"},
+    ),
+    "report names too few": (
+        record("1-5", "FAILED", failed=2, names="4"),
+        UNREAD,
+        {"failed": "4", "unlocated": "1-3 5"},
+    ),
+    "report is empty": (record("1-5", "FAILED", failed=2), UNREAD, {"unlocated": "1-5"}),
+    "report names too many": (
+        record("1-5", "FAILED", failed=1, names="4 5"),
+        UNREAD,
+        {"failed": "4-5", "unlocated": "1-3"},
+    ),
+    "report names a day outside": (
+        record("1-5", "FAILED", failed=1, names="9"),
+        UNREAD,
+        {"unlocated": "1-5"},
+    ),
+    "counts of another length": (record("1-5", ran=4, total=4), UNREAD, {"unlocated": "1-5"}),
+    # nothing ran
+    "failed, nothing ran": (record("1-5", "FAILED", ran=0, **ENDED), UNREAD, {"not_run": "1-5"}),
+    "completed, nothing ran": (record("1-5", ran=0), UNREAD, {"not_run": "1-5"}),
+    "cancelled, nothing ran": (
+        record("1-5", "CANCELLED", ran=0, removed_time=ago(2)),
+        UNREAD,
+        {"cancelled": "1-5"},
+    ),
+    "cancelled before it had runs": (
+        record("1-5", "CANCELLED", ran=0, total=0),
+        UNREAD,
+        {"cancelled": "1-5"},
+    ),
+    # anything else: the run list
+    "runs tell": (
+        record("1-5", "FAILED", failed=2),
+        (*runs("1-2"), *runs("3-4", "FAILED"), run(5)),
+        {"loaded": "1-2 5", "failed": "3-4"},
+    ),
+    "cancelled, runs tell": (
+        record("1-5", "CANCELLED", ran=2, failed=1, removed_time=ago(2)),
+        (run(5), run(4), run(3, "FAILED")),
+        {"loaded": "4-5", "failed": "3", "cancelled": "1-2"},
+    ),
+    "cancelled runs are none": (
+        record("1-5", "CANCELLED", ran=2, removed_time=ago(2)),
+        (run(5), run(4), *runs("1-3", "CANCELLED")),
+        {"loaded": "4-5", "cancelled": "1-3"},
+    ),
+    "too few runs in the list": (
+        record("1-5", ran=3, total=5),
+        (run(5), run(4)),
+        {"loaded": "4-5", "unlocated": "1-3"},
+    ),
+    "too few runs, but a report": (
+        record("1-5", "FAILED", failed=3, names="1"),
+        (run(5),),
+        {"loaded": "5", "failed": "1", "unlocated": "2-4"},
+    ),
+    "an empty run list": (record("1-5", "FAILED", failed=2), (), {"unlocated": "1-5"}),
+    "a run still going": (
+        record("1-3", "CANCELLED", ran=1, removed_time=ago(2)),
+        (run(3), run(2, "IN_FLIGHT")),
+        {"loaded": "3", "in_flight": "2", "cancelled": "1"},
+    ),
+    "a run tried twice": (
+        record("1-2", "FAILED", failed=1, **ENDED),
+        (run(1), run(2, "FAILED", id=7), run(2, id=8, created=NOW - 8 * DAY)),
+        {"loaded": "1-2"},
+    ),
+    "runs of others": (  # recurring ones, and those made before it was, or after it had ended
+        record("1-4", "FAILED", ran=1, failed=1, **ENDED),
+        (
+            run(1, "FAILED"),
+            run(2),
+            run(3, backfill=False),
+            run(4, created=NOW - 11 * DAY),
+            run(4, id=9, created=NOW - 4 * DAY),
+        ),
+        {"loaded": "2", "failed": "1", "not_run": "3-4"},
+    ),
+    # what was known before
+    "what was loaded stays loaded": (
+        record("1-5", "FAILED", failed=2, evidence=known(loaded="1", failed="2", unlocated="3-5")),
+        (run(2), run(1, "FAILED"), run(3), run(4), run(5, "FAILED")),
+        {"loaded": "1-4", "failed": "5"},
+    ),
+    "what was known is not in flight again": (
+        record("1-3", "CANCELLED", ran=2, removed_time=ago(2), evidence=known(loaded="1", unlocated="2-3")),
+        (run(1, "IN_FLIGHT"), run(2), run(3, "IN_FLIGHT")),
+        {"loaded": "1-2", "in_flight": "3"},
+    ),
+    "settled is settled": (
+        record("1-5", "FAILED", ran=1, failed=4, evidence=known(loaded="1", not_run="2-5"), settled=True),
+        (*runs("1-5"),),
+        {"loaded": "1", "not_run": "2-5"},
+    ),
+    "a shell that was cancelled": (
+        record("1-5", "CANCELLED", failed=2, evidence=known(loaded="1-3", failed="4-5"), settled=True),
+        UNREAD,
+        {"loaded": "1-3", "failed": "4-5"},
+    ),
+    "gone": (record("1-5", "RUNNING", gone=True), UNREAD, {"gone": "1-5"}),
+    "gone, but partly known": (
+        record("1-5", "FAILED", gone=True, evidence=known(loaded="1-2", failed="3", unlocated="4")),
+        UNREAD,
+        {"gone": "4-5", "loaded": "1-2", "failed": "3"},
+    ),
+}
+
+
+@pytest.mark.parametrize("one, listing, expected", ROWS.values(), ids=ROWS)
+def test_the_verdict_on_each_day(
+    one: BackfillRecord, listing: tuple[Run, ...] | None, expected: dict[str, str]
+) -> None:
+    verdict = judged(one, listing)
+    assert told(verdict) == expected
+    certain = {"loaded", "failed", "not_run", "cancelled"}
+    assert verdict.settled is (set(expected) <= certain)
+
+
+@pytest.mark.parametrize(
+    "times, settled_from",
+    [
+        ({"removed_time": ago(1)}, NOW),
+        ({"removed_time": ago(3), "end_time": ago(1)}, ago(2)),
+        ({"end_time": ago(1)}, NOW),  # removed_time may be missing
+        ({}, NOW - 10 * DAY + HOUR),
+    ],
+)
+def test_a_cancelled_one_settles_for_an_hour(times: dict[str, Any], settled_from: Any) -> None:
+    one = record("1-5", "CANCELLED", ran=2, evidence=known(loaded="5"), **times)
+    listing = runs_by_day([run(4), run(5)])
+    assert told(judge(one, listing, settled_from - SECOND)) == {"settling": "1-4", "loaded": "5"}
+    assert told(judge(one, listing, settled_from)) == {"loaded": "4-5", "cancelled": "1-3"}
+
+
+def test_the_runs_of_a_cancelled_one_may_come_an_hour_later() -> None:
+    one = record("1-3", "CANCELLED", ran=2, removed_time=ago(5))
+    made_at = [run(1, created=ago(4)), run(2, created=ago(4) + SECOND), run(3, created=ago(6))]
+    assert told(judged(one, tuple(made_at))) == {"loaded": "1 3", "cancelled": "2"}
+
+
+@pytest.mark.parametrize(
+    "status, counts, end_time, active",
+    [
+        ("FAILED", (5, 4), None, True),
+        ("FAILED", (5, 5), None, False),
+        ("FAILED", (5, 4), NOW, False),
+        ("FAILED", (9, 9), None, False),
+        ("RUNNING", (10, 0), NOW, True),
+        ("COMPLETED", (0, 0), None, False),
+        ("CANCELLED", (0, 0), None, False),
+    ],
+)
+def test_what_is_active(status: str, counts: tuple[int, int], end_time: Any, active: bool) -> None:
+    ran, failed = counts
+    assert is_active(record("1-10", status, ran=ran, failed=failed, end_time=end_time)) is active
+
+
+# --- reading again ------------------------------------------------------------------------
+
+DECLARED = team(transfer("1-31"))
+
+
+def read_again(one: BackfillRecord, *listed: Backfill, **more: Any) -> BackfillRecord:
+    memory = document(one)
+    return apply_delta(memory, refresh(memory, observed(*listed, **more), DECLARED)).backfills[one.id]
+
+
+@pytest.mark.parametrize(
+    "age, gone", [(24 * HOUR - SECOND, False), (24 * HOUR, True), (30 * DAY, True), (SECOND, False)]
+)
+def test_one_that_answers_404_is_gone_after_a_day(age: timedelta, gone: bool) -> None:
+    read = read_again(record("1-5", "RUNNING", ran=0, created=NOW - age), fetched={100: None})
+    assert read.gone is gone
+    assert told(judged(read, UNREAD)) == {"gone" if gone else "in_flight": "1-5"}
+
+
+def test_one_that_is_gone_may_come_back() -> None:
+    gone = record("1-5", "RUNNING", gone=True)
+    assert not read_again(gone, backfill("1-5", "RUNNING")).gone
+    assert read_again(gone).gone
+
+
+def test_a_404_does_not_undo_a_final_status() -> None:
+    cancelled = record("1-5", "CANCELLED", ran=2, removed_time=ago(0.5))
+    assert read_again(cancelled, fetched={100: None}) == cancelled
+
+
+@pytest.mark.parametrize("final", ["COMPLETED", "CANCELLED"])
+@pytest.mark.parametrize("lagging", ["CREATED", "RUNNING", "FAILED", "UNKNOWN"])
+def test_a_final_status_in_the_state_beats_the_list(final: str, lagging: str) -> None:
+    kept = record("1-5", final)
+    assert updated(kept, backfill("1-5", lagging, ran=0)) == kept
+    assert read_again(kept, backfill("1-5", lagging, ran=0)).status is Status(final)
+
+
+def test_of_two_readings_the_one_further_on_holds() -> None:
+    running, done = backfill("1-5", "RUNNING", ran=2), backfill("1-5")
+    once = record("1-5", "CREATED", ran=0)
+    assert read_again(once, running, fetched={100: done}).status is Status.COMPLETED
+    assert read_again(once, running, latest={1: done}).status is Status.COMPLETED
+    further = replace(running, completed=4)
+    assert read_again(once, running, latest={1: further}).completed == 4
+    assert read_again(once, further, latest={1: running}).completed == 4
+
+
+def test_days_that_a_report_named_stay_named() -> None:
+    once = record("1-5", "RUNNING", ran=1, failed=1, names="5")
+    read = read_again(once, backfill("1-5", "FAILED", ran=3, failed=2, names="1"))
+    assert words(read.evidence) == {"loaded": "2-4", "failed": "1 5"}
+
+
+def test_what_a_record_says_of_itself_is_kept() -> None:
+    once = record("1-5", "CREATED", ran=0, stale_before=ago(99), origin=Origin.ADOPTED)
+    read = read_again(once, backfill("1-5", "RUNNING", ran=1))
+    assert (read.stale_before, read.origin, read.transfer) == (ago(99), Origin.ADOPTED, "transfer-1")
+
+
+@pytest.mark.parametrize(
+    "seen, remembered",
+    [
+        (backfill("1-5", "RUNNING"), True),
+        (backfill("31-40", "RUNNING"), True),
+        (backfill("32-40", "RUNNING"), False),  # touches no declared day
+        (backfill("1-5", "RUNNING", transfer_id=2), False),  # a transfer of no file
+        (backfill("1-5", "RUNNING", transfer_id=90), True),  # a predecessor
+    ],
+)
+def test_foreign_backfills_on_declared_days_are_remembered(seen: Backfill, remembered: bool) -> None:
+    desired = team(transfer("1-31", previous_ids=(90,)))
+    delta = refresh(document(), observed(seen), desired)
+    assert [(one.id, one.origin) for one in delta.backfills] == [(100, Origin.OBSERVED)] * remembered
+
+
+def test_transfers_that_share_a_predecessor_both_remember_what_it_loads() -> None:
+    desired = team(transfer("1-5", id=1, previous_ids=(90,)), transfer("20-25", id=2, previous_ids=(90,)))
+    for text in ("2", "21"):
+        delta = refresh(document(), observed(backfill(text, "RUNNING", transfer_id=90)), desired)
+        assert [(one.id, one.transfer) for one in delta.backfills] == [(100, "transfer-1")]
+
+
+def test_nothing_new_changes_nothing() -> None:
+    settled = record("1-5", evidence=known(loaded="1-5"), settled=True)
+    assert not refresh(document(settled), observed(), DECLARED)
+
+
+def test_run_lists_that_cannot_be_read_tell_nothing() -> None:
+    once = record("1-5", "FAILED", failed=1)
+    assert words(read_again(once, runs={1: Unreadable.FORBIDDEN}).evidence) == {"unlocated": "1-5"}
+    assert words(read_again(once, runs={1: (*runs("1-4"), run(5, "FAILED"))}).evidence) == {
+        "loaded": "1-4",
+        "failed": "5",
+    }
+
+
+@pytest.mark.parametrize(
+    "one, wanted",
+    [
+        (record("1-5", "RUNNING"), True),
+        (
+            record(
+                "1-5", "FAILED", failed=1, names="1", evidence=known(loaded="2-5", failed="1"), settled=True
+            ),
+            True,
+        ),
+        (record("1-5", "CANCELLED", ran=2), True),  # settling: once more
+        (record("1-5", "CANCELLED", evidence=known(cancelled="1-5"), settled=True), False),
+        (record("1-5", evidence=known(loaded="1-5"), settled=True), False),
+        (record("1-5", failed=1, evidence=known(unlocated="1-5")), False),  # final: a get tells no more
+        (record("1-5", "RUNNING", gone=True), False),
+    ],
+)
+def test_which_backfills_are_got(one: BackfillRecord, wanted: bool) -> None:
+    assert wanted_gets(document(one), ()) == (one.id,) * wanted
+    assert wanted_gets(document(one), [backfill("1-5", "RUNNING")]) == ()
+
+
+# --- laws ---------------------------------------------------------------------------------
+
+
+def evidence_from(tape: Tape, within: DateSet) -> DayEvidence:
+    parts, left = [], within
+    for _ in range(5):
+        part = left & tape.days(within.first(), within.end())
+        parts.append(part)
+        left = left - part
+    return DayEvidence(*parts)
+
+
+@LAW
+@given(tapes(24))
+def test_merge_is_monotone_and_loses_nothing(tape: Tape) -> None:
+    within = days("1-16")
+    old, new = evidence_from(tape, within), evidence_from(tape, within)
+    both = merge(old, new, within)
+    assert set(both.loaded) == set(old.loaded) | set(new.loaded)
+    assert set(known_days(both)) == set(known_days(old)) | set(known_days(new))
+    parts = [getattr(both, name) for name in DayEvidence.__slots__]
+    assert sum(map(len, parts)) == len(union(parts))
+    assert merge(both, old, within) == merge(both, new, within) == both
+    assert merge(old, new, within) == merge(new, old, within)
+    assert merge(old, new, days("5-9")) == DayEvidence(*(part & days("5-9") for part in parts))
+
+
+@HEAVY
+@given(worlds())
+def test_a_verdict_covers_the_range_and_nothing_else(world: World) -> None:
+    runs_of = {one: answer for one, answer in world.observed.runs.items() if isinstance(answer, tuple)}
+    for one in world.document.backfills.values():
+        listing = runs_of.get(one.transfer_id)
+        verdict = judged(one, listing)
+        parts = [getattr(verdict.evidence, name) for name in DayEvidence.__slots__]
+        assert union([verdict.in_flight, verdict.settling, verdict.gone, *parts]) == one.days
+        assert sum(map(len, parts)) == len(union(parts))
+        assert not verdict.gone & union(parts)
+        if verdict.settled:
+            assert known_days(verdict.evidence) == one.days
+
+
+@HEAVY
+@given(tapes(900))
+def test_evidence_never_shrinks(tape: Tape) -> None:
+    """Whatever is read later, in whatever order: a loaded day stays loaded, a known one known."""
+    first = read_world(tape)
+    memory: Document = first.document
+    for _ in range(3):
+        later = read_world(tape)
+        views = tuple(one for one in later.observed.listed if one.id not in memory.backfills)
+        again = tuple(_another_view(tape, one) for one in memory.backfills.values() if tape.chance(2))
+        seen = replace(later.observed, listed=(*views, *again), vendor_now=NOW + HOUR * tape.below(30))
+        fresh = apply_delta(memory, refresh(memory, seen, first.team))
+        for number, before in memory.backfills.items():
+            after = fresh.backfills[number]
+            assert not before.evidence.loaded - after.evidence.loaded
+            assert not known_days(before.evidence) - known_days(after.evidence)
+            assert not before.status.final or after.status.final
+            assert after.days == before.days
+        assert memory.backfills.keys() <= fresh.backfills.keys()
+        memory = fresh
+
+
+def _another_view(tape: Tape, one: BackfillRecord) -> Backfill:
+    shared = {name: getattr(one, name) for name in Backfill.__slots__}
+    total = one.end - one.start
+    failed = tape.below(total + 1)
+    return replace(
+        Backfill(**shared),
+        status=tape.one(tuple(Status)),
+        failed=failed,
+        completed=tape.below(total + 1 - failed),
+        failed_days=tape.days(one.start, one.end),
+        removed_time=tape.one((None, NOW)),
+    )
+
+
+def test_a_first_record_has_no_evidence() -> None:
+    first = record_of(backfill("1-5"), "ads", Origin.OBSERVED)
+    assert (first.days, first.evidence, first.settled) == (days("1-5"), DayEvidence(), False)
+    assert first.start == EVE + 1

@@ -1,0 +1,96 @@
+"""Guards: a plan beyond one is refused as a whole, measured after the limits."""
+
+from typing import Any
+
+import pytest
+from planning_values import actions, backfill, document, observed, planned, record, run, team, transfer, whole
+
+from reconciler.diagnostics import Severity
+from reconciler.model import Guards, Limits, Unreadable
+from reconciler.planning.guards import NO_HISTORY, TRIPPED, rows_per_day
+
+HISTORY = {
+    1: (run(50, rows=100), run(51, rows=300), run(52, "FAILED", rows=9), run(53)),
+    2: (run(50, rows=10),),
+}
+
+
+def guarded(guards: Guards, *transfers: Any, **more: Any) -> Any:
+    desired = transfers or (transfer("1-10", id=1, owner="ads"), transfer("1-5", id=2, owner="crm"))
+    return planned(team(*desired, guards=guards, **more), observed(runs=HISTORY))
+
+
+@pytest.mark.parametrize(
+    "guards, trips",
+    [
+        (Guards(), []),
+        (Guards(max_days_per_apply=15), []),
+        (
+            Guards(max_days_per_apply=14),
+            ["The plan for team 5 has 15 days; guards.max_days_per_apply allows 14."],
+        ),
+        (Guards(max_rows_per_apply=2050), []),
+        (
+            Guards(max_rows_per_apply=2049),
+            ["The plan for team 5 has 2050 estimated rows; guards.max_rows_per_apply allows 2049."],
+        ),
+        (Guards(owners={"ads": Guards(max_days_per_apply=10), "crm": Guards(max_days_per_apply=5)}), []),
+        (
+            Guards(owners={"crm": Guards(max_days_per_apply=4), "ads": Guards(max_days_per_apply=9)}),
+            [
+                "The plan for owner ads has 10 days; guards.max_days_per_apply allows 9.",
+                "The plan for owner crm has 5 days; guards.max_days_per_apply allows 4.",
+            ],
+        ),
+        (
+            Guards(owners={"ads": Guards(max_rows_per_apply=1999), "nobody": Guards(max_days_per_apply=1)}),
+            ["The plan for owner ads has 2000 estimated rows; guards.max_rows_per_apply allows 1999."],
+        ),
+    ],
+)
+def test_what_trips_a_guard(guards: Guards, trips: list[str]) -> None:
+    plan = guarded(guards)
+    assert [one.detail for one in plan.diagnostics] == trips
+    assert {one.rule for one in plan.diagnostics} <= {TRIPPED}
+    assert plan.guarded is bool(trips)
+    assert whole(plan).applyable is not bool(trips)
+    assert len(plan.actions) == 2  # refused, never cut
+
+
+def test_guards_are_measured_after_the_limits() -> None:
+    plan = guarded(
+        Guards(max_days_per_apply=5), limits=Limits(max_creates_per_apply=1, max_days_per_backfill=5)
+    )
+    assert (plan.guarded, plan.counts.planned, plan.counts.deferred) == (False, 5, 10)
+
+
+def test_without_history_rows_count_as_none_and_it_is_said() -> None:
+    desired = (transfer("1-10", id=1), transfer("1-5", id=3, owner="new"), transfer("9", id=4, owner="new"))
+    plan = guarded(Guards(max_rows_per_apply=2000, owners={"new": Guards(max_rows_per_apply=1)}), *desired)
+    assert [(one.rule, one.severity) for one in plan.diagnostics] == [(NO_HISTORY, Severity.WARNING)] * 2
+    assert [("transfer-3, transfer-4" in one.detail) for one in plan.diagnostics] == [True, True]
+    assert not plan.guarded
+
+
+def test_history_matters_only_where_rows_are_guarded() -> None:
+    assert guarded(Guards(max_days_per_apply=99), transfer("1-10", id=3)).diagnostics == ()
+
+
+def test_a_run_list_that_cannot_be_read_is_no_history() -> None:
+    desired = team(transfer("1-10"), guards=Guards(max_rows_per_apply=1))
+    plan = planned(desired, observed(runs={1: Unreadable.FORBIDDEN}))
+    assert [one.rule for one in plan.diagnostics] == [NO_HISTORY]
+
+
+def test_cancels_load_nothing() -> None:
+    desired = team(transfer("40"), prune=True, guards=Guards(max_days_per_apply=1))
+    listed, memory = backfill("1-10", "RUNNING", ran=0), record("1-10", "RUNNING", ran=0)
+    plan = planned(desired, observed(listed), document(memory))
+    assert actions(plan) == ["cancel 1-10 cancels 100", "create 40"]
+    assert not plan.guarded
+
+
+def test_rows_of_a_day_are_the_mean_of_completed_runs() -> None:
+    assert rows_per_day(HISTORY[1]) == 200
+    assert rows_per_day([run(1), run(2, "FAILED", rows=5)]) is None
+    assert rows_per_day([]) is None

@@ -1,0 +1,222 @@
+"""The fewest creates, and what limits put off."""
+
+from datetime import date
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from planning_values import (
+    NOW,
+    actions,
+    backfill,
+    days,
+    document,
+    observed,
+    planned,
+    put_off,
+    record,
+    segment,
+    team,
+    transfer,
+)
+
+from reconciler.dates import LAST_DAY, DateSet, Day, parse_iso
+from reconciler.model import Backfill, Chunk, Limits, Order
+from reconciler.planning.limits import cut_due
+
+LAW = settings.get_profile("planning-law")
+
+
+# --- the least number of creates ----------------------------------------------------------
+
+
+def period(day: Day, chunk: Chunk) -> object:
+    when = date.fromordinal(day)
+    match chunk:
+        case Chunk.NONE:
+            return "all"
+        case Chunk.WEEK:
+            return when.isocalendar()[:2]
+        case Chunk.MONTH:
+            return (when.year, when.month)
+        case Chunk.QUARTER:
+            return (when.year, (when.month + 2) // 3)
+        case Chunk.YEAR:
+            return when.year
+
+
+def fewest(due: DateSet, chunk: Chunk, longest: int | None) -> int:
+    """Try every way to part the due days into backfills, and return the number in the best."""
+    ordered = tuple(sorted(due))
+
+    @cache
+    def best_from(first: int) -> int:
+        if first == len(ordered):
+            return 0
+        best = len(ordered)
+        for after in range(first + 1, len(ordered) + 1):
+            last_day, length = ordered[after - 1], after - first
+            if last_day - ordered[first] != length - 1 or period(last_day, chunk) != period(
+                ordered[first], chunk
+            ):
+                break
+            if longest is None or length <= longest:
+                best = min(best, 1 + best_from(after))
+        return best
+
+    return best_from(0)
+
+
+def stretches(origin: Day, lengths: bytes) -> DateSet:
+    """Every other length is a gap."""
+    found, at = [], origin
+    for position, length in enumerate(lengths):
+        if position % 2 == 0:
+            found.append((at, at + length % 24))
+        at += length % 24 if position % 2 == 0 else 1 + length % 5
+    return DateSet.of(found) & DateSet.span(origin, LAST_DAY + 1)
+
+
+ORIGINS = st.sampled_from(
+    [parse_iso(text) for text in ("2023-12-13", "2024-02-20", "2024-06-25", "9999-12-01")]
+)
+
+
+@LAW
+@given(
+    st.builds(stretches, ORIGINS, st.binary(max_size=5)),
+    st.sampled_from(Chunk),
+    st.none() | st.integers(1, 9) | st.integers(10, 40),
+)
+@example(DateSet(), Chunk.MONTH, 1)
+def test_no_way_to_cut_makes_fewer_creates(due: DateSet, chunk: Chunk, longest: int | None) -> None:
+    pieces = cut_due(due, chunk, longest)
+    assert len(pieces) == fewest(due, chunk, longest)
+    assert DateSet.of(pieces) == due
+    assert sum(end - start for start, end in pieces) == len(due)
+    for start, end in pieces:
+        assert period(start, chunk) == period(end - 1, chunk)
+        assert end - start <= (longest or end - start)
+
+
+@pytest.mark.parametrize(
+    "chunk, longest, expected",
+    [
+        (Chunk.NONE, None, ["1-10 12-40"]),
+        (Chunk.MONTH, None, ["1-10", "12-31", "32-40"]),
+        (Chunk.WEEK, None, ["1-7", "8-10", "12-14", "15-21", "22-28", "29-35", "36-40"]),
+        (Chunk.MONTH, 15, ["1-10", "12-26", "27-31", "32-40"]),  # counted from the start of each piece
+        (Chunk.NONE, 20, ["1-10", "12-31", "32-40"]),
+    ],
+)
+def test_where_due_days_are_cut(chunk: Chunk, longest: int | None, expected: list[str]) -> None:
+    pieces = cut_due(days("1-10 12-40"), chunk, longest)
+    assert pieces == [pair for text in expected for pair in days(text).intervals]
+
+
+def test_neither_ranges_nor_reasons_part_a_create() -> None:
+    """Three ranges of two reasons, side by side: one backfill."""
+    desired = transfer("1-3", segment("4-6", 2, reason="other"), segment("7-9", 3, stale_before=None))
+    memory = record("4-6", "FAILED", ran=0, end_time=NOW)
+    plan = planned(team(desired), observed(), document(memory))
+    (only,) = plan.actions
+    assert actions(plan) == ["create 1-9"]
+    assert only.reasons == {"never-loaded": 6, "not-run": 3}
+    assert [str(one) for one in only.declared_at] == [f"backfills.yaml:{line}:9" for line in (1, 2, 3)]
+
+
+# --- limits -------------------------------------------------------------------------------
+
+
+def foreign(number: int, text: str = "200-210", status: str = "RUNNING", transfer_id: int = 77) -> Backfill:
+    return backfill(text, status, id=number, transfer_id=transfer_id, ran=0)
+
+
+def of_months(limits: Limits, *listed: Backfill, memory: Any = None, **more: Any) -> Any:
+    """Plan days 1-31, 32-60 and 61-91, a month each."""
+    desired = team(transfer("1-91", chunk=Chunk.MONTH), limits=limits, order=Order.OLDEST_FIRST)
+    return planned(desired, observed(*listed, **more), memory)
+
+
+@pytest.mark.parametrize(
+    "limits, listed, created, reason",
+    [
+        (Limits(), [], 3, ""),
+        (Limits(), [foreign(number) for number in range(98)], 2, "max_open_backfills"),
+        (Limits(), [foreign(number) for number in range(100)], 0, "max_open_backfills"),
+        (Limits(max_open_backfills=3), [foreign(1)], 2, "max_open_backfills"),
+        (Limits(max_open_backfills=3), [foreign(1, status="FAILED")], 2, "max_open_backfills"),
+        (Limits(max_open_backfills=1), [foreign(1), foreign(2)], 0, "max_open_backfills"),
+        (Limits(max_open_per_transfer=2), [foreign(1)], 2, "max_open_per_transfer"),
+        (Limits(max_open_per_transfer=2), [foreign(1, transfer_id=1)], 1, "max_open_per_transfer"),
+        (Limits(max_creates_per_apply=1), [foreign(1)], 1, "max_creates_per_apply"),
+        (Limits(max_creates_per_apply=1, max_open_backfills=1), [], 1, "max_creates_per_apply"),
+    ],
+)
+def test_what_does_not_fit_is_deferred(
+    limits: Limits, listed: list[Backfill], created: int, reason: str
+) -> None:
+    plan = of_months(limits, *listed)
+    months = ["1-31", "32-60", "61-91"]
+    assert actions(plan) == [f"create {text}" for text in months[:created]]
+    assert put_off(plan) == [f"{text} {reason}" for text in months[created:]]
+    assert plan.counts.planned + plan.counts.deferred == 91
+
+
+def test_what_fits_later_is_taken() -> None:
+    """A transfer at its limit does not keep others from their places."""
+    desired = team(transfer("1-3 ", "5-6", id=1), transfer("4", id=2), limits=Limits(max_open_per_transfer=1))
+    plan = planned(desired, observed())
+    assert actions(plan) == ["create 5-6", "create 4"]
+    assert put_off(plan) == ["1-3 max_open_per_transfer"]
+
+
+SHELL = backfill("1-31", "FAILED", id=50, failed=2, names="3 9")
+RETRIED = record("1-31", "FAILED", id=50, failed=2, names="3 9")
+
+
+@pytest.mark.parametrize(
+    "limits, others, expected",
+    [
+        (Limits(max_open_backfills=3), 2, ["retry 3 cancels 50"]),  # it frees its own place, and takes it
+        (Limits(max_open_backfills=1), 2, ["retry 3 cancels 50"]),
+        (Limits(max_open_per_transfer=1), 0, ["retry 3 cancels 50"]),
+        (Limits(max_open_backfills=4), 2, ["retry 3 cancels 50", "create 9"]),
+        (Limits(max_creates_per_apply=1), 0, ["retry 3 cancels 50"]),
+    ],
+)
+def test_a_retry_frees_its_own_place(limits: Limits, others: int, expected: list[str]) -> None:
+    listed = [SHELL, *(foreign(number) for number in range(others))]
+    desired = team(transfer("1-31"), limits=limits, order=Order.OLDEST_FIRST)
+    assert actions(planned(desired, observed(*listed), document(RETRIED))) == expected
+
+
+def test_a_full_list_defers_all_but_retries() -> None:
+    listed = [SHELL, foreign(7, status="FAILED"), foreign(8), foreign(9, status="FAILED")]
+    desired = team(transfer("1-40"))
+    plan = planned(desired, observed(*listed, list_full=True), document(RETRIED))
+    assert actions(plan) == ["retry 9 cancels 50"]  # the first to touch the shell; the other waits
+    assert put_off(plan) == ["3 list-full", "32-40 list-full"]
+    assert plan.list_full
+    (finding,) = plan.diagnostics
+    assert finding.rule == "PL003"
+    assert "FAILED ones of others: 7, 9." in finding.detail
+
+
+def test_a_full_list_without_foreign_failed_ones_says_so() -> None:
+    plan = planned(team(transfer("1")), observed(foreign(8), list_full=True))
+    assert "FAILED ones of others: none." in plan.diagnostics[0].detail
+
+
+def test_two_shells_under_one_piece_are_both_cancelled() -> None:
+    shells = [
+        ("1-3", {"id": 50, "failed": 3, "names": "1-3"}),
+        ("4-6", {"id": 51, "failed": 3, "names": "4-6"}),
+    ]
+    listed = [backfill(text, "FAILED", **more) for text, more in shells]
+    memory = document(*(record(text, "FAILED", **more) for text, more in shells))
+    desired = team(transfer("1-6", "9"), limits=Limits(max_open_backfills=2), order=Order.OLDEST_FIRST)
+    plan = planned(desired, observed(*listed), memory)
+    assert actions(plan) == ["retry 1-6 cancels 50 51", "create 9"]  # the second shell's place is free

@@ -1,0 +1,41 @@
+"""The few things that values know of themselves."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from reconciler.dates import DateSet
+from reconciler.diagnostics import Place
+from reconciler.model import Address, Backfill, DesiredTransfer, Limits, Observed, Segment, Status
+
+NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("status", Status)
+def test_completed_and_cancelled_are_final(status: Status) -> None:
+    assert status.final is (status.value in ("COMPLETED", "CANCELLED"))
+
+
+def test_days_are_half_open() -> None:
+    place = Place("f", 1, 1)
+    assert list(Backfill(1, 2, 10, 12, Status.RUNNING, NOW).days) == [10, 11]
+    assert list(Segment(10, 12, place).days) == [10, 11]
+
+
+def test_a_transfer_s_days_and_sources() -> None:
+    place = Place("f", 1, 1)
+    segments = (Segment(10, 12, place), Segment(12, 13, place, "other"), Segment(20, 21, place))
+    transfer = DesiredTransfer(Address(5, 1), "ads", place, segments, 99, previous_ids=(7, 8))
+    assert transfer.days == DateSet(((10, 13), (20, 21)))
+    assert transfer.source_ids == (1, 7, 8)
+    assert Address(5, 9) < Address(6, 1)
+
+
+def test_what_is_absent_does_not_limit() -> None:
+    limits = Limits()
+    assert limits.max_open_backfills == 100
+    assert (limits.max_open_per_transfer, limits.max_creates_per_apply, limits.max_days_per_backfill) == (
+        None,
+    ) * 3
+    nothing = Observed(NOW)
+    assert (nothing.listed, nothing.fetched, nothing.runs, nothing.transfers) == ((), {}, {}, None)
