@@ -6,7 +6,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 # Two cores are what CI has; more help little, since many tests start processes.
 WORKERS ?= 2
+# Where days are decided every branch is tested; fewer examples do, since tracing is slow.
 COVERED := reconciler/planning/*,reconciler/dates.py,reconciler/api/outcome.py,reconciler/state/*
+COVERING := tests/planning tests/state tests/api tests/test_dates.py tests/test_model.py
 
 .PHONY: help demo test check format lint types layers proof clean
 
@@ -31,7 +33,8 @@ demo: $(VENV)/.run ## The whole story on the sandbox; no account needed.
 	@$(BIN)/reconciler demo
 
 test: $(VENV)/.dev ## All fast tests, and 100 % branch coverage where days are decided.
-	$(BIN)/pytest -n $(WORKERS) -m 'not proof' --cov --cov-report=
+	$(BIN)/pytest -n $(WORKERS) -m 'not proof'
+	PLANNING_EXAMPLES=150 $(BIN)/pytest -n $(WORKERS) $(COVERING) --cov --cov-report=
 	@$(BIN)/coverage report --include='$(COVERED)' --fail-under=100 --skip-covered
 
 check: lint types layers test ## Format, lint, types, layers, tests: what CI runs, but the proof.

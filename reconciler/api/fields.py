@@ -11,7 +11,7 @@ from reconciler.dates import Day, parse_iso
 Item = Mapping[str, object]
 
 LARGEST_ID = 2**63 - 1
-LAST_YEAR = 9000  # later times are absurd, and adding to them overflows
+LAST_YEAR = 8999  # the state refuses later ones: absurd, and adding to them would overflow
 
 
 class AnswerUnreadable(Exception):

@@ -48,7 +48,7 @@ def load_files(common: Common) -> Loaded:
         paths: Sequence[Path | str] = common.config or default_paths()
         return load(paths, as_of=common.as_of, now=datetime.now(UTC))
     except OSError as error:
-        detail = f"{error.filename}: {error.strerror or error}."
+        detail = f"{error.filename or 'A file'}: {error.strerror or error}."
         hint = "Check the path and its permissions."
         raise ConfigError((finding("BF002", detail, hint),)) from None
 

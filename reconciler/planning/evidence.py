@@ -97,6 +97,8 @@ def _from_counts(record: BackfillRecord) -> DayEvidence | None:
     whole = record.completed + record.failed == record.total == len(record.days)
     if whole and record.failed == 0:
         return DayEvidence(loaded=record.days)
+    if whole and record.completed == 0:
+        return DayEvidence(failed=record.days)
     named = record.failed_days & record.days
     if whole and len(named) == record.failed == len(record.failed_days):
         return DayEvidence(loaded=record.days - named, failed=named)

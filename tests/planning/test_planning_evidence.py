@@ -88,6 +88,11 @@ ROWS = {
         UNREAD,
         {"failed": "4", "unlocated": "1-3 5"},
     ),
+    "report is empty, and every day failed": (
+        record("1-5", "FAILED", failed=5),
+        UNREAD,
+        {"failed": "1-5"},
+    ),
     "report is empty": (record("1-5", "FAILED", failed=2), UNREAD, {"unlocated": "1-5"}),
     "report names too many": (
         record("1-5", "FAILED", failed=1, names="4 5"),

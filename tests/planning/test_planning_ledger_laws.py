@@ -52,6 +52,8 @@ class Oracle:
         named = sum(one.start <= failed_day < one.end for failed_day in one.failed_days)
         if adds_up and one.failed == 0:
             return "loaded"
+        if adds_up and one.completed == 0:
+            return "failed"
         if adds_up and len(one.failed_days) == named == one.failed:
             return "failed" if day in one.failed_days else "loaded"
         if one.completed == one.failed == 0:

@@ -92,7 +92,6 @@ def test_the_document_of_a_plan() -> None:
         "owner": "ads",
         "declared_at": ["backfills.yaml:1:9"],
         "cancels": [],
-        "notes": [],
     }
     assert [(one["action"], one["cancels"]) for one in found["actions"]] == [("create", []), ("create", [])]
     assert [one["reason"] for one in found["deferred"]] == ["max_creates_per_apply"] * 2

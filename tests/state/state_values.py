@@ -26,10 +26,11 @@ NAMES = st.sampled_from(["", "google-ads-daily", 'a"\\\n\0b', "ääkkönen \U000
     st.characters(exclude_categories=["Cs"]), max_size=5
 )
 NONCES = st.sampled_from("abcdefgh") | NAMES.filter(bool)
-TIMES = st.datetimes(timezones=st.just(UTC)) | st.sampled_from(
+LATEST = datetime(8999, 12, 31, 23, 59, 59, 999999)  # later years are refused
+TIMES = st.datetimes(max_value=LATEST, timezones=st.just(UTC)) | st.sampled_from(
     [
         datetime.min.replace(tzinfo=UTC),
-        datetime.max.replace(tzinfo=UTC),
+        LATEST.replace(tzinfo=UTC),
         datetime(2026, 11, 22, 9, tzinfo=UTC),
         datetime(2026, 11, 22, 9, 0, 0, 1, tzinfo=UTC),
     ]
