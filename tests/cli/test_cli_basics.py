@@ -1,0 +1,297 @@
+"""Help, versions, wrong usage, imports, ``init``, ``schema``, ``demo``, and where output goes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_rig import Shop
+
+from reconciler.cli.main import COMMANDS
+
+FIRST = ("init", "validate", "plan", "apply", "show", "status", "resolve")
+
+
+def test_help_names_every_command(shop: Shop) -> None:
+    done = shop.run("--help", code=0)
+    listed = [
+        line.split()[0]
+        for line in done.out.split("Commands:")[1].split("\n\n")[0].splitlines()
+        if line.strip()
+    ]
+    assert tuple(listed) == tuple(COMMANDS)
+    assert tuple(listed[: len(FIRST)]) == FIRST, "in the order of use"
+    assert done.err == ""
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "sandbox serve", "sandbox advance", "sandbox reset"])
+def test_each_command_has_help(command: str, shop: Shop) -> None:
+    done = shop.run(*command.split(), "-h", code=0)
+    assert done.out.startswith(f"Usage: reconciler {command} ")
+
+
+def test_version(shop: Shop) -> None:
+    from reconciler import __version__
+
+    assert shop.run("--version", code=0).out == f"reconciler {__version__}\n"
+
+
+WRONG = {
+    "nothing": "",
+    "unknown-command": "plam",
+    "unknown-option": "plan --outt x",
+    "not-a-date": "plan --as-of 2024-13-01",
+    "short-date": "plan --as-of 2024-1-1",
+    "future-date": "validate --as-of 9000-01-01",
+    "not-a-duration": "apply --settle 15",
+    "too-long": "apply --max-wait 99999d",
+    "no-parallelism": "apply --parallelism 0",
+    "no-color": "plan --color sometimes",
+    "no-format": "plan --out docx=plan.docx",
+    "no-file-name": "plan --out json=",
+    "strict-without-a-plan": "apply --strict --auto-approve",
+    "missing-plan-file": "apply plan.json",
+    "show-missing": "show",
+    "json-does-not-ask": "apply --json --api sandbox",
+    "resolve-in-part": "resolve ads --api sandbox",
+    "bad-api": "plan --api ftp://example.invalid",
+    "http-api": "plan --api http://example.invalid/v1",
+    "bad-state": "plan --api sandbox --state ftp://example.invalid",
+    "sandbox-alone": "sandbox",
+    "bad-world": "sandbox serve --port 0 --world missing.yaml",
+    "bad-fault": "sandbox serve --port 0 --fault nobody-knows",
+    "bad-port": "sandbox serve --port 99999",
+    "from-api-without-team": "init --from-api other.yaml",
+    "no-such-folder": "init missing/backfills.yaml",
+    "sandbox-file-is-none": "plan --api sandbox:backfills.yaml",
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_usage_is_64(name: str, shop: Shop) -> None:
+    done = shop.run(*WRONG[name].split(), env={"SUPERMETRICS_API_KEY": "any-key"}, code=64)
+    assert done.out == "", "nothing went to stdout"
+    assert done.err.strip()
+
+
+# -- imports ---------------------------------------------------------------------------------------
+
+HEAVY = ("httpx", "deepdiff", "rich", "jinja2", "http.server", "sqlite3")
+
+
+def _imported(shop: Shop, *arguments: str) -> set[str]:
+    script = (
+        "import sys; from reconciler.cli.main import run; "
+        "run(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(
+        command, cwd=shop.folder, env=shop.environ(), capture_output=True, text=True, timeout=60, check=True
+    )
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "command", ["--help", "--version", "validate", "validate --json", "plan --help", "schema"]
+)
+def test_a_cold_start_imports_nothing_heavy(command: str, shop: Shop) -> None:
+    assert not _imported(shop, *command.split()) & set(HEAVY)
+
+
+def test_help_does_not_even_import_pydantic_or_yaml(shop: Shop) -> None:
+    assert not _imported(shop, "--help") & {"pydantic", "yaml", "json.decoder"} - {"json.decoder"}
+
+
+def test_the_library_is_light() -> None:
+    script = "import sys; before = set(sys.modules); import reconciler; print(len(set(sys.modules) - before))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert int(done.stdout) <= 5
+
+
+# -- init, schema, demo ----------------------------------------------------------------------------
+
+
+def test_init_writes_a_file_that_is_valid_and_never_overwrites(shop: Shop) -> None:
+    done = shop.run("init", "new.yaml", "--team-id", "77", code=0)
+    assert (done.out, "new.yaml" in done.err) == ("", True)
+    before = (shop.folder / "new.yaml").read_bytes()
+    assert b"team_id: 77" in before
+    assert shop.run("validate", "-c", "new.yaml", code=0).out.startswith("Team 77\n")
+    done = shop.run("init", "new.yaml", code=6)
+    assert "not overwritten" in done.err
+    assert (shop.folder / "new.yaml").read_bytes() == before
+
+
+def test_init_does_not_follow_a_dangling_link(shop: Shop) -> None:
+    (shop.folder / "link.yaml").symlink_to(shop.folder / "elsewhere.yaml")
+    shop.run("init", "link.yaml", code=6)
+    assert not (shop.folder / "elsewhere.yaml").exists()
+
+
+def test_init_from_the_api_lists_its_transfers(shop: Shop) -> None:
+    shop.run("apply", "--api", "sandbox", "--auto-approve", code=0)
+    shop.run("init", "--from-api", "--team-id", "12345", "--api", "sandbox", "found.yaml", code=0)
+    text = (shop.folder / "found.yaml").read_text("utf-8")
+    assert "transfer_id: 1" in text
+    assert "transfer_id: 2" in text
+    shop.run("validate", "-c", "found.yaml", code=0)
+
+
+def test_schema_is_a_json_schema(shop: Shop) -> None:
+    schema = shop.run("schema", code=0).json
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert {"version", "team_id", "transfers", "limits", "guards"} <= set(schema["properties"])
+
+
+def test_demo_ends_with_no_changes(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    done = shop.run("demo", code=0)
+    assert done.summary.startswith("No changes. Days: ")
+    assert "-/+ 2024-02-10 .. 2024-02-10" in done.out
+    assert list(tmp_path.iterdir()) == [], "the demo leaves nothing behind"
+
+
+def test_nothing_is_written_where_nothing_is_asked_for(shop: Shop) -> None:
+    for command in ("validate", "schema", "--help"):
+        shop.run(command, code=0)
+    assert [one.name for one in shop.folder.iterdir()] == ["backfills.yaml"]
+
+
+# -- validate --------------------------------------------------------------------------------------
+
+
+def test_validate_tells_the_days_of_each_transfer(shop: Shop) -> None:
+    done = shop.run("validate", code=0)
+    assert done.out.splitlines() == [
+        "Team 12345",
+        "  ads  10 days declared",
+        "  web  5 days declared",
+        "The files are valid: 0 errors, 0 warnings.",
+    ]
+    assert done.err == ""
+
+
+def test_validate_json_has_terraforms_shape(shop: Shop) -> None:
+    shop.write(FILE_WITH_A_MISTAKE)
+    done = shop.run("validate", "--json", code=1)
+    told = done.json
+    assert set(told) == {
+        "format_version",
+        "valid",
+        "error_count",
+        "warning_count",
+        "diagnostics",
+        "transfers",
+    }
+    assert (told["format_version"], told["valid"], told["error_count"], told["warning_count"]) == (
+        "1.0",
+        False,
+        1,
+        0,
+    )
+    (finding,) = told["diagnostics"]
+    assert set(finding) == {"code", "severity", "summary", "detail", "range", "snippet"}
+    assert finding["code"].startswith("BF")
+    assert finding["severity"] == "error"
+    assert set(finding["range"]) == {"filename", "start", "end"}
+    assert finding["range"]["filename"] == "backfills.yaml"
+    assert set(finding["range"]["start"]) == set(finding["range"]["end"]) == {"line", "column"}
+    assert set(finding["snippet"]) == {
+        "code",
+        "start_line",
+        "highlight_start_offset",
+        "highlight_end_offset",
+    }
+    assert shop.run("validate", "--format", "json", code=1).json == told
+
+
+FILE_WITH_A_MISTAKE = """\
+version: 1
+team_id: 12345
+transfers:
+  ads:
+    transfer_id: 1
+    ranges: [2024-02-30]
+"""
+
+
+def test_validate_json_of_a_good_file(shop: Shop) -> None:
+    told = shop.run("validate", "--json", code=0).json
+    assert told["valid"] is True
+    assert told["diagnostics"] == []
+    assert told["transfers"] == [
+        {"team_id": 12345, "transfer": "ads", "transfer_id": 1, "days": 10},
+        {"team_id": 12345, "transfer": "web", "transfer_id": 2, "days": 5},
+    ]
+
+
+def test_validate_json_of_no_file_at_all(shop: Shop) -> None:
+    told = shop.run("validate", "--json", "-c", "missing.yaml", code=1).json
+    assert (told["valid"], told["error_count"]) == (False, 1)
+
+
+BAD: dict[str, bytes] = {
+    "empty": b"",
+    "blank": b" \n\n",
+    "comment-only": b"# nothing\n",
+    "null": b"~\n",
+    "list": b"- 1\n",
+    "text": b"hello\n",
+    "nul-bytes": b"version: 1\x00\n",
+    "not-utf8": b"version: 1\nteam_id: \xff\xfe\n",
+    "utf16": "version: 1\n".encode("utf-16"),
+    "random-bytes": bytes(range(256)) * 40,
+    "tabs": b"version: 1\n\tteam_id: 2\n",
+    "deep-flow": b"[" * 100_000,
+    "deep-block": b"".join(b" " * one + b"a:\n" for one in range(2000)),
+    "deep-mappings": b"{a: " * 50_000,
+    "bomb": b"a: &a [x,x,x,x,x,x,x,x,x]\n"
+    + b"".join(b"%c: &%c [%s]\n" % (98 + i, 98 + i, b",".join([b"*%c" % (97 + i)] * 9)) for i in range(12)),
+    "cycle": b"a: &a [*a]\n",
+    "python-tag": b"!!python/object/apply:os.system ['touch owned']\n",
+    "merge": b"a: &a {b: 1}\nc:\n  <<: *a\n",
+    "multi-document": b"---\nversion: 1\n---\nversion: 1\n",
+    "duplicate-keys": b"version: 1\nversion: 1\n",
+    "long-line": b"version: " + b"9" * 3_000_000 + b"\n",
+    "huge-integer": b"version: 1\nteam_id: " + b"9" * 100_000 + b"\ntransfers: {}\n",
+    "many-keys": b"version: 1\nteam_id: 1\ntransfers:\n"
+    + b"".join(b"  t%d: 3\n" % one for one in range(2000)),
+    "too-large": b"# " + b"x" * (17 * 2**20) + b"\n",
+    "years": b"version: 1\nteam_id: 1\ntransfers: {a: {transfer_id: 1, ranges: [0001-01-01..9999-12-31]}}\n",
+    "year-zero": b"version: 1\nteam_id: 1\ntransfers: {a: {transfer_id: 1, ranges: [0000-01-01]}}\n",
+    "control-characters": b'version: 1\nteam_id: 1\ntransfers: {"a\\e[31m\\u202e": {transfer_id: x}}\n',
+    "secret": b"version: 1\nteam_id: 1\napi_key: abcdef\ntransfers: {}\n",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files_are_told_at_once_and_without_a_traceback(name: str, shop: Shop) -> None:
+    (shop.folder / "backfills.yaml").write_bytes(BAD[name])
+    done = shop.run("validate", code=1)
+    assert done.seconds < 5
+    assert "error[BF" in done.err
+    assert "\x1b" not in done.out + done.err
+    assert len(done.err) < 2_000_000
+    assert not (shop.folder / "owned").exists()
+
+
+def test_a_folder_without_files_and_a_file_that_is_none(shop: Shop) -> None:
+    (shop.folder / "backfills.yaml").unlink()
+    shop.run("validate", code=1)
+    (shop.folder / "backfills").mkdir()
+    shop.run("validate", code=1)
+    (shop.folder / "backfills" / "values.yaml").write_text("a: 1\n")
+    assert "values.yaml" in shop.run("validate", code=1).err
+
+
+def test_json_output_survives_odd_names(shop: Shop) -> None:
+    name = 'odd "näme" \\ file.yaml'
+    shop.write(FILE_WITH_A_MISTAKE, name)
+    told = shop.run("validate", "--json", "-c", name, code=1).json
+    assert told["diagnostics"][0]["range"]["filename"] == name
+    json.dumps(told)

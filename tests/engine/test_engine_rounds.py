@@ -1,0 +1,204 @@
+"""The second round, the limits over both, approvals, and the refusal to begin without a state."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_rig import DAY, HOUR, ONE, TWO, Rig, actions_text, answered, lost, on_transfer, open_store, passed
+
+from reconciler.dates import DateSet, parse_iso
+from reconciler.errors import ApiUnavailable, Refused
+from reconciler.model import Address
+from reconciler.planning.approval import Approval
+from reconciler.planning.events import Withdrawn
+
+THREE = TWO + "  c:\n    transfer_id: 3\n    ranges: [2024-03-01..2024-03-05]\n"
+
+
+def limited(text: str, number: int) -> str:
+    return text.replace("version: 1\n", f"version: 1\nlimits: {{max_creates_per_apply: {number}}}\n")
+
+
+@pytest.mark.parametrize("allowed", [1, 2, 3, 4])
+def test_max_creates_holds_over_both_rounds(allowed: int, tmp_path: Path) -> None:
+    """Somebody takes the middle of a's days meanwhile: two creates where one was planned."""
+    rig = Rig(tmp_path, limited(THREE, allowed))
+    applied = rig.apply(between=lambda: rig.foreign(1, "2024-05-04", "2024-05-06"))
+    assert applied.report.created == min(allowed, 4)
+    assert len(applied.of(Withdrawn)) == 1
+    for _run in range(4):
+        assert rig.apply().report.created <= allowed
+    rig.once(1, "2024-05-01..2024-05-10")
+    assert rig.buckets() == {"declared": 20, "in_flight": 20}
+
+
+def test_a_create_of_unknown_outcome_counts_in_the_second_round(tmp_path: Path) -> None:
+    """It may well have been made: two are allowed, one is unknown, so one is left, not two."""
+    rig = Rig(tmp_path, limited(TWO, 2))
+
+    def taken(inner: Any, request: Any, timeout: float) -> Any:
+        rig.foreign(1, "2024-05-04", "2024-05-06")
+        return passed(inner, request, timeout)
+
+    applied = rig.apply(taken, lost(after=False))
+    assert applied.exit == 4
+    assert applied.report.created == 1
+
+
+def test_an_outage_in_the_second_round_loses_no_count(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, TWO)
+
+    def meddle() -> None:
+        rig.foreign(1, "2024-05-04", "2024-05-06")
+
+    def down(inner: Any, request: Any, timeout: float) -> Any:
+        response = passed(inner, request, timeout)
+        rig.sandbox.faults("status-503-before@transfers", "status-503-before@runs", "status-503-before@list")
+        return response
+
+    applied = rig.apply(passed, down, between=meddle)
+    assert applied.exit == 69
+    assert applied.report.created == 1
+    assert [one.summary for one in applied.report.errors] == ["The API gives no usable answer"]
+    rig.sandbox.faults()
+    assert rig.apply().exit == 0
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
+def test_the_second_round_does_no_more_than_the_first_plan_showed(tmp_path: Path) -> None:
+    """Days that become due between the rounds are left for the next plan."""
+    rig = Rig(tmp_path, TWO)
+    rig.foreign(2, "2024-04-01", "2024-04-05")  # runs until later, so nothing of b is planned
+
+    def meddle() -> None:
+        (active,) = [one.id for one in rig.people.list_incomplete().backfills if one.transfer_id == 2]
+        rig.people.cancel(active)
+        rig.later(2 * HOUR)
+        rig.foreign(1, "2024-05-04", "2024-05-06")
+
+    applied = rig.apply(between=meddle)
+    assert applied.exit == 0
+    assert all(on_transfer(1)(one) for one in applied.sent)
+    assert rig.buckets()["planned"] == 5
+
+
+def test_an_approval_is_a_filter_on_days_and_cancels(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, TWO)
+    part = DateSet.span(parse_iso("2024-05-03"), parse_iso("2024-05-05"))
+    applied = rig.apply(approval=Approval({Address(12345, 1): part}, frozenset()))
+    assert applied.exit == 0
+    rig.once(1, "2024-05-03..2024-05-04")
+    rig.once(2)
+    left = [(one.transfer, one.reason) for one in applied.surveyed.plan.deferred]
+    assert set(left) == {("a", "not-approved"), ("b", "not-approved")}
+
+
+def test_a_retry_needs_its_cancel_approved(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, transfers={1: {"fail_days": {"2024-05-04": {"times": 1}}}})
+    rig.apply()
+    rig.later(DAY)
+    everything = {Address(12345, 1): DateSet.span(parse_iso("2024-05-01"), parse_iso("2024-05-11"))}
+    assert rig.apply(approval=Approval(everything, frozenset())).sent == []
+    (shell,) = rig.document().backfills
+    assert len(rig.apply(approval=Approval(everything, frozenset({(12345, shell)}))).sent) == 2
+
+
+# -- a state that may be missing -------------------------------------------------------------------
+
+
+@pytest.fixture
+def forgotten(tmp_path: Path) -> Rig:
+    """A rig whose past loads only ``latest`` hints at: no state, and run lists are forbidden."""
+    rig = Rig(tmp_path)
+    rig.foreign(1, "2024-05-01", "2024-05-05")
+    rig.later(DAY)
+    rig.sandbox.faults("status-403-before@runs")
+    return rig
+
+
+def test_without_a_state_and_evidence_an_apply_is_refused(forgotten: Rig) -> None:
+    assert actions_text(forgotten.plan()) == ["+ a 2024-05-06..2024-05-10"]
+    assert [one.rule for one in forgotten.plan().plan.diagnostics] == ["OB002", "OB003"]
+    with pytest.raises(Refused, match="The state may be missing"):
+        forgotten.apply()
+    assert open_store(forgotten.folder).read()[0] is None, "the refused run made no state"
+    assert len(forgotten.sandbox.backfills()) == 1
+
+
+def test_new_state_begins_one(forgotten: Rig) -> None:
+    forgotten.flag(new_state=True)
+    assert forgotten.apply().exit == 0
+    forgotten.flag(new_state=False)
+    forgotten.later(DAY)
+    assert forgotten.apply().exit == 0
+    assert forgotten.buckets() == {"declared": 10, "covered": 10}
+
+
+@pytest.mark.parametrize(
+    "spared",
+    ["runs are read", "no history", "the file insists on backfills"],
+)
+def test_where_there_is_evidence_or_no_history_nothing_is_refused(spared: str, tmp_path: Path) -> None:
+    rig = Rig(tmp_path, ONE)
+    if spared != "no history":
+        rig.foreign(1, "2024-05-01", "2024-05-05")
+        rig.later(DAY)
+    if spared != "runs are read":
+        rig.sandbox.faults("status-403-before@runs")
+    if spared == "the file insists on backfills":
+        rig.declare(ONE.replace("    ranges", "    evidence: backfills\n    ranges"))
+        with pytest.raises(Refused, match="The state may be missing"):
+            rig.apply()
+        return
+    assert rig.apply().exit == 0
+
+
+# -- reads that fail -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("evidence", ["auto", "runs"])
+def test_run_lists_that_may_not_be_read(evidence: str, status: int, tmp_path: Path) -> None:
+    rig = Rig(tmp_path, ONE.replace("    ranges", f"    evidence: {evidence}\n    ranges"), transfers={1: {}})
+    rig.sandbox.faults(f"status-{status}-before@runs")
+    assert rig.apply().exit == 0
+    if evidence == "runs":
+        assert rig.blocked() == ["a 2024-05-01..2024-05-10 no-evidence"]
+    else:
+        rig.once(1, "2024-05-01..2024-05-10")
+
+
+@pytest.mark.parametrize("fault", ["status-503-before@runs", "invalid-json@runs", "reset-after@runs"])
+def test_a_run_list_that_fails_blocks(fault: str, tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.sandbox.faults(fault)
+    assert rig.apply().exit == 0
+    assert rig.blocked() == ["a 2024-05-01..2024-05-10 no-evidence"]
+    rig.sandbox.faults()
+    assert rig.apply().exit == 0
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
+def test_reads_that_fail_now_and_then_change_nothing(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, THREE)
+    rig.sandbox.faults("status-502-before=0.2", "status-429-before=0.1", "reset-before=0.1")
+    for _run in range(8):
+        with suppress(ApiUnavailable):  # an outage that lasted
+            rig.apply()
+        rig.later(1000)
+    rig.sandbox.faults()
+    rig.apply()
+    rig.once(1, "2024-05-01..2024-05-10")
+    rig.once(2, "2024-04-01..2024-04-05")
+    rig.once(3, "2024-03-01..2024-03-05")
+
+
+def test_a_rate_limit_holds_all_workers_and_is_waited_for_once(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, THREE)
+    applied = rig.apply(answered(429, None, retry_after="100"))
+    assert applied.exit == 0
+    assert sum(applied.waits) == 100
+    assert len(applied.sent) == 4
