@@ -80,7 +80,7 @@ class Flags:
     type=Duration(),
     default="15m",
     metavar="DURATION",
-    help="Time in which a create takes effect or never will (15m).",
+    help="Time in which a create takes effect or never will (15m); below 3m it may be made twice.",
 )
 @click.option("--new-state", is_flag=True, help="There is no earlier state to find: begin a new one.")
 @shared("files", "api", "state", "as_of", "select", "lock", "json", "output")
@@ -175,7 +175,7 @@ class Applying:
                 return self._finish(planned, self._do(parts))
             if not self._approved(planned.plan):
                 err("Nothing was done.")
-                return Exit.DONE
+                return Exit.ERROR  # 0 would say that the plan was carried out
             self._freshen(parts, planned.plan)
             self.reporter.begin(planned.plan)
             try:
@@ -220,6 +220,8 @@ class Applying:
 
     def _show(self, planned: Planned) -> None:
         show_diagnostics(planned.plan, self.common)
+        if self.common.json:
+            self.reporter.tell_left_out(planned.plan)
         if self.common.json or not self.flags.show_plan:
             return
         out(plan_text(planned.plan, paint_for(self.common.color, sys.stdout)))

@@ -45,7 +45,7 @@ FORMATS = ("json", "text")
     type=Duration(),
     default="15m",
     metavar="DURATION",
-    help="Time in which a create takes effect or never will (15m).",
+    help="Time in which a create takes effect or never will (15m); below 3m it may be made twice.",
 )
 @shared("files", "api", "state", "as_of", "select", "json", "output")
 def plan(
@@ -72,13 +72,13 @@ def _statuses(made: Plan, detailed: bool) -> set[int]:
     return statuses
 
 
-def show(made: Plan, common: Common) -> None:
-    """Print a plan: JSON, or its findings and its text."""
+def show(made: Plan, common: Common, *, command: bool = True) -> None:
+    """Print a plan: JSON, or its findings and its text, with the command that applies it."""
     if common.json:
         out_json(encode_plan(made, __version__))
         return
     show_diagnostics(made, common)
-    out(plan_text(made, paint_for(common.color, sys.stdout), apply_by=apply_by(common)))
+    out(plan_text(made, paint_for(common.color, sys.stdout), apply_by=apply_by(common) if command else ""))
 
 
 def apply_by(common: Common) -> str:

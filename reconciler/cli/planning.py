@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from reconciler.cli.exits import worst
 from reconciler.cli.options import Common
@@ -62,12 +62,17 @@ def joined(
 ) -> Plan:
     return Plan(
         api_url=wiring.api_url,
-        created_at=datetime.now(UTC).replace(microsecond=0),
+        created_at=_whole_second(datetime.now(UTC)),
         teams=tuple(teams),
         options=Options(common.target, common.exclude),
         diagnostics=findings,
         errored=bool(findings),
     )
+
+
+def _whole_second(moment: datetime) -> datetime:
+    """Return the next whole second: what was intended before the plan must not count as later."""
+    return (moment + timedelta(microseconds=999_999)).replace(microsecond=0)
 
 
 def _finding(team: DesiredTeam, error: ReconcilerError) -> Finding:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from reconciler.cli.options import Common
 from reconciler.cli.output import err, out, out_json_line, paint_for
 from reconciler.engine.pipeline import TeamReport
+from reconciler.planning.accounting import NOT_APPROVED
 from reconciler.planning.events import Created, Event, Waiting
 from reconciler.planning.plan import ActionKind, Plan
+from reconciler.planning.planfile import encode_item
 from reconciler.render.problems import error_text
 from reconciler.render.progress import event_json, event_line
 from reconciler.render.words import BOLD, GREEN, YELLOW, Paint, days, plural
@@ -75,6 +77,11 @@ class Reporter:
                 out_json_line(event_json(event))
             else:
                 self._show(event)
+
+    def tell_left_out(self, plan: Plan) -> None:
+        """Name, for programs, the days that a saved plan does not approve."""
+        for item in (one for team in plan.teams for one in team.deferred if one.reason == NOT_APPROVED):
+            out_json_line({"type": NOT_APPROVED, **encode_item(item)})
 
     def _show(self, event: Event) -> None:
         colour = GREEN if isinstance(event, Created) else YELLOW if not isinstance(event, Waiting) else ""

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    _Duration = click.ParamType[timedelta]
+    _Date = click.ParamType[date]
+    _OutFile = click.ParamType[tuple[str, str]]
+else:  # older clicks know no type argument
+    _Duration = _Date = _OutFile = click.ParamType
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LONGEST = timedelta(days=3650)
 
 
-class Duration(click.ParamType[timedelta]):
+class Duration(_Duration):
     """``90s``, ``15m``, ``6h``, ``7d``."""
 
     name = "duration"
@@ -29,7 +36,7 @@ class Duration(click.ParamType[timedelta]):
         return length
 
 
-class Date(click.ParamType[date]):
+class Date(_Date):
     """``YYYY-MM-DD``."""
 
     name = "date"
@@ -45,7 +52,7 @@ class Date(click.ParamType[date]):
             self.fail(f"{value!r} is not a date like 2026-11-22.", param, ctx)
 
 
-class OutFile(click.ParamType[tuple[str, str]]):
+class OutFile(_OutFile):
     """``FILE``, or ``FORMAT=FILE``."""
 
     name = "[format=]file"

@@ -69,7 +69,9 @@ def _other_api(saved: Plan, api_url: str) -> Iterable[str]:
 def _expired(saved: Plan, now: datetime, expiry: timedelta) -> Iterable[str]:
     age = now - saved.created_at
     if age > expiry:
-        yield f"It was made {age.days} days ago; plans expire after {expiry.days} (--plan-expiry)."
+        hours = int(age.total_seconds() // 3600)
+        told = f"{hours // 24} days" if hours >= 48 else f"{hours} hours"
+        yield f"It was made {told} ago, which is longer than --plan-expiry allows."
     if age < -timedelta(minutes=5):
         yield "It says that it was made in the future; check the clocks."
 

@@ -44,10 +44,10 @@ def encode_plan(plan: Plan, tool_version: str) -> Json:
         "summary": _summary(plan),
         "transfers": [_transfer(one) for team in plan.teams for one in team.transfers],
         "actions": [_action(one) for one in plan.actions],
-        "deferred": [_item(one) for team in plan.teams for one in team.deferred],
-        "blocked": [_item(one) for team in plan.teams for one in team.blocked],
-        "waiting": [_item(one) for team in plan.teams for one in team.waiting],
-        "failed": [_item(one) for team in plan.teams for one in team.failed],
+        "deferred": [encode_item(one) for team in plan.teams for one in team.deferred],
+        "blocked": [encode_item(one) for team in plan.teams for one in team.blocked],
+        "waiting": [encode_item(one) for team in plan.teams for one in team.waiting],
+        "failed": [encode_item(one) for team in plan.teams for one in team.failed],
         "unmanaged": [_unmanaged(one) for team in plan.teams for one in team.unmanaged],
         "diagnostics": [encode_finding(one) for one in all_findings(plan)],
     }
@@ -140,7 +140,8 @@ def _action(action: Action) -> Json:
     }
 
 
-def _item(item: Item) -> Json:
+def encode_item(item: Item) -> Json:
+    """Return days that are not acted on, as in a plan document."""
     places = [str(place) for place in item.declared_at]
     return {**_where(item.address, item.transfer, item.days), "reason": item.reason, "declared_at": places}
 

@@ -46,7 +46,7 @@ def updated(record: BackfillRecord, seen: Backfill) -> BackfillRecord:
         end=record.end,
         stale_before=record.stale_before,
         evidence=record.evidence,
-        settled=record.settled,
+        settled=record.settled and seen.completed <= record.completed,
         failed_days=record.failed_days | seen.failed_days,
     )
 

@@ -12,11 +12,12 @@ lock whose client it cannot reach, which is why ``held`` asks the kernel again.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from reconciler.errors import StateLocked, UsageError
+from reconciler.errors import Interrupted, StateLocked, UsageError
 from reconciler.stores.files import open_lock_file
 from reconciler.stores.holders import LockInfo, holder_of, holder_text, locked
 
@@ -33,6 +34,7 @@ Sleep = Callable[[float], None]
 
 CAS_TIMEOUT = 60.0
 _CAS_POLL = 0.02
+_SAVING = 3.0  # seconds; an interrupted run has five in all
 _RUN_POLL = 1.0
 _UNLOCK = (
     "The lock is freed by the kernel as soon as that process ends, however it ends. If it hangs, end it: "
@@ -61,6 +63,23 @@ def _wait_for(fd: int, timeout: float, longest: float, sleep: Sleep) -> bool:
     return True
 
 
+def _saving(sleep: Sleep) -> Sleep:
+    """Return a sleep that an interruption does not end at once: an outcome may wait to be saved."""
+    left = _SAVING
+
+    def wait(seconds: float) -> None:
+        nonlocal left
+        try:
+            sleep(seconds)
+        except Interrupted:
+            if left <= 0:
+                raise
+            left -= seconds
+            time.sleep(seconds)
+
+    return wait
+
+
 def _free(fd: int) -> None:
     """Unlock, for a forked child may hold the same open file; then close."""
     with suppress(OSError):
@@ -73,7 +92,7 @@ def commit_lock(path: str, sleep: Sleep) -> Iterator[None]:
     """Hold ``.cas``. Raises ``OSError``: ``TimeoutError`` when another has it for a minute."""
     fd = open_lock_file(path)
     try:
-        if not _wait_for(fd, CAS_TIMEOUT, _CAS_POLL, sleep):
+        if not _wait_for(fd, CAS_TIMEOUT, _CAS_POLL, _saving(sleep)):
             raise TimeoutError(f"another process has been committing for {CAS_TIMEOUT:.0f} s; is it stopped?")
         yield
     finally:

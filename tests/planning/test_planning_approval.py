@@ -101,7 +101,7 @@ def test_a_plan_that_fits_is_not_refused() -> None:
     "change, now, documents, words",
     [
         ({"api_url": "https://other.example/v1"}, NOW, FINE, "for the API https://other.example/v1"),
-        ({}, NOW + 7 * DAY + SECOND, FINE, "7 days ago; plans expire after 7"),
+        ({}, NOW + 7 * DAY + SECOND, FINE, "7 days ago, which is longer"),
         ({}, NOW - timedelta(minutes=5) - SECOND, FINE, "made in the future"),
         ({}, NOW, {}, "team 5, which the files do not name"),
         ({}, NOW, {TEAM: document(lineage="lineage-2")}, "another state of team 5 (lineage lineage-1)"),
