@@ -6,11 +6,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 # Two cores are what CI has; more help little, since many tests start processes.
 WORKERS ?= 2
+SEEDS ?= 100000
+START ?= 20000
 # Where days are decided every branch is tested; fewer examples do, since tracing is slow.
 COVERED := reconciler/planning/*,reconciler/dates.py,reconciler/api/outcome.py,reconciler/state/*
 COVERING := tests/planning tests/state tests/api tests/test_dates.py tests/test_model.py
 
-.PHONY: help demo test check format lint types layers proof clean
+.PHONY: help demo test check format lint types layers proof kill soak mutants clean
 
 help: ## Show this help.
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -55,6 +57,15 @@ layers: $(VENV)/.dev ## Imports run one way.
 
 proof: $(VENV)/.dev ## The long runs.
 	$(BIN)/pytest -n $(WORKERS) -m proof --timeout 3000
+
+kill: $(VENV)/.dev ## Kill and fail an apply at every step; needs strace for all of it.
+	$(BIN)/python tests/proof/kill/run.py
+
+soak: $(VENV)/.dev ## More schedules of the simulation: make soak SEEDS=1000000 START=20000.
+	$(BIN)/python tests/proof/simulation/soak.py --seeds $(SEEDS) --start $(START) --processes $(WORKERS)
+
+mutants: $(VENV)/.dev ## Mutation testing of the parts that decide; hours.
+	$(BIN)/python tests/proof/mutants/run.py --seed 1 --sample 400
 
 clean: ## Remove what was built; the state stays.
 	rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,30 @@
+"""Races of applies: a few in every run, 200 rounds and every freeze in the proof."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).resolve().parent / "run.py"
+
+
+def raced(*arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(RUN), *arguments], capture_output=True, text=True, check=False, timeout=2500
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout)  # noqa: T201 - the counts; pytest shows them with -s or -rP
+
+
+def test_a_few_rounds_and_freezes() -> None:
+    raced("--rounds", "2", "--first", "9", "--real-rounds", "0", "--freezes", "60")
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("share", ["0/2", "1/2"])
+def test_200_rounds_and_the_freezes(share: str) -> None:
+    """180 rounds of forked processes, 20 of real ones, and a freeze before every third call."""
+    raced("--freezes", "3", "--slice", share)

@@ -1,0 +1,249 @@
+"""One simulated process: the real apply, as the command runs it, with troubles at its I/O points."""
+
+from __future__ import annotations
+
+import random
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum, auto
+from typing import TYPE_CHECKING, NoReturn
+
+from simulation_disk import WatchedStore
+from simulation_network import Weather, Wire
+from simulation_stage import Actor, Killed, Stage
+
+from reconciler.api.client import ApiClient
+from reconciler.cli.signals import Signals
+from reconciler.dates import iso, last_iso
+from reconciler.engine.clock import Clock
+from reconciler.engine.observe import Reader
+from reconciler.engine.pipeline import Settings, Surveyed, TeamReport, TeamRun
+from reconciler.errors import Interrupted, ReconcilerError, Refused
+from reconciler.http import Pacer, Retry, WsgiTransport
+from reconciler.model import DesiredTeam
+from reconciler.planning.approval import approval_of, without_later_intents
+from reconciler.planning.plan import Plan
+from reconciler.state.document import Document
+from reconciler.stores.holders import LockInfo
+from reconciler.stores.local import LocalStore
+
+if TYPE_CHECKING:
+    from simulation_truth import Truth
+
+API = "sandbox"
+TERM = 15
+
+
+class Kind(Enum):
+    KILL = auto()
+    FREEZE = auto()
+    SIGNAL = auto()
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What happens at the ``count``-th point of a kind (``*``: of any kind)."""
+
+    kind: Kind
+    point: str
+    count: int
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Flags:
+    """How a process is started. ``slowness`` is the most seconds that one I/O takes."""
+
+    lock: bool
+    settle: float
+    weather: Weather
+    troubles: tuple[Trouble, ...] = ()
+    slowness: float = 0.01
+    saved: Plan | None = None
+    bounded: bool = True
+
+
+class _Run(TeamRun):
+    """A team's run that notes when each survey began: what came later, its plan could not know."""
+
+    process: Process
+
+    def _reader(self) -> Reader:
+        self.process.surveyed = self.process.stage.now
+        return super()._reader()
+
+
+@dataclass(eq=False)
+class Process:
+    """``statuses`` are the exit statuses that hold; ``None`` until it ended, and if it was killed."""
+
+    name: str
+    stage: Stage
+    truth: Truth
+    team: DesiredTeam
+    folder: str
+    flags: Flags
+    weather: Weather = field(init=False)
+    dead: bool = False
+    started: float = 0.0
+    surveyed: float = 0.0
+    statuses: frozenset[int] | None = None
+    first_plan: Surveyed | None = None
+    report: TeamReport | None = None
+    error: ReconcilerError | None = None
+    torn: float | None = None
+    seen: dict[str, int] = field(default_factory=dict)
+    actor: Actor = field(init=False)
+    signals: Signals = field(default_factory=Signals)
+
+    def __post_init__(self) -> None:
+        self.weather = self.flags.weather
+        self.actor = Actor(self.stage, self.name, self._main)
+        self._rng = random.Random(self.stage.rng.getrandbits(64))
+        inner = LocalStore(self.folder, self.team.team_id, API, "simulation", sleep=self.sleep)
+        self.store = WatchedStore(self, inner, lambda: self.truth.check_commit(self))
+
+    # -- points ----------------------------------------------------------------------------
+
+    def point(self, kind: str) -> None:
+        """An I/O point: anything may happen here."""
+        if self.dead:
+            raise Killed
+        self.seen[kind] = self.seen.get(kind, 0) + 1
+        self.seen["*"] = self.seen.get("*", 0) + 1
+        for trouble in self.flags.troubles:
+            if self.seen.get(trouble.point) == trouble.count and trouble.point in (kind, "*"):
+                self._strike(trouble, kind)
+        self.pause(self._rng.random() * self.flags.slowness)
+
+    def pause(self, seconds: float) -> None:
+        self.stage.pause(self.actor, seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep as the command does: a signal ends it."""
+        self.point("sleep")
+        if self.signals.switch.signum is None:
+            self.pause(seconds)
+        if self.signals.switch.signum is not None:
+            raise Interrupted(self.signals.switch.signum)
+
+    def _strike(self, trouble: Trouble, kind: str) -> None:
+        self.note(f"{trouble.kind.name.lower()}:{kind}")
+        match trouble.kind:
+            case Kind.KILL:
+                self.die()
+            case Kind.FREEZE:
+                seconds = self._bearable(trouble.seconds) if kind in ("POST", "PATCH") else trouble.seconds
+                self.log(f"is frozen for {seconds:.0f} s at {kind}")
+                self.pause(seconds)
+                self.log("thaws")
+            case Kind.SIGNAL if self.signals.switch.signum is None:
+                self.log(f"is terminated at {kind}")
+                self.signals._on_signal(TERM, None)
+
+    def _bearable(self, seconds: float) -> float:
+        """Between its last check and its write a sender freezes no longer than its deadline, if bounded."""
+        return min(seconds, 60.0) if self.flags.bounded else seconds
+
+    def die(self) -> NoReturn:
+        self.log("is killed")
+        self.dead = True
+        self.store.drop_dead()
+        raise Killed
+
+    def tear(self, length: int) -> int:
+        """Return how many bytes of a write reach the disk when a kill cuts it short."""
+        if self.torn is None:
+            self.torn = self._rng.random()
+        return int(length * self.torn) if self.torn > 0.3 else 0
+
+    def log(self, what: str) -> None:
+        self.stage.log(self.name, what)
+
+    def note(self, what: str) -> None:
+        self.stage.counts[what] += 1
+        if self.stage.tracing and what.startswith("fault:"):
+            self.log(what)
+
+    # -- the command -----------------------------------------------------------------------
+
+    def _main(self) -> None:
+        self.started = self.stage.now
+        self.log(f"starts ({self.words()})")
+        try:
+            self.statuses = frozenset(self._apply())
+        except ReconcilerError as error:
+            self.error = error
+            self.statuses = frozenset({error.exit_status})
+        except Killed:
+            self.truth.check_state(self.name)
+            raise
+        self.log(f"ends with {sorted(self.statuses)} {self.error or ''}")
+        self.truth.check_ended(self)
+
+    def words(self) -> str:
+        plan = " with a saved plan" if self.flags.saved is not None else ""
+        return f"lock {'on' if self.flags.lock else 'off'}, settle {self.flags.settle:.0f} s{plan}"
+
+    def _apply(self) -> set[int]:
+        """Lock, open, survey, refuse what a guard forbids, carry out, close: as ``cli/apply.py`` does."""
+        run = self._team_run()
+        with ExitStack() as stack:
+            stack.callback(self.store.close)
+            if self.flags.lock:
+                stack.enter_context(self.store.lock(self._lock_info(), 0.0))
+            session = run.open()
+            approval = None
+            if self.flags.saved is not None:
+                created_at = self.flags.saved.created_at
+                approval = without_later_intents(approval_of(self.flags.saved), session.document, created_at)
+            surveyed = self.first_plan = run.survey(session, approval)
+            self._log_plan(surveyed)
+            if surveyed.plan.guarded:
+                raise Refused("A guard refuses this plan")
+            holds = self.store.holds_lock if self.flags.lock else lambda: True
+            with self.signals.only_noted():
+                self.report = run.carry_out(session, surveyed, self.signals.switch, holds)
+        return self.report.statuses
+
+    def first_plan_is_empty(self) -> bool:
+        return (
+            self.first_plan is not None
+            and not self.first_plan.plan.actions
+            and not self.first_plan.plan.deferred
+        )
+
+    def _log_plan(self, surveyed: Surveyed) -> None:
+        if self.stage.tracing:
+            for one in surveyed.plan.actions:
+                days = f"{one.transfer} {iso(one.start)}..{last_iso(one.end)}"
+                self.log(f"plans to {one.kind.value} {days} {dict(one.reasons)} cancels {one.cancels}")
+            self.log(f"buckets: {surveyed.plan.counts.as_dict()}")
+
+    def _lock_info(self) -> LockInfo:
+        return LockInfo(self.name, "simulation", self.stage.wall(), "apply", 1, "here")
+
+    def _team_run(self) -> TeamRun:
+        stage = self.stage
+        wire = Wire(self, WsgiTransport(self.truth.sandbox.app), self.truth, self._rng)
+        retry = Retry(rng=random.Random(self._rng.getrandbits(64)), sleep=self.sleep)
+        pacer = Pacer(float("inf"), clock=lambda: stage.now, sleep=self.sleep)
+        client = ApiClient(wire, self.team.team_id, pacer=pacer, retry=retry, now=stage.wall)
+        run = _Run(
+            team=self.team,
+            client=client,
+            store=self.store,
+            blank=Document(team_id=self.team.team_id, api_url=API),
+            clock=Clock(stage.wall, lambda: stage.now, self.sleep),
+            settings=Settings(timedelta(seconds=self.flags.settle), parallelism=1, new_state=True),
+            on_event=self._tell,
+            saving=self.signals.deferred,
+        )
+        run.process = self
+        return run
+
+    def _tell(self, event: object) -> None:
+        self.note(f"event:{type(event).__name__}")
+        if self.stage.tracing:
+            self.log(f"event {event}")

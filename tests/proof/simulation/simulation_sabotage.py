@@ -1,0 +1,180 @@
+"""Deliberate faults in the code under test, to prove that the simulation would notice them.
+
+Each is a context manager that patches one rule away. Some put back a fault that the simulation
+found: then the seeds that catch it are the regression seeds of ``seeds.txt``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from reconciler.dates import EMPTY
+from reconciler.engine import apply, observe, pipeline
+from reconciler.engine.apply import Carrier, Ending, Steps
+from reconciler.engine.drive import Hands
+from reconciler.engine.observe import Reader
+from reconciler.engine.session import StateSession
+from reconciler.engine.steps import Committed, Record
+from reconciler.model import Backfill, OnUnknown
+from reconciler.planning import intents, ledger
+from reconciler.planning.plan import Action
+from reconciler.state.document import Delta, Intent
+from reconciler.stores import local
+
+Sabotage = Callable[[], Any]
+
+
+@contextmanager
+def _put(*places: tuple[object, str, object]) -> Iterator[None]:
+    before = [(owner, name, getattr(owner, name)) for owner, name, _new in places]
+    try:
+        for owner, name, new in places:
+            setattr(owner, name, new)
+        yield
+    finally:
+        for owner, name, old in before:
+            setattr(owner, name, old)
+
+
+# --- rules of the design ------------------------------------------------------------------
+
+
+def intent_not_committed() -> Any:
+    def intend(self: Hands, intent: Intent, also: Delta) -> Committed:
+        return Committed.YES
+
+    return _put((Hands, "_intend", intend))
+
+
+def settle_time_ignored() -> Any:
+    return _with_resolve(lambda now, settle, on_unknown: (now, timedelta(0), on_unknown))
+
+
+def on_unknown_block_ignored() -> Any:
+    return _with_resolve(lambda now, settle, on_unknown: (now, settle, OnUnknown.SETTLE))
+
+
+def _with_resolve(change: Callable[[datetime, timedelta, OnUnknown], tuple[Any, Any, Any]]) -> Any:
+    real = intents.resolve
+
+    def changed(document: Any, observed: Any, now: Any, settle: Any, on_unknown: Any) -> Any:
+        return real(document, observed, *change(now, settle, on_unknown))
+
+    return _put((observe, "resolve", changed), (apply, "resolve", changed))
+
+
+def compare_and_set_ignored() -> Any:
+    return _put((local, "check_expected", lambda there, expected, source: None))
+
+
+def unknown_taken_as_not_created() -> Any:
+    def find_out(self: Carrier, action: Action, intent: Intent) -> Steps:
+        yield Record(Delta(drop_intents=(intent.nonce,)))
+        return Ending.REPLAN
+
+    return _put((Carrier, "_find_out", find_out))
+
+
+def latest_ignored() -> Any:
+    return _put((intents, "_has_old_latest", lambda intent, observed: True))
+
+
+def known_ids_ignored() -> Any:
+    def find_match(intent: Intent, seen: Any, known: Any) -> Backfill | None:
+        return max(
+            (one for one in seen if intents.is_match(intent, one)), key=lambda one: one.id, default=None
+        )
+
+    return _put((intents, "find_match", find_match), (apply, "find_match", find_match))
+
+
+def deadline_ignored() -> Any:
+    return _put((Hands, "_may_leave", lambda self, intent, deadline: True))
+
+
+def strangers_ignored() -> Any:
+    return _put((StateSession, "_is_taken", lambda self, intent: False))
+
+
+def outcome_not_recorded() -> Any:
+    def made(self: Carrier, action: Action, intent: Intent, record: Any, *, adopted: bool) -> Steps:
+        yield Record(Delta(drop_intents=(intent.nonce,)))
+        return Ending.FINISHED
+
+    return _put((Carrier, "_made", made))
+
+
+def pending_does_not_block() -> Any:
+    return _put((ledger._Part, "_unresolved", lambda self, due: EMPTY))
+
+
+# --- faults that the simulation found -----------------------------------------------------
+
+
+def time_asked_after_reading() -> Any:
+    """What was read before a freeze was judged by the time after it."""
+    weigh, settled = Reader._weigh, Carrier._is_settled
+
+    def weigh_late(self: Reader, team: Any, document: Any, observed: Any, now: Any, doubts: Any = ()) -> Any:
+        return weigh(self, team, document, observed, self.now(), doubts)
+
+    def settled_late(self: Carrier, intent: Intent, sight: Any, now: datetime) -> bool:
+        return settled(self, intent, sight, self.clock.now())
+
+    return _put((Reader, "_weigh", weigh_late), (Carrier, "_is_settled", settled_late))
+
+
+def refusals_always_believed() -> Any:
+    """The refusal of a create that a gateway had sent twice was believed after a day."""
+    return _put((observe, "doubted", lambda document, observed, due, now: ()))
+
+
+def evidence_overwritten() -> Any:
+    """A run that thawed wrote its old view of a backfill over what others had learned since."""
+    return _put((StateSession, "_rebased", lambda self, delta: delta))
+
+
+def own_shell_is_a_refusal() -> Any:
+    """Our own failed backfill, hidden by a lagging list, blocked its days until a person removed it."""
+    return _put((Carrier, "_is_ours", lambda self, backfill: False))
+
+
+def left_over_days_unmentioned() -> Any:
+    """Days that the second plan left alone were not mentioned: exit 0."""
+    return _put((pipeline, "_not_taken_up", lambda approval, surveyed: set()))
+
+
+def others_cancels_given_up() -> Any:
+    """A cancel that another run was about to send was given up in the state."""
+    real = intents._resolve_cancel
+
+    def given_up(intent: Intent, document: Any, observed: Any, now: datetime, found: Any) -> None:
+        real(intent, document, observed, now.replace(year=now.year + 1), found)
+
+    return _put((intents, "_resolve_cancel", given_up))
+
+
+RULES: tuple[Sabotage, ...] = (
+    intent_not_committed,
+    settle_time_ignored,
+    on_unknown_block_ignored,
+    compare_and_set_ignored,
+    unknown_taken_as_not_created,
+    latest_ignored,
+    known_ids_ignored,
+    deadline_ignored,
+    strangers_ignored,
+    outcome_not_recorded,
+    pending_does_not_block,
+)
+FOUND: tuple[Sabotage, ...] = (
+    time_asked_after_reading,
+    refusals_always_believed,
+    evidence_overwritten,
+    own_shell_is_a_refusal,
+    left_over_days_unmentioned,
+    others_cancels_given_up,
+)

@@ -1,0 +1,302 @@
+"""One schedule from its seed: play it, then let it come to rest, holding the promises throughout."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+from simulation_disk import points_in_files
+from simulation_network import CALM
+from simulation_process import API, Flags, Process
+from simulation_script import FIRST, LENGTH, NOW, Script
+from simulation_stage import Stage, Violation
+from simulation_truth import TEAM, Truth, unresolved
+
+from reconciler.api import client as api_client
+from reconciler.dates import DateSet
+from reconciler.engine import drive
+from reconciler.engine.resolve import as_created, as_not_created
+from reconciler.engine.session import StateSession
+from reconciler.http import WsgiTransport
+from reconciler.planning.ledger import Bucket, Reason
+from reconciler.planning.plan import Options, Plan
+from reconciler.sandbox import Sandbox, times
+from reconciler.sandbox.refusal import Refusal
+from reconciler.state.document import Delta, Document, Intent
+from reconciler.stores.local import LocalStore
+
+SHM = Path("/dev/shm")
+
+
+def folder_for_states() -> str:
+    """Return a new folder, in memory if possible: syncing a disk 100 times a second is slow."""
+    return tempfile.mkdtemp(prefix="simulation-", dir=SHM if SHM.is_dir() else None)
+
+
+@dataclass
+class Played:
+    """What a schedule did, and its trace if asked for."""
+
+    seed: int
+    counts: Counter[str]
+    failure: str | None = None
+    trace: list[str] = field(default_factory=list)
+
+
+def play(seed: int, *, tracing: bool = False) -> Played:
+    """Play one schedule. A broken promise, or any bug, is ``failure``."""
+    folder = folder_for_states()
+    show = Schedule(seed, folder, tracing)
+    failure = None
+    try:
+        with show.in_costume():
+            show.play()
+    except Exception as error:
+        if tracing and not isinstance(error, Violation):
+            raise
+        failure = f"{type(error).__name__}: {error}"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Played(seed, show.stage.counts, failure, show.stage.trace)
+
+
+class _Inline:
+    """A thread that does its work at once: a simulated process is one thread."""
+
+    def __init__(self, target: Callable[[], None], **_kind: object) -> None:
+        self.start = target
+
+    def is_alive(self) -> bool:
+        return False
+
+
+class Schedule:
+    """The play of one seed."""
+
+    def __init__(self, seed: int, folder: str, tracing: bool) -> None:
+        self.script = Script(seed)
+        self.rng = self.script.rng
+        self.folder = f"{folder}/state"
+        self.stage = Stage(seed, NOW.timestamp(), tracing=tracing)
+        clock = self.stage
+        self.sandbox = Sandbox.in_memory(self.script.scene(), clock=lambda: clock.now)
+        self.truth = Truth(self.stage, self.sandbox, self.folder, self.script.lag)
+        self.processes: list[Process] = []
+        self.saved: Plan | None = None
+        self._uuids = random.Random(seed)
+
+    @contextmanager
+    def in_costume(self) -> Iterator[None]:
+        """Make everything outside that is drawn by chance depend on the seed, and the list as short."""
+        before, cap, threads = uuid.uuid4, api_client.LIST_CAP, drive.threading
+        drive.threading = SimpleNamespace(Thread=_Inline)
+        uuid.uuid4 = lambda: uuid.UUID(int=self._uuids.getrandbits(128), version=4)
+        api_client.LIST_CAP = self.script.list_cap
+        try:
+            with points_in_files(self.stage, self._process_of):
+                yield
+        finally:
+            uuid.uuid4, api_client.LIST_CAP, drive.threading = before, cap, threads
+
+    def _process_of(self, actor: object) -> Process | None:
+        return next((one for one in self.processes if one.actor is actor), None) if actor else None
+
+    def play(self) -> None:
+        self.stage.log("the file", str({one: str(told) for one, told in self.script.file.items()}))
+        self._announce()
+        self.stage.play()
+        self._come_to_rest()
+
+    # -- the play --------------------------------------------------------------------------
+
+    def _announce(self) -> None:
+        """Put processes, people and edits on the stage, some of them close together."""
+        when = self.stage.now + 1
+        for _round in range(self.rng.choice([1, 2, 2, 3])):
+            self._announce_round(when)
+            when += self.script.gap()
+
+    def _announce_round(self, when: float) -> None:
+        rng = self.rng
+        lock = self.script.lock()
+        apart = rng.choice([0.0, 0.01, 0.5, 5.0, 60.0])
+        for number in range(self.script.runs_at_once()):
+            self.stage.at(when + number * apart * rng.random(), lambda: self._start(lock=lock))
+        for _ in range(rng.choice([0, 0, 1, 2])):
+            self.stage.at(when + rng.choice([-0.5, 0.1, 1.0, 10.0, 100.0]) * rng.random(), self._people)
+        if rng.random() < 0.3:
+            self.stage.at(when + rng.choice([-0.4, 1.0, 100.0]) * rng.random(), self._edit)
+
+    def _start(self, *, lock: bool) -> None:
+        flags = self.script.flags(lock=lock)
+        if self.rng.random() < 0.15:
+            flags = replace(flags, saved=self._saved_plan())
+        self._spawn(flags)
+
+    def _spawn(self, flags: Flags) -> Process:
+        name = f"p{len(self.processes) + 1}"
+        team = self.script.team(self.stage.now)
+        process = Process(name, self.stage, self.truth, team, self.folder, flags)
+        self.processes.append(process)
+        self.stage.at(self.stage.now, process.actor)
+        return process
+
+    def _saved_plan(self) -> Plan | None:
+        """Return an earlier plan, or make one now for later runs."""
+        if self.saved is None:
+            calm = Process(
+                "planner", self.stage, self.truth, self.script.team(self.stage.now), self.folder, _CALM
+            )
+            calm.flags = replace(_CALM, settle=self.script.settle)
+            run = calm._team_run()
+            run.store = LocalStore(self.folder, TEAM, API, "planner")
+            run.client._transport = WsgiTransport(self.sandbox.app)
+            made = run.plan().plan
+            self.saved = Plan(API, self.stage.wall().replace(microsecond=0), (made,), Options((), ()))
+        return self.saved
+
+    def _edit(self) -> None:
+        self.stage.log("a person", f"edits the file: {self.script.edit(self.stage.now)}")
+
+    # -- people ----------------------------------------------------------------------------
+
+    def _people(self) -> None:
+        rng = self.rng
+        if rng.random() < 0.6:
+            self._person_creates()
+        else:
+            self._person_cancels()
+
+    def _person_creates(self) -> None:
+        transfer_id, first, end = self._range_of_a_person()
+        now = times.millis(self.stage.now)
+        try:
+            made = self.truth.world.create(TEAM, transfer_id, first, end - 1, now)
+        except Refusal as refusal:
+            self.stage.log("a person", f"is refused {transfer_id} {DateSet.span(first, end)!r}: {refusal}")
+        else:
+            self.stage.log("a person", f"creates {made.id}: {transfer_id} {DateSet.span(first, end)!r}")
+
+    def _range_of_a_person(self) -> tuple[int, int, int]:
+        rng = self.rng
+        first, last = sorted((rng.randrange(LENGTH), rng.randrange(LENGTH)))
+        return rng.choice(self.script.transfers), FIRST + first, FIRST + min(last, first + 5) + 1
+
+    def _person_cancels(self) -> None:
+        now = times.millis(self.stage.now)
+        listed = self.truth.world.incomplete(TEAM, now)
+        if listed:
+            chosen = self.rng.choice(listed)
+            self.stage.log("a person", f"cancels {chosen.id}")
+            self.truth.world.cancel(TEAM, chosen.id, now)
+
+    def _people_tidy(self, *, ours: bool) -> None:
+        """Cancel failed shells, which may block days and hold places: their own, and at last also ours
+        whose days are out of attempts or cannot be told (those are for people to look at).
+        """
+        world, now = self.truth.world, times.millis(self.stage.now)
+        for one in list(world.backfills.values()):
+            if one.status(now, world.settings) == "FAILED" and (ours or one.id not in self.truth.made):
+                self.stage.log("a person", f"tidies up {one.id}")
+                world.cancel(TEAM, one.id, now)
+
+    # -- coming to rest --------------------------------------------------------------------
+
+    def _come_to_rest(self) -> None:
+        """Without faults, and with time passed, all that is left is done, and nothing twice."""
+        self._wait(max(4 * self.script.settle, 7200.0))
+        self._people_tidy(ours=False)
+        self._two_runs()
+        for day in range(12):
+            self._wait(86400.0 * 1.1)
+            self._people_tidy(ours=day >= 4)
+            idle = self._run_calmly().first_plan_is_empty()
+            if not self._settle_by_hand() and idle and not self._busy():
+                break
+        self._check_rest()
+
+    def _wait(self, seconds: float) -> None:
+        self.stage.at(self.stage.now + seconds, lambda: None)
+        self.stage.play()
+
+    def _run_calmly(self) -> Process:
+        process = self._spawn(replace(_CALM, settle=self.script.settle * 2))
+        self.stage.play()
+        return process
+
+    def _two_runs(self) -> None:
+        """Two runs end in status 0, after people settled what only they can settle."""
+        first = self._run_calmly()
+        left = self._settle_by_hand()
+        self._wait(60.0 + self.script.lag)
+        if first.statuses or left:
+            second = self._run_calmly()
+            if second.statuses:
+                self._fail(
+                    f"two calm runs end with {sorted(first.statuses or ())}, {sorted(second.statuses)}"
+                )
+
+    def _settle_by_hand(self) -> int:
+        """Do what ``resolve`` does, by a person who can see what really happened."""
+        store = LocalStore(self.folder, TEAM, API, "a person")
+        document, revision = store.read()
+        pending = list(unresolved(document)) if document else []
+        for intent in pending:
+            assert document is not None
+            session = StateSession(store, document, revision)
+            session.record(self._by_hand(intent, document))
+            document, revision = session.document, session.revision
+            self.stage.counts["by hand"] += 1
+        return len(pending)
+
+    def _by_hand(self, intent: Intent, document: Document) -> Delta:
+        made = [number for number, sent in self.truth.made.items() if sent.nonce == intent.nonce]
+        self.stage.log(
+            "a person", f"resolves {intent.transfer_id} {intent.days!r} as {made or 'not created'}"
+        )
+        if not made:
+            return as_not_created(intent)
+        process = self.processes[-1]
+        run = process._team_run()
+        run.client._transport = WsgiTransport(self.sandbox.app)
+        return as_created(intent, made[0], document, run.client)
+
+    def _busy(self) -> bool:
+        now = times.millis(self.stage.now)
+        return any(
+            not one.settled(now) and self.truth.is_active(one)
+            for one in self.truth.world.backfills.values()
+            if one.status(now, self.truth.world.settings) != "FAILED"
+        )
+
+    def _check_rest(self) -> None:
+        """What the ledger calls covered is loaded, and all else has failed for good."""
+        last = self.processes[-1]
+        assert last.first_plan is not None
+        for ledger in last.first_plan.situation.ledgers:
+            loaded = self.truth.loaded_days(ledger.transfer)
+            covered = ledger.days(Bucket.COVERED)
+            if covered - loaded:
+                self._fail(f"{ledger.transfer.name}: {covered - loaded!r} called covered, and not loaded")
+            stuck = ledger.transfer.days - covered - ledger.days(Bucket.FAILED) - ledger.days(Bucket.FUTURE)
+            if stuck:
+                words = {(one.bucket.value, one.reason.value): repr(one.days) for one in ledger.entries}
+                self._fail(f"{ledger.transfer.name}: {stuck!r} never loaded: {words}")
+            if [one for one in ledger.of(Bucket.FAILED) if one.reason is Reason.UNLOCATED]:
+                self.stage.counts["rest:unlocated"] += 1
+        self.truth.check_known(self.truth.document())
+
+    def _fail(self, what: str) -> None:
+        self.stage.log("!!", what)
+        raise Violation(what)
+
+
+_CALM = Flags(lock=True, settle=900.0, weather=CALM)

@@ -1,0 +1,267 @@
+"""What a seed stands for: a small world, a file that is edited, processes, people, and bad luck."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from enum import Enum, auto
+from typing import Any
+
+from simulation_network import Weather
+from simulation_process import Flags, Kind, Trouble
+from simulation_truth import TEAM
+
+from reconciler.dates import DateSet, union
+from reconciler.diagnostics import Place
+from reconciler.model import (
+    Address,
+    Chunk,
+    DesiredTeam,
+    DesiredTransfer,
+    EvidenceMode,
+    Limits,
+    OnUnknown,
+    Order,
+    Segment,
+)
+
+NOW = datetime(2024, 6, 1, 9, tzinfo=UTC)
+FIRST = date(2024, 5, 14).toordinal()
+LENGTH = 12
+PLACE = Place("backfills.yaml", 1, 1)
+GAPS = (0.5, 20.0, 60.0, 200.0, 400.0, 1000.0, 3700.0, 7300.0, 90000.0)
+FREEZES = (5.0, 50.0, 70.0, 200.0, 500.0, 1000.0, 4000.0, 30000.0, 200000.0)
+POINTS = (
+    "*",
+    "*",
+    "GET",
+    "GET-answered",
+    "POST",
+    "POST-answered",
+    "POST-lost",
+    "commit",
+    "committed",
+    "append",
+)
+POINTS += (
+    "appended",
+    "holds-lock",
+    "sleep",
+    "was-read",
+    "PATCH",
+    "PATCH-answered",
+    "compact",
+    "replace",
+    "copied",
+)
+
+LATE_POINTS = ("*", "GET", "GET-answered", "GET-answered", "GET-answered", "commit", "committed", "sleep")
+
+
+class Theme(Enum):
+    """What a schedule is rich in. ``LATE``: creates that take effect late, and runs meanwhile that
+    are slow or frozen. ``CROWD``: runs at once, without the lock.
+    """
+
+    ANYTHING = auto()
+    LATE = auto()
+    CROWD = auto()
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One transfer of the file, as the script keeps it."""
+
+    days: DateSet
+    stale_before: datetime | None = None
+
+
+@dataclass
+class Script:
+    """Everything that is fixed by a seed before the play begins; the play itself draws on ``rng`` too."""
+
+    seed: int
+    rng: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        rng = self.rng = random.Random(self.seed)
+        self.theme = rng.choice([Theme.ANYTHING, Theme.ANYTHING, Theme.ANYTHING, Theme.LATE, Theme.CROWD])
+        self.transfers = sorted(rng.sample(range(100, 110), rng.choice([1, 1, 1, 2])))
+        self.on_unknown = OnUnknown.BLOCK if rng.random() < 0.3 else OnUnknown.SETTLE
+        self.bounded = self.on_unknown is OnUnknown.SETTLE or rng.random() < 0.2
+        self.settle = rng.choice([300.0, 900.0, 900.0, 3600.0])
+        self.lag = rng.choice([0.0, 0.0, 3.0, 40.0, 150.0])
+        self.list_cap = rng.choice([100, 100, 100, 3, 5])
+        self.attempts = rng.choice([2, 3, 3])
+        self.limits = self._limits()
+        self.order = rng.choice(list(Order))
+        self.chunk = rng.choice([Chunk.NONE, Chunk.NONE, Chunk.WEEK])
+        self.evidence = {
+            one: rng.choice([EvidenceMode.AUTO, EvidenceMode.AUTO, EvidenceMode.RUNS, EvidenceMode.BACKFILLS])
+            for one in self.transfers
+        }
+        self.prune = rng.random() < 0.15
+        self.file = {one: Declared(self._days()) for one in self.transfers}
+        self.weather = self._weather()
+
+    # -- the vendor ------------------------------------------------------------------------
+
+    def scene(self) -> dict[str, Any]:
+        rng = self.rng
+        until, pace = rng.choice([(1, 1), (1, 5), (5, 20), (30, 60), (60, 600)])
+        if self.theme is Theme.LATE:
+            until, pace = rng.choice([(1, 1), (1, 1), (1, 5), (30, 60)])
+        settings = {
+            "overlap_status": rng.choice([400, 409, 422]),
+            "failed_blocks_overlap": rng.random() < 0.7,
+            "failed_while_running": rng.random() < 0.3,
+            "completed_with_failures": rng.random() < 0.2,
+            "error_report": rng.choice(["full", "full", "partial", "empty"]),
+            "list_lag_seconds": self._lagging(),
+            "latest_lag_seconds": self._lagging(),
+            "get_lag_seconds": self._lagging(),
+            "list_cap": self.list_cap,
+            "runs_filter": rng.choice(["data_date", "created_time"]),
+            "clock_skew_seconds": rng.choice([0, 0, 0, -300, 300, 3600]),
+            "id_shape": rng.choice(["number", "string"]),
+            "envelope": rng.random() < 0.8,
+            "error_shape": rng.choice(["envelope", "problem"]),
+            "seconds_until_scheduled": until,
+            "seconds_until_running": until,
+            "seconds_per_run": pace,
+        }
+        teams = {TEAM: {"transfers": {one: self._transfer(one) for one in self.transfers}}}
+        return {"now": "2024-06-01T09:00:00Z", "settings": settings, "teams": teams}
+
+    def _lagging(self) -> float:
+        return self.rng.choice([0.0, self.lag])
+
+    def _transfer(self, transfer_id: int) -> dict[str, Any]:
+        rng = self.rng
+        fails = {
+            date.fromordinal(FIRST + rng.randrange(LENGTH)).isoformat(): {"error": "timeout", "times": 1}
+            for _ in range(rng.choice([0, 0, 1, 2]))
+        }
+        made: dict[str, Any] = {"name": f"transfer {transfer_id}", "fail_days": fails}
+        if rng.random() < 0.15:
+            made["recurring_since"] = date.fromordinal(FIRST + rng.randrange(LENGTH)).isoformat()
+        return made
+
+    # -- the file --------------------------------------------------------------------------
+
+    def _limits(self) -> Limits:
+        rng = self.rng
+        return Limits(
+            max_open_backfills=min(self.list_cap, rng.choice([100, 100, 2])),
+            max_open_per_transfer=rng.choice([None, None, 1, 2]),
+            max_creates_per_apply=rng.choice([None, None, None, 1, 2]),
+            max_days_per_backfill=rng.choice([None, None, 2, 3, 5]),
+        )
+
+    def _days(self) -> DateSet:
+        return union(self._range() for _ in range(self.rng.choice([1, 1, 2])))
+
+    def _range(self) -> DateSet:
+        first, last = sorted((self.rng.randrange(LENGTH), self.rng.randrange(LENGTH)))
+        return DateSet.span(FIRST + first, FIRST + last + 1)
+
+    def edit(self, now: float) -> str:
+        """Change the file as people do: more days, fewer days, or days to load again."""
+        rng = self.rng
+        one = rng.choice(self.transfers)
+        before = self.file[one]
+        match rng.choice(["grow", "shrink", "stale", "stale"]):
+            case "grow":
+                self.file[one] = replace(before, days=before.days | self._days())
+            case "shrink":
+                left = before.days - self._days()
+                self.file[one] = replace(before, days=left or before.days)
+            case _:
+                ago = rng.choice([0.0, 0.0, 10.0, 120.0, 3000.0])
+                since = datetime.fromtimestamp(int(now - ago), UTC)
+                newest = max(since, before.stale_before or since)
+                self.file[one] = replace(before, stale_before=newest)
+        return f"{one}: {self.file[one].days!r} stale before {self.file[one].stale_before}"
+
+    def team(self, now: float) -> DesiredTeam:
+        """Return what the file declares, read now."""
+        as_of = datetime.fromtimestamp(now, UTC).date().toordinal()
+        return DesiredTeam(
+            team_id=TEAM,
+            as_of=as_of,
+            as_of_is_today=True,
+            transfers=tuple(self._desired(one, as_of) for one in self.transfers),
+            declared_ids=frozenset(self.transfers),
+            order=self.order,
+            prune=self.prune,
+            on_unknown=self.on_unknown,
+            limits=self.limits,
+        )
+
+    def _desired(self, transfer_id: int, as_of: int) -> DesiredTransfer:
+        declared = self.file[transfer_id]
+        segments = tuple(
+            Segment(start, end, PLACE, "", declared.stale_before) for start, end in declared.days.intervals
+        )
+        return DesiredTransfer(
+            address=Address(TEAM, transfer_id),
+            name=f"t{transfer_id}",
+            place=PLACE,
+            segments=segments,
+            loadable_until=as_of,
+            chunk=self.chunk,
+            max_attempts=self.attempts,
+            evidence=self.evidence[transfer_id],
+        )
+
+    # -- processes -------------------------------------------------------------------------
+
+    def _weather(self) -> Weather:
+        rng = self.rng
+        lateness = self.settle - self.lag - 1.0 if self.bounded else None
+        reads, creates, cancels = rng.choice(
+            [(0.0, 0.3, 0.2), (0.02, 0.5, 0.3), (0.1, 0.8, 0.5), (0.0, 0.0, 0.0)]
+        )
+        if self.theme is Theme.LATE:
+            return Weather(reads, max(creates, 0.5), cancels, lateness, late=True)
+        return Weather(reads, creates, cancels, lateness)
+
+    def gap(self) -> float:
+        """Return the seconds to the next round."""
+        rng = self.rng
+        if self.theme is Theme.LATE and rng.random() < 0.8:
+            return self.settle * rng.random() * 1.3
+        return rng.choice(GAPS) * (0.5 + rng.random())
+
+    def runs_at_once(self) -> int:
+        return self.rng.choice([2, 3, 3, 4] if self.theme is Theme.CROWD else [1, 1, 2, 2, 3])
+
+    def lock(self) -> bool:
+        return self.theme is not Theme.CROWD and self.rng.random() < 0.4
+
+    def flags(self, *, lock: bool) -> Flags:
+        rng = self.rng
+        return Flags(
+            lock=lock,
+            settle=self.settle * rng.choice([1.0, 1.0, 1.0, 2.0]),
+            weather=self.weather,
+            troubles=tuple(self._troubles()),
+            slowness=rng.choice([0.001, 0.05, 0.5, 5.0]),
+            bounded=self.bounded,
+        )
+
+    def _troubles(self) -> Iterable[Trouble]:
+        rng = self.rng
+        for _ in range(rng.choice([0, 0, 1, 1, 2]) + (self.theme is Theme.LATE)):
+            point = rng.choice(POINTS)
+            kind = rng.choice([Kind.KILL, Kind.KILL, Kind.FREEZE, Kind.FREEZE, Kind.SIGNAL])
+            kind = Kind.FREEZE if self.theme is Theme.LATE and rng.random() < 0.7 else kind
+            seconds = rng.choice(FREEZES) * (0.5 + rng.random())
+            if self.theme is Theme.LATE:
+                point, seconds = rng.choice(LATE_POINTS), self.settle * rng.random() * 1.5
+            count = rng.randint(1, 40) if point == "*" else rng.choice([1, 1, 1, 2, 2, 3, 5])
+            if point in ("append", "appended", "replace", "copied") and kind is Kind.FREEZE:
+                seconds = min(seconds, 1.0)  # whoever holds the commit's lock that long stops all others
+            yield Trouble(kind, point, count, seconds)

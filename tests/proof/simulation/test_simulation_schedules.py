@@ -1,0 +1,76 @@
+"""The real apply under seeded schedules of faults, kills, freezes, people and other runs.
+
+A seed that fails is named with the command that plays it again, step by step. ``seeds.txt`` keeps
+the seeds that found something, each with a word why.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from simulation_schedule import play
+from soak import failure_text
+
+FEW = range(200)
+ALL = range(1_000, 21_000)
+BATCH = 100
+SEEDS = Path(__file__).parent / "seeds.txt"
+MET = (
+    "event:Created",
+    "event:Cancelled",
+    "event:Rejected",
+    "event:Settled",
+    "event:UnknownOutcome",
+    "event:Withdrawn",
+    "fault:POST:late",
+    "fault:POST:lost_after",
+    "freeze:GET-answered",
+    "freeze:POST",
+    "kill:append",
+    "kill:commit",
+    "kill:committed",
+    "signal:commit",
+)
+
+
+def check(seeds: Iterable[int]) -> Counter[str]:
+    """Play seeds; return what was met on the way."""
+    counts: Counter[str] = Counter()
+    failures = []
+    for seed in seeds:
+        played = play(seed)
+        counts += played.counts
+        if played.failure:
+            failures.append(failure_text(played))
+    assert not failures, "\n" + "\n".join(failures)
+    return counts
+
+
+def regressions() -> list[tuple[int, str]]:
+    lines = (one.partition("#")[0].strip() for one in SEEDS.read_text("utf-8").splitlines())
+    return [(int(one.split()[0]), one.split()[1]) for one in lines if one]
+
+
+def test_a_few_schedules_hold_every_promise() -> None:
+    counts = check(FEW)
+    assert [name for name in MET if not counts[name]] == []
+
+
+@pytest.mark.parametrize("seed, found", regressions())
+def test_what_was_found_stays_fixed(seed: int, found: str) -> None:
+    check([seed])
+
+
+def test_a_seed_always_plays_out_the_same() -> None:
+    first, again = play(7, tracing=True), play(7, tracing=True)
+    assert first.trace == again.trace
+    assert len(first.trace) > 20
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("first", range(ALL.start, ALL.stop, BATCH))
+def test_20000_schedules_hold_every_promise(first: int) -> None:
+    check(range(first, first + BATCH))
