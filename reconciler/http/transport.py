@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from reconciler import __version__
-from reconciler.errors import UsageError
+from reconciler.errors import Interrupted, UsageError
 from reconciler.http.address import checked_base_url, checked_key, is_loopback
 from reconciler.http.message import AnswerLost, Headers, NotSent, Request, Response, without_secret
 
@@ -87,6 +87,8 @@ class HttpTransport:
         try:
             response = self._exchange(line, request, content, read_timeout)
             kept = request.method == "GET"
+        except Interrupted:  # a signal's, not the network's: the run ends by it
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it was, the request may have arrived
             lost = _worded(error, line.started)
         finally:

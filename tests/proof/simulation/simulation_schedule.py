@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import tempfile
+import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -60,9 +61,9 @@ def play(seed: int, *, tracing: bool = False) -> Played:
         with show.in_costume():
             show.play()
     except Exception as error:
-        if tracing and not isinstance(error, Violation):
-            raise
         failure = f"{type(error).__name__}: {error}"
+        if tracing and not isinstance(error, Violation):
+            failure += f"\n{traceback.format_exc()}"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Played(seed, show.stage.counts, failure, show.stage.trace)
