@@ -155,6 +155,9 @@ class Carrier:
             sight: Sight | None = yield Look(intent.transfer_id)
             if sight is None:
                 continue
+            known = self.document().intents.get(intent.nonce, intent)
+            if not known.pending:
+                return (yield from self._settled_by_another(action, known))
             match_ = find_match(intent, _all_of(sight), self._known_ids())
             if match_ is not None:
                 return (yield from self._made(action, intent, adopt(match_, intent), adopted=True))
@@ -163,6 +166,15 @@ class Carrier:
                 yield Tell(Withdrawn(action, "its request took no effect"))
                 return Ending.REPLAN
         return (yield from self._left_unknown(intent))
+
+    def _settled_by_another(self, action: Action, intent: Intent) -> Steps:
+        """Another run found out first, while we were held up; what we see now may be its own doing."""
+        if intent.backfill_id is None:
+            yield Tell(Withdrawn(action, "its request took no effect, as another run found"))
+            return Ending.REPLAN
+        self.latest_before = intent.backfill_id
+        yield Tell(Created(action, intent.backfill_id, adopted=True))
+        return Ending.FINISHED
 
     def _left_unknown(self, intent: Intent) -> Steps:
         settles = self.rules.on_unknown is OnUnknown.SETTLE

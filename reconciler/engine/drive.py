@@ -113,6 +113,7 @@ class Hands:
 
     def _look(self, transfer_id: int) -> Sight | None:
         try:
+            self.session.catch_up()  # the state before the API: what is new in neither is unknown
             return Sight(self.client.list_incomplete().backfills, self.client.latest(transfer_id))
         except ReconcilerError:
             return None

@@ -80,6 +80,11 @@ class StateSession:
         )
         self._strangers = tuple(one for one in everything if _key(one) not in self._known)
 
+    def catch_up(self) -> None:
+        """Read what other runs committed meanwhile, between two commits of our own workers."""
+        with self._writing:
+            self.reread()
+
     def _check_lineage(self, document: Document | None) -> None:
         """Refuse to go on with a state that vanished or was replaced during the run."""
         if self.is_new:

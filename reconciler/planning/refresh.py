@@ -42,6 +42,7 @@ def updated(record: BackfillRecord, seen: Backfill) -> BackfillRecord:
     fresh = record_of(seen, record.transfer, record.origin)
     return replace(
         fresh,
+        transfer_id=record.transfer_id,  # what a backfill is of never changes: a list that says so errs
         start=record.start,
         end=record.end,
         stale_before=record.stale_before,

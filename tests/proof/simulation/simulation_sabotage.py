@@ -127,6 +127,11 @@ def time_asked_after_reading() -> Any:
     return _put((Reader, "_weigh", weigh_late), (Carrier, "_is_settled", settled_late))
 
 
+def old_state_after_a_freeze() -> Any:
+    """A run that thawed looked for its create without knowing what others had found out meanwhile."""
+    return _put((StateSession, "catch_up", lambda self: None))
+
+
 def refusals_always_believed() -> Any:
     """The refusal of a create that a gateway had sent twice was believed after a day."""
     return _put((observe, "doubted", lambda document, observed, due, now: ()))
@@ -172,6 +177,7 @@ RULES: tuple[Sabotage, ...] = (
 )
 FOUND: tuple[Sabotage, ...] = (
     time_asked_after_reading,
+    old_state_after_a_freeze,
     refusals_always_believed,
     evidence_overwritten,
     own_shell_is_a_refusal,
