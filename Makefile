@@ -12,7 +12,7 @@ START ?= 20000
 COVERED := reconciler/planning/*,reconciler/dates.py,reconciler/api/outcome.py,reconciler/state/*
 COVERING := tests/planning tests/state tests/api tests/test_dates.py tests/test_model.py
 
-.PHONY: help demo test check format lint types layers proof kill soak mutants clean
+.PHONY: help demo test check format lint types layers proof hunt kill soak mutants clean
 
 help: ## Show this help.
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -35,7 +35,7 @@ demo: $(VENV)/.run ## The whole story on the sandbox; no account needed.
 	@$(BIN)/reconciler demo
 
 test: $(VENV)/.dev ## All fast tests, and 100 % branch coverage where days are decided.
-	$(BIN)/pytest -n $(WORKERS) -m 'not proof'
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not proof' --durations 15
 	PLANNING_EXAMPLES=150 $(BIN)/pytest -n $(WORKERS) $(COVERING) --cov --cov-report=
 	@$(BIN)/coverage report --include='$(COVERED)' --fail-under=100 --skip-covered
 
@@ -55,8 +55,11 @@ types: $(VENV)/.dev ## mypy --strict.
 layers: $(VENV)/.dev ## Imports run one way.
 	$(BIN)/pytest tests/test_layers.py
 
-proof: $(VENV)/.dev ## The long runs.
-	$(BIN)/pytest -n $(WORKERS) -m proof --timeout 3000
+proof: $(VENV)/.dev ## The long runs that CI does: 2,000 worlds, 20,000 schedules.
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m proof --timeout 3000 tests/proof/test_worlds.py tests/proof/simulation
+
+hunt: $(VENV)/.dev ## Long runs besides: kills, races, faults on sockets, fuzzing.
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m proof --timeout 3000 tests/proof/kill tests/proof/races tests/proof/faults tests/proof/fuzz
 
 kill: $(VENV)/.dev ## Kill and fail an apply at every step; needs strace for all of it.
 	$(BIN)/python tests/proof/kill/run.py
