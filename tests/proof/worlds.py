@@ -19,12 +19,13 @@ from reconciler.dates import DateSet, parse_iso, union
 from reconciler.engine.clock import Clock
 from reconciler.engine.observe import keep_ledgers
 from reconciler.engine.pipeline import Settings, Surveyed, TeamReport, TeamRun
+from reconciler.engine.resolve import as_not_created, unresolved
 from reconciler.engine.switch import Switch
 from reconciler.http import Pacer, Retry, WsgiTransport
 from reconciler.model import DesiredTeam, DesiredTransfer, EvidenceMode, RunStatus, Status, Unreadable
 from reconciler.planning.refresh import refresh
 from reconciler.sandbox import Sandbox
-from reconciler.state.document import Document, apply_delta
+from reconciler.state.document import Document, Intent, apply_delta
 from reconciler.stores.urls import open_store
 
 TEAM = 12345
@@ -197,6 +198,21 @@ class World:
         for listed in self.people.list_incomplete().backfills:
             if listed.status is Status.FAILED and (all_of_them or listed.id not in ours):
                 self.people.cancel(listed.id)
+
+    def people_resolve(self) -> None:
+        """Say what became of creates in doubt: a refusal, hidden by lagging reads, is no create."""
+        session = self.run().open()
+        for intent in unresolved(session.document):
+            assert not any(self._is_made(one, intent) for one in self.sandbox.backfills())
+            session.record(as_not_created(intent))
+        session.store.compact()
+
+    def _is_made(self, backfill: dict[str, Any], intent: Intent) -> bool:
+        if int(backfill["transfer_id"]) != intent.transfer_id or _days(backfill) != intent.days:
+            return False
+        document, _revision = self.run().store.read()
+        known = document.backfills if document else {}
+        return int(backfill["transfer_backfill_id"]) not in known
 
     def time_passes(self) -> None:
         self.time.now += self.rng.choice([60, 1800, 7200, 86400, 3 * 86400])

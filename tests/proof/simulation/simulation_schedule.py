@@ -60,7 +60,7 @@ def play(seed: int, *, tracing: bool = False) -> Played:
     try:
         with show.in_costume():
             show.play()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the seed must be told
         failure = f"{type(error).__name__}: {error}"
         if tracing and not isinstance(error, Violation):
             failure += f"\n{traceback.format_exc()}"
