@@ -188,6 +188,8 @@ def _joined(known: BackfillRecord | None, ours: BackfillRecord) -> BackfillRecor
     """Return our word on a backfill, without forgetting its end or its evidence if those are known."""
     if known is None:
         return ours
+    if (known.transfer_id, known.days) != (ours.transfer_id, ours.days):
+        return known  # an answer showed a wrong id: one that another run has got to know
     further = known if known.status.final and not ours.status.final else ours
     return replace(
         further,

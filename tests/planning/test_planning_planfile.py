@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -316,7 +317,7 @@ def forge(tape: Tape) -> str:
             if isinstance(inner[step], dict | list) and not tape.chance(5):
                 inner = inner[step]
                 continue
-            inner[step] = tape.one(JUNK)
+            inner[step] = deepcopy(tape.one(JUNK))  # or later forgery could put it into itself
             break
     return json.dumps(found)
 

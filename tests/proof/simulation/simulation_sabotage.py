@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -142,6 +143,21 @@ def evidence_overwritten() -> Any:
     return _put((StateSession, "_rebased", lambda self, delta: delta))
 
 
+def wrong_id_overwrites() -> Any:
+    """The record of another backfill was overwritten, because an answer showed its id for ours."""
+
+    def rebased(self: StateSession, delta: Delta) -> Delta:
+        known = self.document.backfills
+        same = [one for one in delta.backfills if one.id not in known or known[one.id].days == one.days]
+        other = [one for one in delta.backfills if one not in same]
+        return replace(
+            delta, backfills=(*real(self, replace(delta, backfills=tuple(same))).backfills, *other)
+        )
+
+    real = StateSession._rebased
+    return _put((StateSession, "_rebased", rebased))
+
+
 def own_shell_is_a_refusal() -> Any:
     """Our own failed backfill, hidden by a lagging list, blocked its days until a person removed it."""
     return _put((Carrier, "_is_ours", lambda self, backfill: False))
@@ -180,6 +196,7 @@ FOUND: tuple[Sabotage, ...] = (
     old_state_after_a_freeze,
     refusals_always_believed,
     evidence_overwritten,
+    wrong_id_overwrites,
     own_shell_is_a_refusal,
     left_over_days_unmentioned,
     others_cancels_given_up,
