@@ -264,11 +264,15 @@ class _Part:
         return tried[-1]
 
     def _unlocated(self, counting: list[_Judged]) -> DateSet:
-        """Return the days whose newest backfill cannot tell whether it loaded them."""
+        """Return the days of which a backfill cannot tell whether it loaded them.
+
+        A newer one that failed on the day settles it: somebody has looked, and had it loaded
+        again. One that was cancelled or never ran on it says nothing about the older.
+        """
         found, left = EMPTY, self.left
         for one in counting:
             found = found | (left & one.verdict.evidence.unlocated)
-            left = left - one.record.days
+            left = left - one.verdict.evidence.failed
         return found
 
     def _due(self) -> Iterable[Entry]:

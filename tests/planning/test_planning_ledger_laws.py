@@ -134,7 +134,8 @@ class Oracle:
             for one, is_counting, says in words
             if is_counting and one.ours and one.transfer_id == self.transfer.address.transfer_id
         )
-        newest_says = next((says for _, is_counting, says in words if is_counting), "")
+        telling = (says for _, is_counting, says in words if is_counting)
+        newest_says = next((says for says in telling if says in ("unlocated", "failed")), "")
         failed = self.failed(attempts, newest_says)
         blocked = self.blocked(day, gone, due=not gone and not failed)
         if blocked:
