@@ -474,7 +474,7 @@ def test_who_waits_for_the_lock_gets_it(online: Shop, api: Api) -> None:
     waiting = online.start("apply", "--auto-approve", "--lock-timeout", "60s")
     until(lambda: _opened_by(waiting.pid, f"team-{TEAM}.json.lock"), "the lock file is open")
     terminal.type(b"no\r")
-    assert terminal.end().code == 0
+    assert terminal.end().code == 1
     out, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 0, err
     assert "2 created" in out
