@@ -5,13 +5,13 @@ Reasoned by ids and by our own clock only, never by the vendor's.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from reconciler.dates import EMPTY, DateSet
 from reconciler.model import Backfill, Observed, OnUnknown, Unreadable
-from reconciler.planning.ledger import REFUSAL_HOLDS
+from reconciler.planning.ledger import refusal_holds
 from reconciler.planning.refresh import record_of
 from reconciler.state.document import BackfillRecord, Delta, Document, Intent, IntentKind, Origin, Outcome
 
@@ -140,16 +140,9 @@ def doubted(
         and one.days & due.get(one.transfer_id, EMPTY)
         and isinstance(observed.runs.get(one.transfer_id, Unreadable.FAILED), Unreadable)
         and not _has_old_latest(one, observed)
-        and not _is_refused(one, listed, now)
+        and not refusal_holds(one, listed, now)
         and not _was_taken_up(one, document)
     )
-
-
-def _is_refused(intent: Intent, listed: Container[int], now: datetime) -> bool:
-    """Tell whether a refusal still holds: while its blocker is listed, else for a day."""
-    if intent.blocker is not None:
-        return intent.blocker in listed
-    return now < intent.intended_at + REFUSAL_HOLDS
 
 
 def _was_taken_up(intent: Intent, document: Document) -> bool:

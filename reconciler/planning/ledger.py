@@ -6,7 +6,7 @@ takes its days out of what is left. Days are sets; nothing here goes through sin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -227,12 +227,8 @@ class _Part:
 
     def _refused(self) -> DateSet:
         refused = (one for one in self.evidence.intents if one.outcome is Outcome.REFUSED)
-        return union(one.days for one in refused if self._still_refused(one))
-
-    def _still_refused(self, intent: Intent) -> bool:
-        if intent.blocker is not None:
-            return intent.blocker in self.evidence.listed
-        return self.evidence.now < intent.intended_at + REFUSAL_HOLDS
+        listed, now = self.evidence.listed, self.evidence.now
+        return union(one.days for one in refused if refusal_holds(one, listed, now))
 
     def _no_evidence(self) -> bool:
         """Any failed read blocks; an unreadable list blocks only where the file insists on it."""
@@ -285,6 +281,13 @@ class _Part:
             yield self._take(Bucket.DUE, known.loaded | one.verdict.gone, Reason.STALE)
         yield self._take(Bucket.DUE, self._days_of_runs(RunStatus.COMPLETED, counts=False), Reason.STALE)
         yield self._take(Bucket.DUE, self.left, Reason.NEVER_LOADED)
+
+
+def refusal_holds(intent: Intent, listed: Container[int], now: datetime) -> bool:
+    """Tell whether a refusal still blocks: while its blocker is listed, else for 24 hours."""
+    if intent.blocker is not None:
+        return intent.blocker in listed
+    return now < intent.intended_at + REFUSAL_HOLDS
 
 
 def _active(judged: Iterable[_Judged]) -> DateSet:
