@@ -11,12 +11,14 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 SECONDS = 1.0  # of processor time, for one document
+MIB = 200  # of memory beyond what was in use before
 FEW = settings(
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "150")),
     deadline=None,
@@ -235,10 +237,30 @@ def _reworded(text: str, edits: list[tuple[int, str, bool]]) -> str:
 # --- measuring ------------------------------------------------------------------------------------
 
 
+_PEAK = Path("/proc/self/clear_refs")  # Linux: writing 5 forgets the peak (proc(5))
+
+
 @contextmanager
-def in_time(seconds: float = SECONDS) -> Iterator[None]:
-    """Processor time, so that a busy machine makes no difference."""
+def in_bounds(seconds: float = SECONDS, mib: int = MIB) -> Iterator[None]:
+    """Bound processor time, so that a busy machine makes no difference, and peak memory."""
+    before = _memory("VmRSS") if _forget_peak() else None
     began = time.process_time()
     yield
     took = time.process_time() - began
     assert took < seconds, f"it took {took:.1f} s"
+    if before is not None:
+        more = _memory("VmHWM") - before
+        assert more < mib, f"it took {more:.0f} MiB"
+
+
+def _forget_peak() -> bool:
+    if not _PEAK.exists():
+        return False
+    _PEAK.write_text("5", "ascii")
+    return True
+
+
+def _memory(name: str) -> float:
+    """Return a line of ``/proc/self/status`` in MiB."""
+    lines = Path("/proc/self/status").read_text("utf-8", "replace").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from fuzz_mutations import CUTS, EDITS, FEW, MANY, SEVERAL, SOME, TEXTS, cut, documents, edited, in_time
+from fuzz_mutations import CUTS, EDITS, FEW, MANY, SEVERAL, SOME, TEXTS, cut, documents, edited, in_bounds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -136,7 +136,7 @@ READS: dict[str, tuple[Callable[[ApiClient], Any], Any]] = {
 def answers_make_sense(response: Response) -> None:
     """Every method on one answer."""
     for read, kind in READS.values():
-        with in_time():
+        with in_bounds():
             try:
                 value = read(client_of(response))
             except (ApiUnavailable, KeyProblem, QuotaUsedUp) as error:
@@ -146,7 +146,7 @@ def answers_make_sense(response: Response) -> None:
         assert isinstance(value, kind)
         if isinstance(value, tuple):
             assert all(isinstance(one, Run | TransferInfo) for one in value)
-    with in_time():
+    with in_bounds():
         made = client_of(response).create(1, START, END, {6})
         gone = client_of(response).cancel(5)
     assert isinstance(made, get_args(WriteOutcome))
@@ -238,7 +238,7 @@ def plans_or_refuses(sandbox: Sandbox, team: DesiredTeam, folder: Path, changes:
     clock = Clock(lambda: NOW, lambda: 0.0, lambda seconds: None)
     blank = Document(team_id=TEAM, api_url="sandbox")
     run = TeamRun(team, client, store, blank, clock, Settings(parallelism=1))
-    with in_time(5):
+    with in_bounds(5):
         try:
             plan = run.plan().plan
         except ReconcilerError:

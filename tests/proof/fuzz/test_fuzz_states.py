@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzz_mutations import CUTS, EDITS, FEW, MANY, SEVERAL, SOME, cut, documents, edited, in_time
+from fuzz_mutations import CUTS, EDITS, FEW, MANY, SEVERAL, SOME, cut, documents, edited, in_bounds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,7 +116,7 @@ def reads_or_refuses(made: Made, folder: Path, document: bytes, journal: bytes) 
     store = made.store(folder)
     told = ""
     try:
-        with in_time():
+        with in_bounds():
             read, revision = store.read()
     except StateError as error:
         read, told = None, error.detail
@@ -125,7 +125,7 @@ def reads_or_refuses(made: Made, folder: Path, document: bytes, journal: bytes) 
         assert path.read_bytes() == document
         return
     assert decode_document(encode_document(read)) == read
-    with in_time(2), contextlib.suppress(ReconcilerError):
+    with in_bounds(2), contextlib.suppress(ReconcilerError):
         plan = made.run(folder).plan().plan
         counts = plan.counts.as_dict()
         assert counts.pop("declared") == sum(counts.values())
@@ -177,7 +177,7 @@ DELTAS = [
 
 
 def decodes_or_refuses(data: bytes) -> None:
-    with in_time():
+    with in_bounds():
         with contextlib.suppress(StateError):
             read = decode_document(data)
             assert decode_document(encode_document(read)) == read
@@ -219,7 +219,7 @@ def signed(raw: Any) -> Any:
 def shows_or_refuses(raw: Any, cuts: Any, folder: Path) -> None:
     data = cut(json.dumps(signed(raw)).encode(), cuts)
     plan, told = None, ""
-    with in_time():
+    with in_bounds():
         try:
             plan = saved.read_plan(data)
         except Refused as error:
@@ -229,7 +229,7 @@ def shows_or_refuses(raw: Any, cuts: Any, folder: Path) -> None:
     path.write_bytes(data)
     for flags in ((), ("--json",)):
         out = io.StringIO()
-        with in_time(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        with in_bounds(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
             status = run(["show", str(path), *flags])
         text = out.getvalue()
         assert status == (6 if plan is None else 0), text

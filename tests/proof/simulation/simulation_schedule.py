@@ -121,7 +121,7 @@ class Schedule:
     def _announce(self) -> None:
         """Put processes, people and edits on the stage, some of them close together."""
         when = self.stage.now + 1
-        for _round in range(self.rng.choice([1, 2, 2, 3])):
+        for _round in range(self.script.rounds()):
             self._announce_round(when)
             when += self.script.gap()
 

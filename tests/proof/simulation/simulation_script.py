@@ -57,17 +57,29 @@ POINTS += (
     "copied",
 )
 
+CANCEL_POINTS = (
+    "PATCH",
+    "PATCH",
+    "PATCH-answered",
+    "PATCH-answered",
+    "PATCH-lost",
+    "commit",
+    "committed",
+    "append",
+)
 LATE_POINTS = ("*", "GET", "GET-answered", "GET-answered", "GET-answered", "commit", "committed", "sleep")
 
 
 class Theme(Enum):
     """What a schedule is rich in. ``LATE``: creates that take effect late, and runs meanwhile that
-    are slow or frozen. ``CROWD``: runs at once, without the lock.
+    are slow or frozen. ``CROWD``: runs at once, without the lock. ``CANCELS``: days that fail, and
+    runs that come to grief while they cancel what failed, or prune.
     """
 
     ANYTHING = auto()
     LATE = auto()
     CROWD = auto()
+    CANCELS = auto()
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,8 @@ class Script:
     def __post_init__(self) -> None:
         rng = self.rng = random.Random(self.seed)
         self.theme = rng.choice([Theme.ANYTHING, Theme.ANYTHING, Theme.ANYTHING, Theme.LATE, Theme.CROWD])
+        if random.Random(f"cancel {self.seed}").random() < 0.1:  # by itself: the other seeds stay as they are
+            self.theme = Theme.CANCELS
         self.transfers = sorted(rng.sample(range(100, 110), rng.choice([1, 1, 1, 2])))
         self.on_unknown = OnUnknown.BLOCK if rng.random() < 0.3 else OnUnknown.SETTLE
         self.bounded = self.on_unknown is OnUnknown.SETTLE or rng.random() < 0.2
@@ -102,7 +116,7 @@ class Script:
             one: rng.choice([EvidenceMode.AUTO, EvidenceMode.AUTO, EvidenceMode.RUNS, EvidenceMode.BACKFILLS])
             for one in self.transfers
         }
-        self.prune = rng.random() < 0.15
+        self.prune = rng.random() < (0.5 if self.theme is Theme.CANCELS else 0.15)
         self.file = {one: Declared(self._days()) for one in self.transfers}
         self.weather = self._weather()
 
@@ -140,9 +154,10 @@ class Script:
 
     def _transfer(self, transfer_id: int) -> dict[str, Any]:
         rng = self.rng
+        several = [2, 3, 5] if self.theme is Theme.CANCELS else [0, 0, 1, 2]
         fails = {
             date.fromordinal(FIRST + rng.randrange(LENGTH)).isoformat(): {"error": "timeout", "times": 1}
-            for _ in range(rng.choice([0, 0, 1, 2]))
+            for _ in range(rng.choice(several))
         }
         made: dict[str, Any] = {"name": f"transfer {transfer_id}", "fail_days": fails}
         if rng.random() < 0.15:
@@ -226,6 +241,8 @@ class Script:
         )
         if self.theme is Theme.LATE:
             return Weather(reads, max(creates, 0.5), cancels, lateness, late=True)
+        if self.theme is Theme.CANCELS:
+            return Weather(reads, creates / 4, rng.choice([0.0, 0.3, 0.8]), lateness)
         return Weather(reads, creates, cancels, lateness)
 
     def gap(self) -> float:
@@ -233,7 +250,12 @@ class Script:
         rng = self.rng
         if self.theme is Theme.LATE and rng.random() < 0.8:
             return self.settle * rng.random() * 1.3
+        if self.theme is Theme.CANCELS:
+            return rng.choice(GAPS[-4:]) * (0.5 + rng.random())
         return rng.choice(GAPS) * (0.5 + rng.random())
+
+    def rounds(self) -> int:
+        return self.rng.choice([2, 3, 3] if self.theme is Theme.CANCELS else [1, 2, 2, 3])
 
     def runs_at_once(self) -> int:
         return self.rng.choice([2, 3, 3, 4] if self.theme is Theme.CROWD else [1, 1, 2, 2, 3])
@@ -254,13 +276,15 @@ class Script:
 
     def _troubles(self) -> Iterable[Trouble]:
         rng = self.rng
-        for _ in range(rng.choice([0, 0, 1, 1, 2]) + (self.theme is Theme.LATE)):
+        for _ in range(rng.choice([0, 0, 1, 1, 2]) + (self.theme in (Theme.LATE, Theme.CANCELS))):
             point = rng.choice(POINTS)
             kind = rng.choice([Kind.KILL, Kind.KILL, Kind.FREEZE, Kind.FREEZE, Kind.SIGNAL])
             kind = Kind.FREEZE if self.theme is Theme.LATE and rng.random() < 0.7 else kind
             seconds = rng.choice(FREEZES) * (0.5 + rng.random())
             if self.theme is Theme.LATE:
                 point, seconds = rng.choice(LATE_POINTS), self.settle * rng.random() * 1.5
+            if self.theme is Theme.CANCELS and rng.random() < 0.7:
+                point = rng.choice(CANCEL_POINTS)
             count = rng.randint(1, 40) if point == "*" else rng.choice([1, 1, 1, 2, 2, 3, 5])
             if point in ("append", "appended", "replace", "copied") and kind is Kind.FREEZE:
                 seconds = min(seconds, 1.0)  # whoever holds the commit's lock that long stops all others

@@ -217,15 +217,8 @@ class Truth:
         if intent is not None and self._is_mistaken(intent):
             self.stage.counts["mistaken"] += 1
             return
-        if transfer.evidence is EvidenceMode.BACKFILLS and self._was_dropped_since(other, day):
-            return
         words = f"{became.name} in backfill {other.id}, and again in {record.id}"
         self.stage.violate(f"{iso(day)} of {sent.transfer_id}: {words}")
-
-    def _was_dropped_since(self, other: Backfill, day: int) -> bool:
-        """Without run lists, what cannot be told of one backfill gives way to a newer one's cancel."""
-        newer = (one for one in self.records(other.transfer) if one.created > other.created)
-        return any(one.start <= day <= one.end and not one.keeps(day) for one in newer)
 
     def _counts(self, sent: Sent, transfer: DesiredTransfer, other: Backfill, day: int) -> bool:
         """Tell whether a load by ``other`` still counts for the file of the one who sent."""
