@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
-from reconciler.api import problems
-from reconciler.api.outcome import Denied, Done, NotSentOutcome, QuotaUsedUp, RateLimited, WriteOutcome
+from reconciler.api.outcome import Done, NotSentOutcome, RateLimited, WriteOutcome
 from reconciler.api.outcome import Rejected as RejectedOutcome
 from reconciler.api.outcome import Unknown as UnknownWrite
 from reconciler.engine.clock import Clock
+from reconciler.engine.setbacks import halt_for, pause_after, unreadable
 from reconciler.engine.steps import (
     Committed,
     Get,
@@ -33,11 +33,10 @@ from reconciler.engine.steps import (
     Step,
     Tell,
     Unfit,
+    shows_active,
 )
-from reconciler.errors import ApiUnavailable
 from reconciler.model import Backfill, Observed, OnUnknown, Status
 from reconciler.planning.events import Cancelled, Created, Rejected, UnknownOutcome, Withdrawn
-from reconciler.planning.evidence import is_active
 from reconciler.planning.intents import adopt, find_match, resolve
 from reconciler.planning.plan import Action, ActionKind
 from reconciler.planning.refresh import record_of, updated
@@ -47,9 +46,9 @@ from reconciler.state.document import BackfillRecord, Delta, Document, Intent, I
 SEND_WITHIN = timedelta(seconds=60)
 # Looks at the API after an unknown outcome, with these pauses before each: some 30 seconds.
 LOOKS = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
-NOT_SENT_PAUSES = (1.0, 2.0, 4.0, 8.0)
 CANCEL_TRIES = 3
-LATER = "Run again later: nothing is lost."
+# What was read of a transfer longer ago is read again before the next write on it.
+READ_WITHIN = timedelta(seconds=60)
 
 Steps = Generator[Step, Any, "Ending"]
 
@@ -78,7 +77,8 @@ class Carrier:
     """Carries out the actions of one transfer, one write at a time.
 
     ``latest_before`` is the id that ``latest`` answered before our first write, then our own
-    last one. ``document`` returns the state as committed so far.
+    last one. ``document`` returns the state as committed so far. ``read_at`` is when the reading
+    began that the actions were planned from, by our clock; ``None``: what it said may be outdated.
     """
 
     actions: Iterable[Action]
@@ -86,7 +86,9 @@ class Carrier:
     document: Callable[[], Document]
     clock: Clock
     rules: Rules
+    read_at: datetime | None
     new_nonce: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
+    _older: set[int | None] = field(default_factory=set)
 
     def steps(self) -> Steps:
         """Yield the steps. The generator's return value tells how it ended."""
@@ -121,7 +123,7 @@ class Carrier:
     def _made(self, action: Action, intent: Intent, record: BackfillRecord, *, adopted: bool) -> Steps:
         done = replace(intent, outcome=Outcome.DONE, backfill_id=record.id)
         yield Record(Delta(intents=(done,), backfills=(record,)))
-        self.latest_before = record.id
+        self._now_latest(record.id)
         yield Tell(Created(action, record.id, adopted))
         return Ending.FINISHED
 
@@ -132,12 +134,12 @@ class Carrier:
         sight: Sight | None = yield Look(intent.transfer_id)
         if sight is None:  # refused, or made by a request sent twice: nobody can tell now
             return (yield from self._left_unknown(intent))
-        match_ = find_match(intent, _all_of(sight), self._known_ids())
+        match_ = find_match(intent, sight.backfills, self._known_ids())
         if match_ is not None:
             return (yield from self._made(action, intent, adopt(match_, intent), adopted=True))
-        blocker = _overlapping(intent, sight)
-        if blocker is not None and (_active(blocker) or self._is_ours(blocker)):
-            state = "active on" if _active(blocker) else "ours, and failed on"
+        blocker = sight.blocker(intent)
+        if blocker is not None and (shows_active(blocker) or self._is_ours(blocker)):
+            state = "active on" if shows_active(blocker) else "ours, and failed on"
             yield Record(Delta(drop_intents=(intent.nonce,)))
             yield Tell(Withdrawn(action, f"backfill {blocker.id} is {state} some of its days"))
             return Ending.REPLAN
@@ -158,7 +160,7 @@ class Carrier:
             known = self.document().intents.get(intent.nonce, intent)
             if not known.pending:
                 return (yield from self._settled_by_another(action, known))
-            match_ = find_match(intent, _all_of(sight), self._known_ids())
+            match_ = find_match(intent, sight.backfills, self._known_ids())
             if match_ is not None:
                 return (yield from self._made(action, intent, adopt(match_, intent), adopted=True))
             if self._is_settled(intent, sight, looked_at):
@@ -172,7 +174,7 @@ class Carrier:
         if intent.backfill_id is None:
             yield Tell(Withdrawn(action, "its request took no effect, as another run found"))
             return Ending.REPLAN
-        self.latest_before = intent.backfill_id
+        self._now_latest(intent.backfill_id)
         yield Tell(Created(action, intent.backfill_id, adopted=True))
         return Ending.FINISHED
 
@@ -246,7 +248,10 @@ class Carrier:
         """Commit an intent and send it; again with a new one while it surely was not done."""
         waited, not_sent = 0.0, 0
         while True:
+            outdated = yield from self._read_again(action)
             intent = draft()
+            if outdated is not None:
+                return intent, outdated
             deadline = self.clock.elapsed() + SEND_WITHIN.total_seconds()
             committed = yield Intend(intent, self._evidence_of(intent))
             if committed is not Committed.YES:
@@ -259,15 +264,35 @@ class Carrier:
             if isinstance(answer, Unfit):
                 yield Tell(Withdrawn(action, "it may no longer be sent"))
                 return intent, Ending.REPLAN
-            pause = _pause_after(answer, not_sent)
+            pause = pause_after(answer, not_sent)
             not_sent += isinstance(answer, NotSentOutcome)
             if pause is None or waited + pause > self.rules.max_wait:
-                yield _halt(answer)
+                yield halt_for(answer)
                 return intent, Ending.STOPPED
             waited += pause
-            yield Pause(
-                pause, "the API limits our rate" if isinstance(answer, RateLimited) else "no connection"
-            )
+            limited = isinstance(answer, RateLimited)
+            if limited:  # whoever said so may have passed it on all the same
+                self.read_at = None
+            yield Pause(pause, "the API limits our rate" if limited else "no connection")
+
+    def _read_again(self, action: Action) -> Generator[Step, Any, Ending | None]:
+        """Look again if the plan's reading is old, and plan again if somebody made a backfill since.
+
+        It may have loaded our days and be gone from the list by now, so the API would not refuse ours.
+        """
+        now = self.clock.now()
+        if self.read_at is not None and timedelta(0) <= now - self.read_at <= READ_WITHIN:
+            return None
+        sight: Sight | None = yield Look(action.address.transfer_id)
+        if sight is None:
+            yield Halt(unreadable())
+            return Ending.STOPPED
+        self.read_at = now
+        latest = sight.latest
+        if latest is None or latest.id in {self.latest_before, *self._older, *self._known_ids()}:
+            return None
+        yield Tell(Withdrawn(action, f"backfill {latest.id} was made on its transfer meanwhile"))
+        return Ending.REPLAN
 
     def _not_committed(self, action: Action, committed: Committed) -> Steps:
         if committed is Committed.STOPPED:
@@ -281,6 +306,11 @@ class Carrier:
             return Delta()
         return Delta(backfills=(self.document().backfills[intent.backfill_id],))
 
+    def _now_latest(self, backfill_id: int) -> None:
+        """Remember our own last one; a read that lags may still answer the one before."""
+        self._older.add(self.latest_before)
+        self.latest_before = backfill_id
+
     def _is_ours(self, backfill: Backfill) -> bool:
         """Tell whether a plan may cancel what stands in the way: the list hid it when we planned."""
         record = self.document().backfills.get(backfill.id)
@@ -288,51 +318,3 @@ class Carrier:
 
     def _known_ids(self) -> Set[int]:
         return self.document().backfills.keys()
-
-
-def _pause_after(answer: WriteOutcome, not_sent: int) -> float | None:
-    """Return the seconds to wait before another attempt, or ``None`` if there is none."""
-    match answer:
-        case NotSentOutcome():
-            return NOT_SENT_PAUSES[not_sent] if not_sent < len(NOT_SENT_PAUSES) else None
-        case RateLimited(retry_after=seconds):
-            return seconds if seconds is not None else 30.0
-        case _:
-            return None
-
-
-def _halt(answer: WriteOutcome) -> Halt:
-    """Return the stop that an outcome asks for: of everything, of the team, for now."""
-    match answer:
-        case QuotaUsedUp():
-            return Halt(problems.out_of_quota(answer), everywhere=True)
-        case Denied():
-            return Halt(problems.denied(answer))
-        case RateLimited():
-            detail = "The API asks to wait longer than --max-wait allows."
-            return Halt(
-                ApiUnavailable("The API limits our rate", detail, "Run again later: nothing is lost.")
-            )
-        case _:
-            detail = "No connection could be made; nothing was sent."
-            return Halt(
-                ApiUnavailable("The API cannot be reached", detail, "Run again later: nothing is lost.")
-            )
-
-
-def _all_of(sight: Sight) -> tuple[Backfill, ...]:
-    return (*sight.listed, sight.latest) if sight.latest else sight.listed
-
-
-def _overlapping(intent: Intent, sight: Sight) -> Backfill | None:
-    """Return what stands in the way: an active one first, then a FAILED one."""
-    same = (one for one in _all_of(sight) if one.transfer_id == intent.transfer_id and one.days & intent.days)
-    return min(
-        (one for one in same if not one.status.final),
-        key=lambda one: (not _active(one), one.id),
-        default=None,
-    )
-
-
-def _active(backfill: Backfill) -> bool:
-    return is_active(record_of(backfill, "", Origin.OBSERVED))

@@ -188,6 +188,7 @@ class TeamRun:
                 lambda: hands.session.document,
                 self.clock,
                 rules,
+                surveyed.situation.now,
             )
             for transfer_id, actions in _by_transfer(surveyed.plan.actions).items()
         }

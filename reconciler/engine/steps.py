@@ -12,7 +12,9 @@ from enum import Enum, auto
 from reconciler.errors import ReconcilerError
 from reconciler.model import Backfill
 from reconciler.planning.events import Event
-from reconciler.state.document import Delta, Intent
+from reconciler.planning.evidence import is_active
+from reconciler.planning.refresh import record_of
+from reconciler.state.document import Delta, Intent, Origin
 
 
 class Committed(Enum):
@@ -69,8 +71,25 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
+    """What a look shows: the list of incomplete backfills, and the transfer's ``latest``."""
+
     listed: tuple[Backfill, ...]
     latest: Backfill | None
+
+    @property
+    def backfills(self) -> tuple[Backfill, ...]:
+        return (*self.listed, self.latest) if self.latest else self.listed
+
+    def blocker(self, intent: Intent) -> Backfill | None:
+        """Return what stands in the way of a create: an active one first, then a FAILED one."""
+        same = (one for one in self.backfills if one.transfer_id == intent.transfer_id)
+        over = (one for one in same if one.days & intent.days and not one.status.final)
+        return min(over, key=lambda one: (not shows_active(one), one.id), default=None)
+
+
+def shows_active(backfill: Backfill) -> bool:
+    """Tell whether runs of a backfill may still come, by what it shows of itself."""
+    return is_active(record_of(backfill, "", Origin.OBSERVED))
 
 
 @dataclass(frozen=True, slots=True)

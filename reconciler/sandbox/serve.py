@@ -68,7 +68,11 @@ class Server(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that hang up are no news; a bug of ours is."""
+        """Clients that hang up are no news; a bug of ours is. What ends the server must not end here:
+        a signal may come just as the serving thread takes a connection on.
+        """
+        if threading.current_thread() is threading.main_thread():
+            raise
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 

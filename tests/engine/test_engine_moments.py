@@ -172,7 +172,9 @@ def _steps_until_killed(rig: Rig, survive: int) -> bool:
     latest = surveyed.situation.observed.latest.get(1)
     document: Callable[[], Document] = lambda: session.document  # noqa: E731
     actions = surveyed.plan.actions
-    steps = Carrier(actions, latest.id if latest else None, document, rig.clock(), rules).steps()
+    steps = Carrier(
+        actions, latest.id if latest else None, document, rig.clock(), rules, surveyed.situation.now
+    ).steps()
     answer: Any = None
     for _step in range(survive):
         try:
@@ -340,7 +342,7 @@ def test_a_failed_commit_of_one_worker_holds_back_the_others(tmp_path: Path) -> 
     hands = Hands(run.client, session, rig.clock(), Switch(), lambda event: None, lambda: True)
     rules = Rules(rig.flags.settle, OnUnknown.SETTLE)
     first, second = (
-        Carrier([one], None, lambda: session.document, rig.clock(), rules).steps()
+        Carrier([one], None, lambda: session.document, rig.clock(), rules, surveyed.situation.now).steps()
         for one in surveyed.plan.actions
     )
     step = next(first)

@@ -164,7 +164,9 @@ class Engine:
             actions = [one for one in surveyed.plan.actions if one.address.transfer_id == key]
             seen = latest.get(key)
             document = lambda: self.session.document  # noqa: E731
-            found[key] = Carrier(actions, seen.id if seen else None, document, self.rig.clock(), rules)
+            found[key] = Carrier(
+                actions, seen.id if seen else None, document, self.rig.clock(), rules, surveyed.situation.now
+            )
         return found
 
     def _advance(self, key: int, answer: Any) -> None:

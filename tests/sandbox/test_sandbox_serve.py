@@ -232,3 +232,24 @@ def test_a_served_file_outlives_its_server(tmp_path: Path) -> None:
     assert process.communicate(timeout=10)[0] == "ended\n"
     assert process.returncode == 0
     assert len(Sandbox.open(path).backfills()) == 1
+
+
+class Stop(Exception):
+    """What a signal handler raises."""
+
+
+def test_a_signal_that_comes_as_a_connection_is_taken_on_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The standard library's server swallows whatever is raised there."""
+
+    def interrupted(*_arguments: object) -> None:
+        raise Stop
+
+    monkeypatch.setattr(Server, "process_request", interrupted)
+    clients: list[socket.socket] = []
+
+    def connect(base_url: str) -> None:
+        clients.append(socket.create_connection(("127.0.0.1", port_of(base_url))))
+
+    with pytest.raises(Stop):
+        serve(Sandbox.in_memory(SCENE).app, 0, connect)
+    clients[0].close()
