@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from reconciler.errors import StateDamaged, StateForeign
-from reconciler.state.codec import decode_document
+from reconciler.state.codec import decode_document, encode_document
 from reconciler.state.document import Document, apply_deltas
 from reconciler.stores import journal as journals
 from reconciler.stores.base import NEVER_WRITTEN, Revision
@@ -127,7 +127,10 @@ def _joined(path: str, document: Document, digest: str, journal: Journal | None)
 
 def _outstanding(path: str, document: Document, journal: Journal | None) -> tuple[Entry, ...]:
     """Return the entries that a JSON lacks which the journal was not begun on."""
-    if journal is None or not journal.entries:
+    if journal is None:
+        return ()
+    _check_unchanged(path, document, journal)
+    if not journal.entries:
         return ()
     header = journal.header
     if header.lineage != document.lineage:
@@ -144,6 +147,29 @@ def _outstanding(path: str, document: Document, journal: Journal | None) -> tupl
         )
     _check_skipped(path, document, journal)
     return tuple(entry for entry in journal.entries if entry.serial > document.serial)
+
+
+def _check_unchanged(path: str, document: Document, journal: Journal) -> None:
+    """Refuse a JSON of the journal's own serial that says something else: a flipped bit, say.
+
+    Only a fold writes it, and that raises the serial. Other white space is no matter.
+    """
+    header = journal.header
+    if (header.lineage, header.serial) != (document.lineage, document.serial):
+        return
+    if journals.digest_of(encode_document(document).encode()) == header.document_digest:
+        return
+    meant = (
+        f"move {path}.journal away, whose commits are lost then"
+        if journal.entries
+        else f"raise its serial to {document.serial + 1}"
+    )
+    raise StateDamaged(
+        "The state was changed outside a run",
+        f"{path} is at serial {document.serial}, but is not what was written with that serial.",
+        f"Copy {path}.backup over it (that is the state before the last run). If it was edited by hand "
+        f"and is meant so, {meant}.",
+    )
 
 
 def _check_skipped(path: str, document: Document, journal: Journal) -> None:

@@ -1,7 +1,9 @@
 """The local store: the contract, its files, its locks across processes, and what it refuses."""
 
+import contextlib
 import json
 import os
+import random
 import shutil
 import stat
 import warnings
@@ -30,6 +32,7 @@ from reconciler.errors import (
     StateNewer,
     StateUnwritable,
 )
+from reconciler.state.codec import encode_document
 from reconciler.state.document import Delta
 from reconciler.stores import files, local, snapshot
 from reconciler.stores.base import NEVER_WRITTEN
@@ -498,40 +501,70 @@ def _edit(folder: Path, **changed: object) -> None:
     (folder / JSON).write_text(json.dumps(data | changed))
 
 
-def test_an_edit_by_hand_is_noticed_by_a_running_writer(folder: Path, place: str) -> None:
+def test_an_edit_with_a_higher_serial_is_noticed_by_a_running_writer(folder: Path, place: str) -> None:
     store = opened(place)
     revision = store.commit(adds("a"), NEVER_WRITTEN)
-    _edit(folder, intents=[])
+    _edit(folder, intents=[], serial=2)
     with pytest.raises(StateConflict):
         store.commit(adds("b"), revision)
     document, there = store.read()
     assert document is not None
-    assert (document.serial, document.intents) == (revision.serial, {})
+    assert (document.serial, document.intents) == (2, {})
     store.commit(adds("c"), there)
     assert nonces_at(place) == {"c"}
 
 
-def test_an_edit_under_unfolded_commits_keeps_them(folder: Path, place: str) -> None:
-    revision = written(place, "a", "b", "c")
-    _edit(folder, intents=[])
-    document, there = opened(place).read()
-    assert document is not None
-    assert set(document.intents) == {"b", "c"}
-    assert there.serial == revision.serial
-    assert there.token != revision.token
-    opened(place).commit(adds("d"), there)
-    assert nonces_at(place) == {"b", "c", "d"}
-
-
-def test_an_edited_json_under_different_journals_is_two_revisions(
-    folder: Path, place: str, tmp_path: Path
-) -> None:
+def test_an_edit_without_one_is_refused(folder: Path, place: str) -> None:
+    """It cannot be told from a flipped bit, which would have a loaded day loaded again."""
     written(place, "a")
+    _edit(folder, intents=[])
+    assert "serial to 2" in refused(place, StateDamaged).hint
+
+
+def test_an_edit_under_unfolded_commits_is_refused(folder: Path, place: str) -> None:
+    written(place, "a", "b", "c")
+    _edit(folder, intents=[])
+    assert f"{JSON}.journal away" in refused(place, StateDamaged).hint
+
+
+def test_other_white_space_is_no_edit(folder: Path, place: str) -> None:
+    """Git may change the ends of lines."""
+    written(place, "a", "b")
+    opened(place).compact()
+    (folder / JSON).write_bytes((folder / JSON).read_bytes().replace(b"\n", b"\r\n"))
+    written(place, "c")
+    assert nonces_at(place) == {"a", "b", "c"}
+
+
+def test_every_flipped_bit_is_refused_or_changes_nothing(folder: Path, place: str) -> None:
+    """In the JSON and in the journal, whichever bit: a wrong id or date would load days again."""
+    written(place, "a", "b")
+    opened(place).compact()
+    written(place, "c")
+    known = opened(place).read()[0]
+    rng = random.Random(7)
+    for name in (JSON, f"{JSON}.journal"):
+        data = (folder / name).read_bytes()
+        for bit in rng.sample(range(8 * len(data)), 400):
+            flipped = bytearray(data)
+            flipped[bit // 8] ^= 1 << bit % 8
+            (folder / name).write_bytes(flipped)
+            with contextlib.suppress(StateError):
+                read = opened(place).read()[0]
+                assert read is not None
+                assert (read.intents, read.backfills) == (known.intents, known.backfills), (name, bit)
+        (folder / name).write_bytes(data)
+
+
+def test_one_json_under_different_journals_is_two_revisions(folder: Path, place: str, tmp_path: Path) -> None:
+    written(place, "a", "b")
+    as_read = opened(place).read()[0]
+    assert as_read is not None
     shutil.copytree(folder, tmp_path / "other")
-    written(place, "b")
-    written(str(tmp_path / "other"), "c")
+    written(place, "c")
+    written(str(tmp_path / "other"), "d")
     for one in (folder, tmp_path / "other"):
-        _edit(one, intents=[])
+        (one / JSON).write_text(encode_document(as_read))
     here, there = opened(place).read()[1], opened(str(tmp_path / "other")).read()[1]
     assert (here.lineage, here.serial) == (there.lineage, there.serial)
     assert here.token != there.token

@@ -27,7 +27,7 @@ FEW = settings(
 )
 MANY = settings(FEW, max_examples=5000)
 SOME = settings(FEW, max_examples=max(1, FEW.max_examples // 5))
-SEVERAL = settings(FEW, max_examples=1500)
+SEVERAL = settings(FEW, max_examples=5000)
 
 STEERING = "\x1b[31m\x9b\u202e\n::error::x ##[error]y\x00"
 TEXTS = (

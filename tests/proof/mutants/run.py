@@ -39,6 +39,7 @@ TARGETS = (
     "reconciler/planning/intents.py",
     "reconciler/api/outcome.py",
     "reconciler/engine/apply.py",
+    "reconciler/engine/setbacks.py",
     "reconciler/engine/resolve.py",
 )
 COPIED = ("reconciler", "tests", "pyproject.toml")
@@ -51,6 +52,7 @@ EVERYWHERE = (
     "tests/planning",
     GAPS,
     "tests/proof/test_worlds.py",
+    "tests/proof/simulation",
 )
 TIMEOUT = 300.0  # seconds for the tests of one mutant; what takes longer is caught as a loop without end
 PYTEST = (

@@ -216,7 +216,7 @@ class Schedule:
         self._wait(max(4 * self.script.settle, 7200.0))
         self._people_tidy(ours=False)
         self._two_runs()
-        for day in range(12):
+        for day in range(40):
             self._wait(86400.0 * 1.1)
             self._people_tidy(ours=day >= 4)
             idle = self._run_calmly().first_plan_is_empty()
