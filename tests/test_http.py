@@ -43,7 +43,7 @@ from reconciler.http import (
     retry_after,
     server_time,
 )
-from reconciler.http.transport import _worded
+from reconciler.http.transport import MAX_ERROR_BODY, MAX_WRITE_BODY, _worded
 
 KEY = "sk_live_0123456789abcdef"
 GET = Request("GET", "/teams/1/backfills")
@@ -236,6 +236,12 @@ def endless_early_hints(connection: socket.socket, _: bytes) -> None:
         connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)
 
 
+def endless_chunks(connection: socket.socket, _: bytes) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        connection.sendall(b"1\r\na\r\n" * 1000)
+
+
 LOST: dict[str, Answer] = {
     "closed without an answer": says(b""),
     "reset": reset,
@@ -249,6 +255,7 @@ LOST: dict[str, Answer] = {
     "silence": silent,
     "announced too large": says(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n" + b"x" * 100_000),
     "endless body": endless_body,
+    "endless body of tiny chunks": endless_chunks,
     "dripping body": dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"),
     "dripping head": dripping(b"HTTP/1.1 200 OK\r\nX-Long: "),
     "endless early hints": endless_early_hints,
@@ -476,6 +483,43 @@ def test_a_key_quoted_back_in_an_error_is_taken_out(serve: Callable[..., Server]
     assert KEY.encode() not in transport(server.url).send(GET, read_timeout=5).body
 
 
+def test_an_answer_hides_the_key(serve: Callable[..., Server]) -> None:
+    answer = transport(serve(says(answer_bytes())).url).send(GET, read_timeout=5)
+    assert answer.hide(f"bad {KEY.upper()}!") == "bad ***!"
+    assert KEY not in repr(answer.hide)
+
+
+def test_a_body_of_tiny_chunks_arrives_whole(serve: Callable[..., Server]) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    server = serve(says(head + b"1\r\na\r\n" * 2000 + b"0\r\n\r\n"))
+    assert transport(server.url).send(GET, read_timeout=5).body == b"a" * 2000
+
+
+@pytest.mark.parametrize("request_", [GET, POST], ids=["GET", "POST"])
+@pytest.mark.parametrize("answer", ["announced", "endless"])
+def test_of_an_error_only_the_beginning_is_read(
+    serve: Callable[..., Server], answer: str, request_: Request
+) -> None:
+    big = b"HTTP/1.1 422 X\r\nContent-Length: 9999999999\r\n\r\n" + b"x" * 200_000
+
+    def endless(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 503 X\r\n\r\n")
+        while True:
+            connection.sendall(b"x" * 9999)
+
+    sender = transport(serve(says(big) if answer == "announced" else endless).url)
+    got = sender.send(request_, read_timeout=5)
+    assert got.status == (422 if answer == "announced" else 503)
+    assert len(got.body) == MAX_ERROR_BODY
+
+
+def test_the_answer_to_a_write_may_not_be_as_large_as_a_list(serve: Callable[..., Server]) -> None:
+    sender = transport(serve(says(answer_bytes(b" " * (MAX_WRITE_BODY + 1)))).url)
+    assert len(sender.send(GET, read_timeout=5).body) == MAX_WRITE_BODY + 1
+    with pytest.raises(AnswerLost, match="larger than"):
+        sender.send(POST, read_timeout=5)
+
+
 @pytest.mark.parametrize(
     "key", ["", "abc\n", "k3y\rb", "k3 y", "k3\ty", "sch\u00f6n", "a\x00b", "\u200babc", "x" * 5000]
 )
@@ -680,6 +724,17 @@ def test_pacing_is_even() -> None:
     clock.now += 60
     pacer.take()
     assert clock.slept == [0.25] * 8  # idle time is not saved up for a burst, nor waited again
+
+
+def test_the_slowest_rate_asked_for_holds() -> None:
+    """Teams that share a key share its pace."""
+    turns: list[float] = []
+    pacer = Pacer(20.0, lambda: 0.0, turns.append)
+    for rate in (2.0, 20.0, float("inf")):
+        pacer.slow_down(rate)
+    for _ in range(3):
+        pacer.take()
+    assert turns == [0.5, 1.0]
 
 
 def test_pacing_counts_all_threads() -> None:

@@ -7,8 +7,10 @@ exception of ours. Facts about endpoints are the vendor's (OpenAPI "data backfil
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Container
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -40,6 +42,10 @@ READ_TIMEOUT = 30.0  # seconds
 WRITE_TIMEOUT = 120.0  # seconds: giving up on a write early leaves its outcome unknown
 LIST_CAP = 100  # the list of incomplete backfills never holds more
 RUNS_PAGE = 10_000  # the most runs a page may hold
+RUNS_PAGES = 40  # pages read of one list; a run each hour for 45 years is less
+MANY_PAGES = 2  # a longer list is read while no other long one is, so that endless ones do not add up
+
+_parsing = threading.Lock()  # one document at a time: a large one takes ten times its bytes
 
 Verbose = Callable[[str, str, int | None, float], None]
 """Told of each request: method, path, status (``None``: no answer) and seconds."""
@@ -77,13 +83,16 @@ class ApiClient:
         self._retry = retry or Retry()
         self._now = now
         self._verbose = verbose
+        self._long_list = threading.Lock()
 
     # --- reads
 
     def list_incomplete(self) -> Listing:
         """Return the CREATED, SCHEDULED, RUNNING and FAILED backfills as sent. A 403 is a ``KeyProblem``."""
         request = self._get("backfills")
-        (backfills, sent), response = self._read_or_raise(request, wire.parse_backfills, no_team=True)
+        (backfills, sent), response = self._read_or_raise(
+            request, _of_body(wire.parse_backfills), no_team=True
+        )
         return Listing(backfills, sent >= LIST_CAP, server_time(response.headers) or self._now())
 
     def get(self, backfill_id: int) -> Backfill | None:
@@ -100,27 +109,33 @@ class ApiClient:
 
     def transfers(self) -> tuple[TransferInfo, ...] | Unreadable:
         """Return the team's transfers, or why they cannot be read. Never raises ``ApiUnavailable``."""
-        return self._read_if_possible(self._get("transfers"), wire.parse_transfers)
+        request = self._get("transfers")
+        return self._read_if_possible(
+            request, lambda answer: wire.parse_transfers(wire.decode(answer.body), answer.hide)
+        )
 
     def runs(self, transfer_id: int, first_day: Day, last_moment: datetime) -> tuple[Run, ...] | Unreadable:
         """Return the runs of a transfer from ``first_day`` to ``last_moment``, and some before; or why not.
 
         Whether the API filters by creation or by data date, and in which zone, is not documented:
         one day more is asked for, and the caller sifts by day. Runs without a data date are left
-        out. Never raises ``ApiUnavailable``.
+        out. A list without end is ``FAILED``. Never raises ``ApiUnavailable``.
         """
+        path, sent = f"transfers/{transfer_id}/runs", 0
         found: dict[int, Run | None] = {}
-        sent, more = 0, True
-        while more:
-            request = self._get(f"transfers/{transfer_id}/runs", _runs_query(first_day, last_moment, sent))
-            page = self._read_if_possible(request, wire.parse_runs)
-            if isinstance(page, Unreadable):
-                return page
-            sent += len(page)
-            more = (
-                wire.merge_runs(found, page) and len(page) >= RUNS_PAGE
-            )  # a page of known ones: offset is ignored
-        return tuple(run for run in found.values() if run is not None)
+        with ExitStack() as turn:
+            for number in range(RUNS_PAGES):
+                if number == MANY_PAGES:
+                    turn.enter_context(self._long_list)
+                request = self._get(path, _runs_query(first_day, last_moment, sent))
+                page = self._read_if_possible(request, _of_body(wire.parse_runs))
+                if isinstance(page, Unreadable):
+                    return page
+                sent += len(page)
+                news = wire.merge_runs(found, page)  # none: the offset is ignored
+                if not news or len(page) < RUNS_PAGE:
+                    return tuple(run for run in found.values() if run is not None)
+        return Unreadable.FAILED
 
     # --- writes
 
@@ -160,7 +175,7 @@ class ApiClient:
         try:
             self._pacer.take(max_hold=0.0, spare=True)
         except Held as held:
-            return RateLimited(held.seconds)
+            return RateLimited(held.seconds, held.hour_used_up)
         if last_check is not None and not last_check():
             return NotSentOutcome("the last check before sending said no")
         try:
@@ -174,38 +189,38 @@ class ApiClient:
     # --- how reads end
 
     def _one(self, request: Request, asked_for: Callable[[Backfill], bool]) -> Backfill | None:
-        def parse(document: object) -> Backfill:
-            backfill = wire.parse_backfill(document)
+        def parse(answer: Response) -> Backfill:
+            backfill = wire.parse_backfill(wire.decode(answer.body))
             if not asked_for(backfill):
                 raise AnswerUnreadable("it shows another backfill than asked for")
             return backfill
 
         try:
             return self._read_or_raise(request, parse)[0]
-        except _NotFound:
+        except problems.NotFound:
             return None
 
     def _read_or_raise(
-        self, request: Request, parse: Callable[[object], T], *, no_team: bool = False
+        self, request: Request, parse: Callable[[Response], T], *, no_team: bool = False
     ) -> tuple[T, Response]:
         try:
             return self._read(request, parse)
         except GaveUp as failure:
             raise problems.unavailable(request, failure, self._retry.max_wait) from None
-        except _Answered as answered:
+        except problems.Answered as answered:
             error = answered.error
         if error.status == 404 and not no_team:
-            raise _NotFound(error)
+            raise problems.NotFound(error)
         if error.status in (403, 404):
             raise problems.key_problem(request, error)
         raise problems.unexpected(request, error)
 
-    def _read_if_possible(self, request: Request, parse: Callable[[object], T]) -> T | Unreadable:
+    def _read_if_possible(self, request: Request, parse: Callable[[Response], T]) -> T | Unreadable:
         try:
             return self._read(request, parse)[0]
         except GaveUp:
             return Unreadable.FAILED
-        except _Answered as answered:
+        except problems.Answered as answered:
             return _UNREADABLE.get(answered.error.status, Unreadable.FAILED)
 
     # --- one request
@@ -213,17 +228,19 @@ class ApiClient:
     def _get(self, path: str, query: dict[str, str | int] | None = None) -> Request:
         return Request("GET", f"/teams/{self.team_id}/{path}", query or {})
 
-    def _read(self, request: Request, parse: Callable[[object], T]) -> tuple[T, Response]:
-        """Raise ``GaveUp``, ``_Answered`` (a refusal that stays), ``KeyProblem`` (401) or ``QuotaUsedUp``."""
+    def _read(self, request: Request, parse: Callable[[Response], T]) -> tuple[T, Response]:
+        """Raise ``GaveUp``, ``Answered`` (a refusal that stays), ``KeyProblem`` (401) or ``QuotaUsedUp``."""
 
         def attempt() -> tuple[T, Response]:
             response = self._sent(request)
             if not 200 <= response.status < 300:
                 raise self._refusal(request, response)
             try:
-                return parse(wire.decode(response.body)), response
+                with _parsing:
+                    return parse(response), response
             except AnswerUnreadable as error:
-                raise TryAgain(f"its answer could not be understood: {error}") from None
+                fault = str(error)
+            raise TryAgain(f"its answer could not be understood: {fault}")  # without the document as context
 
         return self._retry.call(attempt)
 
@@ -232,7 +249,7 @@ class ApiClient:
             self._pacer.take(max_hold=self._retry.max_wait)
             return self._send(request, READ_TIMEOUT)
         except Held as held:
-            raise TryAgain("all requests were being held back", held.seconds, limited=True) from None
+            raise TryAgain(str(held), held.seconds, limited=True) from None
         except (NotSent, AnswerLost) as failure:
             raise TryAgain(str(failure)) from None
 
@@ -243,7 +260,7 @@ class ApiClient:
         if error.status == 401:
             return problems.key_problem(request, error)
         if not is_passing(error.status):
-            return _Answered(error)
+            return problems.Answered(error)
         after = retry_after(response.headers, self._now())
         if error.status == 429 and after is not None:
             self._pacer.hold(after)
@@ -262,19 +279,11 @@ class ApiClient:
         return response
 
 
+def _of_body(parse: Callable[[object], T]) -> Callable[[Response], T]:
+    return lambda answer: parse(wire.decode(answer.body))
+
+
 _UNREADABLE = {403: Unreadable.FORBIDDEN, 404: Unreadable.NOT_FOUND}
-
-
-class _Answered(Exception):
-    """The API refused a read for good."""
-
-    def __init__(self, error: wire.ApiError) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-class _NotFound(_Answered):
-    """What was asked for does not exist."""
 
 
 def _runs_query(first_day: Day, last_moment: datetime, offset: int) -> dict[str, str | int]:

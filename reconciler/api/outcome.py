@@ -35,9 +35,13 @@ class NotSentOutcome:
 
 @dataclass(frozen=True, slots=True)
 class RateLimited:
-    """Not done. ``retry_after``: the seconds the API asked for (at most a day), if it said."""
+    """Not done. ``retry_after``: the seconds the API asked for (at most a day), if it said.
+
+    ``hour_used_up``: it was held back by us, for this hour's requests are nearly used up.
+    """
 
     retry_after: float | None = None
+    hour_used_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)

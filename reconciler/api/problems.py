@@ -11,6 +11,18 @@ READ_SCOPE = "dwh_transfers_read"
 WRITE_SCOPE = "dwh_transfers_write"
 
 
+class Answered(Exception):
+    """The API refused a read for good."""
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class NotFound(Answered):
+    """What was asked for does not exist."""
+
+
 def denied(write: outcome.Denied) -> KeyProblem:
     """Return the exception for a write that the key does not allow."""
     return _key_problem("A write", ApiError(write.status, write.code), WRITE_SCOPE)

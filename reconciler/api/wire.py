@@ -20,14 +20,19 @@ from typing import TypeVar
 from reconciler.api.fields import AnswerUnreadable, count, day, identity, moment, moment_or_none
 from reconciler.api.text import clean, clean_code
 from reconciler.dates import EMPTY, DateSet, Day
-from reconciler.http import Response
+from reconciler.http import Response, as_it_is
 from reconciler.model import Backfill, Run, RunStatus, Status, TransferInfo
 
 T = TypeVar("T")
 
+Hide = Callable[[str], str]
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 QUOTA_CODES = frozenset({"API_ROW_QUOTA_EXCEEDED", "LICENSE_DAILY_QUERY_LIMIT_EXCEEDED"})
 QUOTA_STATUSES = frozenset({402, 403, 429})
+MOST_PARTS = (
+    600_000  # values and containers: a page of 10,000 runs has some 150,000; each takes up to 200 bytes
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class ApiError:
 
 def decode(body: bytes) -> object:
     """Return the JSON of a body. Raises ``AnswerUnreadable`` for anything else, however nasty."""
+    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MOST_PARTS:
+        raise AnswerUnreadable(f"it has more than {MOST_PARTS} parts")
     try:
         return json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:  # bad UTF-8, bad JSON, NaN, endless digits; depth
@@ -88,10 +95,10 @@ def parse_backfills(document: object) -> tuple[tuple[Backfill, ...], int]:
     return tuple(found.values()), len(items)
 
 
-def parse_transfers(document: object) -> tuple[TransferInfo, ...]:
+def parse_transfers(document: object, hide: Hide = as_it_is) -> tuple[TransferInfo, ...]:
     """Return the transfers of a list, one for each id; the first of two is kept."""
     found: dict[int, TransferInfo] = {}
-    for info in _each(document, _transfer):
+    for info in _each(document, lambda item: _transfer(item, hide)):
         found.setdefault(info.id, info)
     return tuple(found.values())
 
@@ -116,7 +123,10 @@ def merge_runs(found: dict[int, Run | None], page: Iterable[tuple[int, Run | Non
 
 
 def parse_error(response: Response) -> ApiError:
-    """Return what an error answer says: the vendor's envelope, problem details, or only the status."""
+    """Return what an error answer says: the vendor's envelope, problem details, or only the status.
+
+    Our key is nowhere in it (``Response.hide``).
+    """
     try:
         document = decode(response.body)
     except AnswerUnreadable:
@@ -124,20 +134,27 @@ def parse_error(response: Response) -> ApiError:
     top = document if isinstance(document, dict) else {}
     error = top.get("error")
     detail = error if isinstance(error, dict) else top
-    message = _first_text(detail, "message", "description", "detail", "title")
+    message = _first_text(detail, response.hide, "message", "description", "detail", "title")
     if not message and isinstance(error, str):
-        message = clean(error)
-    return ApiError(response.status, clean_code(detail.get("code")), message, _request_id(top, response))
+        message = clean(error, response.hide)
+    code = _code(detail.get("code"), response.hide)
+    return ApiError(response.status, code, message, _request_id(top, response))
 
 
-def _first_text(detail: Mapping[str, object], *names: str) -> str:
-    return next((text for name in names if (text := clean(detail.get(name)))), "")
+def _first_text(detail: Mapping[str, object], hide: Hide, *names: str) -> str:
+    return next((text for name in names if (text := clean(detail.get(name), hide))), "")
+
+
+def _code(value: object, hide: Hide) -> str | None:
+    """Return a code to decide by and to show. Documented ones stay, even if a key is part of one."""
+    code = clean_code(value)
+    return code if code in QUOTA_CODES else clean_code(code, hide)
 
 
 def _request_id(top: Mapping[str, object], response: Response) -> str | None:
     meta = top.get("meta")
-    in_meta = clean_code(meta.get("request_id")) if isinstance(meta, dict) else None
-    return in_meta or clean_code(response.headers.get("x-request-id"))
+    in_meta = clean_code(meta.get("request_id"), response.hide) if isinstance(meta, dict) else None
+    return in_meta or clean_code(response.headers.get("x-request-id"), response.hide)
 
 
 def _payload(document: object) -> object:
@@ -240,8 +257,8 @@ def _reported_day(entry: object) -> Day | None:
         return None
 
 
-def _transfer(item: dict[str, object]) -> TransferInfo:
-    name = _first_text(item, "display_name", "name")
+def _transfer(item: dict[str, object], hide: Hide) -> TransferInfo:
+    name = _first_text(item, hide, "display_name", "name")
     state = item.get("state") or item.get("status")
     paused = isinstance(state, str) and state.strip().lower() == "paused"
     key = "dwh_transfer_id" if "dwh_transfer_id" in item else "transfer_id"

@@ -24,6 +24,7 @@ from reconciler.cli.types import Duration
 from reconciler.cli.wiring import Wiring, load_teams, warn_of_ci, with_selection
 from reconciler.engine.pipeline import Settings, Surveyed, TeamReport, TeamRun
 from reconciler.errors import ReconcilerError, Refused, UsageError
+from reconciler.planning.accounting import left_undone, planned_days
 from reconciler.planning.approval import Approval, approval_of, check_fit, check_same, without_later_intents
 from reconciler.planning.plan import Plan, TeamPlan
 from reconciler.planning.planfile import all_findings, digest
@@ -167,6 +168,7 @@ class Applying:
             parts = {run.team.team_id: Part(run, run.open()) for run in runs}
             self._check_fit(parts)
             planned = self._plan(parts)
+            planned.statuses.update(self._left_undone(parts))
             self._show(planned)
             self._refuse(planned)
             if planned.plan.errored and (self.flags.strict or self.flags.expect is not None):
@@ -191,10 +193,29 @@ class Applying:
         if self.saved is None:
             return
         documents = {team_id: part.session.document for team_id, part in parts.items()}
+        self._let_it_pass(self.saved.created_at)
         check_fit(self.saved, self.wiring.api_url, documents, datetime.now(UTC), self.flags.plan_expiry)
         approved = approval_of(self.saved)
         for part in parts.values():
             part.approval = without_later_intents(approved, part.session.document, self.saved.created_at)
+
+    def _let_it_pass(self, created_at: datetime) -> None:
+        """Wait out the second to which a plan's time is rounded up, so that our intents are later than it."""
+        left = (created_at - datetime.now(UTC)).total_seconds()
+        if 0 <= left <= 1:
+            self.signals.sleep(left + 0.001)
+
+    def _left_undone(self, parts: dict[int, Part]) -> set[int]:
+        """Tell what a saved plan was to create and nobody has, will, or may under it; status 3 then."""
+        if self.saved is None:
+            return set()
+        found = {}
+        for part in parts.values():
+            if part.surveyed is not None:
+                planned, seen = planned_days(part.surveyed.plan.actions), part.surveyed.situation
+                found.update(left_undone(self.saved, seen.document, seen.ledgers, planned))
+        self.reporter.tell_undone(found)
+        return {Exit.PARTLY} if found else set()
 
     def _plan(self, parts: dict[int, Part]) -> Planned:
         whole: list[TeamPlan] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.output import is_terminal
+from reconciler.cli.output import err, is_terminal
 from reconciler.errors import UsageError
 
 
@@ -19,6 +19,14 @@ def refuse_without_terminal(command: str) -> None:
 
 
 def is_confirmed(question: str) -> bool:
-    """Ask on the terminal; only ``yes`` is a yes."""
-    answer: str = click.prompt(f"{question} Only `yes` is accepted", default="", show_default=False, err=True)
+    """Ask on the terminal; only ``yes`` is a yes. The end of the input is a no."""
+    try:
+        answer: str = click.prompt(
+            f"{question} Only `yes` is accepted", default="", show_default=False, err=True
+        )
+    except click.Abort as aborted:
+        if not isinstance(aborted.__context__, EOFError):
+            raise
+        err("")
+        return False
     return answer.strip() == "yes"

@@ -13,7 +13,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.exits import Exit
-from reconciler.cli.output import err, paint_for
+from reconciler.cli.output import err, is_output_lost, paint_for, unwritten_is_fine
 from reconciler.errors import ConfigError, Interrupted, ReconcilerError
 
 # name: (short help, module:attribute). The short help stands here so that --help imports nothing.
@@ -66,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         status = group.main(list(arguments), prog_name="reconciler", standalone_mode=False, obj=noted)
         _flush()
-        return status if isinstance(status, int) else int(Exit.DONE)
+        return _ended(status if isinstance(status, int) else int(Exit.DONE))
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.ClickException as wrong:
@@ -89,7 +89,18 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _flush() -> None:
-    sys.stdout.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with unwritten_is_fine(stream):
+            if stream is not None:
+                stream.flush()
+
+
+def _ended(status: int) -> int:
+    """Return the exit status; a 0 says that the result was written, too."""
+    if status or not is_output_lost():
+        return status
+    err("error: The output could not be written.")
+    return int(Exit.ERROR)
 
 
 def _closed_pipe() -> int:

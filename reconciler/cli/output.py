@@ -14,7 +14,7 @@ import click
 from reconciler.render.words import Paint
 
 
-def paint_for(color: str, stream: TextIO) -> Paint:
+def paint_for(color: str, stream: TextIO | None) -> Paint:
     """Return colour or none: the flag first, then NO_COLOR, FORCE_COLOR, then whether it is a terminal."""
     if color != "auto":
         return Paint(color == "always")
@@ -23,29 +23,42 @@ def paint_for(color: str, stream: TextIO) -> Paint:
     forced = os.environ.get("FORCE_COLOR", "")
     if forced and forced != "0":
         return Paint(True)
-    return Paint(stream.isatty() and os.environ.get("TERM") != "dumb")
+    return Paint(stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb")
+
+
+_lost: set[int] = set()
+"""The descriptors that could not be written to, other than because their reader went away."""
+
+
+def is_output_lost() -> bool:
+    """Tell whether a result could not be written: a disk is full, say. Who needs it must not see a 0."""
+    return 1 in _lost
 
 
 @contextmanager
-def _unread_is_fine(stream: TextIO) -> Iterator[None]:
-    """Go on where the reader went away (``| head``): what is under way is done, and its exit
-    status is the true one. Nothing more is written to that stream.
+def unwritten_is_fine(stream: TextIO | None) -> Iterator[None]:
+    """Go on where the reader went away (``| head``) or the disk is full: what is under way is done.
+    Nothing more is written to that stream.
     """
     try:
         yield
-    except BrokenPipeError:
+    except OSError as error:
+        if stream is None:
+            return
+        if not isinstance(error, BrokenPipeError):
+            _lost.add(stream.fileno())
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def out(text: str) -> None:
     """Write a result to stdout."""
-    with _unread_is_fine(sys.stdout):
+    with unwritten_is_fine(sys.stdout):
         click.echo(text, nl=not text.endswith("\n"), color=True)
 
 
 def err(text: str) -> None:
     """Write a diagnostic or progress to stderr."""
-    with _unread_is_fine(sys.stderr):
+    with unwritten_is_fine(sys.stderr):
         click.echo(text, nl=not text.endswith("\n"), err=True, color=True)
 
 
@@ -55,7 +68,7 @@ def out_json(document: dict[str, Any]) -> None:
 
 def out_json_line(document: dict[str, Any]) -> None:
     """Write one JSON object on a line of its own, at once."""
-    with _unread_is_fine(sys.stdout):
+    with unwritten_is_fine(sys.stdout):
         click.echo(json.dumps(document, ensure_ascii=False))
 
 

@@ -16,11 +16,16 @@ from reconciler.planning.events import Created, Event, Waiting
 from reconciler.planning.plan import ActionKind, Plan
 from reconciler.planning.planfile import encode_item
 from reconciler.render.problems import error_text
-from reconciler.render.progress import event_json, event_line
-from reconciler.render.words import BOLD, GREEN, YELLOW, Paint, days, plural
+from reconciler.render.progress import event_json, event_line, where_json
+from reconciler.render.words import BOLD, GREEN, YELLOW, Paint, days, plural, span
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.progress import Progress, TaskID
+
+    from reconciler.dates import DateSet
+    from reconciler.model import Address
 
 QUIET_SECONDS = 60.0  # CI systems end jobs that say nothing
 
@@ -82,6 +87,16 @@ class Reporter:
         """Name, for programs, the days that a saved plan does not approve."""
         for item in (one for team in plan.teams for one in team.deferred if one.reason == NOT_APPROVED):
             out_json_line({"type": NOT_APPROVED, **encode_item(item)})
+
+    def tell_undone(self, days_of: Mapping[Address, DateSet]) -> None:
+        """Name the days that a saved plan was to create, and that this run leaves undone."""
+        for address, left in sorted(days_of.items()):
+            for start, end in left.intervals:
+                if self.common.json:
+                    out_json_line({"type": "not-done", **where_json(address, start, end)})
+                else:
+                    where = f"transfer {address.transfer_id}, {span(start, end)}"
+                    err(f"{where}: not done under this plan; make a new one")
 
     def _show(self, event: Event) -> None:
         colour = GREEN if isinstance(event, Created) else YELLOW if not isinstance(event, Waiting) else ""

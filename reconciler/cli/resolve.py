@@ -16,6 +16,7 @@ from reconciler.cli.signals import Signals
 from reconciler.cli.wiring import Wiring, load_teams
 from reconciler.engine.pipeline import Settings
 from reconciler.errors import UsageError
+from reconciler.planning.planfile import encode_time
 from reconciler.render.words import span
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ def resolve(
             raise UsageError(
                 "Not enough is said", "Name TRANSFER, START..END and --as.", "See: reconciler resolve -h"
             )
-        team, transfer_id = _find(teams, transfer)
+        team, transfer_id = _find(wiring, teams, transfer)
         run = wiring.team_run(team, Settings())
-        with locked(common, [run], "resolve"), signals.deferred():
+        with locked(common, [run], "resolve"):
             return _settle(run, transfer_id, days, verdict, auto_approve)
 
 
@@ -71,18 +72,35 @@ def _list(wiring: Wiring, teams: tuple[DesiredTeam, ...], *, as_json: bool) -> i
     return Exit.DONE
 
 
-def _find(teams: tuple[DesiredTeam, ...], name: str) -> tuple[DesiredTeam, int]:
-    """Return the team and id of a transfer, named as in the files or by its id."""
-    found = [
-        (team, one.address.transfer_id)
+def _find(wiring: Wiring, teams: tuple[DesiredTeam, ...], name: str) -> tuple[DesiredTeam, int]:
+    """Return the team and id of a transfer, by its id or as named in the files or, since it may have been
+    renamed or taken out of them, in the state.
+    """
+    found = {
+        (team.team_id, one.address.transfer_id): team
         for team in teams
         for one in team.transfers
         if name in (one.name, str(one.address.transfer_id))
-    ]
+    } or _remembered(wiring, teams, name)
     if len(found) != 1:
-        detail = f"{len(found)} transfers of the files are named {name}."
+        detail = f"{len(found)} transfers are named {name}."
         raise UsageError("The transfer is not clear", detail, "Name it as in the files; -c narrows them.")
-    return found[0]
+    ((_team_id, transfer_id), team), *_others = found.items()
+    return team, transfer_id
+
+
+def _remembered(
+    wiring: Wiring, teams: tuple[DesiredTeam, ...], name: str
+) -> dict[tuple[int, int], DesiredTeam]:
+    from reconciler.engine.resolve import unresolved
+
+    documents = ((team, wiring.store(team).read()[0]) for team in teams)
+    return {
+        (team.team_id, one.transfer_id): team
+        for team, document in documents
+        for one in (unresolved(document) if document else ())
+        if name in (one.transfer, str(one.transfer_id))
+    }
 
 
 def _settle(run: TeamRun, transfer_id: int, days: str, verdict: str, auto_approve: bool) -> int:
@@ -91,15 +109,27 @@ def _settle(run: TeamRun, transfer_id: int, days: str, verdict: str, auto_approv
     session = run.open()
     intent = find_intent(session.document, transfer_id, *parse_range(days))
     delta = _delta(run, intent, verdict)
+    _warn_if_early(run, intent, verdict)
     if not auto_approve:
         refuse_without_terminal("reconciler resolve")
         if not is_confirmed(f"Record {intent.transfer} {span(intent.start, intent.end)} as {verdict}?"):
             err("Nothing was changed.")
             return Exit.DONE
-    session.record(delta)
-    run.store.compact()
+    with run.saving():
+        session.record(delta)
+        run.store.compact()
     out(f"{intent.transfer} {span(intent.start, intent.end)}: recorded as {verdict}.")
     return Exit.DONE
+
+
+def _warn_if_early(run: TeamRun, intent: Intent, verdict: str) -> None:
+    """Within settle time nobody can know that a create will not take effect: say what is at stake."""
+    settles = intent.intended_at + run.settings.settle
+    if verdict == "not-created" and run.clock.now() < settles:
+        err(
+            f"warning: its request may still take effect until {encode_time(settles)}: its days would then "
+            "be loaded twice. An apply after that settles it by itself."
+        )
 
 
 def _delta(run: TeamRun, intent: Intent, verdict: str) -> Delta:

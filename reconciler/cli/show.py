@@ -9,6 +9,7 @@ import click
 from reconciler.cli.options import Common, shared
 from reconciler.cli.plan import FORMATS, write_out
 from reconciler.cli.plan import show as show_plan
+from reconciler.cli.reading import read_bounded
 from reconciler.cli.types import OutFile
 from reconciler.errors import UsageError
 from reconciler.planning.plan import Plan
@@ -36,8 +37,7 @@ def show(common: Common, planfile: Path, outs: tuple[tuple[str, str], ...]) -> N
 def load_plan(path: Path) -> Plan:
     """Read a plan file. Raises ``UsageError`` if it is not there, ``Refused`` if it is unfit."""
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        data = read_bounded(path, MAX_BYTES + 1)
     except OSError as error:
         detail = f"{path}: {error.strerror}."
         raise UsageError(

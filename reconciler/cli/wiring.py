@@ -35,6 +35,7 @@ SANDBOX = "sandbox"
 SANDBOX_STATE = "state/sandbox"
 SANDBOX_FILE = "state/sandbox/world.db"
 DEFAULT_STATE = "state"
+MOST_OF_KEY_FILE = 16 * 1024  # bytes
 
 
 def load_files(common: Common) -> Loaded:
@@ -143,9 +144,9 @@ class Wiring:
         from reconciler.http import Pacer, Retry
 
         transport, pace = self._transport(key_env)
-        pacer = self._pacers.setdefault(
-            key_env, Pacer(rate if pace else float("inf"), sleep=self.signals.sleep)
-        )
+        rate = rate if pace else float("inf")
+        pacer = self._pacers.setdefault(key_env, Pacer(rate, sleep=self.signals.sleep))
+        pacer.slow_down(rate)  # teams that share a key share its pace: that of the slowest
         retry = Retry(max_wait=max_wait, rng=random.Random(), sleep=self.signals.sleep)
         verbose = _tell_request if self.common.verbose else None
         return ApiClient(transport, team_id, pacer=pacer, retry=retry, verbose=verbose)
@@ -184,17 +185,36 @@ def read_key(key_env: str) -> str:
     key = os.environ.get(key_env, "").strip()
     file = os.environ.get(f"{key_env}_FILE", "")
     if not key and file:
-        try:
-            key = Path(file).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            detail = f"The file that {key_env}_FILE names cannot be read."
-            raise KeyProblem(
-                "The key's file cannot be read", detail, "Check its path and permissions."
-            ) from None
+        key = _key_in(file, f"{key_env}_FILE")
     if not key:
-        detail = f"Neither {key_env} nor {key_env}_FILE is set."
         hint = f"Set {key_env} to an API key, or try it without one: --api sandbox"
-        raise KeyProblem("There is no API key", detail, hint)
+        raise KeyProblem("There is no API key", _why_no_key(key_env), hint)
+    return key
+
+
+def _why_no_key(key_env: str) -> str:
+    empty = [name for name in (key_env, f"{key_env}_FILE") if name in os.environ]
+    if empty:
+        return f"{' and '.join(empty)} {'are' if len(empty) > 1 else 'is'} set, but empty."
+    return f"Neither {key_env} nor {key_env}_FILE is set."
+
+
+def _key_in(file: str, variable: str) -> str:
+    """Return the key in a file; a byte order mark, which editors leave, is no part of it."""
+    from reconciler.cli.reading import read_bounded
+
+    try:
+        data = read_bounded(file, MOST_OF_KEY_FILE + 1)
+        fault = f"has more than {MOST_OF_KEY_FILE} bytes" if len(data) > MOST_OF_KEY_FILE else ""
+        key = "" if fault else data.decode("utf-8-sig").strip()
+        fault = fault or ("" if key else "is empty")
+    except UnicodeDecodeError:
+        fault = "is not text in UTF-8"
+    except OSError as error:
+        fault = f"cannot be read: {error.strerror}"
+    if fault:
+        detail = f"The file that {variable} names {fault}."
+        raise KeyProblem("The key's file cannot be read", detail, "Check its path and permissions.")
     return key
 
 

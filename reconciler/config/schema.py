@@ -125,7 +125,7 @@ class Limits(_Section):
         None, description="Days of one backfill; longer runs of days are cut."
     )
     requests_per_second: Annotated[float, decimal(0.1, 100)] | None = Field(
-        None, description="Calls to the API. Default 20, the vendor's suggestion."
+        None, description="Calls to the API by all workers. Teams that share a key: the slowest. Default 20."
     )
 
 

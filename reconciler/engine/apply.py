@@ -18,11 +18,10 @@ from reconciler.api.outcome import Done, NotSentOutcome, RateLimited, WriteOutco
 from reconciler.api.outcome import Rejected as RejectedOutcome
 from reconciler.api.outcome import Unknown as UnknownWrite
 from reconciler.engine.clock import Clock
-from reconciler.engine.setbacks import halt_for, pause_after, unreadable
+from reconciler.engine.setbacks import halt_for, pause_after
 from reconciler.engine.steps import (
     Committed,
     Get,
-    Halt,
     Intend,
     Look,
     Pause,
@@ -89,6 +88,7 @@ class Carrier:
     read_at: datetime | None
     new_nonce: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
     _older: set[int | None] = field(default_factory=set)
+    _intended: float = 0.0
 
     def steps(self) -> Steps:
         """Yield the steps. The generator's return value tells how it ended."""
@@ -134,6 +134,9 @@ class Carrier:
         sight: Sight | None = yield Look(intent.transfer_id)
         if sight is None:  # refused, or made by a request sent twice: nobody can tell now
             return (yield from self._left_unknown(intent))
+        known = self.document().intents.get(intent.nonce, intent)
+        if not known.pending:
+            return (yield from self._settled_by_another(action, known))
         match_ = find_match(intent, sight.backfills, self._known_ids())
         if match_ is not None:
             return (yield from self._made(action, intent, adopt(match_, intent), adopted=True))
@@ -153,7 +156,7 @@ class Carrier:
         for pause in LOOKS:
             if pause:
                 yield Pause(pause, "the outcome of a create is unknown")
-            looked_at = self.clock.now()  # what takes effect from here on may not be in the answers
+            looked_at = self._now_by_both(intent)  # what takes effect from here on may not be in the answers
             sight: Sight | None = yield Look(intent.transfer_id)
             if sight is None:
                 continue
@@ -168,6 +171,11 @@ class Carrier:
                 yield Tell(Withdrawn(action, "its request took no effect"))
                 return Ending.REPLAN
         return (yield from self._left_unknown(intent))
+
+    def _now_by_both(self, intent: Intent) -> datetime:
+        """Return now, but no later than the time passed since the intent allows: a clock may be set."""
+        passed = timedelta(seconds=self.clock.elapsed() - self._intended)
+        return min(self.clock.now(), intent.intended_at + passed)
 
     def _settled_by_another(self, action: Action, intent: Intent) -> Steps:
         """Another run found out first, while we were held up; what we see now may be its own doing."""
@@ -252,7 +260,8 @@ class Carrier:
             intent = draft()
             if outdated is not None:
                 return intent, outdated
-            deadline = self.clock.elapsed() + SEND_WITHIN.total_seconds()
+            self._intended = self.clock.elapsed()
+            deadline = self._intended + SEND_WITHIN.total_seconds()
             committed = yield Intend(intent, self._evidence_of(intent))
             if committed is not Committed.YES:
                 return intent, (yield from self._not_committed(action, committed))
@@ -260,14 +269,14 @@ class Carrier:
             answer = yield send(intent, deadline)
             if isinstance(answer, Done | RejectedOutcome | UnknownWrite):
                 return intent, answer
-            yield Record(Delta(drop_intents=(intent.nonce,)))
+            yield Record(self._dropped(intent))
             if isinstance(answer, Unfit):
                 yield Tell(Withdrawn(action, "it may no longer be sent"))
                 return intent, Ending.REPLAN
             pause = pause_after(answer, not_sent)
             not_sent += isinstance(answer, NotSentOutcome)
             if pause is None or waited + pause > self.rules.max_wait:
-                yield halt_for(answer)
+                yield halt_for(answer, self.rules.max_wait)
                 return intent, Ending.STOPPED
             waited += pause
             limited = isinstance(answer, RateLimited)
@@ -281,11 +290,12 @@ class Carrier:
         It may have loaded our days and be gone from the list by now, so the API would not refuse ours.
         """
         now = self.clock.now()
+        if action.kind is ActionKind.CANCEL:
+            return None
         if self.read_at is not None and timedelta(0) <= now - self.read_at <= READ_WITHIN:
             return None
-        sight: Sight | None = yield Look(action.address.transfer_id)
+        sight: Sight | None = yield Look(action.address.transfer_id, needed=True)
         if sight is None:
-            yield Halt(unreadable())
             return Ending.STOPPED
         self.read_at = now
         latest = sight.latest
@@ -299,6 +309,11 @@ class Carrier:
             return Ending.STOPPED
         yield Tell(Withdrawn(action, "another run writes on some of its days"))
         return Ending.REPLAN
+
+    def _dropped(self, intent: Intent) -> Delta:
+        """Return the delta that takes an intent back, unless somebody has settled it meanwhile."""
+        known = self.document().intents.get(intent.nonce, intent)
+        return Delta(drop_intents=(intent.nonce,)) if known.pending else Delta()
 
     def _evidence_of(self, intent: Intent) -> Delta:
         """What is known of a backfill is committed again with the intent to cancel it."""

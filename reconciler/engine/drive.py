@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from reconciler.api.client import ApiClient
 from reconciler.api.outcome import WriteOutcome
@@ -29,9 +29,11 @@ from reconciler.engine.steps import (
     Unfit,
 )
 from reconciler.engine.switch import Switch
-from reconciler.errors import Interrupted, ReconcilerError
+from reconciler.errors import Interrupted, KeyProblem, QuotaUsedUp, ReconcilerError
 from reconciler.planning.events import Event, Waiting
 from reconciler.state.document import Delta, Intent
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -56,10 +58,10 @@ class Hands:
                 return self._create(intent, deadline)
             case SendCancel(intent=intent, deadline=deadline):
                 return self._cancel(intent, deadline)
-            case Look(transfer_id=transfer_id):
-                return self._look(transfer_id)
+            case Look(transfer_id=transfer_id, needed=needed):
+                return self._read(lambda: self._look(transfer_id), needed)
             case Get(backfill_id=backfill_id):
-                return self._get(backfill_id)
+                return self._read(lambda: self.client.get(backfill_id))
             case Pause(seconds=seconds, why=why):
                 self.on_event(Waiting(seconds, why))
                 return self.clock.sleep(seconds)
@@ -104,25 +106,32 @@ class Hands:
 
     def _may_leave(self, intent: Intent, deadline: float) -> bool:
         """Tell whether a request may leave now: not stopped, the state still writable, the lock
-        ours, and in time by both clocks. Time is asked last, for the lock may take a while to tell.
+        ours, the intent not settled by anybody, and in time by both clocks. Time is asked last, for
+        the others may take a while to tell.
         """
         if self.switch.off or self.session.broken is not None or not self.holds_lock():
+            return False
+        if not self.session.still_intends(intent):
             return False
         now = self.clock.now()
         return intent.intended_at <= now < intent.send_before and self.clock.elapsed() < deadline
 
-    def _look(self, transfer_id: int) -> Sight | None:
-        try:
-            self.session.catch_up()  # the state before the API: what is new in neither is unknown
-            return Sight(self.client.list_incomplete().backfills, self.client.latest(transfer_id))
-        except ReconcilerError:
-            return None
+    def _look(self, transfer_id: int) -> Sight:
+        self.session.catch_up()  # the state before the API: what is new in neither is unknown
+        return Sight(self.client.list_incomplete().backfills, self.client.latest(transfer_id))
 
-    def _get(self, backfill_id: int) -> Any:
+    def _read(self, read: Callable[[], T], needed: bool = False) -> T | None:
+        """Read; ``None`` if that fails. What would meet the others too stops them: a used-up quota, a key."""
         try:
-            return self.client.get(backfill_id)
-        except ReconcilerError:
-            return None
+            return read()
+        except QuotaUsedUp as error:
+            self._halt(error, everywhere=True)
+        except KeyProblem as error:
+            self._halt(error, everywhere=False)
+        except ReconcilerError as error:
+            if needed:
+                self._halt(error, everywhere=False)
+        return None
 
     def _halt(self, error: ReconcilerError, everywhere: bool) -> None:
         self.switch.stop(error)

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from reconciler.api.client import ApiClient
 from reconciler.dates import Day
-from reconciler.model import DesiredTeam, EvidenceMode, Observed, Unreadable
+from reconciler.model import DesiredTeam, DesiredTransfer, EvidenceMode, Observed, Unreadable
 from reconciler.planning.intents import Resolution, doubted, resolve, wants_latest
 from reconciler.planning.ledger import Bucket, Evidence, TransferLedger, keep_ledger
 from reconciler.planning.refresh import refresh, run_index, wanted_gets
@@ -107,7 +107,10 @@ class Reader:
     def _deeper(self, team: DesiredTeam, first: Observed, ledgers: Iterable[TransferLedger]) -> Observed:
         wanted = tuple(ledgers)
         until = _read_until(team.as_of, first.vendor_now)
-        firsts = {source: one.undecided.first() for one in wanted for source in one.transfer.source_ids}
+        firsts: dict[int, Day] = {}
+        for one in wanted:
+            for source in one.transfer.source_ids:  # two transfers may share a predecessor
+                firsts[source] = min(one.undecided.first(), firsts.get(source, one.undecided.first()))
         with_runs = [
             source
             for one in wanted
@@ -144,7 +147,7 @@ def keep_ledgers(
         evidence = Evidence(
             records=tuple(one for source in sources for one in records.get(source, ())),
             runs={source: runs[source] for source in sources if source in runs},
-            intents=tuple(intents.get(transfer.address.transfer_id, ())),
+            intents=_intents_on(transfer, intents),
             observed=observed,
             listed=listed,
             now=now,
@@ -152,6 +155,13 @@ def keep_ledgers(
         )
         ledgers.append(keep_ledger(transfer, evidence))
     return tuple(ledgers)
+
+
+def _intents_on(transfer: DesiredTransfer, intents: Mapping[int, list[Intent]]) -> tuple[Intent, ...]:
+    """Return the transfer's intents, and what a predecessor may still be about to load."""
+    own = transfer.address.transfer_id
+    found = (one for source in transfer.source_ids for one in intents.get(source, ()))
+    return tuple(one for one in found if one.pending or one.transfer_id == own)
 
 
 def _grouped(items: Iterable[R]) -> Mapping[int, list[R]]:

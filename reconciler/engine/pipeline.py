@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from reconciler.api.client import ApiClient
 from reconciler.dates import EMPTY, DateSet, union
@@ -24,14 +24,14 @@ from reconciler.engine.observe import Reader, Situation
 from reconciler.engine.session import StateSession
 from reconciler.engine.switch import Switch
 from reconciler.errors import Interrupted, ReconcilerError, Refused, StateConflict
-from reconciler.model import Address, DesiredTeam, Limits
+from reconciler.model import Address, DesiredTeam, Limits, OnUnknown
 from reconciler.planning.approval import Approval
 from reconciler.planning.events import Cancelled, Created, Event, Rejected, Settled, UnknownOutcome
 from reconciler.planning.intents import DEFAULT_SETTLE
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Action, ActionKind, TeamPlan
 from reconciler.planning.planner import make_team_plan
-from reconciler.state.document import Document, IntentKind
+from reconciler.state.document import Document, Intent, IntentKind
 from reconciler.stores.base import StateStore
 
 SURVEYS_BORNE = 20
@@ -68,10 +68,13 @@ class TeamReport:
     days: int = 0
     statuses: set[int] = field(default_factory=set)
     errors: list[ReconcilerError] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)
 
     def count(self, event: Event) -> None:
         self.refused += isinstance(event, Rejected)
-        self.unknown += isinstance(event, UnknownOutcome)
+        if isinstance(event, UnknownOutcome):
+            self.unknown += 1
+            self.told.add(event.intent.nonce)
         if isinstance(event, Created):
             self.created += event.action.kind is ActionKind.CREATE
             self.retried += event.action.kind is ActionKind.RETRY
@@ -169,6 +172,7 @@ class TeamRun:
         if session.broken is None:
             with own.stopping():
                 self.store.compact()
+        report.told.update(one.nonce for one in surveyed.situation.resolution.unresolved)
         self.conclude(report, endings, own, session)
         return report
 
@@ -210,13 +214,21 @@ class TeamRun:
                 endings[key] = Ending.REPLAN if key in left else Ending.FINISHED
         return endings
 
+    def _settles_at(self, intent: Intent) -> datetime | None:
+        settles = self.team.on_unknown is OnUnknown.SETTLE
+        return intent.intended_at + self.settings.settle if settles else None
+
     def conclude(
         self, report: TeamReport, endings: dict[int, Ending], switch: Switch, session: StateSession
     ) -> None:
         """Say in the report which exit statuses hold."""
         ended = list(endings.values())
-        creates = (one for one in session.document.intents.values() if one.kind is IntentKind.CREATE)
-        report.unknown = sum(intent.pending for intent in creates)
+        pending = [one for one in session.document.intents.values() if one.pending]
+        creates = [one for one in pending if one.kind is IntentKind.CREATE]
+        for intent in creates:
+            if intent.nonce not in report.told:  # its request was under way when the run was interrupted
+                self.on_event(UnknownOutcome(intent, self._settles_at(intent)))
+        report.unknown = len(creates)
         report.errors = [one for one in switch.errors if not isinstance(one, Interrupted)]
         report.statuses = {error.exit_status for error in report.errors}
         if report.unknown:

@@ -85,6 +85,12 @@ class StateSession:
         with self._writing:
             self.reread()
 
+    def still_intends(self, intent: Intent) -> bool:
+        """Read whether an intent is pending yet: a person, or another run, may have settled it."""
+        self.catch_up()
+        known = self.document.intents.get(intent.nonce)
+        return known is not None and known.pending
+
     def _check_lineage(self, document: Document | None) -> None:
         """Refuse to go on with a state that vanished or was replaced during the run."""
         if self.is_new:

@@ -23,7 +23,7 @@ def pause_after(answer: WriteOutcome, not_sent: int) -> float | None:
             return None
 
 
-def halt_for(answer: WriteOutcome) -> Halt:
+def halt_for(answer: WriteOutcome, max_wait: float) -> Halt:
     """Return the stop that an outcome asks for: of everything, of the team, for now."""
     match answer:
         case QuotaUsedUp():
@@ -31,14 +31,14 @@ def halt_for(answer: WriteOutcome) -> Halt:
         case Denied():
             return Halt(problems.denied(answer))
         case RateLimited():
-            detail = "The API asks to wait longer than --max-wait allows."
-            return Halt(ApiUnavailable("The API limits our rate", detail, _LATER))
+            return Halt(ApiUnavailable("The API limits our rate", _limit(answer, max_wait), _LATER))
         case _:
             detail = "No connection could be made; nothing was sent."
             return Halt(ApiUnavailable("The API cannot be reached", detail, _LATER))
 
 
-def unreadable() -> ApiUnavailable:
-    """Return the reason to stop where nobody can tell any more what was made meanwhile."""
-    detail = "What the plan was made from is outdated, and could not be read again."
-    return ApiUnavailable("The API cannot be read", detail, _LATER)
+def _limit(answer: RateLimited, max_wait: float) -> str:
+    seconds = f"{answer.retry_after or RATE_LIMIT_PAUSE:.0f} seconds"
+    if answer.hour_used_up:
+        return f"This hour's requests are nearly used up; the next hour begins in {seconds}."
+    return f"It asks for {seconds} of patience; --max-wait allows {max_wait:.0f} in all."

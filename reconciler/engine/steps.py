@@ -64,9 +64,13 @@ class SendCancel:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Read the list and ``latest`` of a transfer. Answered by a ``Sight``, or ``None`` if unreadable."""
+    """Read the list and ``latest`` of a transfer. Answered by a ``Sight``, or ``None`` if unreadable.
+
+    ``needed``: without it the team stops, for the reason that the API gives.
+    """
 
     transfer_id: int
+    needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,8 +48,8 @@ class Switch:
             time.sleep(min(left, _POLL))
 
     def stop(self, error: ReconcilerError | None = None) -> None:
-        """Stop, and remember why: once, however many workers met with the same error."""
-        if error is not None and error not in self.errors:
+        """Stop, and remember why: once, however many workers met with the same."""
+        if error is not None and error.summary not in {one.summary for one in self.errors}:
             self.errors.append(error)
         self._off = True
 

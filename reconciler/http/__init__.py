@@ -5,7 +5,15 @@ is cheap. Nothing here knows the API's endpoints.
 """
 
 from reconciler.http.address import checked_base_url, checked_key
-from reconciler.http.message import AnswerLost, Headers, NotSent, Request, Response, Transport
+from reconciler.http.message import (
+    AnswerLost,
+    Headers,
+    NotSent,
+    Request,
+    Response,
+    Transport,
+    as_it_is,
+)
 from reconciler.http.pacing import Held, Pacer
 from reconciler.http.retry import GaveUp, Retry, TryAgain, is_passing, retry_after, server_time
 from reconciler.http.transport import HttpTransport
@@ -25,6 +33,7 @@ __all__ = [
     "Transport",
     "TryAgain",
     "WsgiTransport",
+    "as_it_is",
     "checked_base_url",
     "checked_key",
     "is_passing",

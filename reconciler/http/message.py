@@ -7,8 +7,8 @@ embedded sandbox plug in here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 
@@ -61,13 +61,23 @@ class Request:
         return json.dumps(self.json, separators=(",", ":"), allow_nan=False).encode()
 
 
+def as_it_is(text: str) -> str:
+    """Return the text: nothing in it is to be hidden."""
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer that arrived whole, whatever its status. The body is bytes as sent, never decompressed."""
+    """An answer, whatever its status. The body is bytes as sent, never decompressed; a success's is whole.
+
+    ``hide`` takes our key out of a text. Whoever makes text of the answer that will be shown or kept
+    applies it, after decoding and cleaning: only then is all that was escaped or invisible gone.
+    """
 
     status: int
     headers: Headers = field(default_factory=Headers)
     body: bytes = field(default=b"", repr=False)
+    hide: Callable[[str], str] = field(default=as_it_is, repr=False, compare=False)
 
 
 class Transport(Protocol):
@@ -83,9 +93,10 @@ class Transport(Protocol):
 
 
 def without_secret(response: Response, secret: str) -> Response:
-    """Return an answer with our key taken out of it, should the server say it back to us.
+    """Return an answer with our key taken out of its bytes, should the server say it back as it is.
 
-    Out of a success only a key that cannot be a word or number of the answer by chance.
+    Out of a success only a key that cannot be a word or number of the answer by chance. Other
+    spellings are left to ``Response.hide``.
     """
     if len(secret) < (_SHORTEST_SECRET if response.status >= 400 else _LONG_SECRET):
         return response
@@ -93,7 +104,7 @@ def without_secret(response: Response, secret: str) -> Response:
     for spelled in (secret, secret.replace("/", "\\/")):  # as PHP writes a slash in JSON
         body = body.replace(spelled.encode(), b"***")
     headers = ((name, value.replace(secret, "***")) for name, value in response.headers.items())
-    return Response(response.status, Headers(headers), body)
+    return replace(response, headers=Headers(headers), body=body)
 
 
 _SHORTEST_SECRET = 6  # shorter ones are no real keys, and would be found inside ordinary words

@@ -10,11 +10,16 @@ from reconciler.http.retry import server_time
 
 
 class Held(Exception):
-    """The API told us to wait longer than the caller is willing to. ``seconds`` are left."""
+    """All must wait longer than the caller is willing to. ``seconds`` are left.
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"the API asked for {seconds:.0f} more seconds of silence")
+    ``hour_used_up``: not because the API said so, but for want of requests in this hour.
+    """
+
+    def __init__(self, seconds: float, hour_used_up: bool = False) -> None:
+        why = "this hour's requests are nearly used up" if hour_used_up else "the API had asked for silence"
+        super().__init__(why)
         self.seconds = seconds
+        self.hour_used_up = hour_used_up
 
 
 class Pacer:
@@ -56,9 +61,10 @@ class Pacer:
         """
         with self._lock:
             now = self._clock()
-            held_until = max(self._held_until, self._used_up_until(now, self._reserve if spare else 0))
+            hour_ends = self._used_up_until(now, self._reserve if spare else 0)
+            held_until = max(self._held_until, hour_ends)
             if held_until - now > max_hold:
-                raise Held(held_until - now)
+                raise Held(held_until - now, hour_used_up=hour_ends > self._held_until)
             turn = max(now, self._next, held_until)
             self._next = turn + self._interval
         if turn > now:
@@ -68,6 +74,11 @@ class Pacer:
         if self.remaining is None or now >= self._hour_ends or self.remaining > reserve:
             return float("-inf")
         return self._hour_ends
+
+    def slow_down(self, rate_per_second: float) -> None:
+        """Send no faster than this from now on; never speeds up."""
+        with self._lock:
+            self._interval = max(self._interval, 1.0 / rate_per_second)
 
     def hold(self, seconds: float) -> None:
         """Keep all workers back for so long; a shorter hold never ends a longer one."""

@@ -26,6 +26,7 @@ from reconciler import __version__
 from reconciler.errors import Interrupted, UsageError
 from reconciler.http.address import checked_base_url, checked_key, is_loopback
 from reconciler.http.message import AnswerLost, Headers, NotSent, Request, Response, without_secret
+from reconciler.http.secret import Secret
 
 if TYPE_CHECKING:
     import ssl
@@ -36,7 +37,9 @@ MIB = 1024 * 1024
 CONNECT_TIMEOUT = 10.0  # seconds, for each address of the host
 SEND_WITHIN = 30.0  # seconds from the call to the first byte of the request; later it is not sent any more
 BODY_WITHIN = 120.0  # seconds an answer may take beyond its read timeout until it is whole
-MAX_BODY = 16 * MIB  # a page of 10,000 runs takes some 3 MiB
+MAX_BODY = 8 * MIB  # a page of 10,000 runs takes some 3 MiB
+MAX_WRITE_BODY = 2 * MIB  # of the answer to a write, which is one backfill
+MAX_ERROR_BODY = 64 * 1024  # of an error no more is read: its status says what it is
 KEEP_ALIVE = 5.0  # seconds; shorter than any usual server's, so that ours is the side that hangs up
 
 
@@ -62,6 +65,7 @@ class HttpTransport:
     ) -> None:
         self.base_url = checked_base_url(base_url)
         self._key = checked_key(key)
+        self._secret = Secret(self._key)
         self._max_body = max_body
         self._connect_timeout = connect_timeout
         self._send_within = send_within
@@ -119,8 +123,9 @@ class HttpTransport:
                 (name.decode("ascii", "replace"), value.decode("latin-1"))
                 for name, value in answer.headers.raw
             )
-            body = self._body(answer, headers)
-            return without_secret(Response(answer.status_code, headers, body), self._key)
+            body = self._body(answer, headers, MAX_BODY if request.method == "GET" else MAX_WRITE_BODY)
+            response = Response(answer.status_code, headers, body, self._secret.hide)
+            return without_secret(response, self._key)
 
     def _headers(self, content: bytes | None) -> dict[str, str]:
         headers = {
@@ -131,22 +136,26 @@ class HttpTransport:
         }
         return headers if content is None else {**headers, "Content-Type": "application/json"}
 
-    def _body(self, answer: httpx.Response, headers: Headers) -> bytes:
+    def _body(self, answer: httpx.Response, headers: Headers, most: int) -> bytes:
         """Read the raw body up to the cap. What is compressed, against our request, is not unpacked.
 
-        An error's status says enough without its body, so only a success is lost by that.
+        An error's status says enough without its body, or with the beginning of it, so only a
+        success is lost by that.
         """
         if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
             if answer.status_code >= 400:
                 return b""
             raise AnswerLost("the answer is compressed, although none was asked for")
-        chunks, size = [], 0
+        failed = not 200 <= answer.status_code < 300
+        most = min(MAX_ERROR_BODY if failed else most, self._max_body)
+        body = bytearray()  # a list of chunks would take fifty times what a body of tiny ones has
         for chunk in answer.iter_raw():
-            size += len(chunk)
-            if size > self._max_body:
-                raise AnswerLost(f"the answer is larger than {self._max_body} bytes")
-            chunks.append(chunk)
-        return b"".join(chunks)
+            body += chunk
+            if len(body) > most and not failed:
+                raise AnswerLost(f"the answer is larger than {most} bytes")
+            if len(body) > most:
+                break
+        return bytes(body[:most])
 
     def _line_for(self, request: Request) -> _Line:
         if request.method == "GET":

@@ -16,11 +16,12 @@ from reconciler.model import (
     Status,
     Unreadable,
 )
+from reconciler.planning.approval import intended_since
 from reconciler.planning.evidence import is_active
 from reconciler.planning.ledger import Bucket, TransferLedger
 from reconciler.planning.limits import Walk, cut_due
-from reconciler.planning.plan import Action, ActionKind, DayCounts, Item, TransferSummary, Unmanaged
-from reconciler.state.document import Document
+from reconciler.planning.plan import Action, ActionKind, DayCounts, Item, Plan, TransferSummary, Unmanaged
+from reconciler.state.document import Document, Outcome
 
 NOT_APPROVED = "not-approved"
 
@@ -96,6 +97,24 @@ def planned_days(actions: Iterable[Action]) -> dict[Address, DateSet]:
         if action.kind is not ActionKind.CANCEL:
             grouped.setdefault(action.address, []).append(action.days)
     return {address: union(days) for address, days in grouped.items()}
+
+
+def left_undone(
+    saved: Plan, document: Document, ledgers: Iterable[TransferLedger], planned: Mapping[Address, DateSet]
+) -> dict[Address, DateSet]:
+    """Return the declared days of a saved plan's actions that are neither loaded, nor in flight, nor
+    ``planned`` now, nor created under it before: it would be wrong to say that it was carried out.
+    """
+    wanted = planned_days(one for team in saved.teams for one in team.actions)
+    created = intended_since(document, saved.created_at, (Outcome.DONE,))
+    found = {}
+    for ledger in ledgers:
+        address = ledger.transfer.address
+        done = ledger.days(Bucket.COVERED) | ledger.days(Bucket.IN_FLIGHT) | planned.get(address, EMPTY)
+        left = (wanted.get(address, EMPTY) & ledger.transfer.days) - done - created.get(address, EMPTY)
+        if left:
+            found[address] = left
+    return found
 
 
 def summarise(ledger: TransferLedger, planned: DateSet) -> TransferSummary:

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from reconciler.dates import DateSet, union
+from reconciler.dates import EMPTY, DateSet, union
 from reconciler.errors import Refused
 from reconciler.model import Address
 from reconciler.planning.plan import Plan
 from reconciler.planning.planfile import approved, approved_cancels, approved_days
-from reconciler.state.document import Document, IntentKind
+from reconciler.state.document import Document, IntentKind, Outcome
 
 DEFAULT_EXPIRY = timedelta(days=7)
 
@@ -32,15 +32,24 @@ def approval_of(plan: Plan) -> Approval:
 
 
 def without_later_intents(approval: Approval, document: Document, created_at: datetime) -> Approval:
-    """Take off the days that we have meant to create since the plan was made (both by our clock), so
-    that a job that is run again does not create them again under the same plan.
+    """Take off the days that we have created since the plan was made (both by our clock), or may have,
+    so that a job that is run again does not create them again under the same plan.
     """
+    later = intended_since(document, created_at, (Outcome.DONE, Outcome.PENDING))
+    days = {one: kept - later.get(one, EMPTY) for one, kept in approval.days.items()}
+    return replace(approval, days=days)
+
+
+def intended_since(
+    document: Document, created_at: datetime, outcomes: tuple[Outcome, ...]
+) -> dict[Address, DateSet]:
+    """Return the days of our later creates with these outcomes, by transfer."""
     later: dict[Address, list[DateSet]] = {}
     for intent in document.intents.values():
-        if intent.kind is IntentKind.CREATE and intent.intended_at > created_at:
+        meant = intent.kind is IntentKind.CREATE and intent.outcome in outcomes
+        if meant and intent.intended_at > created_at:
             later.setdefault(Address(document.team_id, intent.transfer_id), []).append(intent.days)
-    days = {one: kept - union(later.get(one, ())) for one, kept in approval.days.items()}
-    return replace(approval, days=days)
+    return {address: union(days) for address, days in later.items()}
 
 
 def check_fit(

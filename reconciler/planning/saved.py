@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -32,6 +33,8 @@ from reconciler.planning.plan import (
 from reconciler.planning.planfile import digest
 
 MAX_BYTES = 64 * 1024 * 1024
+
+T = TypeVar("T")
 
 # Commands that CI systems look for in a log: at the start of a line, or anywhere (GitHub, Azure).
 _COMMANDS = re.compile(r"^:(?=:)|#(?=#(?:\[|vso\[))")
@@ -188,10 +191,10 @@ def _decode(document: _PlanFile) -> Plan:
 
 
 def _time(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+    moment = _read("created_at", text, datetime.fromisoformat)
     if moment.tzinfo is None:
         raise ValueError("created_at has no zone")
-    return moment.astimezone(UTC)
+    return _read("created_at", text, lambda _: moment.astimezone(UTC))
 
 
 def _team(team: _Team, document: _PlanFile) -> TeamPlan:
@@ -199,7 +202,7 @@ def _team(team: _Team, document: _PlanFile) -> TeamPlan:
     findings = tuple(_finding(one) for one in document.diagnostics) if team is document.teams[0] else ()
     return TeamPlan(
         team_id=mine,
-        as_of=parse_iso(team.as_of),
+        as_of=_read("as_of", team.as_of, parse_iso),
         lineage=team.state.lineage,
         serial=team.state.serial,
         list_full=team.list_full,
@@ -218,7 +221,7 @@ def _team(team: _Team, document: _PlanFile) -> TeamPlan:
 
 
 def _span(start: str, end: str) -> tuple[Day, Day]:
-    first, after = parse_iso(start), parse_iso(end) + 1
+    first, after = _read("start", start, parse_iso), _read("end", end, parse_iso) + 1
     if not FIRST_DAY <= first < after:
         raise ValueError(f"the range {start}..{end} ends before it starts")
     return first, after
@@ -227,7 +230,7 @@ def _span(start: str, end: str) -> tuple[Day, Day]:
 def _action(one: _Action) -> Action:
     start, end = _span(one.start, one.end)
     return Action(
-        kind=ActionKind(one.action),
+        kind=_read("action", one.action, ActionKind),
         address=Address(one.team_id, one.transfer_id),
         transfer=one.transfer,
         start=start,
@@ -265,10 +268,23 @@ def _transfer(one: _Transfer) -> TransferSummary:
 
 
 def _finding(one: _Finding) -> Finding:
-    return Finding(one.code, Severity(one.severity), one.summary, one.detail)
+    return Finding(one.code, _read("severity", one.severity, Severity), one.summary, one.detail)
 
 
 def _place(text: str) -> Place:
     """Read ``file:line:column`` back; the file's name may itself hold colons."""
-    file, line, column = text.rsplit(":", 2)
-    return Place(file, int(line), int(column))
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"declared_at {text[:60]!r} is not of the form file:line:column")
+    return Place(found[1], int(found[2]), int(found[3]))
+
+
+_PLACE = re.compile(r"(.*):(\d{1,9}):(\d{1,9})", re.ASCII)
+
+
+def _read(name: str, text: str, read: Callable[[str], T]) -> T:
+    """Read a text that has a form of its own; the reason for a failure is in our words, not Python's."""
+    try:
+        return read(text)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{name} {text[:60]!r} cannot be read") from None

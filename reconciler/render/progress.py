@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
-from reconciler.dates import iso, last_iso
+from reconciler.dates import Day, iso, last_iso
+from reconciler.model import Address
 from reconciler.planning.events import (
     Cancelled,
     Created,
@@ -35,7 +36,9 @@ def event_line(event: Event) -> str:
             answered = f" with {status}" if status else ""
             return f"{_name(action)}: refused{answered}: {message or 'no reason given'}{held}"
         case UnknownOutcome(intent=intent, settles_at=settles_at):
-            when = f"a run after {encode_time(settles_at)} settles it" if settles_at else "settle it by hand"
+            when = (
+                f"an apply after {encode_time(settles_at)} settles it" if settles_at else "settle it yourself"
+            )
             return f"{_intent(intent)}: the outcome is unknown; {when} ({resolve_command(intent)})"
         case Withdrawn(action=action, why=why):
             return f"{_name(action)}: not done, {why}; planned again"
@@ -92,15 +95,19 @@ def event_json(event: Event) -> dict[str, Any]:
 
 
 def _action_json(kind: str, action: Action) -> dict[str, Any]:
+    team_id = action.address.team_id
+    named = {"type": kind, "action": action.kind.value, "team_id": team_id, "transfer": action.transfer}
+    return {**named, **where_json(action.address, action.start, action.end)}
+
+
+def where_json(address: Address, start: Day, end: Day) -> dict[str, Any]:
+    """Return the half-open days of a transfer as a part of a JSON object."""
     return {
-        "type": kind,
-        "action": action.kind.value,
-        "team_id": action.address.team_id,
-        "transfer": action.transfer,
-        "transfer_id": action.address.transfer_id,
-        "start": iso(action.start),
-        "end": last_iso(action.end),
-        "days": len(action.days),
+        "team_id": address.team_id,
+        "transfer_id": address.transfer_id,
+        "start": iso(start),
+        "end": last_iso(end),
+        "days": end - start,
     }
 
 

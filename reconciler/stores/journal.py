@@ -24,6 +24,7 @@ from reconciler.state.document import Delta
 
 VERSION = 1
 _UNWRITTEN = b"\0" * 16
+_SEAL_END = b'"}'
 _SEAL_LENGTH = len(b',"digest":""}') + 64
 RESTORE = (
     "What stands behind the bad line was committed, and is lost if the journal is removed. Restore the "
@@ -122,7 +123,9 @@ def parse(data: bytes, source: str) -> Journal:
     Raises ``StateDamaged`` for any bad line but a torn last one, and ``StateNewer`` for the
     journal of a later release.
     """
-    *lines, tail = data.split(b"\n")
+    ended = data.rfind(b"\n") + 1
+    lines = data[:ended].split(b"\n")[:-1]
+    tail = len(data) - ended  # never copied: it may be long
     if not lines or (first := _opened(lines[0], "")) is None:
         raise _damaged(source, 1, "it is not the header of a journal")
     header, digest = _header(first[0], source), first[1]
@@ -139,7 +142,7 @@ def parse(data: bytes, source: str) -> Journal:
             break
         entries.append(_entry(opened[0], header.serial + len(entries) + 1, source, number))
         digest, last_line, size = opened[1], line, size + len(line) + 1
-    if tail and _opened(tail[:-1], digest) is not None:
+    if tail > 2 and data.endswith(_SEAL_END, ended, -1) and _opened(data[ended:-1], digest) is not None:
         raise _damaged(source, len(lines) + 1, "its end of line was changed")
     return Journal(header, tuple(entries), digest, size, last_line + b"\n", torn)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import BinaryIO
 
 from reconciler.errors import StateDamaged, StateForeign
 from reconciler.state.codec import decode_document, encode_document
@@ -18,6 +19,9 @@ from reconciler.stores.base import NEVER_WRITTEN, Revision
 from reconciler.stores.files import Identity, identity, read_tail, read_whole
 from reconciler.stores.journal import Entry, Journal
 from reconciler.stores.ownership import check_owner
+
+LARGE = 8 * 1024 * 1024  # bytes: of more, only as much is read as is needed
+_TORN_END = 16  # bytes of a torn end that are kept, to show that there is one
 
 
 @dataclass(slots=True)
@@ -55,7 +59,7 @@ class Snapshot:
 
     def still_true(self, path: str) -> bool:
         """Return whether the files are as they were; reads the journal's end, not the JSON."""
-        if identity(path) != self.identity:
+        if identity(path) != self.identity or _is_large_since(f"{path}.journal", self.tail_start):
             return False
         return read_tail(f"{path}.journal", self.tail_start) == self.tail
 
@@ -67,22 +71,67 @@ def load(path: str, team_id: int, api_url: str) -> Snapshot:
     cannot be read.
     """
     remains = identity(f"{path}.backup") is not None
-    journal_file = read_whole(f"{path}.journal")
+    journal_data = _read_journal(f"{path}.journal")
+    _check_beginning(path)
     document_file = read_whole(path)
     if document_file is None:
-        _refuse_remains(path, remains, journal_file is not None)
+        _refuse_remains(path, remains, journal_data is not None)
         return Snapshot()
-    journal = None if journal_file is None else journals.parse(journal_file[0], f"{path}.journal")
+    journal = None if journal_data is None else journals.parse(journal_data, f"{path}.journal")
     data, found = document_file
     document = decode_document(data, path, _restore(path))
     check_owner(document, team_id, api_url, path)
     snapshot = _joined(path, document, journals.digest_of(data), journal)
     snapshot.identity = found
-    if journal is not None and journal_file is not None:
+    if journal is not None and journal_data is not None:
         snapshot.tail_start = journal.size - len(journal.last_line)
-        snapshot.tail = journal_file[0][snapshot.tail_start :]
+        snapshot.tail = journal_data[snapshot.tail_start :]
         snapshot.line_digest = journal.digest
     return snapshot
+
+
+def _read_journal(path: str) -> bytes | None:
+    """Return the journal's bytes; of a long end that is torn only the beginning."""
+    found = identity(path)
+    if found is not None and found.size > LARGE:
+        with open(path, "rb") as stream:
+            ended = _end_of_lines(stream, found.size)
+            stream.seek(found.size - 3)
+            sealed = stream.read(2) == b'"}'  # a whole line whose end was changed is damage, and told so
+            stream.seek(0)
+            if found.size - ended > LARGE and not sealed:
+                return stream.read(ended + _TORN_END)
+    whole = read_whole(path)
+    return None if whole is None else whole[0]
+
+
+def _end_of_lines(stream: BinaryIO, size: int) -> int:
+    """Return where the last line that has an end ends, looking from the file's end in small pieces."""
+    end = size
+    while end > 0:
+        start = max(0, end - 2**20)
+        stream.seek(start)
+        found = stream.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+def _is_large_since(path: str, start: int) -> bool:
+    """Return whether so much stands in a journal from ``start`` on that it was not read whole."""
+    found = identity(path)
+    return found is not None and found.size - start > LARGE
+
+
+def _check_beginning(path: str) -> None:
+    """Refuse a large file that does not even begin as a state does, without reading it."""
+    found = identity(path)
+    if found is not None and found.size > LARGE:
+        with open(path, "rb") as stream:
+            beginning = stream.read(4096).lstrip()
+        if not beginning.startswith(b"{"):
+            decode_document(beginning, path, _restore(path))
 
 
 def _restore(path: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 import random
 import socket
@@ -9,6 +11,8 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
+from unicodedata import normalize
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -17,7 +21,8 @@ from reconciler.api.client import ApiClient
 from reconciler.api.outcome import Denied, Done, NotSentOutcome, QuotaUsedUp, RateLimited, Rejected, Unknown
 from reconciler.errors import ApiUnavailable, KeyProblem, ReconcilerError
 from reconciler.errors import QuotaUsedUp as QuotaError
-from reconciler.http import HttpTransport, Pacer, Retry, WsgiTransport
+from reconciler.http import Headers, HttpTransport, Pacer, Request, Response, Retry, WsgiTransport
+from reconciler.http.secret import Secret
 from reconciler.model import Unreadable
 
 KEY = "sk_live_0123456789abcdef"
@@ -491,3 +496,166 @@ def test_threads_share_a_client() -> None:
     for thread in threads:
         thread.join()
     assert len(api.requests) == 20
+
+
+# --- the key, said back
+
+
+class Echo:
+    """A transport whose every answer is the same, and hides the key as ``HttpTransport``'s do."""
+
+    def __init__(self, key: str, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.answer = Response(status, Headers(headers), body, Secret(key).hide)
+
+    def send(self, request: Request, *, read_timeout: float) -> Response:
+        return self.answer
+
+
+KEYS = (
+    "sk-live-AbCdEf0123456789xyz",
+    "sk\"live'Ab\\Cd/0123456789",
+    "aB3+/dE9fGhIj_KlMn==",
+    "key<&amp;%25abc9",
+)
+SPELLED: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "upper": str.upper,
+    "lower": str.lower,
+    "backwards": lambda key: key[::-1],
+    "json": lambda key: json.dumps(key)[1:-1],
+    "php": lambda key: json.dumps(key)[1:-1].replace("/", "\\/"),
+    "unicode escapes": lambda key: "".join(f"\\u{ord(char):04X}" for char in key),
+    "hexadecimal escapes": lambda key: "".join(f"\\x{ord(char):02x}" for char in key),
+    "hexadecimal": lambda key: key.encode().hex().upper(),
+    "url": lambda key: quote(key, safe=""),
+    "url, small": lambda key: "".join(f"%{ord(char):02x}" for char in key),
+    "url, twice": lambda key: quote(quote_plus(key)),
+    "html": html.escape,
+    "html numbers": lambda key: "".join(f"&#{ord(char)};" for char in key),
+    "base64": lambda key: base64.b64encode(key.encode()).decode(),
+    "base64 of a header": lambda key: base64.b64encode(f"Bearer {key}".encode()).decode(),
+    "base64 of a pair": lambda key: base64.urlsafe_b64encode(f"me:{key}:".encode()).decode(),
+    "invisible between": "\u200b".join,
+    "selectors between": "\ufe0f".join,
+    "wide letters": lambda key: "".join(chr(ord(char) + 0xFEE0) for char in key),
+    "colours": lambda key: key[:5] + "\x1b[0m" + key[5:],
+    "wrapped": lambda key: key[:9] + "\n   " + key[9:],
+    "cut": lambda key: key[: len(key) // 2 + 2] + "…",
+    "cut off": lambda key: "\u200b" * (1200 - 11) + key,
+    "far behind": lambda key: "x" * 290 + key,
+}
+PLACES: dict[str, Callable[[str], Any]] = {
+    "message": lambda text: {"error": {"code": "X", "message": f"bad key {text} given"}},
+    "description": lambda text: {"error": {"description": text}},
+    "code": lambda text: {"error": {"code": text, "message": "No."}},
+    "request id": lambda text: {"meta": {"request_id": text}, "error": {}},
+    "title": lambda text: {"title": text},
+    "detail": lambda text: {"detail": f"Bearer {text}"},
+    "text": lambda text: {"error": text},
+    "cut in two": lambda text: {"error": {"code": text[: len(text) // 2], "message": text[len(text) // 2 :]}},
+}
+
+
+def told(key: str, status: int, body: bytes, headers: dict[str, str]) -> str:
+    """Return all that a client makes of such answers."""
+    client = ApiClient(
+        Echo(key, status, body, headers), 77, pacer=Pacer(float("inf")), retry=Retry(sleep=lambda _: None)
+    )
+    reads = (client.list_incomplete, client.transfers, lambda: client.get(13), lambda: client.latest(5))
+    texts: list[object] = [client.create(5, START, END, ()), client.cancel(13)]
+    for read in reads:
+        try:
+            texts.append(read())
+        except ReconcilerError as problem:
+            texts += [problem, problem.detail, problem.hint]
+    return ascii_of("\n".join(str(text) for text in texts))
+
+
+def ascii_of(text: str) -> str:
+    """Return what a reader might put together: without blanks and foreign characters, in one letter case."""
+    return "".join(char for char in normalize("NFKC", text) if "!" <= char <= "~").lower()
+
+
+def shown_of(key: str, text: str) -> list[str]:
+    """Return the pieces of a key, in any of its spellings, that stand in the text."""
+    pieces = []
+    for spell, unlike in (
+        ("as it is", 0),
+        ("backwards", 0),
+        ("base64", 0),
+        ("base64 of a header", 12),
+        ("hexadecimal", 0),
+        ("hexadecimal escapes", 0),
+        ("url, small", 0),
+        ("html numbers", 0),
+    ):
+        spelled = ascii_of(SPELLED[spell](key))[unlike:]
+        size = 8 if len(spelled) < 3 * len(key) else 4 * 8
+        pieces += [spelled[at : at + size] for at in range(len(spelled) - size + 1)]
+    return [piece for piece in pieces if piece in text]
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("spelled", SPELLED)
+def test_the_key_is_told_in_no_spelling(spelled: str, key: str) -> None:
+    said = SPELLED[spelled](key)
+    for place in PLACES.values():
+        for status in (401, 422, 503):
+            body = json.dumps(place(said)).encode()
+            assert not shown_of(key, told(key, status, body, {"X-Request-Id": said}))
+    raw = said.replace('"', "'")  # as the server spells it, not as our JSON library does
+    for page in (f"<p>{raw}</p>", f'{{"error": {{"message": "{raw}"}}}}', f'{{"error": "{raw}'):
+        assert not shown_of(key, told(key, 400, page.encode(), {}))
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("spelled", SPELLED)
+def test_the_key_is_in_no_name(spelled: str, key: str) -> None:
+    body = json.dumps({"data": [{"transfer_id": 5, "display_name": f"Of {SPELLED[spelled](key)}"}]}).encode()
+    client = ApiClient(Echo(key, 200, body, {}), 77)
+    assert not shown_of(key, ascii_of(str(client.transfers())))
+
+
+@pytest.mark.parametrize("key", ["7", "k", "any", "abc12"])
+def test_a_text_with_a_very_short_key_is_not_shown(key: str) -> None:
+    for said in (key, key.upper(), f"%{ord(key[0]):02x}{key[1:]}"):
+        text = told(key, 422, json.dumps(PLACES["message"](said)).encode(), {})
+        assert "given" not in text
+    assert "given" in told("q", 422, json.dumps(PLACES["message"]("-")).encode(), {})
+
+
+def test_hiding_changes_nothing_else() -> None:
+    hide = Secret(KEY).hide
+    for text in ("", "Not found.", "50% of &lt;b&gt; and \\u0041 and \\", "a live answer", KEY[:7], "é" * 9):
+        assert hide(text) == text
+    assert hide(f"a {KEY}, {KEY[:12]}! {KEY}{KEY}") == "a ***, ***! ***"
+    assert KEY not in repr(Secret(KEY))
+
+
+def test_a_quota_is_told_even_if_the_key_is_part_of_its_code() -> None:
+    body = json.dumps({"error": {"code": "API_ROW_QUOTA_EXCEEDED"}}).encode()
+    client = ApiClient(Echo("quota", 429, body, {}), 77)
+    assert client.create(5, START, END, ()) == QuotaUsedUp("API_ROW_QUOTA_EXCEEDED")
+
+
+# --- without end
+
+
+def test_a_run_list_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.api.client.RUNS_PAGE", 2)
+    numbers = iter(range(1, 10**6))
+
+    def more(_: Any) -> Reply:
+        return ok([run(next(numbers)), run(next(numbers))])
+
+    api = Api(more)
+    assert client_of(api).runs(5, START, NOW) is Unreadable.FAILED
+    assert len(api.requests) == 40
+
+
+def test_an_answer_of_too_many_parts_is_not_even_parsed() -> None:
+    for document in (b"[" + b"{}," * 700_000 + b"{}]", b'{"data": [' + b"1," * 700_000 + b"1]}"):
+        api = Api((200, document, {}))
+        with pytest.raises(ApiUnavailable) as problem:
+            client_of(api, retry=Retry(attempts=1)).list_incomplete()
+        assert "more than 600000 parts" in problem.value.detail

@@ -63,7 +63,8 @@ def test_planned_and_deferred_days_and_cancels_are_approved() -> None:
     [
         ({"at": NOW + SECOND}, "1-2 6-10"),
         ({"at": NOW}, "1-10"),  # not later than the plan
-        ({"at": NOW + SECOND, "outcome": "abandoned"}, "1-2 6-10"),
+        ({"at": NOW + SECOND, "outcome": "abandoned"}, "1-10"),  # it was never created
+        ({"at": NOW + SECOND, "outcome": "refused"}, "1-10"),
         ({"at": NOW + SECOND, "outcome": "done"}, "1-2 6-10"),
         ({"at": NOW + SECOND, "transfer_id": 2}, "1-10"),
         ({"at": NOW + SECOND, "kind": "cancel", "backfill_id": 7}, "1-10"),  # a cancel creates no day

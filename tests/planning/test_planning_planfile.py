@@ -257,7 +257,9 @@ def test_a_later_minor_version_only_adds(version: str) -> None:
         (deep("actions", 0, "start", value="2024-1-1"), "actions.0.start"),
         (deep("actions", 0, "end", value="2024-01-19"), "ends before it starts"),
         (deep("actions", 0, "action", value="destroy"), "does not read as a plan"),
-        (deep("actions", 0, "declared_at", value=["nowhere"]), "does not read as a plan"),
+        (deep("actions", 0, "declared_at", value=["nowhere"]), "not of the form file:line:column"),
+        (deep("actions", 0, "declared_at", value=["a.yaml::"]), "not of the form file:line:column"),
+        (deep("actions", 0, "declared_at", value=["a.yaml:x:1"]), "'a.yaml:x:1'"),
         (deep("teams", 0, "as_of", value="2024-13-01"), "does not read as a plan"),
         (deep("teams", 0, "as_of", value="2026-11-21"), "altered"),
         (altered(diagnostics=[{"code": "X", "severity": "fatal", "summary": ""}]), "does not read as a plan"),
@@ -267,6 +269,8 @@ def test_what_is_not_a_plan_of_ours_is_refused(text: str | bytes, words: str) ->
     with pytest.raises(Refused) as refused:
         read_plan(text)
     assert words in refused.value.detail
+    for word in ("literal", "isoformat", "unpack", "out of range", "not a valid", "Kind"):  # Python's
+        assert word not in refused.value.detail
     assert refused.value.exit_status == 6
 
 

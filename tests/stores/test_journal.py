@@ -171,3 +171,55 @@ def test_a_sealed_line_is_still_read_strictly() -> None:
     with pytest.raises(StateDamaged) as caught:
         journals.parse(head + no_delta, "here")
     assert "line 2" in caught.value.detail
+
+
+@pytest.mark.parametrize("ending", [b"\0", b"x"])
+def test_an_endless_end_is_torn_and_never_read(
+    ending: bytes, place: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a long torn end nothing is kept; the next writer cuts it."""
+    written(place, "a", "b")
+    whole = path.read_bytes()
+    monkeypatch.setattr("reconciler.stores.snapshot.LARGE", 3000)
+    path.write_bytes(whole + ending * 2_500_000)
+    store = opened(place)
+    document, revision = store.read()
+    assert document is not None
+    assert store._snapshot is not None  # type: ignore[attr-defined]
+    assert store._snapshot.size < len(whole) + 100  # type: ignore[attr-defined]
+    assert store.read()[1] == revision
+    store.commit(adds("c"), revision)
+    assert nonces_at(place) == {"a", "b", "c"}
+    assert len(path.read_bytes()) < 3000
+
+
+def test_a_long_end_that_lines_follow_is_damage(
+    place: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = three_lines(place, path)
+    monkeypatch.setattr("reconciler.stores.snapshot.LARGE", 3000)
+    path.write_bytes(whole + b"\0" * 9000 + b"\n" + whole.splitlines()[-1] + b"\n")
+    with pytest.raises(StateDamaged):
+        opened(place).read()
+
+
+def test_a_large_file_that_does_not_begin_as_a_state(
+    place: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(place, "a")
+    path.unlink()
+    monkeypatch.setattr("reconciler.stores.snapshot.LARGE", 3000)
+    for content in (b"\0" * 9000, b" " * 9000 + b"{}", b"[" * 9000):
+        (Path(place) / JSON).write_bytes(content)
+        with pytest.raises(StateDamaged):
+            opened(place).read()
+
+
+def test_a_long_line_whose_end_was_changed_is_damage(
+    place: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = three_lines(place, path)
+    monkeypatch.setattr("reconciler.stores.snapshot.LARGE", 100)
+    path.write_bytes(whole[:-1] + b"x")
+    with pytest.raises(StateDamaged):
+        opened(place).read()

@@ -36,6 +36,7 @@ from reconciler.state.codec import encode_document
 from reconciler.state.document import Delta
 from reconciler.stores import files, local, snapshot
 from reconciler.stores.base import NEVER_WRITTEN
+from reconciler.stores.holders import holder_of, locked
 from reconciler.stores.local import LocalStore
 
 JSON = "team-5.json"
@@ -604,3 +605,12 @@ def test_a_backup_older_than_the_journals_commits_is_refused(folder: Path, place
     written(place, "c")
     shutil.copy(folder / f"{JSON}.backup", folder / JSON)
     assert "serial 2" in refused(place, StateDamaged).hint
+
+
+def test_what_a_lock_file_says_cannot_steer_a_terminal(folder: Path, place: str) -> None:
+    told = {"id": "a\x1b]0;x\x07", "who": "x\n::warning::y", "operation": "\u202eapply", "host": "h" * 9999}
+    holder = holder_of(json.dumps({**told, "when": "2026-01-01T00:00:00Z", "pid": 1}))
+    assert holder is not None
+    words = locked(holder, "there", "").detail
+    assert words.isprintable()
+    assert len(words) < 1000

@@ -1,0 +1,207 @@
+"""What is in doubt stays in doubt: predecessors, settled intents, clocks that are set, reasons to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from engine_rig import (
+    HOUR,
+    MINUTE,
+    ONE,
+    TWO,
+    Act,
+    Applied,
+    Rig,
+    answered,
+    cancels,
+    open_store,
+)
+
+from reconciler.engine.resolve import as_not_created, unresolved
+from reconciler.engine.session import StateSession
+from reconciler.http import AnswerLost, Request, Response, Transport
+from reconciler.planning.events import Cancelled, Created, Withdrawn
+from reconciler.state.document import Outcome
+
+QUICK = {"seconds_until_scheduled": 1, "seconds_until_running": 1, "seconds_per_run": 1}
+SHARED = """\
+version: 1
+team_id: 12345
+transfers:
+  a: {transfer_id: 1, previous_ids: [9], ranges: [2024-05-01..2024-05-10]}
+  b: {transfer_id: 2, previous_ids: [9], ranges: [2024-05-20..2024-05-25]}
+"""
+
+
+def late(arrivals: list[Callable[[], object]], seconds: float = 0.0, jump: float = 0.0) -> Act:
+    """Lose a request on its way; calling what is put into ``arrivals`` lets it arrive."""
+
+    def act(inner: Transport, request: Request, timeout: float) -> Response:
+        arrivals.append(lambda: inner.send(request, read_timeout=timeout))
+        raise AnswerLost("read timeout")
+
+    return act
+
+
+def test_a_shared_predecessor_is_read_for_both(tmp_path: Path) -> None:
+    """What the schedule of 9 loaded counts for both, whichever of them has the earlier days due."""
+    rig = Rig(tmp_path, SHARED, transfers={9: {"recurring_since": "2024-04-01"}, 1: {}, 2: {}})
+    assert rig.apply().exit == 0
+    assert rig.made(1) + rig.made(2) == []
+
+
+def test_a_create_in_doubt_on_a_predecessor_blocks_its_days(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, settings=QUICK)
+    arrivals: list[Callable[[], object]] = []
+    assert rig.apply(late(arrivals)).exit == 4
+    rig.later(MINUTE)
+    rig.declare(ONE.replace("transfer_id: 1\n", "transfer_id: 5\n    previous_ids: [1]\n"))
+    assert rig.apply().exit == 4
+    rig.later(MINUTE)
+    arrivals.pop()()
+    rig.later(HOUR)
+    assert rig.apply().exit == 0
+    assert rig.made(5) == []
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
+def settle_by_hand(rig: Rig) -> None:
+    """Say of the one unresolved create that it was not made."""
+    store = open_store(rig.folder)
+    document, revision = store.read()
+    assert document is not None
+    (intent,) = unresolved(document)
+    StateSession(store, document, revision).record(as_not_created(intent))
+
+
+def test_what_a_person_settled_meanwhile_is_not_sent(tmp_path: Path) -> None:
+    """Without the lock: held up before its last check; somebody settles its intent, another run creates."""
+    rig = Rig(tmp_path, settings=QUICK)
+    others: list[Applied] = []
+
+    def held_up() -> bool:
+        if not others:
+            rig.later(5)
+            settle_by_hand(rig)
+            others.append(rig.apply())
+            rig.later(30)
+        return True
+
+    ours = rig.apply(holds=held_up)
+    assert (others[0].exit, ours.sent) == (0, [])
+    assert len(ours.of(Withdrawn)) == 1
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
+def test_an_outcome_that_another_run_found_is_not_overwritten(tmp_path: Path) -> None:
+    """A gateway sends a create twice; another run adopts the first before the second's refusal is back."""
+    rig = Rig(tmp_path, settings=QUICK)
+
+    def twice(inner: Transport, request: Request, timeout: float) -> Response:
+        inner.send(request, read_timeout=timeout)
+        answer = inner.send(request, read_timeout=timeout)
+        rig.later(2)
+        rig.apply()
+        rig.later(MINUTE)
+        rig.apply()
+        return answer
+
+    ours = rig.apply(twice)
+    (intent,) = rig.document().intents.values()
+    assert (ours.exit, intent.outcome) == (0, Outcome.DONE)
+    assert [one.adopted for one in ours.of(Created)] == [True]
+
+
+def test_a_clock_set_forward_does_not_end_settle_time(tmp_path: Path) -> None:
+    """Its request hangs for 2 minutes, the clock is set forward by 20, and it arrives a minute later."""
+    rig = Rig(tmp_path, settings=QUICK)
+    arrivals: list[Callable[[], object]] = []
+    lost = late(arrivals)
+
+    def jumping(inner: Transport, request: Request, timeout: float) -> Response:
+        rig.later(2 * MINUTE)
+        rig.time.skew += 20 * MINUTE
+        return lost(inner, request, timeout)
+
+    assert rig.apply(jumping).exit == 4
+    rig.later(MINUTE)
+    arrivals.pop()()
+    assert len(rig.made()) == 1
+
+
+# -- why it stops ----------------------------------------------------------------------------------
+
+
+def outdated(rig: Rig, *acts: Act) -> Applied:
+    """Apply a plan whose reading is old, with acts for the reads that follow it."""
+    planned: list[bool] = []
+
+    def between() -> None:
+        rig.later(100)
+        planned.append(True)
+
+    return rig.apply(*acts, wanted=lambda request: request.method == "GET" and bool(planned), between=between)
+
+
+@pytest.mark.parametrize(
+    "status, code, expected", [(401, None, 65), (429, "API_ROW_QUOTA_EXCEEDED", 7), (400, None, 69)]
+)
+def test_the_second_reading_stops_the_team_for_its_own_reason(
+    status: int, code: str | None, expected: int, tmp_path: Path
+) -> None:
+    applied = outdated(Rig(tmp_path), *[answered(status, code)] * 50)
+    assert (applied.exit, applied.sent) == (expected, [])
+    assert len(applied.report.errors) == 1
+
+
+def test_a_state_that_vanished_meanwhile_stops_it(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.apply()
+    rig.declare(TWO)
+
+    def between() -> None:
+        rig.later(100)
+        for file in (tmp_path / "state").glob("*.json*"):
+            if file.suffix not in (".lock", ".cas"):
+                file.unlink()
+
+    applied = rig.apply(between=between)
+    assert (applied.exit, applied.sent) == (1, [])
+
+
+def test_a_quota_met_while_looking_stops_all_transfers(tmp_path: Path) -> None:
+    """The create of one transfer is in doubt; the look after it says that nothing more can be had."""
+    rig = Rig(tmp_path, TWO)
+    failing: list[bool] = []
+
+    def lost_then_quota(inner: Transport, request: Request, timeout: float) -> Response:
+        if request.method == "GET":
+            return answered(429, "LICENSE_DAILY_QUERY_LIMIT_EXCEEDED")(inner, request, timeout)
+        failing.append(True)
+        raise AnswerLost("the connection broke")
+
+    applied = rig.apply(
+        *[lost_then_quota] * 50, wanted=lambda request: request.method == "POST" or bool(failing)
+    )
+    assert (applied.exit, len(applied.sent)) == (4, 1)  # an unknown outcome comes before a used-up quota
+    assert [error.exit_status for error in applied.report.errors] == [7]
+
+
+def test_a_prune_does_not_ask_who_made_the_latest(tmp_path: Path) -> None:
+    """Its ``latest`` was never read, so an old one of a person is no news."""
+    prune = ONE.replace("transfers:", "prune: true\ntransfers:")
+    rig = Rig(tmp_path, prune, settings={"seconds_until_scheduled": 100_000})
+    rig.apply()
+    rig.declare(prune.replace("2024-05-01..2024-05-10", "2024-04-01..2024-04-02"))
+    rig.apply()
+    rig.foreign(1, "2024-02-01", "2024-02-02")
+    rig.later(1000)
+    rig.declare(prune.replace("2024-05-01..2024-05-10", "2024-04-01..2024-04-03"))
+    rig.apply()
+    rig.declare(prune.replace("2024-05-01..2024-05-10", "2024-04-01..2024-04-02"))
+    limit = answered(429, "TOO_MANY_REQUESTS", retry_after="1")
+    applied = rig.apply(limit, limit, wanted=cancels)
+    assert (applied.exit, len(applied.of(Cancelled))) == (0, 1)
+    assert applied.of(Withdrawn) == []
