@@ -12,7 +12,7 @@ START ?= 20000
 COVERED := reconciler/planning/*,reconciler/dates.py,reconciler/api/outcome.py,reconciler/state/*
 COVERING := tests/planning tests/state tests/api tests/test_dates.py tests/test_model.py
 
-.PHONY: help demo test check format lint types layers proof hunt kill soak mutants clean
+.PHONY: help demo test check format lint types layers proof kill soak mutants clean
 
 help: ## Show this help.
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -55,11 +55,8 @@ types: $(VENV)/.dev ## mypy --strict.
 layers: $(VENV)/.dev ## Imports run one way.
 	$(BIN)/pytest tests/test_layers.py
 
-proof: $(VENV)/.dev ## The long runs that CI does: 2,000 worlds, 20,000 schedules.
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m proof --timeout 3000 tests/proof/test_worlds.py tests/proof/simulation
-
-hunt: $(VENV)/.dev ## Long runs besides: kills, races, faults on sockets, fuzzing.
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m proof --timeout 3000 tests/proof/kill tests/proof/races tests/proof/faults tests/proof/fuzz
+proof: $(VENV)/.dev ## The long runs: worlds, schedules, kills, races, faults on sockets, fuzzing.
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m proof --timeout 3000 --durations 15 tests/proof
 
 kill: $(VENV)/.dev ## Kill and fail an apply at every step; needs strace for all of it.
 	$(BIN)/python tests/proof/kill/run.py

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.errors import Interrupted, StateConflict, StateForeign
 from reconciler.planning.evidence import merge
-from reconciler.state.document import BackfillRecord, Delta, Document, Intent, apply_delta
+from reconciler.state.document import BackfillRecord, Delta, Document, Intent, Outcome, apply_delta
 from reconciler.stores.base import Revision, StateStore
 
 CONFLICTS_BORNE = 100
@@ -168,9 +168,13 @@ class StateSession:
         raise StateConflict("The state keeps changing", "Other runs commit all the time.", "Run again later.")
 
     def _rebased(self, delta: Delta) -> Delta:
-        """Join what we say of backfills with what the document says, which another run may have learned."""
+        """Join what we say with what the document says, which another run may have learned: what it
+        found done stays done, and what it knows of a backfill stays known.
+        """
         records = (_joined(self.document.backfills.get(one.id), one) for one in delta.backfills)
-        return replace(delta, backfills=tuple(records))
+        known = ((self.document.intents.get(one.nonce, one), one) for one in delta.intents)
+        intents = (there if there.outcome is Outcome.DONE else ours for there, ours in known)
+        return replace(delta, backfills=tuple(records), intents=tuple(intents))
 
     def _write(self, delta: Delta) -> None:
         revision = self.store.commit(delta, self.revision)

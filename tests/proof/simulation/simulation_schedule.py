@@ -9,7 +9,7 @@ import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +26,7 @@ from reconciler.dates import DateSet
 from reconciler.engine import drive
 from reconciler.engine.resolve import as_created, as_not_created
 from reconciler.engine.session import StateSession
+from reconciler.errors import Refused, StateConflict
 from reconciler.http import WsgiTransport
 from reconciler.planning.ledger import Bucket, Reason
 from reconciler.planning.plan import Options, Plan
@@ -93,6 +94,7 @@ class Schedule:
         self.processes: list[Process] = []
         self.saved: Plan | None = None
         self._uuids = random.Random(seed)
+        self._hands = random.Random(f"hands {seed}")  # by itself: the rest of a seed stays as it is
 
     @contextmanager
     def in_costume(self) -> Iterator[None]:
@@ -135,6 +137,10 @@ class Schedule:
             self.stage.at(when + rng.choice([-0.5, 0.1, 1.0, 10.0, 100.0]) * rng.random(), self._people)
         if rng.random() < 0.3:
             self.stage.at(when + rng.choice([-0.4, 1.0, 100.0]) * rng.random(), self._edit)
+        if self._hands.random() < 0.15:
+            self.stage.at(
+                when + self._hands.choice([1.0, 100.0, 4000.0]) * self._hands.random(), self._resolve
+            )
 
     def _start(self, *, lock: bool) -> None:
         flags = self.script.flags(lock=lock)
@@ -245,18 +251,30 @@ class Schedule:
                     f"two calm runs end with {sorted(first.statuses or ())}, {sorted(second.statuses)}"
                 )
 
-    def _settle_by_hand(self) -> int:
-        """Do what ``resolve`` does, by a person who can see what really happened."""
-        store = LocalStore(self.folder, TEAM, API, "a person")
+    def _resolve(self) -> None:
+        """Let a person settle what they can in the middle of it, not knowing what is under way."""
+        with suppress(StateConflict, Refused):
+            self._settle_by_hand(patience=self.script.settle)
+
+    def _settle_by_hand(self, patience: float = 0.0) -> int:
+        """Do what ``resolve`` does, by a person who can see what really happened. Within ``patience``
+        they say of nothing that it was not created, and never of what is still on its way.
+        """
+        store = LocalStore(self.folder, TEAM, API, "a person", sleep=_not_now)
         document, revision = store.read()
         pending = list(unresolved(document)) if document else []
-        for intent in pending:
+        for intent in (one for one in pending if self._is_clear(one, patience)):
             assert document is not None
             session = StateSession(store, document, revision)
             session.record(self._by_hand(intent, document))
             document, revision = session.document, session.revision
             self.stage.counts["by hand"] += 1
         return len(pending)
+
+    def _is_clear(self, intent: Intent, patience: float) -> bool:
+        made = any(sent.nonce == intent.nonce for sent in self.truth.made.values())
+        waited = self.stage.now >= intent.intended_at.timestamp() + patience
+        return made or (waited and intent.nonce not in self.truth.late)
 
     def _by_hand(self, intent: Intent, document: Document) -> Delta:
         made = [number for number, sent in self.truth.made.items() if sent.nonce == intent.nonce]
@@ -298,6 +316,11 @@ class Schedule:
     def _fail(self, what: str) -> None:
         self.stage.log("!!", what)
         raise Violation(what)
+
+
+def _not_now(_seconds: float) -> None:
+    """A frozen run is in the middle of a commit: a person would try again later."""
+    raise StateConflict("The state is being written")
 
 
 _CALM = Flags(lock=True, settle=900.0, weather=CALM)

@@ -61,6 +61,7 @@ class Truth:
     serial: int = 0
     lineage: str = ""
     loaded: dict[int, DateSet] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
     commits: int = 0
 
     # -- the world -------------------------------------------------------------------------
@@ -105,7 +106,16 @@ class Truth:
             self.stage.violate(f"after {who}: the lineage changed")
         self.serial, self.lineage = document.serial, document.lineage
         self._check_evidence(who, document)
+        self._check_outcomes(who, document)
         return document
+
+    def _check_outcomes(self, who: str, document: Document) -> None:
+        """What was done is never called undone again."""
+        for nonce in self.done:
+            intent = document.intents.get(nonce)
+            if intent is not None and intent.outcome is not Outcome.DONE:
+                self.stage.violate(f"after {who}: intent {nonce} was done, and is {intent.outcome.value}")
+        self.done.update(one.nonce for one in document.intents.values() if one.outcome is Outcome.DONE)
 
     def _check_evidence(self, who: str, document: Document) -> None:
         loaded = {one.id: one.evidence.loaded for one in document.backfills.values()}
@@ -308,15 +318,18 @@ class Truth:
         return DateSet.days(found)
 
     def _load_counts(self, transfer: DesiredTransfer, one: Backfill, day: int) -> bool:
-        since = stale_before(transfer, day)
-        made = self.made.get(one.id)
-        ours = (
-            made is not None
-            and made.stale_before is not None
-            and since is not None
-            and made.stale_before >= since
-        )
+        since, under = stale_before(transfer, day), self._made_under(one)
+        ours = under is not None and since is not None and under >= since
         return since is None or ours or self.world.vendor_time(one.scheduled) // 1000 >= since
+
+    def _made_under(self, one: Backfill) -> float | None:
+        """Return the ``stale_before`` that a backfill of ours, or one mistaken for ours, was made under."""
+        if one.id in self.made:
+            return self.made[one.id].stale_before
+        document = self.document()
+        record = document.backfills.get(one.id) if document else None
+        mistaken = record is not None and record.ours and record.stale_before is not None
+        return record.stale_before.timestamp() if mistaken else None
 
 
 def transfer_of(sent: Sent) -> DesiredTransfer:

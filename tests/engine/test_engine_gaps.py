@@ -1,0 +1,230 @@
+"""What mutation testing found untested: events, records and counts of calls along the rarer ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_rig import DAY, ONE, TWO, Rig, answered, cancels, lost, not_sent, open_store
+from test_engine_moments import FAILS, Watched
+
+from reconciler.engine.resolve import as_created, as_not_created, unresolved
+from reconciler.engine.session import StateSession
+from reconciler.engine.steps import Sight
+from reconciler.engine.switch import Switch
+from reconciler.http import AnswerLost, Headers, Request, Response, Transport
+from reconciler.model import Backfill, Status
+from reconciler.planning.events import Created, Rejected, Waiting, Withdrawn
+from reconciler.state.document import Delta, Intent, IntentKind, Outcome
+
+STALE = ONE.replace("    transfer_id: 1\n", "    transfer_id: 1\n    stale_before: 2024-05-20\n")
+
+
+def test_a_record_remembers_what_it_was_made_under(tmp_path: Path) -> None:
+    """Else a vendor's clock that is behind would have its days due again."""
+    rig = Rig(tmp_path, STALE)
+    rig.apply()
+    (record,) = rig.document().backfills.values()
+    assert record.stale_before == datetime(2024, 5, 20, tzinfo=UTC)
+
+
+# -- looking for a create --------------------------------------------------------------------------
+
+
+def looks_fail(times: int) -> tuple[list[Any], Callable[[Request], bool]]:
+    """Lose a create's answer after the API made it, and let the first reads after it fail."""
+    sent: list[bool] = []
+
+    def lost_answer(inner: Transport, request: Request, timeout: float) -> Response:
+        inner.send(request, read_timeout=timeout)
+        sent.append(True)
+        raise AnswerLost("the connection broke")
+
+    acts = [lost_answer, *[answered(400, None)] * times]
+    return acts, lambda request: request.method == "POST" or (bool(sent) and request.method == "GET")
+
+
+def test_a_look_that_fails_is_followed_by_another(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    acts, wanted = looks_fail(1)
+    applied = rig.apply(*acts, wanted=wanted)
+    assert (applied.exit, len(applied.adopted)) == (0, 1)
+
+
+def test_a_create_that_settles_while_we_look_is_planned_again(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.flag(settle=timedelta(seconds=5))
+    applied = rig.apply(lost(after=False))
+    assert (applied.exit, len(applied.sent)) == (0, 2)
+    assert [one.why for one in applied.of(Withdrawn)] == ["its request took no effect"]
+    outcomes = sorted(one.outcome for one in rig.document().intents.values())
+    assert outcomes == [Outcome.ABANDONED, Outcome.DONE]
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
+def settled_meanwhile(rig: Rig, settle: Callable[[Intent], Delta], after: bool) -> Callable[..., Response]:
+    """Lose an answer; another run settles the create before we look."""
+
+    def act(inner: Transport, request: Request, timeout: float) -> Response:
+        if after:
+            inner.send(request, read_timeout=timeout)
+        store = open_store(rig.folder)
+        document, revision = store.read()
+        assert document is not None
+        (intent,) = unresolved(document)
+        StateSession(store, document, revision).record(settle(intent))
+        raise AnswerLost("the connection broke")
+
+    return act
+
+
+def test_another_run_found_that_it_was_not_made(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    applied = rig.apply(settled_meanwhile(rig, as_not_created, after=False))
+    assert [one.why for one in applied.of(Withdrawn)] == ["its request took no effect, as another run found"]
+    assert (applied.exit, len(applied.sent)) == (0, 2)
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
+def test_another_run_found_it(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+
+    def settle(intent: Intent) -> Delta:
+        number = int(rig.sandbox.backfills()[0]["transfer_backfill_id"])
+        return as_created(intent, number, rig.document(), rig.people)
+
+    applied = rig.apply(settled_meanwhile(rig, settle, after=True))
+    assert (applied.exit, len(applied.sent)) == (0, 1)
+    assert [one.adopted for one in applied.of(Created)] == [True]
+
+
+# -- what stands in the way ------------------------------------------------------------------------
+
+INTENT = Intent(
+    nonce="n",
+    kind=IntentKind.CREATE,
+    transfer_id=1,
+    transfer="a",
+    start=100,
+    end=110,
+    intended_at=datetime(2024, 6, 1, tzinfo=UTC),
+    send_before=datetime(2024, 6, 1, tzinfo=UTC),
+    latest_before=None,
+)
+ACTIVE = Backfill(7, 1, 105, 106, Status.RUNNING, datetime(2024, 5, 1, tzinfo=UTC))
+FAILED = replace(ACTIVE, id=5, status=Status.FAILED, total=1, completed=0, failed=1)
+
+
+@pytest.mark.parametrize(
+    "listed, found",
+    [
+        ((FAILED, ACTIVE), 7),  # an active one before a failed one
+        ((replace(ACTIVE, id=9), ACTIVE), 7),
+        ((FAILED,), 5),
+        ((replace(ACTIVE, transfer_id=2),), None),
+        ((replace(ACTIVE, start=110, end=111),), None),
+        ((replace(ACTIVE, start=99, end=100),), None),
+        ((replace(ACTIVE, status=Status.COMPLETED),), None),
+    ],
+)
+def test_the_blocker(listed: tuple[Backfill, ...], found: int | None) -> None:
+    for sight in (Sight(listed, None), Sight(listed[1:], listed[0])):
+        blocker = sight.blocker(INTENT)
+        assert (blocker.id if blocker else None) == found
+
+
+@pytest.mark.parametrize("what", ["active", "failed"])
+def test_a_hidden_blocker_is_named(what: str, tmp_path: Path) -> None:
+    """The list lags; the API refuses. An active one of a person, or a failed one of ours: planned again."""
+    rig = Rig(tmp_path, transfers=FAILS if what == "failed" else {1: {}})
+    if what == "failed":
+        rig.apply()
+        rig.later(DAY)
+    acts: list[Any] = [hidden_list] if what == "failed" else []
+    between = (lambda: None) if what == "failed" else (lambda: rig.foreign(1, "2024-05-03", "2024-05-04"))
+    applied = rig.apply(
+        *acts, wanted=lambda request: request.path.endswith(f"{12345}/backfills"), between=between
+    )
+    words = {"active": "is active on some of its days", "failed": "is ours, and failed on some of its days"}
+    told = [one.why for one in applied.of(Withdrawn)]
+    assert len(told) == 1
+    assert told[0].endswith(words[what])
+
+
+def hidden_list(inner: Transport, request: Request, timeout: float) -> Response:
+    """Answer an empty list, as one that lags may."""
+    whole = inner.send(request, read_timeout=timeout)
+    return Response(200, Headers(dict(whole.headers)), b'{"data": []}')
+
+
+# -- cancels ---------------------------------------------------------------------------------------
+
+
+def failed_day(tmp_path: Path) -> Rig:
+    rig = Rig(tmp_path, transfers=FAILS)
+    rig.apply()
+    rig.later(DAY)
+    return rig
+
+
+def test_a_cancel_that_is_answered_needs_no_get(tmp_path: Path) -> None:
+    rig = failed_day(tmp_path)
+    before = len(rig.sandbox.requests())
+    applied = rig.apply()
+    methods = [str(one["method"]) for one in rig.sandbox.requests()[before:]]
+    at = methods.index("PATCH")
+    assert (applied.exit, methods[at:]) == (0, ["PATCH", "POST"])
+    cancel = next(one for one in rig.document().intents.values() if one.kind is IntentKind.CANCEL)
+    assert cancel.outcome is Outcome.DONE
+
+
+def test_a_cancel_that_never_happens_says_so(tmp_path: Path) -> None:
+    rig = failed_day(tmp_path)
+    applied = rig.apply(*[lost(after=False)] * 9, wanted=cancels)
+    (refused,) = applied.of(Rejected)
+    assert (applied.exit, refused.status, refused.message) == (3, 0, "it could not be cancelled")
+    tries = [one for one in rig.document().intents.values() if one.kind is IntentKind.CANCEL]
+    assert [one.outcome for one in tries] == [Outcome.ABANDONED] * 3
+
+
+def test_the_intent_to_cancel_takes_the_evidence_along(tmp_path: Path) -> None:
+    """And that to create takes nothing."""
+    rig = failed_day(tmp_path)
+    store = Watched(open_store(tmp_path))
+    rig.apply(store=store)
+    with_intent = [
+        (one.kind, [record.id for record in delta.backfills])
+        for delta in store.commits
+        for one in delta.intents
+        if one.pending
+    ]
+    shell = min(rig.document().backfills)
+    assert with_intent == [(IntentKind.CANCEL, [shell]), (IntentKind.CREATE, [])]
+
+
+# -- waits and stops -------------------------------------------------------------------------------
+
+
+def test_a_wait_says_what_for(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    applied = rig.apply(not_sent, answered(429, None, retry_after="5"))
+    assert [one.why for one in applied.of(Waiting)] == ["no connection", "the API limits our rate"]
+
+
+def test_a_used_up_quota_stops_the_other_teams_too(tmp_path: Path) -> None:
+    rig, whole_run = Rig(tmp_path, TWO), Switch()
+    rig.apply(answered(429, "API_ROW_QUOTA_EXCEEDED"), switch=whole_run)
+    assert whole_run.off
+    rig, whole_run = Rig(tmp_path, TWO), Switch()
+    rig.apply(answered(401, None), switch=whole_run)
+    assert not whole_run.off
+
+
+def test_a_run_that_is_stopped_before_its_intent_says_nothing_of_it(tmp_path: Path) -> None:
+    rig, stopped = Rig(tmp_path), Switch()
+    applied = rig.apply(switch=stopped, between=stopped.stop)
+    assert (applied.exit, applied.sent, applied.of(Withdrawn)) == (3, [], [])

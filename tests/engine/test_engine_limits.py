@@ -1,0 +1,132 @@
+"""Where exactly once cannot hold against an API without idempotency keys: ``docs/reliability.md``.
+
+Each schedule there has its number here, and shows what happens: a day is created twice, or is blocked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from engine_rig import HOUR, MINUTE, ONE, Rig, answered, open_store, passed
+
+from reconciler.engine.resolve import as_not_created, unresolved
+from reconciler.engine.session import StateSession
+from reconciler.http import AnswerLost, Request, Response, Transport
+
+INSTANT = {"seconds_until_scheduled": 0, "seconds_until_running": 0, "seconds_per_run": 0}
+DAYS = "2024-05-01..2024-05-10"
+BLOCKING = ONE.replace("version: 1\n", "version: 1\non_unknown: block\n")
+Arrivals = list[Callable[[], object]]
+
+
+def on_its_way(arrivals: Arrivals, meanwhile: Callable[[], object] = lambda: None) -> Callable[..., Response]:
+    """Lose a create on its way; it arrives when it is called."""
+
+    def act(inner: Transport, request: Request, timeout: float) -> Response:
+        arrivals.append(lambda: inner.send(request, read_timeout=timeout))
+        meanwhile()
+        raise AnswerLost("the connection broke")
+
+    return act
+
+
+def created(rig: Rig) -> int:
+    """Return how often the days were created; all of them as often."""
+    (times,) = set(Counter(rig.active_days()).values())
+    return times
+
+
+def test_1_a_create_that_takes_effect_after_settle_time(tmp_path: Path) -> None:
+    rig, arrivals = Rig(tmp_path, settings=INSTANT), Arrivals()
+    assert rig.apply(on_its_way(arrivals)).exit == 4
+    rig.later(16 * MINUTE)
+    assert rig.apply().exit == 0
+    arrivals.pop()()
+    assert created(rig) == 2
+
+
+def test_1_with_on_unknown_block_it_is_blocked(tmp_path: Path) -> None:
+    rig, arrivals = Rig(tmp_path, BLOCKING, settings=INSTANT), Arrivals()
+    for _try in range(3):
+        assert rig.apply(on_its_way(arrivals)).exit == 4
+        rig.later(48 * HOUR)
+    arrivals.pop()()
+    assert rig.apply().exit == 0
+    assert (created(rig), arrivals) == (1, [])
+
+
+def test_2_a_person_creates_exactly_our_days_while_ours_is_on_its_way(tmp_path: Path) -> None:
+    """Theirs is taken for ours; ours arrives when theirs has completed. It had left: nothing can stop it."""
+    rig, arrivals = Rig(tmp_path, BLOCKING, settings=INSTANT), Arrivals()
+    assert rig.apply(on_its_way(arrivals, lambda: rig.foreign(1, "2024-05-01", "2024-05-10"))).exit == 0
+    arrivals.pop()()
+    assert created(rig) == 2
+    assert rig.apply().sent == []
+
+
+def test_3_a_gateway_sends_it_again_when_the_first_has_completed(tmp_path: Path) -> None:
+    rig, arrivals = Rig(tmp_path, BLOCKING, settings=INSTANT), Arrivals()
+
+    def twice(inner: Transport, request: Request, timeout: float) -> Response:
+        arrivals.append(lambda: inner.send(request, read_timeout=timeout))
+        return passed(inner, request, timeout)
+
+    assert rig.apply(twice).exit == 0
+    arrivals.pop()()
+    assert created(rig) == 2
+    assert rig.apply().sent == []
+
+
+def test_4_the_api_says_not_done_of_what_it_did_and_hides_it(tmp_path: Path) -> None:
+    """A rate limit that passed the create on, and reads that lag: an unseen one is sent again."""
+    rig = Rig(tmp_path, settings={**INSTANT, "latest_lag_seconds": 60})
+    assert rig.apply(answered(429, None, after=True, retry_after="1")).exit == 0
+    assert created(rig) == 2
+
+
+@pytest.mark.parametrize("status", [401, 403, 429])
+def test_4_what_can_be_seen_is_not_sent_again(status: int, tmp_path: Path) -> None:
+    rig = Rig(tmp_path, settings=INSTANT)
+    rig.apply(answered(status, None, after=True, retry_after="1"))
+    rig.apply()
+    assert created(rig) == 1
+
+
+def test_5_the_clock_of_the_next_runner_is_ahead(tmp_path: Path) -> None:
+    """By more than settle time lacks: to it, the time is over."""
+    rig, arrivals = Rig(tmp_path, settings=INSTANT), Arrivals()
+    assert rig.apply(on_its_way(arrivals)).exit == 4
+    rig.later(MINUTE)
+    rig.time.skew = 20 * MINUTE
+    assert rig.apply().exit == 0
+    arrivals.pop()()
+    assert created(rig) == 2
+
+
+def test_6_a_person_says_not_created_too_early(tmp_path: Path) -> None:
+    rig, arrivals = Rig(tmp_path, BLOCKING, settings=INSTANT), Arrivals()
+    assert rig.apply(on_its_way(arrivals)).exit == 4
+    store = open_store(rig.folder)
+    document, revision = store.read()
+    assert document is not None
+    (intent,) = unresolved(document)
+    StateSession(store, document, revision).record(as_not_created(intent))
+    assert rig.apply().exit == 0
+    arrivals.pop()()
+    assert created(rig) == 2
+
+
+def test_7_a_person_loads_our_days_between_our_reading_and_our_create(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, settings=INSTANT)
+    assert rig.apply(between=lambda: rig.foreign(1, "2024-05-01", "2024-05-10")).exit == 0
+    assert created(rig) == 2
+
+
+def test_7_what_is_still_active_the_api_refuses(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    assert rig.apply(between=lambda: rig.foreign(1, "2024-05-01", "2024-05-10")).exit == 0
+    assert created(rig) == 1
+    assert DAYS in rig.made()
