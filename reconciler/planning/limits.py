@@ -55,7 +55,7 @@ class Walk:
     taken: list[tuple[Piece, tuple[int, ...]]] = field(default_factory=list)
     put_off: list[tuple[Piece, str]] = field(default_factory=list)
     cancelled: set[int] = field(default_factory=set)
-    opened: int = 0
+    opened: int = field(init=False)
     opened_on: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -107,9 +107,7 @@ def open_ids_of(observed: Observed, document: Document) -> dict[int, int]:
     and those that we know to be open while the list still lags behind.
     """
     listed = {one.id: one.transfer_id for one in observed.listed}
-    known = {
-        one.id: one.transfer_id for one in document.backfills.values() if not (one.status.final or one.gone)
-    }
+    known = {one.id: one.transfer_id for one in document.backfills.values() if not one.gone}
     final = {one.id for one in document.backfills.values() if one.status.final}
     return {one: transfer for one, transfer in {**known, **listed}.items() if one not in final}
 

@@ -98,8 +98,8 @@ def _pieces(
 
 def _ordered(pieces: Iterable[Piece], order: Order) -> list[Piece]:
     if order is Order.NEWEST_FIRST:
-        return sorted(pieces, key=lambda one: (-one.end, one.transfer.address, -one.start))
-    return sorted(pieces, key=lambda one: (one.start, one.transfer.address, one.end))
+        return sorted(pieces, key=lambda one: (-one.end, one.transfer.address))
+    return sorted(pieces, key=lambda one: (one.start, one.transfer.address))
 
 
 # --- actions ------------------------------------------------------------------------------

@@ -222,7 +222,8 @@ def test_a_cancel_is_done_once_the_backfill_is_final(
 ) -> None:
     found = settle(memory, intent("1-10", kind="cancel", backfill_id=100), fetched=fetched)
     assert outcome(found) == expected
-    assert len(found.delta.intents) == 1
+    (settled,) = found.delta.intents
+    assert settled.outcome.value == {"adopted": "done", "abandoned": "abandoned"}[expected]
 
 
 def test_a_cancel_that_may_still_be_sent_is_not_given_up() -> None:
@@ -273,3 +274,9 @@ def test_resolving_decides_each_intent_once(world: World) -> None:
         if one.kind == "create":
             assert one.transfer_id in world.observed.latest
             assert world.now >= one.intended_at + world.settle
+
+
+@pytest.mark.parametrize("refused, later", [("1-10", "11-12"), ("5-10", "1-4")])
+def test_days_beside_a_refused_create_say_nothing_of_it(refused: str, later: str) -> None:
+    after = intent(later, nonce="later", outcome="done", backfill_id=300, at=ago(50))
+    assert doubted(intent(refused, outcome="refused", at=ago(99)), after) == ["n"]

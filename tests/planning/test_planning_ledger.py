@@ -241,3 +241,10 @@ def test_a_ledger_that_does_not_add_up_is_a_bug() -> None:
     desired = transfer(segment("1-3"), segment("3-5", stale_before=STALE))
     with pytest.raises(AssertionError, match="6 days in buckets, 5 declared"):
         ledger_of(desired, record("1-5", **LOADED, created=ago(60)))
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_nothing_more_is_read_for_a_paused_transfer(paused: bool) -> None:
+    """Its failed days are nowhere named; a run list would tell, but nothing is created anyway."""
+    ledger = ledger_of(transfer("1-10", paused=paused), record("1-10", "FAILED", failed=2))
+    assert bool(ledger.undecided) is not paused

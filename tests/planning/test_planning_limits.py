@@ -24,7 +24,8 @@ from planning_values import (
 
 from reconciler.dates import LAST_DAY, DateSet, Day, parse_iso
 from reconciler.model import Backfill, Chunk, Limits, Order
-from reconciler.planning.limits import cut_due
+from reconciler.planning.limits import cut_due, shells_of
+from reconciler.state.document import BackfillRecord, Origin
 
 LAW = settings.get_profile("planning-law")
 
@@ -220,3 +221,40 @@ def test_two_shells_under_one_piece_are_both_cancelled() -> None:
     desired = team(transfer("1-6", "9"), limits=Limits(max_open_backfills=2), order=Order.OLDEST_FIRST)
     plan = planned(desired, observed(*listed), memory)
     assert actions(plan) == ["retry 1-6 cancels 50 51", "create 9"]  # the second shell's place is free
+
+
+def test_a_retry_takes_no_further_place_on_a_transfer_with_too_many() -> None:
+    """People opened more than the limit allows; what a retry frees is its own."""
+    listed = [SHELL, *(backfill("50", "RUNNING", id=number, ran=0) for number in (60, 61))]
+    desired = team(transfer("1-31"), limits=Limits(max_open_per_transfer=1), order=Order.OLDEST_FIRST)
+    plan = planned(desired, observed(*listed), document(RETRIED))
+    assert actions(plan) == ["retry 3 cancels 50"]
+
+
+@pytest.mark.parametrize(
+    "memory, counts",
+    [
+        (record("50", "RUNNING", ran=0), True),  # the list lags
+        (record("50", "RUNNING", ran=0, gone=True), False),
+        (record("50", "COMPLETED"), False),
+    ],
+)
+def test_what_the_list_does_not_show_is_open_if_we_know_so(memory: BackfillRecord, counts: bool) -> None:
+    plan = planned(team(transfer("1"), limits=Limits(max_open_backfills=1)), observed(), document(memory))
+    assert put_off(plan) == ["1 max_open_backfills"] * counts
+
+
+def test_a_failed_backfill_whose_runs_go_on_is_no_shell() -> None:
+    """Its days are in flight; one of another transfer day is not to cancel it."""
+    going_on = {"id": 50, "ran": 1, "failed": 1, "names": "3"}
+    listed, memory = backfill("1-31", "FAILED", **going_on), record("1-31", "FAILED", **going_on)
+    assert shells_of(observed(listed), document(memory)) == {}
+    over = {**going_on, "ran": 30}
+    listed, memory = backfill("1-31", "FAILED", **over), record("1-31", "FAILED", **over)
+    assert shells_of(observed(listed), document(memory)) == {memory.transfer_id: [memory]}
+
+
+def test_a_full_list_names_failed_ones_of_others_that_are_remembered_too() -> None:
+    seen = record("50", "FAILED", id=7, failed=1, origin=Origin.OBSERVED)
+    plan = planned(team(transfer("1")), observed(foreign(7, status="FAILED"), list_full=True), document(seen))
+    assert "FAILED ones of others: 7." in plan.diagnostics[0].detail

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import json
 import threading
@@ -161,6 +162,30 @@ def test_the_key_is_never_repeated(at: Bench) -> None:
                     assert not key_in(text.encode("utf-8", "replace")), command
                     assert not key_in(at.everything()), command
     assert not key_in(at.everything())
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "invisible": "\u200b".join,
+    "colours": lambda key: key[:4] + "\x1b[0m" + key[4:],
+    "url": lambda key: "".join(f"%{ord(char):02x}" for char in key),
+    "base64": lambda key: base64.b64encode(key.encode()).decode(),
+    "backwards": lambda key: key[::-1],
+}
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_the_key_is_not_repeated_in_another_spelling(at: Bench, spelling: str) -> None:
+    said = SPELLINGS[spelling](KEY)
+    for status in (401, 422):
+        with at.evil({"all": refusing(status, envelope(f"it was {said}!"))}):
+            for command, _status, text in all_commands(at):
+                assert not key_in(text.encode("utf-8", "replace")), command
+        with at.evil({"create": refusing(status, envelope(f"it was {said}!"))}, before=True):
+            at.does("apply", "--auto-approve", "-v")
+    everything = at.everything().lower()
+    for other in (str, *SPELLINGS.values()):
+        assert other(KEY).encode().lower() not in everything
 
 
 def _everywhere(text: str) -> dict[str, str]:
