@@ -80,7 +80,9 @@ def unavailable(request: Request, failure: GaveUp, max_wait: float) -> ApiUnavai
     if last.after is not None:
         detail += f" The API asked for {last.after:.0f} seconds of patience; we spend at most {max_wait:.0f}."
     if last.limited:
-        return ApiUnavailable("The API limits our requests", detail, "Run again later, or raise --max-wait.")
+        return ApiUnavailable(
+            "The API limits our requests", detail, "Run again later; `apply` waits longer with --max-wait."
+        )
     return ApiUnavailable(
         "The API gives no usable answer", detail, "Run again later; check the network and the API's URL."
     )

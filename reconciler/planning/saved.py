@@ -181,6 +181,9 @@ def _parse(text: str | bytes) -> Any:
 
 
 def _decode(document: _PlanFile) -> Plan:
+    ids = [team.team_id for team in document.teams]
+    if len(set(ids)) < len(ids):
+        raise ValueError("a team is there twice")  # each would get the actions of both
     return Plan(
         api_url=document.api_url,
         created_at=_time(document.created_at),

@@ -244,6 +244,7 @@ def test_a_later_minor_version_only_adds(version: str) -> None:
         (altered(deferred=[]), "altered"),
         (altered(api_url="https://other.example"), "altered"),
         (altered(teams=[]), "altered"),
+        (altered(teams=json.loads(TEXT)["teams"] * 2), "a team is there twice"),
         (altered(created_at="2026-11-22T09:00:00"), "no zone"),
         (altered(created_at="yesterday"), "does not read as a plan"),
         (altered(created_at="0001-01-01T00:00:00+14:00"), "does not read as a plan"),

@@ -251,11 +251,11 @@ class Rig:
         if any(one.outcome is Outcome.REFUSED for one in intents):
             self.later(DAY)
         first = self.apply()
-        self.check(first)
+        self.check(first, lied=lied)
         if first.status or self._left():
             self.later(2 * HOUR)
             second = self.apply()
-            self.check(second)
+            self.check(second, lied=lied)
             assert second.status == 0, (first, second)
         if lied:
             self.check_rest_is_told()

@@ -25,6 +25,7 @@ from kill_worlds import (
     all_backfills,
     check_after_trouble,
     check_converged,
+    is_known,
     recover,
     state_of,
     store_of,
@@ -182,8 +183,9 @@ def _check_rescue(folder: Path, ended: Ended, known: set[int], *, restoring: boo
     known = known | set(recorded.backfills if recorded else ())
     if text is not None:
         known |= set(decode_document(text.encode(), "errored", "").backfills)
-    held = {one["transfer_backfill_id"] for one in all_backfills(folder)}
-    assert held <= known, f"neither in the state nor saved: {held - known}\n{ended}"
+    lost = [one for one in all_backfills(folder) if one["transfer_backfill_id"] not in known]
+    unknown = [one for one in lost if recorded is None or not is_known(recorded, one)]
+    assert not unknown, f"neither in the state nor saved: {unknown}\n{ended}"
     if text is None or not restoring:
         return text is not None
     assert "cp errored" in ended.err, ended

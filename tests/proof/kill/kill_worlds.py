@@ -142,8 +142,14 @@ def _dangling(folder: Path, api: str) -> None:
 
 
 def _first_post(calls: list[str]) -> int:
-    """Return the number of the first create sent: right after its commit, and a look at the lock."""
-    return next(number for number, pair in enumerate(pairwise(calls), 1) if pair == ("flock", "send"))
+    """Return the number of the first create sent."""
+    return writes_sent(calls)[0]
+
+
+def writes_sent(calls: list[str]) -> list[int]:
+    """Return the numbers of the writes sent: something was committed since what was sent before."""
+    sends = [number for number, name in enumerate(calls) if name == "send"]
+    return [this for before, this in pairwise(sends) if "fsync" in calls[before:this]]
 
 
 SITUATIONS: dict[str, Situation] = {

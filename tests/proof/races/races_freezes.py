@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "kill"))
 import kill_paths  # noqa: F401
 from kill_children import Ended, Freeze, calls_of, kill_self, ran, start, wait, watching
 from kill_served import EMBEDDED
-from kill_worlds import COMMON, HEAD, all_backfills, situated
+from kill_worlds import COMMON, HEAD, all_backfills, situated, writes_sent
 from races_rounds import DOCUMENTED, FILE, INSTANT, check_made_once
 
 from reconciler.engine import clock
@@ -64,11 +64,8 @@ def freezable(calls: Sequence[str]) -> list[int]:
     Between its last check and its write no sender can freeze for longer than its deadline: that
     is the bound of design promise 1, and what ``on_unknown: block`` is for.
     """
-    return [
-        number
-        for number, name in enumerate(calls)
-        if name != "send" or number == 0 or calls[number - 1] != "flock"
-    ]
+    on_their_way = writes_sent(list(calls))
+    return [number for number in range(len(calls)) if number not in on_their_way]
 
 
 def undisturbed_calls(work: Path) -> list[str]:

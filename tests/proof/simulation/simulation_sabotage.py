@@ -143,6 +143,14 @@ def evidence_overwritten() -> Any:
     return _put((StateSession, "_rebased", lambda self, delta: delta))
 
 
+def outcome_overwritten() -> Any:
+    """A run that thawed gave up in the state a cancel that another one had seen done."""
+    real = StateSession._rebased
+    return _put(
+        (StateSession, "_rebased", lambda self, delta: replace(real(self, delta), intents=delta.intents))
+    )
+
+
 def wrong_id_overwrites() -> Any:
     """The record of another backfill was overwritten, because an answer showed its id for ours."""
 
@@ -150,9 +158,8 @@ def wrong_id_overwrites() -> Any:
         known = self.document.backfills
         same = [one for one in delta.backfills if one.id not in known or known[one.id].days == one.days]
         other = [one for one in delta.backfills if one not in same]
-        return replace(
-            delta, backfills=(*real(self, replace(delta, backfills=tuple(same))).backfills, *other)
-        )
+        joined = real(self, replace(delta, backfills=tuple(same)))
+        return replace(joined, backfills=(*joined.backfills, *other))
 
     real = StateSession._rebased
     return _put((StateSession, "_rebased", rebased))
@@ -194,9 +201,8 @@ RULES: tuple[Sabotage, ...] = (
 FOUND: tuple[Sabotage, ...] = (
     time_asked_after_reading,
     old_state_after_a_freeze,
-    refusals_always_believed,
     evidence_overwritten,
-    wrong_id_overwrites,
+    outcome_overwritten,
     own_shell_is_a_refusal,
     left_over_days_unmentioned,
     others_cancels_given_up,
