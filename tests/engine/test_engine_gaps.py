@@ -18,7 +18,7 @@ from reconciler.engine.steps import Sight
 from reconciler.engine.switch import Switch
 from reconciler.http import AnswerLost, Headers, Request, Response, Transport
 from reconciler.model import Backfill, Status
-from reconciler.planning.events import Created, Rejected, Waiting, Withdrawn
+from reconciler.planning.events import Created, Rejected, Settled, Waiting, Withdrawn
 from reconciler.state.document import Delta, Intent, IntentKind, Outcome
 
 STALE = ONE.replace("    transfer_id: 1\n", "    transfer_id: 1\n    stale_before: 2024-05-20\n")
@@ -64,6 +64,15 @@ def test_a_create_that_settles_while_we_look_is_planned_again(tmp_path: Path) ->
     outcomes = sorted(one.outcome for one in rig.document().intents.values())
     assert outcomes == [Outcome.ABANDONED, Outcome.DONE]
     rig.once(1, "2024-05-01..2024-05-10")
+
+
+def test_what_looking_found_out_is_committed_at_once(tmp_path: Path) -> None:
+    """Planning again would conclude the same, and tell of it as if an earlier run had left it behind."""
+    rig = Rig(tmp_path)
+    rig.flag(settle=timedelta(seconds=5))
+    applied = rig.apply(lost(after=False))
+    assert len(applied.of(Withdrawn)) == 1
+    assert applied.of(Settled) == []
 
 
 def settled_meanwhile(rig: Rig, settle: Callable[[Intent], Delta], after: bool) -> Callable[..., Response]:
@@ -189,6 +198,13 @@ def test_a_cancel_that_never_happens_says_so(tmp_path: Path) -> None:
     assert (applied.exit, refused.status, refused.message) == (3, 0, "it could not be cancelled")
     tries = [one for one in rig.document().intents.values() if one.kind is IntentKind.CANCEL]
     assert [one.outcome for one in tries] == [Outcome.ABANDONED] * 3
+
+
+def test_a_cancel_that_is_refused_says_with_which_status(tmp_path: Path) -> None:
+    """That of the last try: an answer before it may have been another one, or none."""
+    rig = failed_day(tmp_path)
+    applied = rig.apply(lost(after=False), answered(409), answered(422), wanted=cancels)
+    assert [one.status for one in applied.of(Rejected)] == [422]
 
 
 def test_the_intent_to_cancel_takes_the_evidence_along(tmp_path: Path) -> None:

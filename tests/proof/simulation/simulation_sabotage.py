@@ -133,11 +133,6 @@ def old_state_after_a_freeze() -> Any:
     return _put((StateSession, "catch_up", lambda self: None))
 
 
-def refusals_always_believed() -> Any:
-    """The refusal of a create that a gateway had sent twice was believed after a day."""
-    return _put((observe, "doubted", lambda document, observed, due, now: ()))
-
-
 def evidence_overwritten() -> Any:
     """A run that thawed wrote its old view of a backfill over what others had learned since."""
     return _put((StateSession, "_rebased", lambda self, delta: delta))
@@ -149,20 +144,6 @@ def outcome_overwritten() -> Any:
     return _put(
         (StateSession, "_rebased", lambda self, delta: replace(real(self, delta), intents=delta.intents))
     )
-
-
-def wrong_id_overwrites() -> Any:
-    """The record of another backfill was overwritten, because an answer showed its id for ours."""
-
-    def rebased(self: StateSession, delta: Delta) -> Delta:
-        known = self.document.backfills
-        same = [one for one in delta.backfills if one.id not in known or known[one.id].days == one.days]
-        other = [one for one in delta.backfills if one not in same]
-        joined = real(self, replace(delta, backfills=tuple(same)))
-        return replace(joined, backfills=(*joined.backfills, *other))
-
-    real = StateSession._rebased
-    return _put((StateSession, "_rebased", rebased))
 
 
 def own_shell_is_a_refusal() -> Any:

@@ -1,0 +1,45 @@
+"""Joining what a run says with what the document has learned since."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from engine_rig import ONE, Rig, open_store
+
+from reconciler.engine.session import StateSession
+from reconciler.model import Status
+from reconciler.state.document import Delta, Outcome
+
+
+def opened(rig: Rig) -> StateSession:
+    return StateSession.open(open_store(rig.folder), rig.document())
+
+
+def test_a_record_under_a_wrong_id_does_not_overwrite_another(tmp_path: Path) -> None:
+    """An answer showed the id of a backfill that only other runs had got to know."""
+    rig = Rig(tmp_path, ONE)
+    rig.apply()
+    (known,) = rig.document().backfills.values()
+    opened(rig).record(Delta(backfills=(replace(known, start=known.start - 40, end=known.end - 40),)))
+    assert rig.document().backfills == {known.id: known}
+
+
+def test_what_is_known_to_have_ended_stays_ended(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, ONE, settings={"seconds_per_run": 0})
+    rig.apply()
+    (early,) = rig.document().backfills.values()
+    rig.later(3600)
+    rig.apply()
+    (known,) = rig.document().backfills.values()
+    assert (early.status, known.status) == (Status.CREATED, Status.COMPLETED)
+    opened(rig).record(Delta(backfills=(early,)))
+    assert rig.document().backfills[known.id] == known
+
+
+def test_what_was_done_is_never_called_undone(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, ONE)
+    rig.apply()
+    (done,) = rig.document().intents.values()
+    opened(rig).record(Delta(intents=(replace(done, outcome=Outcome.ABANDONED, backfill_id=None),)))
+    assert rig.document().intents == {done.nonce: done}
