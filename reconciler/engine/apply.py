@@ -317,7 +317,7 @@ class Carrier:
 
     def _evidence_of(self, intent: Intent) -> Delta:
         """What is known of a backfill is committed again with the intent to cancel it."""
-        if intent.kind is IntentKind.CREATE or intent.backfill_id is None:
+        if intent.backfill_id is None:
             return Delta()
         return Delta(backfills=(self.document().backfills[intent.backfill_id],))
 

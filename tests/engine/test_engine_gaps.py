@@ -147,8 +147,8 @@ def test_the_blocker(listed: tuple[Backfill, ...], found: int | None) -> None:
 
 
 @pytest.mark.parametrize("what", ["active", "failed"])
-def test_a_hidden_blocker_is_named(what: str, tmp_path: Path) -> None:
-    """The list lags; the API refuses. An active one of a person, or a failed one of ours: planned again."""
+def test_a_blocker_that_the_plan_did_not_know_is_named(what: str, tmp_path: Path) -> None:
+    """The API refuses. An active one that a person made since, or a failed one of ours that the list hid."""
     rig = Rig(tmp_path, transfers=FAILS if what == "failed" else {1: {}})
     if what == "failed":
         rig.apply()

@@ -245,7 +245,7 @@ def test_what_the_list_does_not_show_is_open_if_we_know_so(memory: BackfillRecor
 
 
 def test_a_failed_backfill_whose_runs_go_on_is_no_shell() -> None:
-    """Its days are in flight; one of another transfer day is not to cancel it."""
+    """Its days are in flight: nothing is to cancel it."""
     going_on = {"id": 50, "ran": 1, "failed": 1, "names": "3"}
     listed, memory = backfill("1-31", "FAILED", **going_on), record("1-31", "FAILED", **going_on)
     assert shells_of(observed(listed), document(memory)) == {}
