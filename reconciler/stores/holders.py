@@ -48,14 +48,14 @@ def holder_of(text: str | bytes) -> LockInfo | None:
     """Return the holder a text names; ``None`` for anything that names none, half a line too."""
     try:
         data = json.loads(text)
-        known = {name: _shown(str(data[name])) for name in ("id", "who", "operation", "host")}
+        known = {name: printable(str(data[name])) for name in ("id", "who", "operation", "host")}
         when = datetime.fromisoformat(data["when"]).astimezone(UTC)
         return LockInfo(**known, when=when, pid=int(data["pid"]))
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 
-def _shown(text: str) -> str:
+def printable(text: str) -> str:
     """Return text of a file that anybody may have written, without what steers a terminal or a log."""
     return "".join(char if char.isprintable() else "?" for char in text[:200])
 

@@ -7,6 +7,7 @@ import uuid
 from reconciler.errors import StateConflict, StateDamaged, StateForeign
 from reconciler.state.document import Delta, Document, apply_delta
 from reconciler.stores.base import NEVER_WRITTEN, Revision
+from reconciler.stores.holders import printable
 
 _OTHER_STATE = "Give the right --state, or the right team and API. Nothing was changed."
 
@@ -22,7 +23,7 @@ def check_owner(document: Document, team_id: int, api_url: str, source: str) -> 
     if document.api_url != api_url:
         raise StateForeign(
             "The state is another API's",
-            f"{source} belongs to {document.api_url}, and this run talks to {api_url}. "
+            f"{source} belongs to {printable(document.api_url)}, and this run talks to {api_url}. "
             "Backfills of the one mean nothing to the other.",
             _OTHER_STATE,
         )

@@ -451,6 +451,13 @@ def test_another_teams_file_is_foreign(folder: Path, place: str) -> None:
     assert "team 5" in caught.value.detail
 
 
+def test_a_foreign_api_cannot_steer_a_terminal(folder: Path, place: str) -> None:
+    written(place, "a")
+    (folder / f"{JSON}.journal").unlink()
+    _edit(folder, api_url="\x1f\n::error::x")
+    assert refused(place, StateForeign).detail.isprintable()
+
+
 def test_another_lineages_journal_is_foreign(folder: Path, place: str, tmp_path: Path) -> None:
     written(place, "a", "b")
     other = str(tmp_path / "other")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from fuzz_mutations import CUTS, EDITS, FEW, MANY, SEVERAL, SOME, TEXTS, cut, documents, edited, in_bounds
+from fuzz_mutations import CUTS, EDITS, FEW, MANY, SOME, TEXTS, cut, documents, edited, in_bounds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -257,7 +257,7 @@ def test_plans_of_changed_answers(
 
 
 @pytest.mark.proof
-@SEVERAL
+@MANY
 @given(changes=CHANGES)
 def test_many_plans_of_changed_answers(
     sandbox: Sandbox, team: DesiredTeam, tmp_path: Path, changes: list[Any]

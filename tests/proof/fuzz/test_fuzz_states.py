@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzz_mutations import CUTS, EDITS, FEW, MANY, SEVERAL, SOME, cut, documents, edited, in_bounds
+from fuzz_mutations import CUTS, EDITS, FEW, MANY, SOME, cut, documents, edited, in_bounds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -162,7 +162,7 @@ def test_changed_states(made: Made, tmp_path: Path, change: Any, lines: Any, cut
 
 
 @pytest.mark.proof
-@SEVERAL
+@MANY
 @given(change=EDITS_AND_CUTS, lines=LINES, cuts=CUTS)
 def test_many_changed_states(made: Made, tmp_path: Path, change: Any, lines: Any, cuts: Any) -> None:
     reads_or_refuses(made, tmp_path / "state", *state_of(made, change, lines, cuts))
