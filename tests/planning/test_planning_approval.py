@@ -14,6 +14,7 @@ from planning_values import (
     days,
     document,
     intent,
+    ledger_of,
     observed,
     planned,
     record,
@@ -26,6 +27,7 @@ from planning_values import (
 from reconciler.diagnostics import Finding, Severity
 from reconciler.errors import Refused
 from reconciler.model import Address
+from reconciler.planning.accounting import left_undone
 from reconciler.planning.approval import (
     Approval,
     approval_of,
@@ -161,3 +163,29 @@ def test_differences_are_told_in_words() -> None:
     assert [one.split(":")[0] for one in told] == ["no longer", "new", "new"]
     assert told[2] == "new: cancel of 5/50"
     assert differences(before, before) == []
+
+
+# --- what is left undone ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "declared, memory, now_planned, left",
+    [
+        ("1-10", [], "", "1-10"),
+        ("1-10", [], "1-10", ""),
+        ("1-10", [], "4-10", "1-3"),
+        ("3-20", [], "", "3-10"),  # what is no longer declared, or was never planned, is no matter
+        ("1-10", [record("1-4")], "", "5-10"),
+        ("1-10", [record("1-4", "RUNNING", ran=0)], "", "5-10"),
+        ("1-10", [intent("1-4", at=NOW + SECOND, outcome="done", backfill_id=9)], "", "5-10"),
+        ("1-10", [intent("1-4", at=NOW, outcome="done", backfill_id=9)], "", "1-10"),  # before the plan
+        ("1-10", [intent("1-4", at=NOW + SECOND, outcome="refused")], "", "1-10"),
+        ("1-10", [intent("1-4", at=NOW + SECOND)], "", "1-10"),  # nobody knows
+    ],
+)
+def test_what_a_saved_plan_was_to_create_and_nobody_has(
+    declared: str, memory: list[Any], now_planned: str, left: str
+) -> None:
+    ledger = ledger_of(transfer(declared), *memory)
+    found = left_undone(plan_of(), document(*memory), [ledger], {HERE: days(now_planned)})
+    assert {one: shown(kept) for one, kept in found.items()} == ({HERE: left} if left else {})
