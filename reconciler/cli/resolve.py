@@ -127,8 +127,8 @@ def _warn_if_early(run: TeamRun, intent: Intent, verdict: str) -> None:
     settles = intent.intended_at + run.settings.settle
     if verdict == "not-created" and run.clock.now() < settles:
         err(
-            f"warning: its request may still take effect until {encode_time(settles)}: its days would then "
-            "be loaded twice. An apply after that settles it by itself."
+            f"warning: The request may still take effect until {encode_time(settles)}.\n"
+            "  Its days would then be loaded twice. Better look at the vendor's pages again after that."
         )
 
 
