@@ -176,6 +176,16 @@ class Api:
         )
 
 
+def kill_at_its_create(shop: Shop, api: Api) -> None:
+    """Kill an apply of ``ads`` while nobody knows what became of its create: the API did nothing."""
+    api.sandbox.faults("status-500-before@create")
+    process = shop.start("apply", "--auto-approve", "--target", "ads")
+    until(lambda: any(one.startswith("POST") for one in api.writes()), "a create was sent")
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=PATIENCE)
+    api.sandbox.faults()
+
+
 @contextmanager
 def serving(
     scene: Mapping[str, Any] | None = None,

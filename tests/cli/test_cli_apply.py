@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_rig import FILE, KEY, TEAM, Api, Done, Shop, Terminal, served, serving, until
+from cli_rig import FILE, KEY, TEAM, Api, Done, Shop, Terminal, kill_at_its_create, served, serving, until
 
 SUMMARY = {"type", "exit", "created", "retried", "cancelled", "refused", "unknown", "days"}
 
@@ -520,13 +520,6 @@ def test_an_unknown_outcome_is_settled_by_hand(online: Shop, api: Api) -> None:
 
 
 def _left_pending(shop: Shop, api: Api) -> int:
-    """Kill an apply while its create hangs, before the API did anything; return how many are pending."""
-    import signal
-
-    api.sandbox.faults("status-500-before@create")
-    process = shop.start("apply", "--auto-approve", "--target", "ads")
-    until(lambda: any(one.startswith("POST") for one in api.writes()), "a create was sent")
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
-    api.sandbox.faults()
+    """Kill an apply at its create; return how many are pending."""
+    kill_at_its_create(shop, api)
     return shop.run("resolve", code=0).out.count("reconciler resolve")

@@ -10,18 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_rig import FILE, KEY, TEAM, Api, Shop, Terminal, ended, serving, until
+from cli_rig import FILE, KEY, TEAM, Api, Shop, Terminal, ended, kill_at_its_create, serving, until
 from test_cli_signals import creates, gated
 
 SETTLED = "ads", "2024-05-01..2024-05-10", "--as", "not-created"
 BLOCKING = FILE.replace("version: 1\n", "version: 1\non_unknown: block\n")
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    made = Shop(tmp_path)
-    made.write(FILE)
-    return made
 
 
 @pytest.fixture
@@ -30,12 +23,7 @@ def in_doubt(shop: Shop) -> Iterator[tuple[Shop, Api]]:
     with serving() as api:
         shop.env |= api.env
         shop.write(BLOCKING)
-        api.sandbox.faults("status-500-before@create")
-        process = shop.start("apply", "--auto-approve", "--target", "ads")
-        until(lambda: any(one.startswith("POST") for one in api.writes()), "a create was sent")
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
-        api.sandbox.faults()
+        kill_at_its_create(shop, api)
         yield shop, api
 
 
