@@ -10,7 +10,7 @@ from reconciler.dates import Day, parse_iso
 
 Item = Mapping[str, object]
 
-LARGEST_ID = 2**63 - 1
+LARGEST = 2**63 - 1
 LAST_YEAR = 8999  # the state refuses later ones: absurd, and adding to them would overflow
 
 
@@ -20,7 +20,7 @@ class AnswerUnreadable(Exception):
 
 def identity(item: Item, name: str) -> int:
     number = _whole(item.get(name))
-    if number is None or not 1 <= number <= LARGEST_ID:
+    if number is None or not 1 <= number <= LARGEST:
         raise AnswerUnreadable(f"{name} is not a whole number from 1 to 2**63-1")
     return number
 
@@ -30,7 +30,7 @@ def count(item: Item, name: str) -> int | None:
     if value is None:
         return None
     number = _whole(value)
-    if number is None or not 0 <= number <= LARGEST_ID:
+    if number is None or not 0 <= number <= LARGEST:
         raise AnswerUnreadable(f"{name} is not a whole number from 0")
     return number
 

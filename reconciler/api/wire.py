@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from reconciler.api.fields import AnswerUnreadable, count, day, identity, moment, moment_or_none
+from reconciler.api.fields import LARGEST, AnswerUnreadable, count, day, identity, moment, moment_or_none
 from reconciler.api.text import clean, clean_code
 from reconciler.dates import EMPTY, DateSet, Day
 from reconciler.http import Response, as_it_is
@@ -294,5 +294,8 @@ def _run_created(item: dict[str, object]) -> datetime:
 
 
 def _rows(value: object) -> int | None:
-    """Return a row count, which only feeds estimates; ``None`` for anything odd."""
-    return value if type(value) is int and value >= 0 else None
+    """Return a row count, which only feeds estimates; ``None`` for anything odd.
+
+    The vendor documents 32 bits; a number beyond 64 could not even be averaged.
+    """
+    return value if type(value) is int and 0 <= value <= LARGEST else None

@@ -345,6 +345,16 @@ def test_tolerated_in_runs() -> None:
     assert wire.parse_runs([run(data_date=None), run(id=2, data_date=ABSENT)]) == [(12345, None), (2, None)]
 
 
+@pytest.mark.parametrize(
+    ("sent", "rows"),
+    [(0, 0), (2**63 - 1, 2**63 - 1), (2**63, None), (10**400, None), (-1, None), (1.5, None), (True, None)],
+)
+def test_rows_that_are_no_count_are_unknown(sent: object, rows: int | None) -> None:
+    [(_, parsed)] = wire.parse_runs([run(total_rows=sent)])
+    assert parsed is not None
+    assert parsed.rows == rows
+
+
 @pytest.mark.parametrize("bad", [{"id": None}, {"data_date": "x"}, {"created_time": "x"}, {"id": True}])
 def test_unreadable_runs(bad: dict[str, Any]) -> None:
     with pytest.raises(AnswerUnreadable):
