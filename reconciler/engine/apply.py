@@ -18,6 +18,7 @@ from reconciler.api.outcome import Done, NotSentOutcome, RateLimited, WriteOutco
 from reconciler.api.outcome import Rejected as RejectedOutcome
 from reconciler.api.outcome import Unknown as UnknownWrite
 from reconciler.engine.clock import Clock
+from reconciler.engine.reading import Reading
 from reconciler.engine.setbacks import halt_for, pause_after
 from reconciler.engine.steps import (
     Committed,
@@ -46,8 +47,6 @@ SEND_WITHIN = timedelta(seconds=60)
 # Looks at the API after an unknown outcome, with these pauses before each: some 30 seconds.
 LOOKS = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
 CANCEL_TRIES = 3
-# What was read of a transfer longer ago is read again before the next write on it.
-READ_WITHIN = timedelta(seconds=60)
 
 Steps = Generator[Step, Any, "Ending"]
 
@@ -68,26 +67,22 @@ class Rules:
 
     settle: timedelta
     on_unknown: OnUnknown
-    max_wait: float = 300.0
+    max_wait: float
 
 
 @dataclass(slots=True)
 class Carrier:
     """Carries out the actions of one transfer, one write at a time.
 
-    ``latest_before`` is the id that ``latest`` answered before our first write, then our own
-    last one. ``document`` returns the state as committed so far. ``read_at`` is when the reading
-    began that the actions were planned from, by our clock; ``None``: what it said may be outdated.
+    ``reading`` is what they were planned from; ``document`` returns the state as committed so far.
     """
 
     actions: Iterable[Action]
-    latest_before: int | None
+    reading: Reading
     document: Callable[[], Document]
     clock: Clock
     rules: Rules
-    read_at: datetime | None
     new_nonce: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
-    _older: set[int | None] = field(default_factory=set)
     _intended: float = 0.0
 
     def steps(self) -> Steps:
@@ -123,7 +118,7 @@ class Carrier:
     def _made(self, action: Action, intent: Intent, record: BackfillRecord, *, adopted: bool) -> Steps:
         done = replace(intent, outcome=Outcome.DONE, backfill_id=record.id)
         yield Record(Delta(intents=(done,), backfills=(record,)))
-        self._now_latest(record.id)
+        self.reading.made(record.id)
         yield Tell(Created(action, record.id, adopted))
         return Ending.FINISHED
 
@@ -182,7 +177,7 @@ class Carrier:
         if intent.backfill_id is None:
             yield Tell(Withdrawn(action, "its request took no effect, as another run found"))
             return Ending.REPLAN
-        self._now_latest(intent.backfill_id)
+        self.reading.made(intent.backfill_id)
         yield Tell(Created(action, intent.backfill_id, adopted=True))
         return Ending.FINISHED
 
@@ -246,7 +241,7 @@ class Carrier:
             end=end,
             intended_at=now,
             send_before=now + SEND_WITHIN,
-            latest_before=self.latest_before,
+            latest_before=self.reading.latest,
             stale_before=action.stale_before,
         )
 
@@ -262,7 +257,7 @@ class Carrier:
                 return intent, outdated
             self._intended = self.clock.elapsed()
             deadline = self._intended + SEND_WITHIN.total_seconds()
-            committed = yield Intend(intent, self._evidence_of(intent))
+            committed = yield Intend(intent, self._evidence_of(intent), self.reading.sources)
             if committed is not Committed.YES:
                 return intent, (yield from self._not_committed(action, committed))
             send = SendCreate if intent.kind is IntentKind.CREATE else SendCancel
@@ -281,7 +276,7 @@ class Carrier:
             waited += pause
             limited = isinstance(answer, RateLimited)
             if limited:  # whoever said so may have passed it on all the same
-                self.read_at = None
+                self.reading.doubt()
             yield Pause(pause, "the API limits our rate" if limited else "no connection")
 
     def _read_again(self, action: Action) -> Generator[Step, Any, Ending | None]:
@@ -290,18 +285,17 @@ class Carrier:
         It may have loaded our days and be gone from the list by now, so the API would not refuse ours.
         """
         now = self.clock.now()
-        if action.kind is ActionKind.CANCEL:
+        if action.kind is ActionKind.CANCEL or self.reading.is_fresh(now):
             return None
-        if self.read_at is not None and timedelta(0) <= now - self.read_at <= READ_WITHIN:
-            return None
-        sight: Sight | None = yield Look(action.address.transfer_id, needed=True)
+        own, *predecessors = self.reading.sources
+        sight: Sight | None = yield Look(own, tuple(predecessors), needed=True)
         if sight is None:
             return Ending.STOPPED
-        self.read_at = now
-        latest = sight.latest
-        if latest is None or latest.id in {self.latest_before, *self._older, *self._known_ids()}:
+        news = self.reading.again(sight, now, self._known_ids())
+        if news is None:
             return None
-        yield Tell(Withdrawn(action, f"backfill {latest.id} was made on its transfer meanwhile"))
+        whose = "its transfer" if news.transfer_id == own else f"its predecessor {news.transfer_id}"
+        yield Tell(Withdrawn(action, f"backfill {news.id} was made on {whose} meanwhile"))
         return Ending.REPLAN
 
     def _not_committed(self, action: Action, committed: Committed) -> Steps:
@@ -320,11 +314,6 @@ class Carrier:
         if intent.backfill_id is None:
             return Delta()
         return Delta(backfills=(self.document().backfills[intent.backfill_id],))
-
-    def _now_latest(self, backfill_id: int) -> None:
-        """Remember our own last one; a read that lags may still answer the one before."""
-        self._older.add(self.latest_before)
-        self.latest_before = backfill_id
 
     def _is_ours(self, backfill: Backfill) -> bool:
         """Tell whether a plan may cancel what stands in the way: the list hid it when we planned."""

@@ -50,16 +50,16 @@ class Hands:
     def do(self, step: Step) -> Any:
         """Do one step and return its answer."""
         match step:
-            case Intend(intent=intent, also=also):
-                return self._intend(intent, also)
+            case Intend(intent=intent, also=also, sources=sources):
+                return self._intend(intent, also, sources)
             case Record(delta=delta):
                 return self.session.record(delta)
             case SendCreate(intent=intent, deadline=deadline):
                 return self._create(intent, deadline)
             case SendCancel(intent=intent, deadline=deadline):
                 return self._cancel(intent, deadline)
-            case Look(transfer_id=transfer_id, needed=needed):
-                return self._read(lambda: self._look(transfer_id), needed)
+            case Look(transfer_id=own, predecessors=predecessors, needed=needed):
+                return self._read(lambda: self._look(own, predecessors), needed)
             case Get(backfill_id=backfill_id):
                 return self._read(lambda: self.client.get(backfill_id))
             case Pause(seconds=seconds, why=why):
@@ -70,10 +70,10 @@ class Hands:
             case Halt(error=error, everywhere=everywhere):
                 return self._halt(error, everywhere)
 
-    def _intend(self, intent: Intent, also: Delta) -> Committed:
+    def _intend(self, intent: Intent, also: Delta, sources: tuple[int, ...]) -> Committed:
         if self.switch.off:
             return Committed.STOPPED
-        return Committed.YES if self.session.intend(intent, also) else Committed.WITHDRAWN
+        return Committed.YES if self.session.intend(intent, also, sources) else Committed.WITHDRAWN
 
     def _create(self, intent: Intent, deadline: float) -> WriteOutcome | Unfit:
         known = {*self.session.document.backfills}
@@ -116,9 +116,10 @@ class Hands:
         now = self.clock.now()
         return intent.intended_at <= now < intent.send_before and self.clock.elapsed() < deadline
 
-    def _look(self, transfer_id: int) -> Sight:
+    def _look(self, own: int, predecessors: tuple[int, ...]) -> Sight:
         self.session.catch_up()  # the state before the API: what is new in neither is unknown
-        return Sight(self.client.list_incomplete().backfills, self.client.latest(transfer_id))
+        listed = self.client.list_incomplete().backfills
+        return Sight(listed, self.client.latest(own), tuple(map(self.client.latest, predecessors)))
 
     def _read(self, read: Callable[[], T], needed: bool = False) -> T | None:
         """Read; ``None`` if that fails. What would meet the others too stops them: a used-up quota, a key."""

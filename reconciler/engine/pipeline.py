@@ -21,6 +21,7 @@ from reconciler.engine.clock import Clock
 from reconciler.engine.drive import Hands, drive_all
 from reconciler.engine.findings import evidence_warnings, missing_state, unresolved_creates
 from reconciler.engine.observe import Reader, Situation
+from reconciler.engine.reading import Reading
 from reconciler.engine.session import StateSession
 from reconciler.engine.switch import Switch
 from reconciler.errors import Interrupted, ReconcilerError, Refused, StateConflict
@@ -185,16 +186,17 @@ class TeamRun:
 
     def _round(self, hands: Hands, surveyed: Surveyed) -> dict[int, Ending]:
         rules = Rules(self.settings.settle, self.team.on_unknown, self.settings.max_wait)
+        sources = {one.address.transfer_id: one.source_ids for one in self.team.transfers}
+        seen, now = surveyed.situation.observed, surveyed.situation.now
         carriers = {
-            transfer_id: Carrier(
+            own: Carrier(
                 actions,
-                _latest_id(surveyed.situation, transfer_id),
+                Reading.of(seen, sources.get(own, (own,)), now),
                 lambda: hands.session.document,
                 self.clock,
                 rules,
-                surveyed.situation.now,
             )
-            for transfer_id, actions in _by_transfer(surveyed.plan.actions).items()
+            for own, actions in _by_transfer(surveyed.plan.actions).items()
         }
         return drive_all(carriers, hands, self.settings.parallelism) if carriers else {}
 
@@ -249,11 +251,6 @@ def _by_transfer(actions: Iterable[Action]) -> dict[int, list[Action]]:
     for action in actions:
         grouped.setdefault(action.address.transfer_id, []).append(action)
     return grouped
-
-
-def _latest_id(situation: Situation, transfer_id: int) -> int | None:
-    latest = situation.observed.latest.get(transfer_id)
-    return latest.id if latest is not None else None
 
 
 def _restricted(actions: Iterable[Action], transfers: set[int], team_id: int) -> Approval:

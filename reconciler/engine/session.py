@@ -24,6 +24,7 @@ class _Change:
 
     delta: Delta
     intent: Intent | None = None
+    sources: tuple[int, ...] = ()
     done: bool = False
     withdrawn: bool = False
     error: Exception | None = None
@@ -120,9 +121,12 @@ class StateSession:
             self.unsaved.append(delta)
             raise
 
-    def intend(self, intent: Intent, also: Delta) -> bool:
-        """Commit an intent; False if it was withdrawn because another run has some of its days."""
-        change = _Change(also + Delta(intents=(intent,)), intent)
+    def intend(self, intent: Intent, also: Delta, sources: tuple[int, ...]) -> bool:
+        """Commit an intent; False if it was withdrawn because another run has some of its days.
+
+        ``sources``: the ids of its transfer and of the predecessors, whose days these are too.
+        """
+        change = _Change(also + Delta(intents=(intent,)), intent, sources)
         self._submit(change)
         return not change.withdrawn
 
@@ -155,7 +159,7 @@ class StateSession:
             raise self.broken
         for _attempt in range(CONFLICTS_BORNE):
             for change in batch:
-                change.withdrawn = change.intent is not None and self._is_taken(change.intent)
+                change.withdrawn = change.intent is not None and self._is_taken(change.intent, change.sources)
             merged = self._rebased(_merged(change.delta for change in batch if not change.withdrawn))
             if not merged:
                 return
@@ -184,12 +188,12 @@ class StateSession:
         self._known.update(one.nonce for one in delta.intents)
         self._known.update(one.id for one in delta.backfills)
 
-    def _is_taken(self, intent: Intent) -> bool:
+    def _is_taken(self, intent: Intent, sources: tuple[int, ...]) -> bool:
         """Tell whether another run, since our plan, intends or made any day of a create."""
         if intent.backfill_id is not None:
             return False
         return any(
-            one.transfer_id == intent.transfer_id and one.start < intent.end and intent.start < one.end
+            one.transfer_id in sources and one.start < intent.end and intent.start < one.end
             for one in self._strangers
         )
 

@@ -6,7 +6,7 @@ stop, freeze or interleave them at any step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from reconciler.errors import ReconcilerError
@@ -33,10 +33,14 @@ class Unfit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Intend:
-    """Commit an intent durably. Answered by ``Committed``."""
+    """Commit an intent durably. Answered by ``Committed``.
+
+    ``sources``: the ids on which another run's work stands in its way: its own, its predecessors'.
+    """
 
     intent: Intent
-    also: Delta = field(default_factory=Delta)
+    also: Delta
+    sources: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +70,24 @@ class SendCancel:
 class Look:
     """Read the list and ``latest`` of a transfer. Answered by a ``Sight``, or ``None`` if unreadable.
 
-    ``needed``: without it the team stops, for the reason that the API gives.
+    ``predecessors``: whose ``latest`` is read too. ``needed``: without it the team stops, for the
+    reason that the API gives.
     """
 
     transfer_id: int
+    predecessors: tuple[int, ...] = ()
     needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a look shows: the list of incomplete backfills, and the transfer's ``latest``."""
+    """What a look shows: the list of incomplete backfills, and ``latest`` of the transfer and of its
+    predecessors, if they were asked for.
+    """
 
     listed: tuple[Backfill, ...]
     latest: Backfill | None
+    predecessors: tuple[Backfill | None, ...] = ()
 
     @property
     def backfills(self) -> tuple[Backfill, ...]:

@@ -35,6 +35,9 @@ transfers:
 """
 
 
+RECREATED = ONE.replace("transfer_id: 1\n", "transfer_id: 5\n    previous_ids: [1]\n")
+
+
 def late(arrivals: list[Callable[[], object]], seconds: float = 0.0, jump: float = 0.0) -> Act:
     """Lose a request on its way; calling what is put into ``arrivals`` lets it arrive."""
 
@@ -57,7 +60,7 @@ def test_a_create_in_doubt_on_a_predecessor_blocks_its_days(tmp_path: Path) -> N
     arrivals: list[Callable[[], object]] = []
     assert rig.apply(late(arrivals)).exit == 4
     rig.later(MINUTE)
-    rig.declare(ONE.replace("transfer_id: 1\n", "transfer_id: 5\n    previous_ids: [1]\n"))
+    rig.declare(RECREATED)
     assert rig.apply().exit == 4
     rig.later(MINUTE)
     arrivals.pop()()
@@ -65,6 +68,33 @@ def test_a_create_in_doubt_on_a_predecessor_blocks_its_days(tmp_path: Path) -> N
     assert rig.apply().exit == 0
     assert rig.made(5) == []
     rig.once(1, "2024-05-01..2024-05-10")
+
+
+def test_what_a_run_with_the_older_file_loads_meanwhile_is_not_loaded_again(tmp_path: Path) -> None:
+    """Without the lock: its file still names the predecessor."""
+    rig = Rig(tmp_path, RECREATED, settings=QUICK)
+
+    def older_file() -> None:
+        rig.declare(ONE)
+        assert rig.apply().exit == 0
+        rig.later(HOUR)
+
+    applied = rig.apply(between=older_file)
+    assert (applied.exit, applied.sent) == (0, [])
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
+def test_what_a_person_loads_on_a_predecessor_during_a_wait_is_not_loaded_again(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, RECREATED, settings=QUICK)
+
+    def limited(inner: Transport, request: Request, timeout: float) -> Response:
+        rig.foreign(1, "2024-05-01", "2024-05-10")
+        return answered(429, None, retry_after="200")(inner, request, timeout)
+
+    applied = rig.apply(limited)
+    assert (applied.exit, len(applied.of(Withdrawn))) == (0, 1)
+    assert "its predecessor 1" in applied.of(Withdrawn)[0].why
+    assert rig.made(5) == []
 
 
 def settle_by_hand(rig: Rig) -> None:

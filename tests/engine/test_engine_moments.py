@@ -30,13 +30,14 @@ from engine_rig import (
 from reconciler.api.client import ApiClient
 from reconciler.engine.apply import Carrier, Rules
 from reconciler.engine.drive import Hands
+from reconciler.engine.reading import Reading
 from reconciler.engine.steps import Committed, Intend, SendCreate, Unfit
 from reconciler.engine.switch import Switch
 from reconciler.errors import Interrupted, StateError, StateUnwritable
 from reconciler.http import Pacer
 from reconciler.model import OnUnknown
 from reconciler.planning.events import Withdrawn
-from reconciler.state.document import Delta, Document
+from reconciler.state.document import Delta
 from reconciler.stores.base import Revision
 from reconciler.stores.local import LocalStore
 
@@ -168,13 +169,9 @@ def _steps_until_killed(rig: Rig, survive: int) -> bool:
     session = run.open()
     surveyed = run.survey(session)
     hands = Hands(run.client, session, rig.clock(), Switch(), lambda event: None, lambda: True)
-    rules = Rules(rig.flags.settle, OnUnknown.SETTLE)
-    latest = surveyed.situation.observed.latest.get(1)
-    document: Callable[[], Document] = lambda: session.document  # noqa: E731
-    actions = surveyed.plan.actions
-    steps = Carrier(
-        actions, latest.id if latest else None, document, rig.clock(), rules, surveyed.situation.now
-    ).steps()
+    rules = Rules(rig.flags.settle, OnUnknown.SETTLE, 300.0)
+    reading = Reading.of(surveyed.situation.observed, (1,), surveyed.situation.now)
+    steps = Carrier(surveyed.plan.actions, reading, lambda: session.document, rig.clock(), rules).steps()
     answer: Any = None
     for _step in range(survive):
         try:
@@ -340,9 +337,15 @@ def test_a_failed_commit_of_one_worker_holds_back_the_others(tmp_path: Path) -> 
     session = run.open()
     surveyed = run.survey(session)
     hands = Hands(run.client, session, rig.clock(), Switch(), lambda event: None, lambda: True)
-    rules = Rules(rig.flags.settle, OnUnknown.SETTLE)
+    rules = Rules(rig.flags.settle, OnUnknown.SETTLE, 300.0)
     first, second = (
-        Carrier([one], None, lambda: session.document, rig.clock(), rules, surveyed.situation.now).steps()
+        Carrier(
+            [one],
+            Reading((one.address.transfer_id,), None, surveyed.situation.now),
+            lambda: session.document,
+            rig.clock(),
+            rules,
+        ).steps()
         for one in surveyed.plan.actions
     )
     step = next(first)

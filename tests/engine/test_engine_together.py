@@ -17,6 +17,7 @@ from engine_rig import DAY, MINUTE, NOW, TWO, Applied, Rig, Witness, open_store
 from reconciler.engine.apply import Carrier, Ending, Rules
 from reconciler.engine.drive import Hands
 from reconciler.engine.pipeline import Surveyed, TeamRun
+from reconciler.engine.reading import Reading
 from reconciler.engine.session import StateSession
 from reconciler.engine.steps import Step
 from reconciler.engine.switch import Switch
@@ -68,7 +69,7 @@ def test_what_arrives_during_a_commit_goes_into_one_next_commit(tmp_path: Path) 
     answers: dict[int, bool] = {}
     threads = [
         threading.Thread(
-            target=lambda number=one: answers.update({number: session.intend(_intent(number), Delta())})
+            target=lambda number=one: answers.update({number: session.intend(_intent(number), Delta(), (1,))})
         )
         for one in range(10)
     ]
@@ -95,7 +96,7 @@ def test_each_of_a_group_learns_of_a_failed_commit(tmp_path: Path) -> None:
 
     def intend(number: int) -> None:
         try:
-            session.intend(_intent(number), Delta())
+            session.intend(_intent(number), Delta(), (1,))
         except OSError as error:
             failures.append(error)
 
@@ -157,16 +158,13 @@ class Engine:
             self._advance(key, None)
 
     def _carriers(self, surveyed: Surveyed) -> dict[int, Carrier]:
-        rules = Rules(self.rig.flags.settle, self.run.team.on_unknown)
-        latest = surveyed.situation.observed.latest
+        rules = Rules(self.rig.flags.settle, self.run.team.on_unknown, 300.0)
+        situation = surveyed.situation
         found: dict[int, Carrier] = {}
         for key in {one.address.transfer_id for one in surveyed.plan.actions}:
             actions = [one for one in surveyed.plan.actions if one.address.transfer_id == key]
-            seen = latest.get(key)
-            document = lambda: self.session.document  # noqa: E731
-            found[key] = Carrier(
-                actions, seen.id if seen else None, document, self.rig.clock(), rules, surveyed.situation.now
-            )
+            reading = Reading.of(situation.observed, (key,), situation.now)
+            found[key] = Carrier(actions, reading, lambda: self.session.document, self.rig.clock(), rules)
         return found
 
     def _advance(self, key: int, answer: Any) -> None:

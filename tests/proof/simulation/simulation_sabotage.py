@@ -44,7 +44,7 @@ def _put(*places: tuple[object, str, object]) -> Iterator[None]:
 
 
 def intent_not_committed() -> Any:
-    def intend(self: Hands, intent: Intent, also: Delta) -> Committed:
+    def intend(self: Hands, intent: Intent, also: Delta, sources: tuple[int, ...]) -> Committed:
         return Committed.YES
 
     return _put((Hands, "_intend", intend))
@@ -97,7 +97,7 @@ def deadline_ignored() -> Any:
 
 
 def strangers_ignored() -> Any:
-    return _put((StateSession, "_is_taken", lambda self, intent: False))
+    return _put((StateSession, "_is_taken", lambda self, intent, sources: False))
 
 
 def outcome_not_recorded() -> Any:

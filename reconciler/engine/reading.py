@@ -1,0 +1,53 @@
+"""What the plan of a transfer was read from: is it fresh enough to write by, and did anything come since?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from reconciler.engine.steps import Sight
+from reconciler.model import Backfill, Observed
+
+# What was read of a transfer longer ago is read again before the next write on it.
+READ_WITHIN = timedelta(seconds=60)
+
+
+@dataclass(slots=True)
+class Reading:
+    """A reading of one transfer and its predecessors.
+
+    ``sources`` are the ids whose loads count, its own first. ``latest`` is the id that ``latest``
+    answered for its own, then that of our own last create. ``at`` is when the reading began, by
+    our clock; ``None``: what it said may be outdated. ``_seen``: every id that ``latest`` answered.
+    """
+
+    sources: tuple[int, ...]
+    latest: int | None
+    at: datetime | None
+    _seen: set[int] = field(default_factory=set)
+
+    @staticmethod
+    def of(observed: Observed, sources: tuple[int, ...], at: datetime) -> Reading:
+        """Return the reading that a plan was made from."""
+        shown = {one: latest.id for one in sources if (latest := observed.latest.get(one)) is not None}
+        return Reading(sources, shown.get(sources[0]), at, set(shown.values()))
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Tell whether it was made within the last minute; a clock that was set back makes nothing fresh."""
+        return self.at is not None and timedelta(0) <= now - self.at <= READ_WITHIN
+
+    def doubt(self) -> None:
+        """Let it be read again before the next write."""
+        self.at = None
+
+    def made(self, backfill_id: int) -> None:
+        """Note our own last one; a read that lags may still answer the one before."""
+        self.latest = backfill_id
+        self._seen.add(backfill_id)
+
+    def again(self, sight: Sight, now: datetime, known: Set[int]) -> Backfill | None:
+        """Take note of a new look, and return a backfill that somebody made since, if it shows one."""
+        self.at = now
+        shown: Iterable[Backfill | None] = (sight.latest, *sight.predecessors)
+        return next((one for one in shown if one and one.id not in self._seen | known), None)
