@@ -19,7 +19,7 @@ from reconciler.model import DesiredTeam, DesiredTransfer, EvidenceMode, Observe
 from reconciler.planning.intents import Resolution, doubted, resolve, wants_latest
 from reconciler.planning.ledger import Bucket, Evidence, TransferLedger, keep_ledger
 from reconciler.planning.refresh import refresh, run_index, wanted_gets
-from reconciler.state.document import BackfillRecord, Delta, Document, Intent, apply_delta
+from reconciler.state.document import BackfillRecord, Delta, Document, Intent, Outcome, apply_delta
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -70,8 +70,8 @@ class Reader:
     ) -> Situation:
         """Weigh it; again if days are due only because a refusal is believed that may not be."""
         situation = self._weigh(team, document, observed, now)
-        due = {one.transfer.address.transfer_id: one.days(Bucket.DUE) for one in situation.ledgers}
-        doubts = doubted(situation.document, observed, due, now)
+        due = [(one.transfer.source_ids, one.days(Bucket.DUE)) for one in situation.ledgers]
+        doubts = doubted(situation.document, observed, due)
         return self._weigh(team, document, observed, now, doubts) if doubts else situation
 
     def _weigh(
@@ -147,7 +147,7 @@ def keep_ledgers(
         evidence = Evidence(
             records=tuple(one for source in sources for one in records.get(source, ())),
             runs={source: runs[source] for source in sources if source in runs},
-            intents=_intents_on(transfer, intents),
+            intents=_intents_on(transfer, intents, now - settle),
             observed=observed,
             listed=listed,
             now=now,
@@ -157,11 +157,18 @@ def keep_ledgers(
     return tuple(ledgers)
 
 
-def _intents_on(transfer: DesiredTransfer, intents: Mapping[int, list[Intent]]) -> tuple[Intent, ...]:
-    """Return the transfer's intents, and what a predecessor may still be about to load."""
-    own = transfer.address.transfer_id
-    found = (one for source in transfer.source_ids for one in intents.get(source, ()))
-    return tuple(one for one in found if one.pending or one.transfer_id == own)
+def _intents_on(
+    transfer: DesiredTransfer, intents: Mapping[int, list[Intent]], unsettled_since: datetime
+) -> tuple[Intent, ...]:
+    """Return the transfer's intents, and those by which a predecessor may yet turn out to load days: in
+    doubt, or refused so lately that reads may still hide what a gateway, sending it twice, made of it.
+    """
+    own, found = transfer.address.transfer_id, []
+    for one in (one for source in transfer.source_ids for one in intents.get(source, ())):
+        refused_lately = one.outcome is Outcome.REFUSED and one.intended_at > unsettled_since
+        if one.transfer_id == own or one.pending or refused_lately:
+            found.append(one)
+    return tuple(found)
 
 
 def _grouped(items: Iterable[R]) -> Mapping[int, list[R]]:

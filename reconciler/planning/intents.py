@@ -5,13 +5,12 @@ Reasoned by ids and by our own clock only, never by the vendor's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from reconciler.dates import EMPTY, DateSet
+from reconciler.dates import DateSet
 from reconciler.model import Backfill, Observed, OnUnknown, Unreadable
-from reconciler.planning.ledger import refusal_holds
 from reconciler.planning.refresh import record_of
 from reconciler.state.document import BackfillRecord, Delta, Document, Intent, IntentKind, Origin, Outcome
 
@@ -125,30 +124,36 @@ def _resolve_create(
 
 
 def doubted(
-    document: Document, observed: Observed, due: Mapping[int, DateSet], now: datetime
+    document: Document, observed: Observed, due: Iterable[tuple[tuple[int, ...], DateSet]]
 ) -> tuple[Intent, ...]:
     """Return, pending again, the refused creates on due days that may have been made after all.
 
+    ``due`` has, for each transfer, the ids whose loads count for it, and its due days: a day whose
+    refusal still holds is not among them.
     A gateway that sends a request twice passes on the refusal of the second one, while reads that
     lag hide what the first one made. ``latest`` tells, unless something newer hides it; run lists do.
     """
-    listed = {one.id for one in observed.listed}
+    heirs: dict[int, list[tuple[tuple[int, ...], DateSet]]] = {}
+    for sources, days in due:
+        for source in sources:
+            heirs.setdefault(source, []).append((sources, days))
     return tuple(
         replace(one, outcome=Outcome.PENDING)
         for one in document.intents.values()
         if one.outcome is Outcome.REFUSED
-        and one.days & due.get(one.transfer_id, EMPTY)
         and isinstance(observed.runs.get(one.transfer_id, Unreadable.FAILED), Unreadable)
         and not _has_old_latest(one, observed)
-        and not refusal_holds(one, listed, now)
-        and not _was_taken_up(one, document)
+        and any(
+            one.days & days and not _was_taken_up(one, sources, document)
+            for sources, days in heirs.get(one.transfer_id, ())
+        )
     )
 
 
-def _was_taken_up(intent: Intent, document: Document) -> bool:
+def _was_taken_up(intent: Intent, sources: tuple[int, ...], document: Document) -> bool:
     """Tell whether a later run created on its days: it was no longer in doubt then."""
     later = (one for one in document.intents.values() if one.intended_at > intent.intended_at)
-    same = (one for one in later if one.kind is intent.kind and one.transfer_id == intent.transfer_id)
+    same = (one for one in later if one.kind is intent.kind and one.transfer_id in sources)
     return any(one.start < intent.end and intent.start < one.end for one in same)
 
 

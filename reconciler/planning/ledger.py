@@ -262,14 +262,9 @@ class _Part:
     def _unlocated(self, counting: list[_Judged]) -> DateSet:
         """Return the days of which a backfill cannot tell whether it loaded them.
 
-        A newer one that failed on the day settles it: somebody has looked, and had it loaded
-        again. One that was cancelled or never ran on it says nothing about the older.
+        What became of a newer one, on a successor perhaps, says nothing about the older.
         """
-        found, left = EMPTY, self.left
-        for one in counting:
-            found = found | (left & one.verdict.evidence.unlocated)
-            left = left - one.verdict.evidence.failed
-        return found
+        return self.left & union(one.verdict.evidence.unlocated for one in counting)
 
     def _due(self) -> Iterable[Entry]:
         """Yield the rest by reason: the newest backfill on a day tells; without one, a run may."""

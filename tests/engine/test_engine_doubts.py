@@ -97,6 +97,19 @@ def test_what_a_person_loads_on_a_predecessor_during_a_wait_is_not_loaded_again(
     assert rig.made(5) == []
 
 
+def test_what_a_predecessor_refused_a_moment_ago_may_have_been_made(tmp_path: Path) -> None:
+    """A gateway sent it twice, and passed on the refusal of the second; reads hide the first for a while."""
+    lags = {f"{name}_lag_seconds": 300 for name in ("list", "latest", "get")}
+    rig = Rig(tmp_path, settings={"commit": "twice", **lags})
+    assert rig.apply().exit == 3
+    rig.declare(RECREATED)
+    assert rig.apply().sent == []
+    assert rig.blocked() == ["a 2024-05-01..2024-05-10 refused"]
+    rig.later(HOUR)
+    assert rig.apply().sent == []
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
 def settle_by_hand(rig: Rig) -> None:
     """Say of the one unresolved create that it was not made."""
     store = open_store(rig.folder)

@@ -162,9 +162,11 @@ def test_of_two_pending_creates_of_a_range_one_stays_unresolved() -> None:
 # --- refused, and yet perhaps made --------------------------------------------------------
 
 
-def doubted(*entries: BackfillRecord | Intent, due: str = "1-31", **seen: Any) -> list[str]:
+def doubted(
+    *entries: BackfillRecord | Intent, due: str = "1-31", sources: tuple[int, ...] = (1,), **seen: Any
+) -> list[str]:
     reads = observed(**{"latest": {1: OTHER}, **seen})
-    found = intents.doubted(document(*entries), reads, {1: days(due)}, NOW)
+    found = intents.doubted(document(*entries), reads, [(sources, days(due))])
     assert all(one.outcome is Outcome.PENDING for one in found)
     return [one.nonce for one in found]
 
@@ -173,9 +175,9 @@ def doubted(*entries: BackfillRecord | Intent, due: str = "1-31", **seen: Any) -
     "more, reads, is_doubted",
     [
         ({"at": ago(24)}, {}, True),  # a newer backfill hides what may have been made
-        ({"at": ago(24) + SECOND}, {}, False),  # the refusal still holds
-        ({"at": ago(1), "blocker": 8}, {}, True),  # its blocker is gone
-        ({"at": ago(99), "blocker": 8}, {"listed": (backfill("9", "FAILED", id=8),)}, False),
+        ({"at": ago(1), "blocker": 8}, {}, True),
+        ({"at": ago(99)}, {"sources": (5, 1)}, True),  # the successor's days
+        ({"at": ago(99)}, {"sources": (5,)}, False),  # somebody else's
         ({"at": ago(99), "latest_before": 300}, {}, False),  # latest tells
         ({"at": ago(99)}, {"latest": {1: None}}, False),  # still a 404, as before
         ({"at": ago(99)}, {"runs": {1: ()}}, False),  # run lists tell
@@ -194,12 +196,14 @@ def test_a_refused_create_that_nothing_tells_of_is_doubted(more: Any, reads: Any
         ({"at": ago(50)}, False),
         ({"at": ago(50), "kind": "cancel"}, True),
         ({"at": ago(50), "transfer_id": 2}, True),
+        ({"at": ago(50), "transfer_id": 5}, False),  # on the successor
         ({"at": ago(200)}, True),
     ],
 )
 def test_a_refused_create_whose_days_were_taken_up_since_is_not_doubted(later: Any, is_doubted: bool) -> None:
     after = intent("5-7", nonce="later", outcome="done", backfill_id=300, **later)
-    assert doubted(intent("1-10", outcome="refused", at=ago(99)), after) == ["n"] * is_doubted
+    refused = intent("1-10", outcome="refused", at=ago(99))
+    assert doubted(refused, after, sources=(5, 1)) == ["n"] * is_doubted
 
 
 # --- cancels ------------------------------------------------------------------------------

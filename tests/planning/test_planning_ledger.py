@@ -116,6 +116,7 @@ def test_one_cancelled_while_active_is_no_attempt_and_a_cancelled_shell_is() -> 
 # --- precedence ---------------------------------------------------------------------------
 
 UNLOCATED = record("1-5", "FAILED", ran=3, failed=2)
+AFTER = record("4-5", "FAILED", id=900, created=ago(1), origin=Origin.OBSERVED, ran=0, failed=2)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +149,7 @@ UNLOCATED = record("1-5", "FAILED", ran=3, failed=2)
         ),
         ((), {"runs": {1: Unreadable.FORBIDDEN}}, {}, {"due never-loaded": "1-5"}),
         ((UNLOCATED,), {}, {}, {"failed unlocated": "1-5"}),
+        ((UNLOCATED, AFTER), {}, {}, {"failed unlocated": "1-5"}),
         ((UNLOCATED,), {}, {"paused": True}, {"blocked paused": "1-5"}),
         ((UNLOCATED,), {"runs": {1: runs("1-3")}}, {}, {"covered": "1-3", "failed unlocated": "4-5"}),
         ((record("1-5", "RUNNING", gone=True),), {}, {}, {"blocked gone": "1-5"}),

@@ -134,9 +134,7 @@ class Oracle:
             for one, is_counting, says in words
             if is_counting and one.ours and one.transfer_id == self.transfer.address.transfer_id
         )
-        telling = (says for _, is_counting, says in words if is_counting)
-        newest_says = next((says for says in telling if says in ("unlocated", "failed")), "")
-        failed = self.failed(attempts, newest_says)
+        failed = "unlocated" if said("unlocated", counting=True) else self.worn_out(attempts)
         blocked = self.blocked(day, gone, due=not gone and not failed)
         if blocked:
             return "blocked", blocked
@@ -144,9 +142,7 @@ class Oracle:
             return "failed", failed
         return "due", self.why_due(words[0][2] if words else "", runs)
 
-    def failed(self, attempts: int, newest_says: str) -> str:
-        if newest_says == "unlocated":
-            return "unlocated"
+    def worn_out(self, attempts: int) -> str:
         return "attempts" if attempts >= self.transfer.max_attempts else ""
 
     def blocked(self, day: Day, gone: bool, due: bool) -> str:

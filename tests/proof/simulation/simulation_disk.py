@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class WatchedStore:
     """A ``StateStore`` of one simulated process."""
 
-    def __init__(self, process: Process, inner: LocalStore, committed: Callable[[], None]) -> None:
+    def __init__(self, process: Process, inner: LocalStore, committed: Callable[[Delta], None]) -> None:
         self._process = process
         self._inner = inner
         self._committed = committed
@@ -40,7 +40,7 @@ class WatchedStore:
     def commit(self, delta: Delta, expected: Revision) -> Revision:
         self._process.point("commit")
         revision = self._inner.commit(delta, expected)
-        self._committed()
+        self._committed(delta)
         self._process.point("committed")
         return revision
 

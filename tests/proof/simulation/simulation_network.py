@@ -69,7 +69,7 @@ class Wire:
         if request.method == "POST":
             answer = self._create(request)
         elif request.method == "PATCH":
-            self._truth.check_cancel_intended(request)
+            self._truth.check_cancel_intended(self._process, request)
             answer = self._passed(request, self._weather().cancels, READ_FAULTS + CANCEL_FAULTS)
         else:
             answer = self._passed(request, self._weather().reads, READ_FAULTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NoReturn
 
@@ -52,6 +52,17 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class Dial:
+    """A process's clock: how many seconds it is ahead at ``first``, and ``then``, once it is set at the
+    ``at``-th I/O point.
+    """
+
+    first: float = 0.0
+    then: float = 0.0
+    at: int = 10**9
+
+
+@dataclass(frozen=True)
 class Flags:
     """How a process is started. ``slowness`` is the most seconds that one I/O takes."""
 
@@ -62,6 +73,7 @@ class Flags:
     slowness: float = 0.01
     saved: Plan | None = None
     bounded: bool = True
+    dial: Dial = Dial()
 
 
 class _Run(TeamRun):
@@ -102,7 +114,7 @@ class Process:
         self.actor = Actor(self.stage, self.name, self._main)
         self._rng = random.Random(self.stage.rng.getrandbits(64))
         inner = LocalStore(self.folder, self.team.team_id, API, "simulation", sleep=self.sleep)
-        self.store = WatchedStore(self, inner, lambda: self.truth.check_commit(self))
+        self.store = WatchedStore(self, inner, lambda delta: self.truth.check_commit(self, delta))
 
     # -- points ----------------------------------------------------------------------------
 
@@ -158,6 +170,12 @@ class Process:
             self.torn = self._rng.random()
         return int(length * self.torn) if self.torn > 0.3 else 0
 
+    def wall(self) -> datetime:
+        """Return what time it is by this process's clock."""
+        dial = self.flags.dial
+        ahead = dial.first if self.seen.get("*", 0) < dial.at else dial.then
+        return datetime.fromtimestamp(self.stage.now + ahead, UTC)
+
     def log(self, what: str) -> None:
         self.stage.log(self.name, what)
 
@@ -184,7 +202,8 @@ class Process:
 
     def words(self) -> str:
         plan = " with a saved plan" if self.flags.saved is not None else ""
-        return f"lock {'on' if self.flags.lock else 'off'}, settle {self.flags.settle:.0f} s{plan}"
+        clock = f", clock {self.flags.dial}" if self.flags.dial.first else ""
+        return f"lock {'on' if self.flags.lock else 'off'}, settle {self.flags.settle:.0f} s{plan}{clock}"
 
     def _apply(self) -> set[int]:
         """Lock, open, survey, refuse what a guard forbids, carry out, close: as ``cli/apply.py`` does."""
@@ -206,6 +225,11 @@ class Process:
             with self.signals.only_noted():
                 self.report = run.carry_out(session, surveyed, self.signals.switch, holds)
         return self.report.statuses
+
+    def sources(self, transfer_id: int) -> tuple[int, ...]:
+        """Return the ids whose loads count for one of its transfers."""
+        found = (one.source_ids for one in self.team.transfers if one.address.transfer_id == transfer_id)
+        return next(found, (transfer_id,))
 
     def first_plan_is_empty(self) -> bool:
         return (
@@ -229,13 +253,13 @@ class Process:
         wire = Wire(self, WsgiTransport(self.truth.sandbox.app), self.truth, self._rng)
         retry = Retry(rng=random.Random(self._rng.getrandbits(64)), sleep=self.sleep)
         pacer = Pacer(float("inf"), clock=lambda: stage.now, sleep=self.sleep)
-        client = ApiClient(wire, self.team.team_id, pacer=pacer, retry=retry, now=stage.wall)
+        client = ApiClient(wire, self.team.team_id, pacer=pacer, retry=retry, now=self.wall)
         run = _Run(
             team=self.team,
             client=client,
             store=self.store,
             blank=Document(team_id=self.team.team_id, api_url=API),
-            clock=Clock(stage.wall, lambda: stage.now, self.sleep),
+            clock=Clock(self.wall, lambda: stage.now, self.sleep),
             settings=Settings(timedelta(seconds=self.flags.settle), parallelism=1, new_state=True),
             on_event=self._tell,
             saving=self.signals.deferred,

@@ -90,7 +90,7 @@ class Schedule:
         self.stage = Stage(seed, NOW.timestamp(), tracing=tracing)
         clock = self.stage
         self.sandbox = Sandbox.in_memory(self.script.scene(), clock=lambda: clock.now)
-        self.truth = Truth(self.stage, self.sandbox, self.folder, self.script.lag)
+        self.truth = Truth(self.stage, self.sandbox, self.folder, self.script.lag, self.script.spread)
         self.processes: list[Process] = []
         self.saved: Plan | None = None
         self._uuids = random.Random(seed)
@@ -125,6 +125,8 @@ class Schedule:
         when = self.stage.now + 1
         for _round in range(self.script.rounds()):
             self._announce_round(when)
+            if self.script.anew == _round:
+                self.stage.at(when + self.script.moves.choice([-0.6, 0.5, 5.0, 100.0]), self._create_anew)
             when += self.script.gap()
 
     def _announce_round(self, when: float) -> None:
@@ -173,6 +175,9 @@ class Schedule:
     def _edit(self) -> None:
         self.stage.log("a person", f"edits the file: {self.script.edit(self.stage.now)}")
 
+    def _create_anew(self) -> None:
+        self.stage.log("a person", f"edits the file: {self.script.create_anew()}")
+
     # -- people ----------------------------------------------------------------------------
 
     def _people(self) -> None:
@@ -195,7 +200,7 @@ class Schedule:
     def _range_of_a_person(self) -> tuple[int, int, int]:
         rng = self.rng
         first, last = sorted((rng.randrange(LENGTH), rng.randrange(LENGTH)))
-        return rng.choice(self.script.transfers), FIRST + first, FIRST + min(last, first + 5) + 1
+        return self.script.created_by_people(), FIRST + first, FIRST + min(last, first + 5) + 1
 
     def _person_cancels(self) -> None:
         now = times.millis(self.stage.now)
@@ -274,7 +279,8 @@ class Schedule:
     def _is_clear(self, intent: Intent, patience: float) -> bool:
         made = any(sent.nonce == intent.nonce for sent in self.truth.made.values())
         waited = self.stage.now >= intent.intended_at.timestamp() + patience
-        return made or (waited and intent.nonce not in self.truth.late)
+        frozen = not self.script.bounded and any(not one.actor.over for one in self.processes)
+        return made or (waited and not frozen and intent.nonce not in self.truth.late)
 
     def _by_hand(self, intent: Intent, document: Document) -> Delta:
         made = [number for number, sent in self.truth.made.items() if sent.nonce == intent.nonce]

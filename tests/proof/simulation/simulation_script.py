@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import Any
 
 from simulation_network import Weather
-from simulation_process import Flags, Kind, Trouble
+from simulation_process import Dial, Flags, Kind, Trouble
 from simulation_truth import TEAM
 
 from reconciler.dates import DateSet, union
@@ -31,6 +31,7 @@ NOW = datetime(2024, 6, 1, 9, tzinfo=UTC)
 FIRST = date(2024, 5, 14).toordinal()
 LENGTH = 12
 PLACE = Place("backfills.yaml", 1, 1)
+AWAY = 100  # what is added to the id of a transfer that is created anew
 GAPS = (0.5, 20.0, 60.0, 200.0, 400.0, 1000.0, 3700.0, 7300.0, 90000.0)
 FREEZES = (5.0, 50.0, 70.0, 200.0, 500.0, 1000.0, 4000.0, 30000.0, 200000.0)
 POINTS = (
@@ -103,6 +104,10 @@ class Script:
         if random.Random(f"cancel {self.seed}").random() < 0.1:  # by itself: the other seeds stay as they are
             self.theme = Theme.CANCELS
         self.transfers = sorted(rng.sample(range(100, 110), rng.choice([1, 1, 1, 2])))
+        self.moves = random.Random(f"moves {self.seed}")  # by itself, too
+        self.spread = self.moves.choice([0.0, 0.0, 0.0, 5.0, 60.0, 100.0])
+        self.anew = self.moves.choice([None] * 6 + [0, 1])
+        self.previous: dict[int, int] = {}
         self.on_unknown = OnUnknown.BLOCK if rng.random() < 0.3 else OnUnknown.SETTLE
         self.bounded = self.on_unknown is OnUnknown.SETTLE or rng.random() < 0.2
         self.settle = rng.choice([300.0, 900.0, 900.0, 3600.0])
@@ -146,14 +151,16 @@ class Script:
             "seconds_until_running": until,
             "seconds_per_run": pace,
         }
-        teams = {TEAM: {"transfers": {one: self._transfer(one) for one in self.transfers}}}
+        transfers = {one: self._transfer(one, rng) for one in self.transfers}
+        if self.anew is not None:
+            transfers |= {one + AWAY: self._transfer(one + AWAY, self.moves) for one in self.transfers}
+        teams = {TEAM: {"transfers": transfers}}
         return {"now": "2024-06-01T09:00:00Z", "settings": settings, "teams": teams}
 
     def _lagging(self) -> float:
         return self.rng.choice([0.0, self.lag])
 
-    def _transfer(self, transfer_id: int) -> dict[str, Any]:
-        rng = self.rng
+    def _transfer(self, transfer_id: int, rng: random.Random) -> dict[str, Any]:
         several = [2, 3, 5] if self.theme is Theme.CANCELS else [0, 0, 1, 2]
         fails = {
             date.fromordinal(FIRST + rng.randrange(LENGTH)).isoformat(): {"error": "timeout", "times": 1}
@@ -200,6 +207,20 @@ class Script:
                 self.file[one] = replace(before, stale_before=newest)
         return f"{one}: {self.file[one].days!r} stale before {self.file[one].stale_before}"
 
+    def create_anew(self) -> str:
+        """Let the file name a new transfer in the place of one, which is its predecessor from now on."""
+        one = self.moves.choice(self.transfers)
+        new = one + AWAY
+        self.transfers = sorted({*self.transfers, new} - {one})
+        self.previous[new] = one
+        self.file[new], self.evidence[new] = self.file.pop(one), self.evidence[one]
+        return f"{new} takes the place of {one}"
+
+    def created_by_people(self) -> int:
+        """Return the transfer that a person creates on: some still take the old one."""
+        one = self.rng.choice(self.transfers)
+        return self.previous[one] if one in self.previous and self.moves.random() < 0.5 else one
+
     def team(self, now: float) -> DesiredTeam:
         """Return what the file declares, read now."""
         as_of = datetime.fromtimestamp(now, UTC).date().toordinal()
@@ -226,6 +247,7 @@ class Script:
             place=PLACE,
             segments=segments,
             loadable_until=as_of,
+            previous_ids=(self.previous[transfer_id],) if transfer_id in self.previous else (),
             chunk=self.chunk,
             max_attempts=self.attempts,
             evidence=self.evidence[transfer_id],
@@ -235,7 +257,7 @@ class Script:
 
     def _weather(self) -> Weather:
         rng = self.rng
-        lateness = self.settle - self.lag - 1.0 if self.bounded else None
+        lateness = self.settle - self.lag - self.spread - 1.0 if self.bounded else None
         reads, creates, cancels = rng.choice(
             [(0.0, 0.3, 0.2), (0.02, 0.5, 0.3), (0.1, 0.8, 0.5), (0.0, 0.0, 0.0)]
         )
@@ -272,7 +294,13 @@ class Script:
             troubles=tuple(self._troubles()),
             slowness=rng.choice([0.001, 0.05, 0.5, 5.0]),
             bounded=self.bounded,
+            dial=self._dial(),
         )
+
+    def _dial(self) -> Dial:
+        """Return a process's clock: no two differ by more than ``spread`` seconds."""
+        first, then = ((self.moves.random() - 0.5) * self.spread for _ in range(2))
+        return Dial(first, then, self.moves.choice([10**9, self.moves.randint(5, 40)]))
 
     def _troubles(self) -> Iterable[Trouble]:
         rng = self.rng

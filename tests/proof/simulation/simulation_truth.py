@@ -17,9 +17,9 @@ from reconciler.model import DesiredTransfer, EvidenceMode
 from reconciler.planning.plan import Action, ActionKind
 from reconciler.sandbox import Sandbox, times
 from reconciler.sandbox.backfill import Backfill
-from reconciler.sandbox.runs import COMPLETED
+from reconciler.sandbox.runs import COMPLETED, Run
 from reconciler.sandbox.world import World
-from reconciler.state.document import Document, Intent, IntentKind, Outcome
+from reconciler.state.document import Delta, Document, Intent, IntentKind, Outcome
 from reconciler.stores.local import LocalStore
 
 if TYPE_CHECKING:
@@ -55,9 +55,11 @@ class Truth:
     sandbox: Sandbox
     folder: str
     lag: float
+    spread: float
     judging: bool = True
     made: dict[int, Sent] = field(default_factory=dict)
     late: dict[str, float] = field(default_factory=dict)
+    intended: dict[str, float] = field(default_factory=dict)
     serial: int = 0
     lineage: str = ""
     loaded: dict[int, DateSet] = field(default_factory=dict)
@@ -73,8 +75,15 @@ class Truth:
             session.world.advance(session.timeline.now(self.stage.now))
             return session.world
 
-    def records(self, transfer_id: int) -> list[Backfill]:
-        return [one for one in self.world.backfills.values() if one.transfer == transfer_id]
+    def records(self, *transfer_ids: int) -> list[Backfill]:
+        return [one for one in self.world.backfills.values() if one.transfer in transfer_ids]
+
+    def recurring(
+        self, transfer_ids: Iterable[int], until: float, first: int = 1, last: int = 10**6
+    ) -> list[Run]:
+        """Return the runs of the schedules, for data of ``first`` to ``last``, both inclusive."""
+        schedules = [self.world.transfers[TEAM, one] for one in transfer_ids]
+        return [run for one in schedules for run in one.recurring_runs(times.millis(until), first, last)]
 
     def known_id(self) -> int | None:
         """Return an id that the state knows."""
@@ -124,8 +133,10 @@ class Truth:
                 self.stage.violate(f"after {who}: the state forgot that backfill {key} loaded days")
         self.loaded = loaded
 
-    def check_commit(self, process: Process) -> None:
+    def check_commit(self, process: Process, delta: Delta) -> None:
         """Look at some of the commits; those before a request are looked at anyway."""
+        for intent in delta.intents:
+            self.intended.setdefault(intent.nonce, self.stage.now)
         self.commits += 1
         if self.commits % 4 == 0:
             self.check_state(process.name)
@@ -166,17 +177,31 @@ class Truth:
         """
         return intent.outcome is Outcome.DONE and intent.backfill_id not in self.made
 
-    def check_cancel_intended(self, request: Request) -> None:
+    def _was_mistaken(self, sent: Sent) -> bool:
+        document = self.document()
+        intent = document.intents.get(sent.nonce) if document else None
+        return intent is not None and self._is_mistaken(intent)
+
+    def check_cancel_intended(self, process: Process, request: Request) -> None:
         number = int(request.path.rpartition("/")[2])
         document = self.check_state("a cancel")
         intents = [
             one for one in (document.intents.values() if document else ()) if one.backfill_id == number
         ]
         # Another run may have seen it final meanwhile: then the cancel was settled as done.
-        settled = (Outcome.PENDING, Outcome.DONE)
+        settled = [Outcome.PENDING, Outcome.DONE]
+        if (
+            self.spread
+        ):  # by a clock that is ahead its time had passed; to cancel it all the same costs no day
+            settled.append(Outcome.ABANDONED)
         if not any(one.kind is IntentKind.CANCEL and one.outcome in settled for one in intents):
             self.stage.violate(f"the cancel of {number} leaves without an intent")
-        if not document or not document.backfills[number].ours:
+        predecessors = {source for one in process.team.transfers for source in one.previous_ids}
+        if (
+            not document
+            or not document.backfills[number].ours
+            or self.world.backfills[number].transfer in predecessors
+        ):
             self.stage.violate(f"backfill {number} is not ours, and is cancelled")
 
     def deliver(self, sent: Sent, send: Callable[[], Response]) -> Response:
@@ -204,7 +229,7 @@ class Truth:
             self.stage.violate(f"backfill {record.id} creates undeclared days")
         if not self.judging:
             return
-        for other in self.records(sent.transfer_id):
+        for other in self.records(*transfer.source_ids):
             if other.id == record.id:
                 continue
             for day in range(max(other.start, record.start), min(other.end, record.end) + 1):
@@ -222,13 +247,18 @@ class Truth:
             return
         if other.id in self.made and self.made[other.id].nonce == sent.nonce:
             return
-        document = self.document()
-        intent = document.intents.get(sent.nonce) if document else None
-        if intent is not None and self._is_mistaken(intent):
+        if other.transfer != sent.transfer_id and self._was_intended_later(other, sent):
+            return
+        if self._was_mistaken(sent) or (other.id in self.made and self._was_mistaken(self.made[other.id])):
             self.stage.counts["mistaken"] += 1
             return
         words = f"{became.name} in backfill {other.id}, and again in {record.id}"
         self.stage.violate(f"{iso(day)} of {sent.transfer_id}: {words}")
+
+    def _was_intended_later(self, other: Backfill, sent: Sent) -> bool:
+        """Tell whether a run with an older file, which does not know of its successor, came after us."""
+        made = self.made.get(other.id)
+        return made is not None and self.intended[made.nonce] >= self.intended[sent.nonce]
 
     def _counts(self, sent: Sent, transfer: DesiredTransfer, other: Backfill, day: int) -> bool:
         """Tell whether a load by ``other`` still counts for the file of the one who sent."""
@@ -249,8 +279,7 @@ class Truth:
     def _check_recurring(self, sent: Sent, transfer: DesiredTransfer, record: Backfill) -> None:
         if transfer.evidence is EvidenceMode.BACKFILLS:
             return
-        schedule = self.world.transfers[TEAM, sent.transfer_id]
-        for run in schedule.recurring_runs(times.millis(sent.surveyed), record.start, record.end):
+        for run in self.recurring(transfer.source_ids, sent.surveyed, record.start, record.end):
             since = stale_before(transfer, run.day)
             counts = since is None or self.world.vendor_time(run.created) // 1000 >= since
             if run.status == COMPLETED and counts:
@@ -282,34 +311,31 @@ class Truth:
                 if number in self.world.backfills and self.is_active(self.world.backfills[number]):
                     self.stage.violate(f"{process.name} exits 0, and backfill {number} is not cancelled")
             return
-        done = union(self._attempted(process, action.address.transfer_id))
+        done = union(self._attempted(process, process.sources(action.address.transfer_id)))
         left = action.days - done
         if left:
             words = f"{action.transfer} {_range(left.first(), left.first() + 1)}"
             self.stage.violate(f"{process.name} exits 0, and {words} was neither created nor found done")
 
-    def _attempted(self, process: Process, transfer_id: int) -> Iterator[DateSet]:
+    def _attempted(self, process: Process, transfer_ids: tuple[int, ...]) -> Iterator[DateSet]:
         """Yield the days that are loaded or active, or were tried since the process began."""
-        for one in self.records(transfer_id):
+        for one in self.records(*transfer_ids):
             if one.created / 1000 >= process.started - self.lag - 900:
                 yield DateSet.span(one.start, one.end + 1)
             wanted = (Fate.AHEAD, Fate.LOADED)
             yield DateSet.days(
                 day for day in range(one.start, one.end + 1) if fate(one, day, self.stage.now) in wanted
             )
-        schedule = self.world.transfers[TEAM, transfer_id]
-        yield DateSet.days(run.day for run in schedule.recurring_runs(times.millis(self.stage.now), 1, 10**6))
+        yield DateSet.days(run.day for run in self.recurring(transfer_ids, self.stage.now))
 
     def loaded_days(self, transfer: DesiredTransfer) -> DateSet:
         """Return the days that are loaded, and whose load counts for this file."""
-        transfer_id, now = transfer.address.transfer_id, self.stage.now
-        found = []
-        for one in self.records(transfer_id):
+        now, found = self.stage.now, []
+        for one in self.records(*transfer.source_ids):
             for day in range(one.start, one.end + 1):
                 if fate(one, day, now) is Fate.LOADED and self._load_counts(transfer, one, day):
                     found.append(day)
-        schedule = self.world.transfers[TEAM, transfer_id]
-        for run in schedule.recurring_runs(times.millis(now), 1, 10**6):
+        for run in self.recurring(transfer.source_ids, now):
             since = stale_before(transfer, run.day)
             if run.status == COMPLETED and (
                 since is None or self.world.vendor_time(run.created) // 1000 >= since

@@ -32,15 +32,14 @@ def backfill(number: int) -> Backfill:
     return Backfill(number, 7, 300, 301, Status.COMPLETED, NOW - DAY)
 
 
+Due = tuple[tuple[tuple[int, ...], DateSet], ...]
 OTHER = Observed(NOW, latest={7: backfill(2)})
-DUE = {7: DateSet.span(105, 106)}
+DUE = (((7,), DateSet.span(105, 106)),)
 
 
-def doubts(
-    intent: Intent, observed: Observed, due: dict[int, DateSet] = DUE, *more: Intent
-) -> tuple[Intent, ...]:
+def doubts(intent: Intent, observed: Observed, due: Due = DUE, *more: Intent) -> tuple[Intent, ...]:
     document = Document(1, "api", intents={one.nonce: one for one in (intent, *more)})
-    return doubted(document, observed, due, NOW)
+    return doubted(document, observed, due)
 
 
 def test_a_refusal_that_nothing_can_confirm_is_unresolved_again() -> None:
@@ -53,16 +52,14 @@ def test_a_refusal_that_nothing_can_confirm_is_unresolved_again() -> None:
     "intent, observed, due",
     [
         (replace(REFUSED, outcome=Outcome.ABANDONED), OTHER, DUE),
-        (REFUSED, OTHER, {}),  # nothing would be created on its days
+        (REFUSED, OTHER, ()),  # nothing would be created on its days
         (REFUSED, Observed(NOW, latest={7: backfill(1)}), DUE),  # nothing was made since
         (replace(REFUSED, latest_before=None), Observed(NOW, latest={7: None}), DUE),
         (REFUSED, replace(OTHER, runs={7: ()}), DUE),  # the run list would show what it loaded
-        (replace(REFUSED, intended_at=NOW), OTHER, DUE),  # it still holds
-        (replace(REFUSED, blocker=2), replace(OTHER, listed=(backfill(2),)), DUE),
     ],
 )
-def test_a_refusal_that_is_told_or_still_holds_is_believed(
-    intent: Intent, observed: Observed, due: dict[int, DateSet]
+def test_a_refusal_that_is_told_or_of_no_matter_is_believed(
+    intent: Intent, observed: Observed, due: Due
 ) -> None:
     assert doubts(intent, observed, due) == ()
 
