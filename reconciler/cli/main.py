@@ -81,8 +81,6 @@ def run(arguments: Sequence[str]) -> int:
     except ReconcilerError as error:
         _show(error, noted["color"])
         return error.exit_status
-    except BrokenPipeError:
-        return _closed_pipe()
     except Exception as bug:  # noqa: BLE001 - the outermost handler: a bug is reported, not dumped
         _report(bug)
         return int(Exit.ERROR)
@@ -101,12 +99,6 @@ def _ended(status: int) -> int:
         return status
     err("error: The output could not be written.")
     return int(Exit.ERROR)
-
-
-def _closed_pipe() -> int:
-    """End quietly when the reader of our output went away (``| head``), as other tools do."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return int(Exit.DONE)
 
 
 def _show(error: ReconcilerError, color: str) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from reconciler.dates import EMPTY
+from reconciler.dates import EMPTY, DateSet
 from reconciler.engine import apply, observe, pipeline
 from reconciler.engine.apply import Carrier, Ending, Steps
 from reconciler.engine.drive import Hands
@@ -22,7 +22,7 @@ from reconciler.engine.steps import Committed, Record
 from reconciler.model import Backfill, OnUnknown
 from reconciler.planning import intents, ledger
 from reconciler.planning.plan import Action
-from reconciler.state.document import Delta, Intent
+from reconciler.state.document import Delta, Intent, Outcome
 from reconciler.stores import local
 
 Sabotage = Callable[[], Any]
@@ -166,6 +166,60 @@ def others_cancels_given_up() -> Any:
     return _put((intents, "_resolve_cancel", given_up))
 
 
+def withdrawn_forgotten() -> Any:
+    """A create that a gateway made, and that somebody else's then stood in the way of, was forgotten."""
+    real = Carrier._rejected
+
+    def rejected(self: Carrier, action: Action, intent: Intent, answer: Any) -> Steps:
+        steps, reply = real(self, action, intent, answer), None
+        while True:
+            try:
+                step = steps.send(reply)
+            except StopIteration as stop:
+                return stop.value
+            if isinstance(step, Record) and any(
+                one.outcome is Outcome.ABANDONED for one in step.delta.intents
+            ):
+                step = Record(Delta(drop_intents=(intent.nonce,)))
+            reply = yield step
+
+    return _put((Carrier, "_rejected", rejected))
+
+
+def newer_failure_believed() -> Any:
+    """That a newer backfill failed on a day hid that an older one, of a predecessor, may have loaded it."""
+
+    def unlocated(self: Any, counting: list[Any]) -> DateSet:
+        found, left = EMPTY, self.left
+        for one in counting:
+            found = found | (left & one.verdict.evidence.unlocated)
+            left = left - one.verdict.evidence.failed
+        return found
+
+    return _put((ledger._Part, "_unlocated", unlocated))
+
+
+def predecessors_refusals_believed() -> Any:
+    """A create that a predecessor was refused, and made all the same, did not stand in our way."""
+    real, weigh = observe.doubted, observe._intents_on
+
+    def doubted_of_own(document: Any, observed: Any, due: Any) -> Any:
+        return real(document, observed, [((sources[0],), days) for sources, days in due])
+
+    def intents_of_own(transfer: Any, intents: Any, _since: Any) -> Any:
+        return weigh(transfer, intents, datetime.max.replace(tzinfo=UTC))
+
+    return _put((observe, "doubted", doubted_of_own), (observe, "_intents_on", intents_of_own))
+
+
+def work_on_predecessors_unnoticed() -> Any:
+    """Another run, whose file still names the predecessor, intended the same days."""
+    real = StateSession._is_taken
+    return _put(
+        (StateSession, "_is_taken", lambda self, intent, sources: real(self, intent, (intent.transfer_id,)))
+    )
+
+
 RULES: tuple[Sabotage, ...] = (
     intent_not_committed,
     settle_time_ignored,
@@ -187,4 +241,8 @@ FOUND: tuple[Sabotage, ...] = (
     own_shell_is_a_refusal,
     left_over_days_unmentioned,
     others_cancels_given_up,
+    withdrawn_forgotten,
+    newer_failure_believed,
+    predecessors_refusals_believed,
+    work_on_predecessors_unnoticed,
 )
