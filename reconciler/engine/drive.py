@@ -117,9 +117,11 @@ class Hands:
         return intent.intended_at <= now < intent.send_before and self.clock.elapsed() < deadline
 
     def _look(self, own: int, predecessors: tuple[int, ...]) -> Sight:
-        self.session.catch_up()  # the state before the API: what is new in neither is unknown
         listed = self.client.list_incomplete().backfills
-        return Sight(listed, self.client.latest(own), tuple(map(self.client.latest, predecessors)))
+        sight = Sight(listed, self.client.latest(own), tuple(map(self.client.latest, predecessors)))
+        # The state last, for reading may take long: what another run made since is in it, or intended.
+        self.session.catch_up()
+        return sight
 
     def _read(self, read: Callable[[], T], needed: bool = False) -> T | None:
         """Read; ``None`` if that fails. What would meet the others too stops them: a used-up quota, a key."""

@@ -205,10 +205,11 @@ def _joined(known: BackfillRecord | None, ours: BackfillRecord) -> BackfillRecor
     if (known.transfer_id, known.days) != (ours.transfer_id, ours.days):
         return known  # an answer showed a wrong id: one that another run has got to know
     further = known if known.status.final and not ours.status.final else ours
+    maker = known if known.ours else ours
     return replace(
         further,
-        origin=ours.origin,
-        stale_before=ours.stale_before,
+        origin=maker.origin,
+        stale_before=maker.stale_before,
         evidence=merge(known.evidence, ours.evidence, ours.days),
         settled=known.settled or ours.settled,
     )

@@ -16,6 +16,7 @@ from engine_rig import (
     Rig,
     answered,
     cancels,
+    lost,
     open_store,
 )
 
@@ -107,6 +108,31 @@ def test_what_a_predecessor_refused_a_moment_ago_may_have_been_made(tmp_path: Pa
     assert rig.blocked() == ["a 2024-05-01..2024-05-10 refused"]
     rig.later(HOUR)
     assert rig.apply().sent == []
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
+def test_what_others_make_while_we_look_is_not_taken_for_ours(tmp_path: Path) -> None:
+    """Without the lock: a look that is held up, say by a rate limit, until another run gave our create up,
+    and created its days itself. What it made fits our intent exactly.
+    """
+    rig = Rig(tmp_path, settings=QUICK)
+    others: list[Applied] = []
+
+    def held_up(inner: Transport, request: Request, timeout: float) -> Response:
+        rig.later(HOUR)
+        others.append(rig.apply())
+        return inner.send(request, read_timeout=timeout)
+
+    sent: list[Request] = []
+
+    def lost_then_list(request: Request) -> bool:
+        sent.extend([request] * (request.method == "POST"))
+        return request.method == "POST" or (bool(sent) and request.path.endswith(f"{12345}/backfills"))
+
+    applied = rig.apply(lost(after=False), held_up, wanted=lost_then_list)
+    assert (others[0].exit, applied.exit) == (0, 0)
+    assert applied.of(Created) == []
+    assert [one.outcome for one in rig.document().intents.values()] == [Outcome.ABANDONED, Outcome.DONE]
     rig.once(1, "2024-05-01..2024-05-10")
 
 

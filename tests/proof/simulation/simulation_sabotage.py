@@ -18,7 +18,7 @@ from reconciler.engine.apply import Carrier, Ending, Steps
 from reconciler.engine.drive import Hands
 from reconciler.engine.observe import Reader
 from reconciler.engine.session import StateSession
-from reconciler.engine.steps import Committed, Record
+from reconciler.engine.steps import Committed, Record, Sight
 from reconciler.model import Backfill, OnUnknown
 from reconciler.planning import intents, ledger
 from reconciler.planning.plan import Action
@@ -133,6 +133,17 @@ def old_state_after_a_freeze() -> Any:
     return _put((StateSession, "catch_up", lambda self: None))
 
 
+def state_read_before_looking() -> Any:
+    """What another run made while a look was held up was taken for ours."""
+
+    def look(self: Hands, own: int, predecessors: tuple[int, ...]) -> Sight:
+        self.session.catch_up()
+        listed = self.client.list_incomplete().backfills
+        return Sight(listed, self.client.latest(own), tuple(map(self.client.latest, predecessors)))
+
+    return _put((Hands, "_look", look))
+
+
 def evidence_overwritten() -> Any:
     """A run that thawed wrote its old view of a backfill over what others had learned since."""
     return _put((StateSession, "_rebased", lambda self, delta: delta))
@@ -236,6 +247,7 @@ RULES: tuple[Sabotage, ...] = (
 FOUND: tuple[Sabotage, ...] = (
     time_asked_after_reading,
     old_state_after_a_freeze,
+    state_read_before_looking,
     evidence_overwritten,
     outcome_overwritten,
     own_shell_is_a_refusal,

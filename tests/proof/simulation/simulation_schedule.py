@@ -90,7 +90,8 @@ class Schedule:
         self.stage = Stage(seed, NOW.timestamp(), tracing=tracing)
         clock = self.stage
         self.sandbox = Sandbox.in_memory(self.script.scene(), clock=lambda: clock.now)
-        self.truth = Truth(self.stage, self.sandbox, self.folder, self.script.lag, self.script.spread)
+        lax = bool(self.script.spread) or not self.script.bounded
+        self.truth = Truth(self.stage, self.sandbox, self.folder, self.script.lag, lax)
         self.processes: list[Process] = []
         self.saved: Plan | None = None
         self._uuids = random.Random(seed)

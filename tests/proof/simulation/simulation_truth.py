@@ -49,13 +49,15 @@ def fate(record: Backfill, day: int, now: float) -> Fate:
 
 @dataclass
 class Truth:
-    """``made`` maps each backfill that a create of ours made to that create."""
+    """``made`` maps each backfill that a create of ours made to that create. ``lax``: clocks differ, or
+    senders are held up for longer than they may be.
+    """
 
     stage: Stage
     sandbox: Sandbox
     folder: str
     lag: float
-    spread: float
+    lax: bool
     judging: bool = True
     made: dict[int, Sent] = field(default_factory=dict)
     late: dict[str, float] = field(default_factory=dict)
@@ -190,9 +192,7 @@ class Truth:
         ]
         # Another run may have seen it final meanwhile: then the cancel was settled as done.
         settled = [Outcome.PENDING, Outcome.DONE]
-        if (
-            self.spread
-        ):  # by a clock that is ahead its time had passed; to cancel it all the same costs no day
+        if self.lax:  # another run thought its time had passed; to cancel it all the same costs no day
             settled.append(Outcome.ABANDONED)
         if not any(one.kind is IntentKind.CANCEL and one.outcome in settled for one in intents):
             self.stage.violate(f"the cancel of {number} leaves without an intent")
