@@ -136,6 +136,23 @@ def test_what_others_make_while_we_look_is_not_taken_for_ours(tmp_path: Path) ->
     rig.once(1, "2024-05-01..2024-05-10")
 
 
+def test_a_create_that_is_withdrawn_stays_in_the_state(tmp_path: Path) -> None:
+    """A gateway sent it twice; the first has completed, and a person's is in the way, before we look."""
+    rig = Rig(tmp_path, settings=QUICK | {"commit": "twice"})
+
+    def crowded(inner: Transport, request: Request, timeout: float) -> Response:
+        answer = inner.send(request, read_timeout=timeout)
+        rig.later(HOUR)
+        rig.sandbox.settings(seconds_per_run=HOUR)
+        rig.foreign(1, "2024-05-03", "2024-05-04")
+        return answer
+
+    applied = rig.apply(crowded)
+    assert [type(one) for one in applied.events] == [Withdrawn]
+    (intent,) = rig.document().intents.values()
+    assert (intent.outcome, intent.days) == (Outcome.ABANDONED, applied.surveyed.plan.actions[0].days)
+
+
 def settle_by_hand(rig: Rig) -> None:
     """Say of the one unresolved create that it was not made."""
     store = open_store(rig.folder)

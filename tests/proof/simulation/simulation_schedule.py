@@ -296,12 +296,7 @@ class Schedule:
         return as_created(intent, made[0], document, run.client)
 
     def _busy(self) -> bool:
-        now = times.millis(self.stage.now)
-        return any(
-            not one.settled(now) and self.truth.is_active(one)
-            for one in self.truth.world.backfills.values()
-            if one.status(now, self.truth.world.settings) != "FAILED"
-        )
+        return any(map(self.truth.is_running, self.truth.world.backfills.values()))
 
     def _check_rest(self) -> None:
         """What the ledger calls covered is loaded, and all else has failed for good."""

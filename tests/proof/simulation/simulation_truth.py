@@ -92,8 +92,10 @@ class Truth:
         document = self.document()
         return min(document.backfills, default=None) if document else None
 
-    def is_active(self, record: Backfill) -> bool:
-        return record.blocks(times.millis(self.stage.now), self.world.settings)
+    def is_running(self, record: Backfill) -> bool:
+        """Tell whether runs of it are still to end; a FAILED shell may block others, and have none."""
+        days = range(record.start, record.end + 1)
+        return any(fate(record, day, self.stage.now) is Fate.AHEAD for day in days)
 
     # -- the state -------------------------------------------------------------------------
 
@@ -308,7 +310,7 @@ class Truth:
         """Exit 0: what the plan said was carried out, or found already done."""
         if action.kind is ActionKind.CANCEL:
             for number in action.cancels:
-                if number in self.world.backfills and self.is_active(self.world.backfills[number]):
+                if number in self.world.backfills and self.is_running(self.world.backfills[number]):
                     self.stage.violate(f"{process.name} exits 0, and backfill {number} is not cancelled")
             return
         done = union(self._attempted(process, process.sources(action.address.transfer_id)))
