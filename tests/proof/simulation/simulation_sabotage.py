@@ -22,7 +22,7 @@ from reconciler.engine.steps import Committed, Record, Sight
 from reconciler.model import Backfill, OnUnknown
 from reconciler.planning import intents, ledger
 from reconciler.planning.plan import Action
-from reconciler.state.document import Delta, Intent, Outcome
+from reconciler.state.document import Delta, Intent
 from reconciler.stores import local
 
 Sabotage = Callable[[], Any]
@@ -177,26 +177,6 @@ def others_cancels_given_up() -> Any:
     return _put((intents, "_resolve_cancel", given_up))
 
 
-def withdrawn_forgotten() -> Any:
-    """A create that a gateway made, and that somebody else's then stood in the way of, was forgotten."""
-    real = Carrier._rejected
-
-    def rejected(self: Carrier, action: Action, intent: Intent, answer: Any) -> Steps:
-        steps, reply = real(self, action, intent, answer), None
-        while True:
-            try:
-                step = steps.send(reply)
-            except StopIteration as stop:
-                return stop.value
-            if isinstance(step, Record) and any(
-                one.outcome is Outcome.ABANDONED for one in step.delta.intents
-            ):
-                step = Record(Delta(drop_intents=(intent.nonce,)))
-            reply = yield step
-
-    return _put((Carrier, "_rejected", rejected))
-
-
 def newer_failure_believed() -> Any:
     """That a newer backfill failed on a day hid that an older one, of a predecessor, may have loaded it."""
 
@@ -253,7 +233,6 @@ FOUND: tuple[Sabotage, ...] = (
     own_shell_is_a_refusal,
     left_over_days_unmentioned,
     others_cancels_given_up,
-    withdrawn_forgotten,
     newer_failure_believed,
     predecessors_refusals_believed,
     work_on_predecessors_unnoticed,

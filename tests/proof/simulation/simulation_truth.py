@@ -93,9 +93,9 @@ class Truth:
         return min(document.backfills, default=None) if document else None
 
     def is_running(self, record: Backfill) -> bool:
-        """Tell whether runs of it are still to end; a FAILED shell may block others, and have none."""
+        """Tell whether runs of it may still begin; a FAILED shell may block others, and have none."""
         days = range(record.start, record.end + 1)
-        return any(fate(record, day, self.stage.now) is Fate.AHEAD for day in days)
+        return record.removed is None and any(fate(record, day, self.stage.now) is Fate.AHEAD for day in days)
 
     # -- the state -------------------------------------------------------------------------
 
