@@ -22,11 +22,13 @@ from reconciler.cli.show import load_plan
 from reconciler.cli.signals import Signals
 from reconciler.cli.types import Duration
 from reconciler.cli.wiring import Wiring, load_teams, warn_of_ci, with_selection
+from reconciler.dates import DateSet
 from reconciler.engine.pipeline import Settings, Surveyed, TeamReport, TeamRun
 from reconciler.errors import ReconcilerError, Refused, UsageError
-from reconciler.planning.accounting import left_undone, planned_days
+from reconciler.model import Address
+from reconciler.planning.accounting import left_undone, planned_days, prunes_undone
 from reconciler.planning.approval import Approval, approval_of, check_fit, check_same, without_later_intents
-from reconciler.planning.plan import Plan, TeamPlan
+from reconciler.planning.plan import Action, Plan, TeamPlan
 from reconciler.planning.planfile import all_findings, digest
 from reconciler.render.text import plan_text
 
@@ -168,7 +170,8 @@ class Applying:
             parts = {run.team.team_id: Part(run, run.open()) for run in runs}
             self._check_fit(parts)
             planned = self._plan(parts)
-            planned.statuses.update(self._left_undone(parts))
+            if self.saved is not None:
+                planned.statuses.update(self._left_undone(parts, self.saved))
             self._show(planned)
             self._refuse(planned)
             if planned.plan.errored and (self.flags.strict or self.flags.expect is not None):
@@ -178,7 +181,7 @@ class Applying:
             if not self._approved(planned.plan):
                 err("Nothing was done.")
                 return Exit.ERROR  # 0 would say that the plan was carried out
-            self._freshen(parts, planned.plan)
+            planned.statuses.update(self._freshen(parts, planned.plan))
             self.reporter.begin(planned.plan)
             try:
                 reports = self._do(parts)
@@ -205,17 +208,17 @@ class Applying:
         if 0 <= left <= 1:
             self.signals.sleep(left + 0.001)
 
-    def _left_undone(self, parts: dict[int, Part]) -> set[int]:
-        """Tell what a saved plan was to create and nobody has, will, or may under it; status 3 then."""
-        if self.saved is None:
-            return set()
-        found = {}
+    def _left_undone(self, parts: dict[int, Part], plan: Plan) -> set[int]:
+        """Tell what an approved plan was to do and nobody has, will, or may under it; status 3 then."""
+        days: dict[Address, DateSet] = {}
+        prunes: list[Action] = []
         for part in parts.values():
             if part.surveyed is not None:
-                planned, seen = planned_days(part.surveyed.plan.actions), part.surveyed.situation
-                found.update(left_undone(self.saved, seen.document, seen.ledgers, planned))
-        self.reporter.tell_undone(found)
-        return {Exit.PARTLY} if found else set()
+                actions, seen = part.surveyed.plan.actions, part.surveyed.situation
+                days.update(left_undone(plan, seen.document, seen.ledgers, planned_days(actions)))
+                prunes += prunes_undone(plan, seen.document, seen.ledgers, actions)
+        self.reporter.tell_undone(days, prunes)
+        return {Exit.PARTLY} if days or prunes else set()
 
     def _plan(self, parts: dict[int, Part]) -> Planned:
         whole: list[TeamPlan] = []
@@ -259,14 +262,17 @@ class Applying:
             return True
         return is_confirmed("Do you want to perform these actions?")
 
-    def _freshen(self, parts: dict[int, Part], plan: Plan) -> None:
-        """Plan again, for no more than what was shown, if the person took their time."""
+    def _freshen(self, parts: dict[int, Part], plan: Plan) -> set[int]:
+        """Plan again, for no more than what was shown, if the person took their time. Returns the statuses
+        that hold where something of it may not be done any more.
+        """
         if datetime.now(UTC) - plan.created_at <= FRESH:
-            return
+            return set()
         shown = approval_of(plan)
         for part in parts.values():
             if part.surveyed is not None:
                 part.surveyed = part.run.survey(part.session, shown)
+        return self._left_undone(parts, plan)
 
     # -- doing it ----------------------------------------------------------------------------
 

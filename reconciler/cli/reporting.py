@@ -13,14 +13,14 @@ from reconciler.cli.output import err, out, out_json_line, paint_for
 from reconciler.engine.pipeline import TeamReport
 from reconciler.planning.accounting import NOT_APPROVED
 from reconciler.planning.events import Created, Event, Waiting
-from reconciler.planning.plan import ActionKind, Plan
+from reconciler.planning.plan import Action, ActionKind, Plan
 from reconciler.planning.planfile import encode_item
 from reconciler.render.problems import error_text
 from reconciler.render.progress import event_json, event_line, where_json
 from reconciler.render.words import BOLD, GREEN, YELLOW, Paint, days, plural, span
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from rich.progress import Progress, TaskID
 
@@ -88,8 +88,8 @@ class Reporter:
         for item in (one for team in plan.teams for one in team.deferred if one.reason == NOT_APPROVED):
             out_json_line({"type": NOT_APPROVED, **encode_item(item)})
 
-    def tell_undone(self, days_of: Mapping[Address, DateSet]) -> None:
-        """Name the days that a saved plan was to create, and that this run leaves undone."""
+    def tell_undone(self, days_of: Mapping[Address, DateSet], prunes: Iterable[Action]) -> None:
+        """Name what an approved plan was to create or cancel, and that this run leaves undone."""
         for address, left in sorted(days_of.items()):
             for start, end in left.intervals:
                 if self.common.json:
@@ -97,6 +97,15 @@ class Reporter:
                 else:
                     where = f"transfer {address.transfer_id}, {span(start, end)}"
                     err(f"{where}: not done under this plan; make a new one")
+        for prune in prunes:
+            named = ", ".join(map(str, prune.cancels))
+            if self.common.json:
+                where_of = where_json(prune.address, prune.start, prune.end)
+                out_json_line({"type": "not-done", **where_of, "cancels": list(prune.cancels)})
+            else:
+                err(
+                    f"transfer {prune.address.transfer_id}: backfill {named} is not cancelled under this plan"
+                )
 
     def _show(self, event: Event) -> None:
         colour = GREEN if isinstance(event, Created) else YELLOW if not isinstance(event, Waiting) else ""

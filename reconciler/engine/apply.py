@@ -139,7 +139,8 @@ class Carrier:
         if blocker is not None and (shows_active(blocker) or self._is_ours(blocker)):
             state = "active on" if shows_active(blocker) else "ours, and failed on"
             # Kept: a gateway that sent it twice may have made one that completed before we looked.
-            yield Record(Delta(intents=(replace(intent, outcome=Outcome.ABANDONED),)))
+            kept = replace(intent, outcome=Outcome.ABANDONED, blocker=blocker.id)
+            yield Record(Delta(intents=(kept,)))
             yield Tell(Withdrawn(action, f"backfill {blocker.id} is {state} some of its days"))
             return Ending.REPLAN
         refused = replace(intent, outcome=Outcome.REFUSED, blocker=blocker.id if blocker else None)

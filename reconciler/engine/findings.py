@@ -39,10 +39,14 @@ def missing_state(situation: Situation, plan: TeamPlan) -> tuple[Finding, ...]:
     """Warn when there is no state, no run evidence, and yet a history: all of it would be bought again."""
     if situation.document.lineage:
         return ()
-    creating = {one.address.transfer_id for one in plan.actions if one.kind is not ActionKind.CANCEL}
-    observed = situation.observed
-    blind = (one for one in creating if isinstance(observed.runs.get(one, Unreadable.FAILED), Unreadable))
-    suspicious = sorted(one for one in blind if observed.latest.get(one) is not None)
+    creating = {one.address for one in plan.actions if one.kind is not ActionKind.CANCEL}
+    sources = [one.source_ids for one in situation.team.transfers if one.address in creating]
+    predecessors = {one for ids in sources for one in ids[1:]}  # they are named for what they have loaded
+    seen, runs = situation.observed.latest, situation.observed.runs
+    blind = {
+        one for ids in sources for one in ids if isinstance(runs.get(one, Unreadable.FAILED), Unreadable)
+    }
+    suspicious = sorted(one for one in blind if one in predecessors or seen.get(one) is not None)
     if not suspicious:
         return ()
     named = ", ".join(str(one) for one in suspicious)

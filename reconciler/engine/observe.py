@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from reconciler.api.client import ApiClient
 from reconciler.dates import Day
-from reconciler.model import DesiredTeam, DesiredTransfer, EvidenceMode, Observed, Unreadable
+from reconciler.model import Address, DesiredTeam, DesiredTransfer, EvidenceMode, Observed, Unreadable
 from reconciler.planning.intents import Resolution, doubted, resolve, wants_latest
 from reconciler.planning.ledger import Bucket, Evidence, TransferLedger, keep_ledger
 from reconciler.planning.refresh import refresh, run_index, wanted_gets
@@ -58,21 +58,24 @@ class Reader:
         it is not in it, however long we are held up there.
         """
         now = self.now()
-        first = self._first_look(team, document)
-        situation = self._weigh(team, document, first, now)
-        deep = [one for one in situation.ledgers if one.undecided]
-        if not deep:
-            return situation
-        return self._weigh_doubts(team, document, self._deeper(team, first, deep), now)
+        situation = self._weigh(team, document, self._first_look(team, document), now)
+        firsts: dict[int, Day] = {}
+        read: set[Address] = set()
+        # More than once only where a shared predecessor, read for one transfer, tells of another's days.
+        while deep := [
+            one for one in situation.ledgers if one.undecided and one.transfer.address not in read
+        ]:
+            read |= {one.transfer.address for one in deep}
+            situation = self._weigh(team, document, self._deeper(team, situation.observed, deep, firsts), now)
+        return self._weigh_doubts(situation, document)
 
-    def _weigh_doubts(
-        self, team: DesiredTeam, document: Document, observed: Observed, now: datetime
-    ) -> Situation:
-        """Weigh it; again if days are due only because a refusal is believed that may not be."""
-        situation = self._weigh(team, document, observed, now)
+    def _weigh_doubts(self, situation: Situation, document: Document) -> Situation:
+        """Weigh again if days are due only because a refusal is believed that may not be."""
         due = [(one.transfer.source_ids, one.days(Bucket.DUE)) for one in situation.ledgers]
-        doubts = doubted(situation.document, observed, due)
-        return self._weigh(team, document, observed, now, doubts) if doubts else situation
+        doubts = doubted(situation.document, situation.observed, due, situation.now - self.settle)
+        if not doubts:
+            return situation
+        return self._weigh(situation.team, document, situation.observed, situation.now, doubts)
 
     def _weigh(
         self,
@@ -83,13 +86,15 @@ class Reader:
         doubts: tuple[Intent, ...] = (),
     ) -> Situation:
         resolution = resolve(document, observed, now, self.settle, team.on_unknown)
-        resolution = replace(resolution, delta=resolution.delta + Delta(intents=doubts))
+        unresolved = (*resolution.unresolved, *doubts)
+        delta = resolution.delta + Delta(intents=doubts)
+        resolution = replace(resolution, delta=delta, unresolved=unresolved)
         settled = _with(document, resolution.delta)
         refreshed = refresh(settled, observed, team)
         current = _with(settled, refreshed)
         ledgers = keep_ledgers(team, current, observed, now, self.settle)
-        delta = resolution.delta + refreshed
-        return Situation(team, observed, current, delta, resolution, ledgers, now, self.settle)
+        whole = delta + refreshed
+        return Situation(team, observed, current, whole, resolution, ledgers, now, self.settle)
 
     def _first_look(self, team: DesiredTeam, document: Document) -> Observed:
         listing = self.client.list_incomplete()
@@ -104,12 +109,15 @@ class Reader:
             transfers=named,
         )
 
-    def _deeper(self, team: DesiredTeam, first: Observed, ledgers: Iterable[TransferLedger]) -> Observed:
-        wanted = tuple(ledgers)
-        until = _read_until(team.as_of, first.vendor_now)
-        firsts: dict[int, Day] = {}
+    def _deeper(
+        self, team: DesiredTeam, seen: Observed, wanted: list[TransferLedger], firsts: dict[int, Day]
+    ) -> Observed:
+        """Add ``latest`` and the run lists of these transfers. ``firsts`` has the first day that each run
+        list was read from, and is kept up: two transfers may share a predecessor.
+        """
+        until = _read_until(team.as_of, seen.vendor_now)
         for one in wanted:
-            for source in one.transfer.source_ids:  # two transfers may share a predecessor
+            for source in one.transfer.source_ids:
                 firsts[source] = min(one.undecided.first(), firsts.get(source, one.undecided.first()))
         with_runs = [
             source
@@ -117,9 +125,9 @@ class Reader:
             if one.transfer.evidence is not EvidenceMode.BACKFILLS
             for source in one.transfer.source_ids
         ]
-        latest = self._each([one for one in firsts if one not in first.latest], self.client.latest)
+        latest = self._each([one for one in firsts if one not in seen.latest], self.client.latest)
         runs = self._each(with_runs, lambda source: self.client.runs(source, firsts[source], until))
-        return replace(first, latest={**first.latest, **latest}, runs=runs)
+        return replace(seen, latest={**seen.latest, **latest}, runs={**seen.runs, **runs})
 
     def _each(self, keys: Iterable[K], read: Callable[[K], T]) -> dict[K, T]:
         """Read one answer for each key, several at a time."""

@@ -28,11 +28,12 @@ from reconciler.errors import Interrupted, ReconcilerError, Refused, StateConfli
 from reconciler.model import Address, DesiredTeam, Limits, OnUnknown
 from reconciler.planning.approval import Approval
 from reconciler.planning.events import Cancelled, Created, Event, Rejected, Settled, UnknownOutcome
+from reconciler.planning.evidence import is_active
 from reconciler.planning.intents import DEFAULT_SETTLE
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Action, ActionKind, TeamPlan
 from reconciler.planning.planner import make_team_plan
-from reconciler.state.document import Document, Intent, IntentKind
+from reconciler.state.document import BackfillRecord, Document, Intent, IntentKind
 from reconciler.stores.base import StateStore
 
 SURVEYS_BORNE = 20
@@ -188,15 +189,16 @@ class TeamRun:
         rules = Rules(self.settings.settle, self.team.on_unknown, self.settings.max_wait)
         sources = {one.address.transfer_id: one.source_ids for one in self.team.transfers}
         seen, now = surveyed.situation.observed, surveyed.situation.now
+        records = _by_transfer(surveyed.situation.document.backfills.values())
         carriers = {
             own: Carrier(
                 actions,
-                Reading.of(seen, sources.get(own, (own,)), now),
+                Reading.of(seen, sources.get(own, (own,)), now, records.get(own, ())),
                 lambda: hands.session.document,
                 self.clock,
                 rules,
             )
-            for own, actions in _by_transfer(surveyed.plan.actions).items()
+            for own, actions in _actions_by_transfer(surveyed.plan.actions).items()
         }
         return drive_all(carriers, hands, self.settings.parallelism) if carriers else {}
 
@@ -246,7 +248,14 @@ def _signum(switch: Switch) -> int:
     return root.signum or 2
 
 
-def _by_transfer(actions: Iterable[Action]) -> dict[int, list[Action]]:
+def _by_transfer(records: Iterable[BackfillRecord]) -> dict[int, list[BackfillRecord]]:
+    grouped: dict[int, list[BackfillRecord]] = {}
+    for record in records:
+        grouped.setdefault(record.transfer_id, []).append(record)
+    return grouped
+
+
+def _actions_by_transfer(actions: Iterable[Action]) -> dict[int, list[Action]]:
     grouped: dict[int, list[Action]] = {}
     for action in actions:
         grouped.setdefault(action.address.transfer_id, []).append(action)
@@ -264,8 +273,13 @@ def _restricted(actions: Iterable[Action], transfers: set[int], team_id: int) ->
 
 
 def _not_taken_up(approval: Approval, surveyed: Surveyed) -> set[int]:
-    """Return the transfers with approved days that nobody loads and that the plan leaves alone."""
-    found = set()
+    """Return the transfers of which the plan leaves alone approved days that nobody loads, or an approved
+    cancel of what is still active.
+    """
+    planned_too = {one for action in surveyed.plan.actions for one in action.cancels}
+    records = surveyed.situation.document.backfills
+    left = (records[one] for _team, one in approval.cancels if one in records and one not in planned_too)
+    found = {one.transfer_id for one in left if is_active(one)}
     for ledger in surveyed.situation.ledgers:
         address = ledger.transfer.address
         planned = union(one.days for one in surveyed.plan.actions if one.address == address)

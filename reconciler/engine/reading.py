@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from reconciler.engine.steps import Sight
 from reconciler.model import Backfill, Observed
+from reconciler.state.document import BackfillRecord
 
 # What was read of a transfer longer ago is read again before the next write on it.
 READ_WITHIN = timedelta(seconds=60)
@@ -17,9 +18,10 @@ READ_WITHIN = timedelta(seconds=60)
 class Reading:
     """A reading of one transfer and its predecessors.
 
-    ``sources`` are the ids whose loads count, its own first. ``latest`` is the id that ``latest``
-    answered for its own, then that of our own last create. ``at`` is when the reading began, by
-    our clock; ``None``: what it said may be outdated. ``_seen``: every id that ``latest`` answered.
+    ``sources`` are the ids whose loads count, its own first. ``latest`` is the id of the newest of its
+    own that is known, as ``latest`` answers or soon will; then that of our last create. ``at`` is when
+    the reading began, by our clock; ``None``: what it said may be outdated. ``_seen``: every id that
+    ``latest`` answered.
     """
 
     sources: tuple[int, ...]
@@ -28,10 +30,17 @@ class Reading:
     _seen: set[int] = field(default_factory=set)
 
     @staticmethod
-    def of(observed: Observed, sources: tuple[int, ...], at: datetime) -> Reading:
-        """Return the reading that a plan was made from."""
-        shown = {one: latest.id for one in sources if (latest := observed.latest.get(one)) is not None}
-        return Reading(sources, shown.get(sources[0]), at, set(shown.values()))
+    def of(
+        observed: Observed, sources: tuple[int, ...], at: datetime, known: Iterable[BackfillRecord]
+    ) -> Reading:
+        """Return the reading that a plan was made from.
+
+        ``known`` are the transfer's own backfills: one may be newer than a ``latest`` that lags.
+        """
+        shown = {one: latest for one in sources if (latest := observed.latest.get(one)) is not None}
+        own: list[Backfill | BackfillRecord] = [*known, *(shown[one] for one in sources[:1] if one in shown)]
+        newest = max(own, key=lambda one: (one.created_time, one.id), default=None)
+        return Reading(sources, newest.id if newest else None, at, {one.id for one in shown.values()})
 
     def is_fresh(self, now: datetime) -> bool:
         """Tell whether it was made within the last minute; a clock that was set back makes nothing fresh."""

@@ -117,6 +117,23 @@ def left_undone(
     return found
 
 
+def prunes_undone(
+    saved: Plan, document: Document, ledgers: Iterable[TransferLedger], planned: Iterable[Action]
+) -> tuple[Action, ...]:
+    """Return the cancels of a saved plan that are left undone: still active, and on no declared day."""
+    going = {one for action in planned for one in action.cancels}
+    declared = {one.transfer.address: one.transfer.days for one in ledgers}
+    return tuple(
+        action
+        for team in saved.teams
+        if team.team_id == document.team_id
+        for action in team.actions
+        if action.kind is ActionKind.CANCEL and not action.days & declared.get(action.address, EMPTY)
+        if any(is_active(document.backfills[one]) for one in action.cancels if one in document.backfills)
+        if not going.issuperset(action.cancels)
+    )
+
+
 def summarise(ledger: TransferLedger, planned: DateSet) -> TransferSummary:
     def number(bucket: Bucket) -> int:
         return len(ledger.days(bucket))

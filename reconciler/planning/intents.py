@@ -109,7 +109,7 @@ def _resolve_create(
     on_unknown: OnUnknown,
     found: _Found,
 ) -> None:
-    if intent.outcome is Outcome.DONE or (not intent.pending and now - intent.intended_at > LATE_MATCH):
+    if intent.outcome is Outcome.DONE or now - intent.intended_at > _matches_until(intent, settle):
         return
     match = find_match(intent, _seen(observed), known)
     if match is not None:
@@ -123,13 +123,27 @@ def _resolve_create(
         found.unresolved.append(intent)
 
 
+def _matches_until(intent: Intent, settle: timedelta) -> timedelta:
+    """Return how long after an intent a backfill that fits is taken for its own. What was withdrawn got an
+    answer: what a gateway may have made of it shows within settle time, and a later one is a person's.
+    """
+    if intent.pending:
+        return timedelta.max
+    withdrawn = intent.outcome is Outcome.ABANDONED and intent.blocker is not None
+    return settle if withdrawn else LATE_MATCH
+
+
 def doubted(
-    document: Document, observed: Observed, due: Iterable[tuple[tuple[int, ...], DateSet]]
+    document: Document,
+    observed: Observed,
+    due: Iterable[tuple[tuple[int, ...], DateSet]],
+    unsettled_since: datetime,
 ) -> tuple[Intent, ...]:
     """Return, pending again, the refused creates on due days that may have been made after all.
 
     ``due`` has, for each transfer, the ids whose loads count for it, and its due days: a day whose
-    refusal still holds is not among them.
+    refusal still holds is not among them. ``unsettled_since`` is settle time ago: what was refused since
+    then, reads may hide yet.
     A gateway that sends a request twice passes on the refusal of the second one, while reads that
     lag hide what the first one made. ``latest`` tells, unless something newer hides it; run lists do.
     """
@@ -142,7 +156,7 @@ def doubted(
         for one in document.intents.values()
         if one.outcome is Outcome.REFUSED
         and isinstance(observed.runs.get(one.transfer_id, Unreadable.FAILED), Unreadable)
-        and not _has_old_latest(one, observed)
+        and (one.intended_at > unsettled_since or not _has_old_latest(one, observed))
         and any(
             one.days & days and not _was_taken_up(one, sources, document)
             for sources, days in heirs.get(one.transfer_id, ())

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from reconciler.dates import EMPTY, DateSet
-from reconciler.model import Backfill, DesiredTeam, Observed, Unreadable
+from reconciler.model import Backfill, DesiredTeam, Observed, Status, Unreadable
 from reconciler.planning.evidence import GONE_AFTER, RunsByDay, judge, judged_days, runs_by_day
 from reconciler.state.document import BackfillRecord, Delta, Document, Origin
 
@@ -89,7 +90,8 @@ def refresh(document: Document, observed: Observed, team: DesiredTeam) -> Delta:
     for backfill in seen.values():
         if backfill.id not in document.backfills and _touches(backfill, names):
             name, _days = names[backfill.transfer_id]
-            changed.append(_judged(record_of(backfill, name, Origin.OBSERVED), runs, observed))
+            dated = _dated(backfill, observed.vendor_now)
+            changed.append(_judged(record_of(dated, name, Origin.OBSERVED), runs, observed))
     for record in document.backfills.values():
         fresh = _judged(_seen_again(record, seen, observed), runs, observed)
         if fresh != record:
@@ -130,10 +132,19 @@ def _progress(backfill: Backfill) -> tuple[bool, bool, int]:
     return (backfill.status.final, ended, backfill.completed + backfill.failed)
 
 
+def _dated(seen: Backfill, since: datetime) -> Backfill:
+    """Say of a cancelled one that tells no time that it was cancelled ``since``, when that was first seen:
+    its running runs may still finish.
+    """
+    timeless = seen.status is Status.CANCELLED and seen.removed_time is None and seen.end_time is None
+    return replace(seen, removed_time=since) if timeless else seen
+
+
 def _seen_again(record: BackfillRecord, seen: Mapping[int, Backfill], observed: Observed) -> BackfillRecord:
     view = seen.get(record.id)
     if view is not None:
-        return replace(updated(record, view), gone=False)
+        dated = _dated(view, record.removed_time or observed.vendor_now)
+        return replace(updated(record, dated), gone=False)
     if record.id in observed.fetched and not record.status.final:
         return replace(record, gone=observed.vendor_now - record.created_time >= GONE_AFTER)
     return record

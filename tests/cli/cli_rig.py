@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -216,13 +216,19 @@ def served(shop: Shop, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[
 class Terminal:
     """A process on a terminal of its own, to be talked to."""
 
-    def __init__(self, shop: Shop, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        shop: Shop,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
         import pty
 
         pid, self.fd = pty.fork()
         if pid == 0:
             os.chdir(shop.folder)
-            os.execve(COMMAND[0], [*COMMAND, *arguments], shop.environ(env))
+            os.execve(command[0], [*command, *arguments], shop.environ(env))
         self.pid = pid
         self.seen = b""
 

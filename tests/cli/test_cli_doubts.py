@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +97,43 @@ def test_what_was_refused_is_not_called_done_by_the_next_run_of_the_job(shop: Sh
         assert {"type": "not-done", **where} in lines
         assert api.made() == ["2024-04-01..2024-04-05"]
         assert shop.run("apply", "--auto-approve", code=0)  # a plan of its own has nothing left to do
+
+
+def test_a_saved_cancel_that_is_left_undone_is_told(shop: Shop) -> None:
+    """The file asks for no pruning any more."""
+    prune = FILE.replace("transfers:", "prune: true\ntransfers:")
+    smaller = prune.replace("2024-05-01..2024-05-10", "2024-03-01..2024-03-02")
+    with serving() as api:
+        shop.env |= api.env
+        shop.write(prune)
+        shop.run("apply", "--auto-approve", "--parallelism", "1", code=0)
+        shop.write(smaller)
+        shop.run("plan", "--out", "plan.json", code=0)
+        shop.write(smaller.replace("prune: true\n", ""))
+        done = shop.run("apply", "plan.json", code=3)
+        assert "transfer 1: backfill 10001 is not cancelled under this plan" in done.err
+        lines = shop.run("apply", "plan.json", "--json", code=3).lines
+        assert [one["cancels"] for one in lines if one["type"] == "not-done"] == [[10001]]
+        shop.write(smaller)
+        shop.run("apply", "plan.json", code=0)
+
+
+def test_what_may_not_be_done_any_more_after_a_slow_yes_is_told(shop: Shop) -> None:
+    """A plan that was looked at for more than a minute, here for more than no time, is made again."""
+    program = (
+        "import sys, datetime; from reconciler.cli import apply, main;"
+        "apply.FRESH = datetime.timedelta(); sys.exit(main.run(sys.argv[1:]))"
+    )
+    with serving() as api:
+        shop.env |= api.env
+        terminal = Terminal(shop, "apply", command=(sys.executable, "-c", program))
+        terminal.until("Only `yes` is accepted")
+        api.sandbox.faults("status-400-before@runs")
+        time.sleep(2.0)  # the plan's time is rounded up to a whole second
+        terminal.type(b"yes\n")
+        done = terminal.end()
+        assert "transfer 1, 2024-05-01 .. 2024-05-10: not done under this plan" in done.out
+        assert (done.code, api.writes()) == (3, [])
 
 
 def test_what_was_carried_out_is_done_however_often_the_job_runs(shop: Shop) -> None:

@@ -129,6 +129,16 @@ def lost(*, after: bool) -> Act:
     return act
 
 
+def late(arrivals: list[Callable[[], object]]) -> Act:
+    """Lose a request on its way; calling what is put into ``arrivals`` lets it arrive."""
+
+    def act(inner: Transport, request: Request, timeout: float) -> Response:
+        arrivals.append(lambda: inner.send(request, read_timeout=timeout))
+        raise AnswerLost("read timeout")
+
+    return act
+
+
 def not_sent(inner: Transport, request: Request, timeout: float) -> Response:
     raise NotSent("no connection")
 

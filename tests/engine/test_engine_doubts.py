@@ -1,12 +1,15 @@
-"""What is in doubt stays in doubt: predecessors, settled intents, clocks that are set, reasons to stop."""
+"""What is in doubt stays so: settled intents, withdrawn creates, clocks that are set, reasons to stop."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from engine_rig import (
+    DAY,
     HOUR,
     MINUTE,
     ONE,
@@ -16,6 +19,7 @@ from engine_rig import (
     Rig,
     answered,
     cancels,
+    late,
     lost,
     open_store,
 )
@@ -27,88 +31,6 @@ from reconciler.planning.events import Cancelled, Created, Withdrawn
 from reconciler.state.document import Outcome
 
 QUICK = {"seconds_until_scheduled": 1, "seconds_until_running": 1, "seconds_per_run": 1}
-SHARED = """\
-version: 1
-team_id: 12345
-transfers:
-  a: {transfer_id: 1, previous_ids: [9], ranges: [2024-05-01..2024-05-10]}
-  b: {transfer_id: 2, previous_ids: [9], ranges: [2024-05-20..2024-05-25]}
-"""
-
-
-RECREATED = ONE.replace("transfer_id: 1\n", "transfer_id: 5\n    previous_ids: [1]\n")
-
-
-def late(arrivals: list[Callable[[], object]], seconds: float = 0.0, jump: float = 0.0) -> Act:
-    """Lose a request on its way; calling what is put into ``arrivals`` lets it arrive."""
-
-    def act(inner: Transport, request: Request, timeout: float) -> Response:
-        arrivals.append(lambda: inner.send(request, read_timeout=timeout))
-        raise AnswerLost("read timeout")
-
-    return act
-
-
-def test_a_shared_predecessor_is_read_for_both(tmp_path: Path) -> None:
-    """What the schedule of 9 loaded counts for both, whichever of them has the earlier days due."""
-    rig = Rig(tmp_path, SHARED, transfers={9: {"recurring_since": "2024-04-01"}, 1: {}, 2: {}})
-    assert rig.apply().exit == 0
-    assert rig.made(1) + rig.made(2) == []
-
-
-def test_a_create_in_doubt_on_a_predecessor_blocks_its_days(tmp_path: Path) -> None:
-    rig = Rig(tmp_path, settings=QUICK)
-    arrivals: list[Callable[[], object]] = []
-    assert rig.apply(late(arrivals)).exit == 4
-    rig.later(MINUTE)
-    rig.declare(RECREATED)
-    assert rig.apply().exit == 4
-    rig.later(MINUTE)
-    arrivals.pop()()
-    rig.later(HOUR)
-    assert rig.apply().exit == 0
-    assert rig.made(5) == []
-    rig.once(1, "2024-05-01..2024-05-10")
-
-
-def test_what_a_run_with_the_older_file_loads_meanwhile_is_not_loaded_again(tmp_path: Path) -> None:
-    """Without the lock: its file still names the predecessor."""
-    rig = Rig(tmp_path, RECREATED, settings=QUICK)
-
-    def older_file() -> None:
-        rig.declare(ONE)
-        assert rig.apply().exit == 0
-        rig.later(HOUR)
-
-    applied = rig.apply(between=older_file)
-    assert (applied.exit, applied.sent) == (0, [])
-    rig.once(1, "2024-05-01..2024-05-10")
-
-
-def test_what_a_person_loads_on_a_predecessor_during_a_wait_is_not_loaded_again(tmp_path: Path) -> None:
-    rig = Rig(tmp_path, RECREATED, settings=QUICK)
-
-    def limited(inner: Transport, request: Request, timeout: float) -> Response:
-        rig.foreign(1, "2024-05-01", "2024-05-10")
-        return answered(429, None, retry_after="200")(inner, request, timeout)
-
-    applied = rig.apply(limited)
-    assert (applied.exit, len(applied.of(Withdrawn))) == (0, 1)
-    assert "its predecessor 1" in applied.of(Withdrawn)[0].why
-    assert rig.made(5) == []
-
-
-def test_what_a_predecessor_refused_a_moment_ago_may_have_been_made(tmp_path: Path) -> None:
-    """A gateway sent it twice, and passed on the refusal of the second; reads hide the first for a while."""
-    lags = {f"{name}_lag_seconds": 300 for name in ("list", "latest", "get")}
-    rig = Rig(tmp_path, settings={"commit": "twice", **lags})
-    assert rig.apply().exit == 3
-    rig.declare(RECREATED)
-    assert rig.apply().sent == []
-    assert rig.blocked() == ["a 2024-05-01..2024-05-10 refused"]
-    rig.later(HOUR)
-    assert rig.apply().sent == []
-    rig.once(1, "2024-05-01..2024-05-10")
 
 
 def test_what_others_make_while_we_look_is_not_taken_for_ours(tmp_path: Path) -> None:
@@ -151,6 +73,94 @@ def test_a_create_that_is_withdrawn_stays_in_the_state(tmp_path: Path) -> None:
     assert [type(one) for one in applied.events] == [Withdrawn]
     (intent,) = rig.document().intents.values()
     assert (intent.outcome, intent.days) == (Outcome.ABANDONED, applied.surveyed.plan.actions[0].days)
+
+
+def test_a_person_who_makes_what_was_withdrawn_keeps_it(tmp_path: Path) -> None:
+    """Days later it is not taken for the withdrawn create, and so not pruned."""
+    prune = ONE.replace("transfers:", "prune: true\ntransfers:")
+    rig = Rig(tmp_path, prune, settings=QUICK)
+
+    def meddle() -> None:
+        rig.sandbox.settings(seconds_per_run=HOUR)
+        rig.foreign(1, "2024-05-04", "2024-05-05")
+
+    assert rig.apply(between=meddle).exit == 0
+    rig.later(2 * DAY)
+    rig.declare(prune.replace("2024-05-01..2024-05-10", "2024-04-01..2024-04-02"))
+    rig.apply()
+    rig.foreign(1, "2024-05-01", "2024-05-10")
+    applied = rig.apply()
+    assert (applied.exit, applied.of(Cancelled)) == (0, [])
+
+
+@pytest.mark.parametrize("on", ["own", "predecessor"])
+def test_a_refusal_whose_blocker_leaves_is_in_doubt_while_reads_may_lag(on: str, tmp_path: Path) -> None:
+    """A gateway sent it twice: the first was made, and reads hide it; run lists cannot be read."""
+    fails = {1: {"fail_days": {"2024-05-03": {"error": "x", "times": 1}}}}
+    rig = Rig(tmp_path, settings=QUICK | {"failed_blocks_overlap": False}, transfers=fails)
+    rig.flag(new_state=True)
+    blocker = rig.foreign(1, "2024-05-03", "2024-05-03")
+    rig.later(HOUR)
+    lags = {f"{name}_lag_seconds": 300 for name in ("list", "latest", "get")}
+    rig.sandbox.settings(commit="twice", **lags)
+    rig.sandbox.faults("status-403-before@runs")
+    assert rig.apply().exit == 3
+    rig.later(30)
+    rig.people.cancel(blocker)
+    rig.later(30)
+    rig.sandbox.settings(commit="now")
+    if on == "predecessor":
+        rig.declare(ONE.replace("transfer_id: 1\n", "transfer_id: 5\n    previous_ids: [1]\n"))
+    rules = [one.rule for one in rig.plan().plan.diagnostics]
+    applied = rig.apply()
+    assert (applied.exit, applied.sent, "OB004" in rules) == (4, [], True)
+
+
+def test_a_latest_that_lags_behind_our_own_does_not_leave_a_create_in_doubt(tmp_path: Path) -> None:
+    limits = "version: 1\nlimits: {max_creates_per_apply: 1, max_days_per_backfill: 5}\n"
+    rig = Rig(tmp_path, ONE.replace("version: 1\n", limits), settings=QUICK | {"latest_lag_seconds": 120})
+    assert rig.apply().exit == 0
+    rig.later(MINUTE)
+    assert rig.apply(lost(after=False)).exit == 4
+    rig.later(HOUR)
+    assert rig.apply().exit == 0
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
+def test_one_cancelled_that_tells_no_time_settles_from_when_it_was_seen(tmp_path: Path) -> None:
+    """The run under way when it was cancelled completes, and nothing but time tells of it."""
+    slow = {"seconds_until_running": 2 * HOUR, "seconds_per_run": 30 * MINUTE}
+    rig = Rig(tmp_path, settings=QUICK | slow)
+    rig.sandbox.faults("status-403-before@runs")
+    assert rig.apply().exit == 0
+    (number,) = rig.document().backfills
+    rig.later(2 * HOUR + MINUTE)
+    rig.people.cancel(number)
+
+    def timeless(inner: Transport, request: Request, timeout: float) -> Response:
+        answer = inner.send(request, read_timeout=timeout)
+        times = rb'"(removed|end|start)_time": ?"[^"]*"'
+        return replace(answer, body=re.sub(times, rb'"\1_time": null', answer.body))
+
+    def gets(request: Request) -> bool:
+        return request.method == "GET" and "/backfills/" in request.path
+
+    assert rig.apply(*[timeless] * 50, wanted=gets).sent == []
+    assert rig.plan().plan.counts.waiting == 10
+
+
+def test_a_prune_that_was_withdrawn_and_is_not_planned_again_is_not_done(tmp_path: Path) -> None:
+    prune = ONE.replace("transfers:", "prune: true\ntransfers:")
+    rig = Rig(tmp_path, prune, settings={"seconds_until_scheduled": 100_000})
+    assert rig.apply().exit == 0
+    rig.declare(prune.replace("2024-05-01..2024-05-10", "2024-04-01..2024-04-02"))
+
+    def held_up() -> bool:
+        rig.later(61)
+        rig.sandbox.settings(list_cap=0)
+        return True
+
+    assert rig.apply(holds=held_up).exit == 3
 
 
 def settle_by_hand(rig: Rig) -> None:

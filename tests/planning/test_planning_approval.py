@@ -27,7 +27,7 @@ from planning_values import (
 from reconciler.diagnostics import Finding, Severity
 from reconciler.errors import Refused
 from reconciler.model import Address
-from reconciler.planning.accounting import left_undone
+from reconciler.planning.accounting import left_undone, prunes_undone
 from reconciler.planning.approval import (
     Approval,
     approval_of,
@@ -189,3 +189,38 @@ def test_what_a_saved_plan_was_to_create_and_nobody_has(
     ledger = ledger_of(transfer(declared), *memory)
     found = left_undone(plan_of(), document(*memory), [ledger], {HERE: days(now_planned)})
     assert {one: shown(kept) for one, kept in found.items()} == ({HERE: left} if left else {})
+
+
+OURS = record("10-12", "RUNNING", id=100, ran=0)
+
+
+@pytest.mark.parametrize(
+    "declared, memory, going, left",
+    [
+        ("1-3", [OURS], [], [100]),
+        ("1-3", [OURS], [100], []),
+        ("1-3", [OURS], [7], [100]),
+        ("1-12", [OURS], [], []),  # wanted again
+        ("1-3", [record("10-12", "COMPLETED", id=100)], [], []),
+        ("1-3", [record("10-12", "CANCELLED", id=100, ran=0)], [], []),
+        ("1-3", [], [], []),
+    ],
+)
+def test_what_a_saved_plan_was_to_cancel_and_nobody_has(
+    declared: str, memory: list[Any], going: list[int], left: list[int]
+) -> None:
+    listed = backfill("10-12", "RUNNING", id=100, ran=0)
+    plan = planned(team(transfer("1-3"), prune=True), observed(listed), document(OURS))
+    saved = whole(plan)
+    (prune,) = [one for one in plan.actions if one.kind == "cancel"]
+    now_planned = [replace(prune, cancels=(one,)) for one in going]
+    ledger = ledger_of(transfer(declared), *memory)
+    found = prunes_undone(saved, document(*memory), [ledger], now_planned)
+    assert [number for one in found for number in one.cancels] == left
+
+
+def test_a_saved_cancel_of_another_team_is_not_looked_for_here() -> None:
+    listed = backfill("10-12", "RUNNING", id=100, ran=0)
+    saved = whole(planned(team(transfer("1-3"), prune=True), observed(listed), document(OURS)))
+    other = replace(document(OURS), team_id=TEAM + 1)
+    assert prunes_undone(saved, other, [ledger_of(transfer("1-3"))], []) == ()

@@ -166,7 +166,7 @@ def doubted(
     *entries: BackfillRecord | Intent, due: str = "1-31", sources: tuple[int, ...] = (1,), **seen: Any
 ) -> list[str]:
     reads = observed(**{"latest": {1: OTHER}, **seen})
-    found = intents.doubted(document(*entries), reads, [(sources, days(due))])
+    found = intents.doubted(document(*entries), reads, [(sources, days(due))], ago(0.25))
     assert all(one.outcome is Outcome.PENDING for one in found)
     return [one.nonce for one in found]
 
@@ -179,6 +179,7 @@ def doubted(
         ({"at": ago(99)}, {"sources": (5, 1)}, True),  # the successor's days
         ({"at": ago(99)}, {"sources": (5,)}, False),  # somebody else's
         ({"at": ago(99), "latest_before": 300}, {}, False),  # latest tells
+        ({"at": ago(0.1), "latest_before": 300}, {}, True),  # it may lag yet
         ({"at": ago(99)}, {"latest": {1: None}}, False),  # still a 404, as before
         ({"at": ago(99)}, {"runs": {1: ()}}, False),  # run lists tell
         ({"at": ago(99)}, {"runs": {1: Unreadable.FORBIDDEN}}, True),

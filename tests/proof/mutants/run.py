@@ -39,6 +39,7 @@ TARGETS = (
     "reconciler/planning/intents.py",
     "reconciler/api/outcome.py",
     "reconciler/engine/apply.py",
+    "reconciler/engine/reading.py",
     "reconciler/engine/setbacks.py",
     "reconciler/engine/resolve.py",
 )

@@ -348,7 +348,8 @@ class Truth:
     def _load_counts(self, transfer: DesiredTransfer, one: Backfill, day: int) -> bool:
         since, under = stale_before(transfer, day), self._made_under(one)
         ours = under is not None and since is not None and under >= since
-        return since is None or ours or self.world.vendor_time(one.scheduled) // 1000 >= since
+        loaded_at = max(self.world.vendor_time(one.scheduled), one.scheduled) // 1000
+        return since is None or ours or loaded_at >= since
 
     def _made_under(self, one: Backfill) -> float | None:
         """Return the ``stale_before`` that a backfill of ours, or one mistaken for ours, was made under."""

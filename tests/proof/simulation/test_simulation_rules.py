@@ -39,7 +39,7 @@ DUE = (((7,), DateSet.span(105, 106)),)
 
 def doubts(intent: Intent, observed: Observed, due: Due = DUE, *more: Intent) -> tuple[Intent, ...]:
     document = Document(1, "api", intents={one.nonce: one for one in (intent, *more)})
-    return doubted(document, observed, due)
+    return doubted(document, observed, due, NOW)
 
 
 def test_a_refusal_that_nothing_can_confirm_is_unresolved_again() -> None:

@@ -1,0 +1,131 @@
+"""A transfer that was created anew: what its predecessor loaded, or may have, is not loaded again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from engine_rig import DAY, HOUR, MINUTE, ONE, Rig, answered, late
+
+from reconciler.errors import Refused
+from reconciler.http import Request, Response, Transport
+from reconciler.planning.events import Withdrawn
+
+QUICK = {"seconds_until_scheduled": 1, "seconds_until_running": 1, "seconds_per_run": 1}
+RECREATED = ONE.replace("transfer_id: 1\n", "transfer_id: 5\n    previous_ids: [1]\n")
+SHARED = """\
+version: 1
+team_id: 12345
+transfers:
+  a: {transfer_id: 1, previous_ids: [9], ranges: [2024-05-01..2024-05-10]}
+  b: {transfer_id: 2, previous_ids: [9], ranges: [2024-05-20..2024-05-25]}
+"""
+
+
+def test_a_shared_predecessor_is_read_for_both(tmp_path: Path) -> None:
+    """What the schedule of 9 loaded counts for both, whichever of them has the earlier days due."""
+    rig = Rig(tmp_path, SHARED, transfers={9: {"recurring_since": "2024-04-01"}, 1: {}, 2: {}})
+    assert rig.apply().exit == 0
+    assert rig.made(1) + rig.made(2) == []
+
+
+def test_a_create_in_doubt_on_a_predecessor_blocks_its_days(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, settings=QUICK)
+    arrivals: list[Callable[[], object]] = []
+    assert rig.apply(late(arrivals)).exit == 4
+    rig.later(MINUTE)
+    rig.declare(RECREATED)
+    assert rig.apply().exit == 4
+    rig.later(MINUTE)
+    arrivals.pop()()
+    rig.later(HOUR)
+    assert rig.apply().exit == 0
+    assert rig.made(5) == []
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
+def test_what_a_run_with_the_older_file_loads_meanwhile_is_not_loaded_again(tmp_path: Path) -> None:
+    """Without the lock: its file still names the predecessor."""
+    rig = Rig(tmp_path, RECREATED, settings=QUICK)
+
+    def older_file() -> None:
+        rig.declare(ONE)
+        assert rig.apply().exit == 0
+        rig.later(HOUR)
+
+    applied = rig.apply(between=older_file)
+    assert (applied.exit, applied.sent) == (0, [])
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
+def test_what_a_person_loads_on_a_predecessor_during_a_wait_is_not_loaded_again(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, RECREATED, settings=QUICK)
+
+    def limited(inner: Transport, request: Request, timeout: float) -> Response:
+        rig.foreign(1, "2024-05-01", "2024-05-10")
+        return answered(429, None, retry_after="200")(inner, request, timeout)
+
+    applied = rig.apply(limited)
+    assert (applied.exit, len(applied.of(Withdrawn))) == (0, 1)
+    assert "its predecessor 1" in applied.of(Withdrawn)[0].why
+    assert rig.made(5) == []
+
+
+def test_what_a_predecessor_refused_a_moment_ago_may_have_been_made(tmp_path: Path) -> None:
+    """A gateway sent it twice, and passed on the refusal of the second; reads hide the first for a while."""
+    lags = {f"{name}_lag_seconds": 300 for name in ("list", "latest", "get")}
+    rig = Rig(tmp_path, settings={"commit": "twice", **lags})
+    assert rig.apply().exit == 3
+    rig.declare(RECREATED)
+    assert rig.apply().sent == []
+    assert rig.blocked() == ["a 2024-05-01..2024-05-10 refused"]
+    rig.later(HOUR)
+    assert rig.apply().sent == []
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
+@pytest.mark.parametrize("latest_too", [False, True], ids=["runs", "runs and latest"])
+def test_without_state_a_predecessor_that_tells_nothing_is_refused(latest_too: bool, tmp_path: Path) -> None:
+    """It was deleted, say: all it has loaded would be bought again."""
+    rig = Rig(tmp_path, RECREATED, settings=QUICK, transfers={5: {}})
+    rig.foreign(1, "2024-05-01", "2024-05-05")
+    rig.later(DAY)
+    rig.foreign(1, "2024-05-06", "2024-05-10")
+    rig.later(DAY)
+
+    def gone(request: Request) -> bool:
+        return "/transfers/1/runs" in request.path or (latest_too and "/transfers/1/" in request.path)
+
+    with pytest.raises(Refused, match="may be missing"):
+        rig.apply(*[answered(404)] * 20, wanted=gone)
+
+
+def test_days_that_a_shared_predecessor_leaves_open_are_read_too(tmp_path: Path) -> None:
+    """The run list of 9, read for a, says that a day of b failed; a person has loaded it on 2 since."""
+    text = SHARED.replace("2024-05-20..2024-05-25]", "2024-05-20..2024-05-25], evidence: backfills")
+    fails = {9: {"fail_days": {"2024-05-22": {"error": "x", "times": 1}}}, 1: {}, 2: {}}
+    rig = Rig(tmp_path, text, settings=QUICK | {"error_report": "empty"}, transfers=fails)
+    rig.foreign(9, "2024-05-20", "2024-05-25")
+    rig.later(HOUR)
+    rig.foreign(2, "2024-05-22", "2024-05-22")
+    rig.later(HOUR)
+    rig.flag(new_state=True)
+    assert rig.apply().exit == 0
+    assert rig.made(2) == ["2024-05-22..2024-05-22"]
+
+
+def test_days_that_a_shared_predecessor_fails_meanwhile_are_read_too(tmp_path: Path) -> None:
+    """Its backfill was running in the list, and has failed in `latest`; the schedule of 2 loaded its days."""
+    fails = {f"2024-05-2{day}": {"error": "x", "times": 1} for day in range(6)}
+    transfers = {9: {"fail_days": fails}, 1: {}, 2: {"recurring_since": "2024-05-20"}}
+    rig = Rig(tmp_path, SHARED, settings=QUICK | {"seconds_per_run": HOUR}, transfers=transfers)
+    rig.foreign(9, "2024-05-20", "2024-05-25")
+    rig.later(5 * HOUR)
+
+    def held_up(inner: Transport, request: Request, timeout: float) -> Response:
+        rig.later(2 * HOUR)
+        return inner.send(request, read_timeout=timeout)
+
+    rig.apply(held_up, wanted=lambda one: one.method == "GET" and one.path.endswith("/latest"))
+    assert rig.made(2) == []
