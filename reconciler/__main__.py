@@ -7,7 +7,7 @@ from types import FrameType
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, _leave)
+    leave_on_signals()
     from reconciler.cli.main import run
 
     status = run(sys.argv[1:])
@@ -18,13 +18,19 @@ def main() -> None:
     sys.exit(status)
 
 
-def _leave(_signum: int, _frame: FrameType | None) -> None:
-    """End at once, until a command that has something to lose takes signals over (``cli/signals.py``).
+def leave_on_signals() -> None:
+    """End at once on a signal, until a command that has something to lose takes over (``cli/signals.py``).
 
-    Python's own way, an exception anywhere, is shown as a traceback or lost while modules are imported.
+    Python's own way with SIGINT, an exception anywhere, is shown as a traceback or lost while modules are
+    imported; as the first process of a container it would not notice SIGTERM at all.
     """
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _leave)
+
+
+def _leave(signum: int, _frame: FrameType | None) -> None:
     os.write(2, b"Interrupted.\n")
-    os._exit(130)
+    os._exit(128 + signum)
 
 
 if __name__ == "__main__":

@@ -194,7 +194,7 @@ from reconciler.__main__ import main
 class Interrupting:
     def find_spec(self, name, path=None, target=None):
         if name == {module!r}:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), {signum})
 
 sys.meta_path.insert(0, Interrupting())
 sys.argv = ["reconciler", "validate"]
@@ -203,9 +203,10 @@ main()
 
 
 @pytest.mark.parametrize("module", ["click", "reconciler.cli.validate", "yaml"])
-def test_a_signal_while_modules_are_imported_is_no_traceback(module: str, shop: Shop) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_modules_are_imported_is_no_traceback(module: str, signum: int, shop: Shop) -> None:
     process = subprocess.run(
-        [sys.executable, "-c", IMPORTING.format(module=module)],
+        [sys.executable, "-c", IMPORTING.format(module=module, signum=int(signum))],
         cwd=shop.folder,
         env=shop.environ(),
         capture_output=True,
@@ -213,7 +214,7 @@ def test_a_signal_while_modules_are_imported_is_no_traceback(module: str, shop: 
         check=False,
         timeout=60,
     )
-    assert (process.returncode, process.stderr) == (130, "Interrupted.\n")
+    assert (process.returncode, process.stderr) == (128 + signum, "Interrupted.\n")
 
 
 # -- output that cannot be written -------------------------------------------------------------------

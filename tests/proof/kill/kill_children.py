@@ -24,6 +24,7 @@ from faulty_os import READS, WRITES, Place, Trouble, troubled
 from kill_served import api_of, await_quiet, served
 
 import reconciler
+from reconciler.__main__ import leave_on_signals
 from reconciler.cli.main import run
 from reconciler.http import HttpTransport, WsgiTransport
 
@@ -106,6 +107,7 @@ def start(
         return pid
     try:
         _redirect(folder, name)
+        leave_on_signals()
         signal.alarm(LONGEST)
         prepare()
         with troubled(trouble or watching(), names, also):
