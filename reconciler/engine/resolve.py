@@ -47,7 +47,7 @@ def as_created(intent: Intent, backfill_id: int, document: Document, client: Api
 
 def as_not_created(intent: Intent) -> Delta:
     """Return the delta that gives an intent up: its days are due again."""
-    return Delta(intents=(replace(intent, outcome=Outcome.ABANDONED),))
+    return Delta(intents=(replace(intent, outcome=Outcome.ABANDONED, blocker=None),))
 
 
 def parse_range(text: str) -> tuple[Day, Day]:

@@ -118,7 +118,7 @@ def _resolve_create(
         done = replace(intent, outcome=Outcome.DONE, backfill_id=match.id)
         (found.adopted if intent.pending else found.late).append(done)
     elif intent.pending and _not_created(intent, observed, now, settle, on_unknown):
-        found.abandoned.append(replace(intent, outcome=Outcome.ABANDONED))
+        found.abandoned.append(replace(intent, outcome=Outcome.ABANDONED, blocker=None))
     elif intent.pending:
         found.unresolved.append(intent)
 
@@ -129,8 +129,12 @@ def _matches_until(intent: Intent, settle: timedelta) -> timedelta:
     """
     if intent.pending:
         return timedelta.max
-    withdrawn = intent.outcome is Outcome.ABANDONED and intent.blocker is not None
-    return settle if withdrawn else LATE_MATCH
+    return settle if _was_withdrawn(intent) else LATE_MATCH
+
+
+def _was_withdrawn(intent: Intent) -> bool:
+    """Tell whether it was refused, and given up because another backfill was in its way."""
+    return intent.outcome is Outcome.ABANDONED and intent.blocker is not None
 
 
 def doubted(
@@ -139,7 +143,8 @@ def doubted(
     due: Iterable[tuple[tuple[int, ...], DateSet]],
     unsettled_since: datetime,
 ) -> tuple[Intent, ...]:
-    """Return, pending again, the refused creates on due days that may have been made after all.
+    """Return, pending again, the creates on due days that were refused, or withdrawn after a refusal, and
+    that may have been made after all.
 
     ``due`` has, for each transfer, the ids whose loads count for it, and its due days: a day whose
     refusal still holds is not among them. ``unsettled_since`` is settle time ago: what was refused since
@@ -154,7 +159,7 @@ def doubted(
     return tuple(
         replace(one, outcome=Outcome.PENDING)
         for one in document.intents.values()
-        if one.outcome is Outcome.REFUSED
+        if (one.outcome is Outcome.REFUSED or _was_withdrawn(one))
         and isinstance(observed.runs.get(one.transfer_id, Unreadable.FAILED), Unreadable)
         and (one.intended_at > unsettled_since or not _has_old_latest(one, observed))
         and any(

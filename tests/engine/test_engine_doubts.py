@@ -75,6 +75,25 @@ def test_a_create_that_is_withdrawn_stays_in_the_state(tmp_path: Path) -> None:
     assert (intent.outcome, intent.days) == (Outcome.ABANDONED, applied.surveyed.plan.actions[0].days)
 
 
+def test_a_create_that_is_withdrawn_is_in_doubt_where_nothing_tells(tmp_path: Path) -> None:
+    """As above, and no run lists: the person's newer one hides the first in `latest`."""
+    rig = Rig(tmp_path, settings=QUICK | {"commit": "twice"})
+    rig.sandbox.faults("status-403-before@runs")
+
+    def crowded(inner: Transport, request: Request, timeout: float) -> Response:
+        answer = inner.send(request, read_timeout=timeout)
+        rig.later(HOUR)
+        rig.sandbox.settings(commit="now")
+        rig.foreign(1, "2024-05-03", "2024-05-04")
+        return answer
+
+    assert rig.apply(crowded).exit == 4
+    rig.later(DAY)
+    assert (rig.apply().exit, len(rig.made(1))) == (4, 2)
+    settle_by_hand(rig)
+    assert rig.apply().exit == 0
+
+
 def test_a_person_who_makes_what_was_withdrawn_keeps_it(tmp_path: Path) -> None:
     """Days later it is not taken for the withdrawn create, and so not pruned."""
     prune = ONE.replace("transfers:", "prune: true\ntransfers:")

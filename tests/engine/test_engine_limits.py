@@ -125,8 +125,42 @@ def test_7_a_person_loads_our_days_between_our_reading_and_our_create(tmp_path: 
     assert created(rig) == 2
 
 
+def test_7_what_reads_still_hide_is_as_good_as_later(tmp_path: Path) -> None:
+    """Where run lists cannot be read. `latest` lags, and what has completed is on no list."""
+    rig = Rig(tmp_path, settings={**INSTANT, "latest_lag_seconds": 5 * MINUTE})
+    rig.sandbox.faults("status-403-before@runs")
+    rig.foreign(1, "2024-05-01", "2024-05-10")
+    rig.later(4 * MINUTE)
+    assert rig.apply().exit == 0
+    assert created(rig) == 2
+
+
 def test_7_what_is_still_active_the_api_refuses(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     assert rig.apply(between=lambda: rig.foreign(1, "2024-05-01", "2024-05-10")).exit == 0
     assert created(rig) == 1
     assert DAYS in rig.made()
+
+
+def test_8_the_older_file_does_not_know_the_successor(tmp_path: Path) -> None:
+    newer = ONE.replace("transfer_id: 1\n", "transfer_id: 5\n    previous_ids: [1]\n")
+    rig = Rig(tmp_path, settings=INSTANT)
+
+    def with_the_newer_file() -> None:
+        rig.declare(newer)
+        assert rig.apply().exit == 0
+
+    assert rig.apply(between=with_the_newer_file).exit == 0
+    assert (rig.made(1), rig.made(5)) == ([DAYS], [DAYS])
+
+
+def test_8_the_newer_file_knows_the_predecessor(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, ONE.replace("transfer_id: 1\n", "transfer_id: 5\n    previous_ids: [1]\n"))
+    rig.sandbox.settings(**INSTANT)
+
+    def with_the_older_file() -> None:
+        rig.declare(ONE)
+        assert rig.apply().exit == 0
+
+    assert rig.apply(between=with_the_older_file).exit == 0
+    assert (rig.made(1), rig.made(5)) == ([DAYS], [])

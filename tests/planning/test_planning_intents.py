@@ -185,6 +185,7 @@ def doubted(
         ({"at": ago(99)}, {"runs": {1: Unreadable.FORBIDDEN}}, True),
         ({"at": ago(99)}, {"due": "11-31"}, False),  # nothing would be created there
         ({"at": ago(99), "outcome": "abandoned"}, {}, False),
+        ({"at": ago(99), "outcome": "abandoned", "blocker": 8}, {}, True),  # withdrawn
     ],
 )
 def test_a_refused_create_that_nothing_tells_of_is_doubted(more: Any, reads: Any, is_doubted: bool) -> None:
