@@ -90,8 +90,10 @@ class Schedule:
         self.stage = Stage(seed, NOW.timestamp(), tracing=tracing)
         clock = self.stage
         self.sandbox = Sandbox.in_memory(self.script.scene(), clock=lambda: clock.now)
+        if self.script.blind:
+            self.sandbox.faults("status-403-before@runs")
         lax = bool(self.script.spread) or not self.script.bounded
-        self.truth = Truth(self.stage, self.sandbox, self.folder, self.script.lag, lax)
+        self.truth = Truth(self.stage, self.sandbox, self.folder, self.script.lag, lax, self.script.blind)
         self.processes: list[Process] = []
         self.saved: Plan | None = None
         self._uuids = random.Random(seed)
