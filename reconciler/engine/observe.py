@@ -147,8 +147,8 @@ def keep_ledgers(
     """Return the ledger of every selected transfer, by transfer id."""
     runs = run_index(observed)
     listed = frozenset(one.id for one in observed.listed)
-    records = _grouped(document.backfills.values())
-    intents = _grouped(document.intents.values())
+    records = by_transfer(document.backfills.values())
+    intents = by_transfer(document.intents.values())
     ledgers = []
     for transfer in team.transfers:
         sources = transfer.source_ids
@@ -179,7 +179,8 @@ def _intents_on(
     return tuple(found)
 
 
-def _grouped(items: Iterable[R]) -> Mapping[int, list[R]]:
+def by_transfer(items: Iterable[R]) -> Mapping[int, list[R]]:
+    """Group records or intents by transfer id."""
     grouped: dict[int, list[R]] = {}
     for one in items:
         grouped.setdefault(one.transfer_id, []).append(one)

@@ -20,7 +20,7 @@ from reconciler.engine.apply import Carrier, Ending, Rules
 from reconciler.engine.clock import Clock
 from reconciler.engine.drive import Hands, drive_all
 from reconciler.engine.findings import evidence_warnings, missing_state, unresolved_creates
-from reconciler.engine.observe import Reader, Situation
+from reconciler.engine.observe import Reader, Situation, by_transfer
 from reconciler.engine.reading import Reading
 from reconciler.engine.session import StateSession
 from reconciler.engine.switch import Switch
@@ -33,7 +33,7 @@ from reconciler.planning.intents import DEFAULT_SETTLE
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Action, ActionKind, TeamPlan
 from reconciler.planning.planner import make_team_plan
-from reconciler.state.document import BackfillRecord, Document, Intent, IntentKind
+from reconciler.state.document import Document, Intent, IntentKind
 from reconciler.stores.base import StateStore
 
 SURVEYS_BORNE = 20
@@ -189,11 +189,11 @@ class TeamRun:
         rules = Rules(self.settings.settle, self.team.on_unknown, self.settings.max_wait)
         sources = {one.address.transfer_id: one.source_ids for one in self.team.transfers}
         seen, now = surveyed.situation.observed, surveyed.situation.now
-        records = _by_transfer(surveyed.situation.document.backfills.values())
+        records = by_transfer(surveyed.situation.document.backfills.values())
         carriers = {
             own: Carrier(
                 actions,
-                Reading.of(seen, sources.get(own, (own,)), now, records.get(own, ())),
+                Reading.of(seen, sources.get(own, (own,)), now, records.get(own, ()), self.settings.settle),
                 lambda: hands.session.document,
                 self.clock,
                 rules,
@@ -246,13 +246,6 @@ class TeamRun:
 def _signum(switch: Switch) -> int:
     root = switch if switch.signum is not None or switch.parent is None else switch.parent
     return root.signum or 2
-
-
-def _by_transfer(records: Iterable[BackfillRecord]) -> dict[int, list[BackfillRecord]]:
-    grouped: dict[int, list[BackfillRecord]] = {}
-    for record in records:
-        grouped.setdefault(record.transfer_id, []).append(record)
-    return grouped
 
 
 def _actions_by_transfer(actions: Iterable[Action]) -> dict[int, list[Action]]:

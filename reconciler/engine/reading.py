@@ -31,14 +31,20 @@ class Reading:
 
     @staticmethod
     def of(
-        observed: Observed, sources: tuple[int, ...], at: datetime, known: Iterable[BackfillRecord]
+        observed: Observed,
+        sources: tuple[int, ...],
+        at: datetime,
+        known: Iterable[BackfillRecord],
+        settle: timedelta,
     ) -> Reading:
         """Return the reading that a plan was made from.
 
-        ``known`` are the transfer's own backfills: one may be newer than a ``latest`` that lags.
+        ``known`` are the transfer's own backfills: ``latest``, which lags by less than ``settle``, may not
+        show the newest yet. It does not show an older one any more either, if records are not kept.
         """
         shown = {one: latest for one in sources if (latest := observed.latest.get(one)) is not None}
-        own: list[Backfill | BackfillRecord] = [*known, *(shown[one] for one in sources[:1] if one in shown)]
+        recent = (one for one in known if one.created_time > observed.vendor_now - settle)
+        own: list[Backfill | BackfillRecord] = [*recent, *(shown[one] for one in sources[:1] if one in shown)]
         newest = max(own, key=lambda one: (one.created_time, one.id), default=None)
         return Reading(sources, newest.id if newest else None, at, {one.id for one in shown.values()})
 

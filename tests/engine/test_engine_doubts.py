@@ -146,6 +146,17 @@ def test_a_latest_that_lags_behind_our_own_does_not_leave_a_create_in_doubt(tmp_
     rig.once(1, "2024-05-01..2024-05-10")
 
 
+def test_a_latest_that_is_kept_no_longer_does_not_leave_a_create_in_doubt(tmp_path: Path) -> None:
+    limits = "version: 1\nlimits: {max_creates_per_apply: 1, max_days_per_backfill: 5}\n"
+    rig = Rig(tmp_path, ONE.replace("version: 1\n", limits), settings=QUICK | {"retention_days": 1})
+    assert rig.apply().exit == 0
+    rig.later(3 * DAY)
+    assert rig.apply(lost(after=False)).exit == 4
+    rig.later(HOUR)
+    assert rig.apply().exit == 0
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
 def test_one_cancelled_that_tells_no_time_settles_from_when_it_was_seen(tmp_path: Path) -> None:
     """The run under way when it was cancelled completes, and nothing but time tells of it."""
     slow = {"seconds_until_running": 2 * HOUR, "seconds_per_run": 30 * MINUTE}

@@ -170,7 +170,7 @@ def _steps_until_killed(rig: Rig, survive: int) -> bool:
     surveyed = run.survey(session)
     hands = Hands(run.client, session, rig.clock(), Switch(), lambda event: None, lambda: True)
     rules = Rules(rig.flags.settle, OnUnknown.SETTLE, 300.0)
-    reading = Reading.of(surveyed.situation.observed, (1,), surveyed.situation.now, ())
+    reading = Reading.of(surveyed.situation.observed, (1,), surveyed.situation.now, (), rig.flags.settle)
     steps = Carrier(surveyed.plan.actions, reading, lambda: session.document, rig.clock(), rules).steps()
     answer: Any = None
     for _step in range(survive):

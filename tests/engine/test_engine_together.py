@@ -163,7 +163,7 @@ class Engine:
         found: dict[int, Carrier] = {}
         for key in {one.address.transfer_id for one in surveyed.plan.actions}:
             actions = [one for one in surveyed.plan.actions if one.address.transfer_id == key]
-            reading = Reading.of(situation.observed, (key,), situation.now, ())
+            reading = Reading.of(situation.observed, (key,), situation.now, (), self.rig.flags.settle)
             found[key] = Carrier(actions, reading, lambda: self.session.document, self.rig.clock(), rules)
         return found
 
