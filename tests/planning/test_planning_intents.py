@@ -180,6 +180,7 @@ def doubted(
         ({"at": ago(99)}, {"sources": (5,)}, False),  # somebody else's
         ({"at": ago(99), "latest_before": 300}, {}, False),  # latest tells
         ({"at": ago(0.1), "latest_before": 300}, {}, True),  # it may lag yet
+        ({"at": ago(0.25), "latest_before": 300}, {}, False),
         ({"at": ago(99)}, {"latest": {1: None}}, False),  # still a 404, as before
         ({"at": ago(99)}, {"runs": {1: ()}}, False),  # run lists tell
         ({"at": ago(99)}, {"runs": {1: Unreadable.FORBIDDEN}}, True),
