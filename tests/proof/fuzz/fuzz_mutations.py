@@ -5,8 +5,10 @@ so a failing document is shrunk and printed.
 from __future__ import annotations
 
 import copy
+import importlib
 import json
 import os
+import pkgutil
 import re
 import time
 from collections.abc import Iterator
@@ -16,6 +18,12 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+import reconciler
+
+# Hypothesis also draws the constants of what is imported: that must not depend on the tests run before.
+for _module in pkgutil.walk_packages(reconciler.__path__, "reconciler."):
+    importlib.import_module(_module.name)
 
 SECONDS = 1.0  # of processor time, for one document
 MIB = 200  # of memory beyond what was in use before
