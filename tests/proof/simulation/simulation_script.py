@@ -214,12 +214,16 @@ class Script:
         return f"{one}: {self.file[one].days!r} stale before {self.file[one].stale_before}"
 
     def create_anew(self) -> str:
-        """Let the file name a new transfer in the place of one, which is its predecessor from now on."""
+        """Let the file name a new transfer in the place of one, which is its predecessor from now on, and
+        perhaps of the other transfer too.
+        """
         one = self.moves.choice(self.transfers)
         new = one + AWAY
         self.transfers = sorted({*self.transfers, new} - {one})
         self.previous[new] = one
         self.file[new], self.evidence[new] = self.file.pop(one), self.evidence[one]
+        if random.Random(f"shared {self.seed}").random() < 0.5:
+            self.previous |= dict.fromkeys(self.transfers, one)
         return f"{new} takes the place of {one}"
 
     def created_by_people(self) -> int:
