@@ -210,8 +210,10 @@ def test_serve_ends_with_the_exception_of_its_caller() -> None:
         socket.create_connection(("127.0.0.1", port_of(said[0])), timeout=1)
 
 
+# Where the tests run in the background, SIGINT is ignored: Python then raises nothing.
 SERVE = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from reconciler.sandbox import Sandbox
 from reconciler.sandbox.serve import serve
 try:
