@@ -12,6 +12,7 @@ import os
 import pkgutil
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -66,7 +67,8 @@ class Freeze(Trouble):
     def meet(self, name: str) -> tuple[bool, bool]:
         due, _first = super().meet(name)
         if due:
-            os.kill(os.getpid(), signal.SIGSTOP)
+            # To this thread: it would go on for a moment, into a transaction, if another took the signal.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
         return False, False
 
 

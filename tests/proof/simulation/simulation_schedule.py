@@ -254,6 +254,11 @@ class Schedule:
         self._wait(60.0 + self.script.lag)
         if first.statuses or left:
             second = self._run_calmly()
+            for _more in range(5):  # what was settled may have hidden another one that only people can
+                if second.statuses != {4} or not self._settle_by_hand():
+                    break
+                self._wait(60.0 + self.script.lag)
+                second = self._run_calmly()
             if second.statuses:
                 self._fail(
                     f"two calm runs end with {sorted(first.statuses or ())}, {sorted(second.statuses)}"
