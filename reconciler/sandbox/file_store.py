@@ -6,14 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
 
 from reconciler.sandbox import rows
 from reconciler.sandbox.records import Timeline
 from reconciler.sandbox.store import Request, Session
 from reconciler.sandbox.world import World
-
-T = TypeVar("T")
 
 BUSY_SECONDS = 60.0
 FORMAT = 1
@@ -50,7 +47,7 @@ class FileStore:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._lock:
-            _patiently(lambda: self._database.execute("BEGIN IMMEDIATE"))
+            self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
                 self._database.execute("COMMIT")
@@ -153,7 +150,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         _patiently(lambda: database.execute("PRAGMA journal_mode = WAL"))
         database.execute("PRAGMA synchronous = NORMAL")
         _patiently(lambda: database.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "COMMIT;"))
-        found = _patiently(lambda: database.execute("SELECT format FROM meta").fetchone())
+        found = database.execute("SELECT format FROM meta").fetchone()
         if found is not None and found[0] != FORMAT:
             raise sqlite3.DatabaseError(f"{path} is a sandbox of another version (format {found[0]})")
     except BaseException:
@@ -162,14 +159,13 @@ def _connect(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _patiently(act: Callable[[], T]) -> T:
-    """Wait for other processes where SQLite does not: while the journal mode is changed, the last one that
-    used the file cleans up, or the first one recovers what a killed one left (https://sqlite.org/wal.html).
-    """
+def _patiently(act: Callable[[], object]) -> None:
+    """Changing the journal mode does not wait for other processes by itself, so wait here."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            return act()
+            act()
+            return
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
