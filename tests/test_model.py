@@ -6,7 +6,8 @@ import pytest
 
 from reconciler.dates import DateSet
 from reconciler.diagnostics import Place
-from reconciler.model import Address, Backfill, DesiredTransfer, Limits, Observed, Segment, Status
+from reconciler.model.desired import Address, DesiredTransfer, Limits, Segment
+from reconciler.model.observed import Backfill, Observed, Status
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from reconciler.api import problems, wire
+from reconciler.api import wire, wording
 from reconciler.api.fields import AnswerUnreadable
 from reconciler.api.outcome import NotSentOutcome, RateLimited, WriteOutcome, classify_cancel, classify_create
+from reconciler.bounds import READ_TIMEOUT, WRITE_TIMEOUT
 from reconciler.dates import FIRST_DAY, Day, iso, last_iso
 from reconciler.http import (
     AnswerLost,
@@ -34,12 +35,10 @@ from reconciler.http import (
     retry_after,
     server_time,
 )
-from reconciler.model import Backfill, Run, TransferInfo, Unreadable
+from reconciler.model.observed import Backfill, Run, TransferInfo, Unreadable
 
 T = TypeVar("T")
 
-READ_TIMEOUT = 30.0  # seconds
-WRITE_TIMEOUT = 120.0  # seconds: giving up on a write early leaves its outcome unknown
 LIST_CAP = 100  # the list of incomplete backfills never holds more
 RUNS_PAGE = 10_000  # the most runs a page may hold
 RUNS_PAGES = 40  # pages read of one list; a run each hour for 45 years is less
@@ -179,7 +178,7 @@ class ApiClient:
         if last_check is not None and not last_check():
             return NotSentOutcome("the last check before sending said no")
         try:
-            outcome = classify(self._send(request, WRITE_TIMEOUT))
+            outcome = classify(self._send(request, WRITE_TIMEOUT.total_seconds()))
         except (NotSent, AnswerLost) as failure:
             return classify(failure)
         if isinstance(outcome, RateLimited) and outcome.retry_after is not None:
@@ -197,7 +196,7 @@ class ApiClient:
 
         try:
             return self._read_or_raise(request, parse)[0]
-        except problems.NotFound:
+        except wording.NotFound:
             return None
 
     def _read_or_raise(
@@ -206,21 +205,21 @@ class ApiClient:
         try:
             return self._read(request, parse)
         except GaveUp as failure:
-            raise problems.unavailable(request, failure, self._retry.max_wait) from None
-        except problems.Answered as answered:
+            raise wording.unavailable(request, failure, self._retry.max_wait) from None
+        except wording.Answered as answered:
             error = answered.error
         if error.status == 404 and not no_team:
-            raise problems.NotFound(error)
+            raise wording.NotFound(error)
         if error.status in (403, 404):
-            raise problems.key_problem(request, error)
-        raise problems.unexpected(request, error)
+            raise wording.key_problem(request, error)
+        raise wording.unexpected(request, error)
 
     def _read_if_possible(self, request: Request, parse: Callable[[Response], T]) -> T | Unreadable:
         try:
             return self._read(request, parse)[0]
         except GaveUp:
             return Unreadable.FAILED
-        except problems.Answered as answered:
+        except wording.Answered as answered:
             return _UNREADABLE.get(answered.error.status, Unreadable.FAILED)
 
     # --- one request
@@ -247,7 +246,7 @@ class ApiClient:
     def _sent(self, request: Request) -> Response:
         try:
             self._pacer.take(max_hold=self._retry.max_wait)
-            return self._send(request, READ_TIMEOUT)
+            return self._send(request, READ_TIMEOUT.total_seconds())
         except Held as held:
             raise TryAgain(str(held), held.seconds, limited=True) from None
         except (NotSent, AnswerLost) as failure:
@@ -256,11 +255,11 @@ class ApiClient:
     def _refusal(self, request: Request, response: Response) -> Exception:
         error = wire.parse_error(response)
         if error.is_quota:
-            return problems.quota_used_up(request, error)
+            return wording.quota_used_up(request, error)
         if error.status == 401:
-            return problems.key_problem(request, error)
+            return wording.key_problem(request, error)
         if not is_passing(error.status):
-            return problems.Answered(error)
+            return wording.Answered(error)
         after = retry_after(response.headers, self._now())
         if error.status == 429 and after is not None:
             self._pacer.hold(after)

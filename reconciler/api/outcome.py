@@ -16,7 +16,7 @@ from reconciler.api.fields import AnswerUnreadable
 from reconciler.api.wire import QUOTA_CODES, QUOTA_STATUSES, decode, parse_backfill, parse_error
 from reconciler.dates import Day
 from reconciler.http import AnswerLost, NotSent, Response, retry_after
-from reconciler.model import Backfill, Status
+from reconciler.model.observed import Backfill, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class RateLimited:
 
 
 @dataclass(frozen=True, slots=True)
-class QuotaUsedUp:
+class OutOfQuota:
     """Not done, and waiting cannot help. ``code`` says which quota or licence."""
 
     code: str
@@ -75,10 +75,10 @@ class Unknown:
     why: str
 
 
-WriteOutcome = Done | NotSentOutcome | RateLimited | QuotaUsedUp | Denied | Rejected | Unknown
+WriteOutcome = Done | NotSentOutcome | RateLimited | OutOfQuota | Denied | Rejected | Unknown
 
 
-class Verdict(Enum):
+class Meaning(Enum):
     """What a row of the table concludes."""
 
     SUCCESS = auto()
@@ -95,19 +95,19 @@ class Row:
 
     statuses: Container[int]
     codes: frozenset[str] | None
-    verdict: Verdict
+    verdict: Meaning
 
 
 TABLE: tuple[Row, ...] = (
-    Row(range(200, 300), None, Verdict.SUCCESS),
+    Row(range(200, 300), None, Meaning.SUCCESS),
     # Documented with 429. 402 and 403 mean "not done" as well, so there the code may say why.
-    Row(QUOTA_STATUSES, QUOTA_CODES, Verdict.QUOTA),
-    Row(frozenset({429}), None, Verdict.RATE_LIMIT),
-    Row(frozenset({401, 403}), None, Verdict.DENIED),
+    Row(QUOTA_STATUSES, QUOTA_CODES, Meaning.QUOTA),
+    Row(frozenset({429}), None, Meaning.RATE_LIMIT),
+    Row(frozenset({401, 403}), None, Meaning.DENIED),
     # A gateway may say these of a request that it has passed on.
-    Row(frozenset({408, 425}), None, Verdict.UNKNOWN),
-    Row(range(400, 500), None, Verdict.REJECTED),
-    Row(range(1000), None, Verdict.UNKNOWN),  # 5xx, 3xx, and what is no status at all
+    Row(frozenset({408, 425}), None, Meaning.UNKNOWN),
+    Row(range(400, 500), None, Meaning.REJECTED),
+    Row(range(1000), None, Meaning.UNKNOWN),  # 5xx, 3xx, and what is no status at all
 )
 
 
@@ -159,17 +159,17 @@ def _classify(result: Response | BaseException) -> Backfill | WriteOutcome:
 def _of_response(response: Response) -> Backfill | WriteOutcome:
     error = parse_error(response)
     match verdict_of(error.status, error.code):
-        case Verdict.SUCCESS:
+        case Meaning.SUCCESS:
             return _shown(response)
-        case Verdict.QUOTA:
-            return QuotaUsedUp(error.code or "")
-        case Verdict.RATE_LIMIT:
+        case Meaning.QUOTA:
+            return OutOfQuota(error.code or "")
+        case Meaning.RATE_LIMIT:
             return RateLimited(retry_after(response.headers))
-        case Verdict.DENIED:
+        case Meaning.DENIED:
             return Denied(error.status, error.code)
-        case Verdict.REJECTED:
+        case Meaning.REJECTED:
             return Rejected(error.status, error.code, error.message)
-        case Verdict.UNKNOWN:
+        case Meaning.UNKNOWN:
             return Unknown(f"the API answered {error}")
         case never:
             assert_never(never)
@@ -182,7 +182,7 @@ def _shown(response: Response) -> Backfill | Unknown:
         return Unknown(f"the answer cannot be read: {error}")
 
 
-def verdict_of(status: int, code: str | None) -> Verdict:
+def verdict_of(status: int, code: str | None) -> Meaning:
     """Return the verdict of the first row of ``TABLE`` that fits."""
     rows = (row for row in TABLE if status in row.statuses and (row.codes is None or code in row.codes))
-    return next((row.verdict for row in rows), Verdict.UNKNOWN)
+    return next((row.verdict for row in rows), Meaning.UNKNOWN)

@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from reconciler.api.fields import LARGEST, AnswerUnreadable, count, day, identity, moment, moment_or_none
-from reconciler.api.text import clean, clean_code
 from reconciler.dates import EMPTY, DateSet, Day
-from reconciler.http import Response, as_it_is
-from reconciler.model import Backfill, Run, RunStatus, Status, TransferInfo
+from reconciler.http import Response
+from reconciler.model.observed import Backfill, Run, RunStatus, Status, TransferInfo
+from reconciler.untrusted import as_it_is, clean, clean_code
 
 T = TypeVar("T")
 

@@ -10,31 +10,28 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.asking import is_confirmed, refuse_without_terminal
-from reconciler.cli.exits import Exit, status_of, worst
+from reconciler.cli.arguments import Wiring, load_teams, warn_of_ci, with_selection
 from reconciler.cli.locking import locked
-from reconciler.cli.options import Common, shared
-from reconciler.cli.output import err, out, paint_for
+from reconciler.cli.options import Common, Duration, shared
 from reconciler.cli.planning import Planned, gather, joined, show_diagnostics
-from reconciler.cli.reporting import Reporter
+from reconciler.cli.progress import Reporter
 from reconciler.cli.rescue import rescue
 from reconciler.cli.show import load_plan
 from reconciler.cli.signals import Signals
-from reconciler.cli.types import Duration
-from reconciler.cli.wiring import Wiring, load_teams, warn_of_ci, with_selection
+from reconciler.cli.terminal import err, is_confirmed, out, paint_for, refuse_without_terminal
 from reconciler.dates import DateSet
-from reconciler.engine.pipeline import Settings, Surveyed, TeamReport, TeamRun
-from reconciler.errors import ReconcilerError, Refused, UsageError
-from reconciler.model import Address
-from reconciler.planning.accounting import left_undone, planned_days, prunes_undone
-from reconciler.planning.approval import Approval, approval_of, check_fit, check_same, without_later_intents
-from reconciler.planning.plan import Action, Plan, TeamPlan
-from reconciler.planning.planfile import all_findings, digest
+from reconciler.engine.team import Settings, Surveyed, TeamReport, TeamRun
+from reconciler.errors import Exit, ReconcilerError, Refused, UsageError, status_of, worst
+from reconciler.formats.planfile import digest
+from reconciler.model.desired import Address
+from reconciler.planning.approval import Approval, approval_of, differences, misfits, without_later_intents
+from reconciler.planning.plan import Action, Plan, TeamPlan, all_findings
+from reconciler.planning.totals import left_undone, planned_days, prunes_undone
 from reconciler.render.text import plan_text
 
 if TYPE_CHECKING:
     from reconciler.engine.session import StateSession
-    from reconciler.model import DesiredTeam
+    from reconciler.model.desired import DesiredTeam
 
 # A plan that was looked at for longer than this is made again before it is done.
 FRESH = timedelta(seconds=60)
@@ -197,7 +194,12 @@ class Applying:
             return
         documents = {team_id: part.session.document for team_id, part in parts.items()}
         self._let_it_pass(self.saved.created_at)
-        check_fit(self.saved, self.wiring.api_url, documents, datetime.now(UTC), self.flags.plan_expiry)
+        faults = misfits(
+            self.saved, self.wiring.api_url, documents, datetime.now(UTC), self.flags.plan_expiry
+        )
+        if faults:
+            hint = "Make a new one with: reconciler plan --out plan.json"
+            raise Refused("The plan file does not fit", " ".join(faults), hint)
         approved = approval_of(self.saved)
         for part in parts.values():
             part.approval = without_later_intents(approved, part.session.document, self.saved.created_at)
@@ -237,7 +239,10 @@ class Applying:
     def _compare(self, fresh: Plan) -> None:
         """Raise ``Refused`` if the whole fresh plan is not the one that the flags ask for."""
         if self.flags.strict and self.saved is not None:
-            check_same(self.saved, fresh)
+            changed = differences(self.saved, fresh)
+            if changed:
+                hint = "Review a new plan, or apply this one without --strict: it then acts as a filter."
+                raise Refused("The plan has changed since it was made", f"{'; '.join(changed)}.", hint)
         if self.flags.expect is not None and digest(fresh) != self.flags.expect:
             detail = f"The fresh plan has the digest {digest(fresh)}."
             raise Refused("The plan is not the expected one", detail, "Review it: reconciler plan")

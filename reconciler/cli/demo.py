@@ -11,16 +11,16 @@ from typing import Any
 
 import click
 
+from reconciler.bounds import DEFAULT_EXPIRY
 from reconciler.cli.apply import Applying, Flags
-from reconciler.cli.exits import Exit
+from reconciler.cli.arguments import Wiring, load_teams
 from reconciler.cli.options import Common
-from reconciler.cli.output import out, paint_for
 from reconciler.cli.plan import show
 from reconciler.cli.planning import plan_teams
 from reconciler.cli.signals import Signals
-from reconciler.cli.wiring import Wiring, load_teams
-from reconciler.engine.pipeline import Settings
-from reconciler.planning.approval import DEFAULT_EXPIRY
+from reconciler.cli.terminal import out, paint_for
+from reconciler.engine.team import Settings
+from reconciler.errors import Exit
 from reconciler.render.words import BOLD, CYAN, DIM
 
 # The three backfills are those of the vendor's own example of the list of incomplete backfills.

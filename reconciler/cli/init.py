@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
+from reconciler.cli.arguments import Wiring
 from reconciler.cli.options import Common, shared
-from reconciler.cli.output import err
-from reconciler.cli.wiring import Wiring
+from reconciler.cli.terminal import err
 from reconciler.errors import Refused, UsageError
-from reconciler.model import Unreadable
+from reconciler.model.observed import Unreadable
 
 DEFAULT_TEAM = 12345
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
 from reconciler.cli.options import Common
-from reconciler.engine.pipeline import TeamRun
+from reconciler.engine.team import TeamRun
 from reconciler.stores.base import this_process
 
 

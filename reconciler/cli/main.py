@@ -12,9 +12,8 @@ from collections.abc import Sequence
 import click
 
 from reconciler import __version__
-from reconciler.cli.exits import Exit
-from reconciler.cli.output import err, is_output_lost, paint_for, unwritten_is_fine
-from reconciler.errors import ConfigError, Interrupted, ReconcilerError
+from reconciler.cli.terminal import err, is_output_lost, paint_for, unwritten_is_fine
+from reconciler.errors import ConfigError, Exit, Interrupted, ReconcilerError
 
 # name: (short help, module:attribute). The short help stands here so that --help imports nothing.
 COMMANDS = {
@@ -102,7 +101,7 @@ def _ended(status: int) -> int:
 
 
 def _show(error: ReconcilerError, color: str) -> None:
-    from reconciler.render.problems import error_text, findings_text
+    from reconciler.render.findings import error_text, findings_text
 
     paint = paint_for(color, sys.stderr)
     if isinstance(error, ConfigError):

@@ -12,17 +12,15 @@ from shlex import quote
 import click
 
 from reconciler import __version__
-from reconciler.cli.exits import Exit, worst
-from reconciler.cli.options import DEFAULT_API, Common, shared
-from reconciler.cli.output import out, out_json, paint_for
+from reconciler.cli.arguments import Wiring, load_teams
+from reconciler.cli.options import DEFAULT_API, Common, Duration, OutFile, shared
 from reconciler.cli.planning import plan_teams, show_diagnostics
 from reconciler.cli.signals import Signals
-from reconciler.cli.types import Duration, OutFile
-from reconciler.cli.wiring import Wiring, load_teams
-from reconciler.engine.pipeline import Settings
-from reconciler.errors import UsageError
+from reconciler.cli.terminal import out, out_json, paint_for
+from reconciler.engine.team import Settings
+from reconciler.errors import Exit, UsageError, worst
+from reconciler.formats.planfile import dump, encode_plan
 from reconciler.planning.plan import Plan
-from reconciler.planning.planfile import dump, encode_plan
 from reconciler.render.text import plan_text
 from reconciler.render.words import Paint
 

@@ -7,17 +7,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from reconciler.cli.exits import worst
+from reconciler.cli.arguments import Wiring
 from reconciler.cli.options import Common
-from reconciler.cli.output import err, paint_for
-from reconciler.cli.wiring import Wiring
+from reconciler.cli.terminal import err, paint_for
 from reconciler.diagnostics import Finding, Severity
-from reconciler.engine.pipeline import Settings
-from reconciler.errors import Interrupted, ReconcilerError, UsageError
-from reconciler.model import DesiredTeam
-from reconciler.planning.plan import Options, Plan, TeamPlan
-from reconciler.planning.planfile import all_findings
-from reconciler.render.problems import findings_text
+from reconciler.engine.team import Settings
+from reconciler.errors import Interrupted, ReconcilerError, UsageError, worst
+from reconciler.model.desired import DesiredTeam
+from reconciler.planning.plan import Options, Plan, TeamPlan, all_findings
+from reconciler.render.findings import findings_text
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from reconciler.cli.output import err
+from reconciler.cli.terminal import err
 from reconciler.engine.emergency import Emergency, emergency_of
 from reconciler.errors import StateDamaged, StateForeign, StateNewer
 from reconciler.render.words import plural, span

@@ -7,22 +7,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.asking import is_confirmed, refuse_without_terminal
-from reconciler.cli.exits import Exit
+from reconciler.cli.arguments import Wiring, load_teams
 from reconciler.cli.locking import locked
 from reconciler.cli.options import Common, shared
-from reconciler.cli.output import err, out, out_json
 from reconciler.cli.signals import Signals
-from reconciler.cli.wiring import Wiring, load_teams
-from reconciler.engine.pipeline import Settings
-from reconciler.errors import UsageError
-from reconciler.planning.planfile import encode_time
+from reconciler.cli.terminal import err, is_confirmed, out, out_json, refuse_without_terminal
+from reconciler.engine.team import Settings
+from reconciler.errors import Exit, UsageError
+from reconciler.formats.messages import encode_time
 from reconciler.render.words import span
 
 if TYPE_CHECKING:
-    from reconciler.engine.pipeline import TeamRun
-    from reconciler.model import DesiredTeam
-    from reconciler.state.document import Delta, Intent
+    from reconciler.engine.team import TeamRun
+    from reconciler.model.desired import DesiredTeam
+    from reconciler.model.memory import Delta, Intent
 
 
 @click.command()
@@ -57,7 +55,8 @@ def resolve(
 
 def _list(wiring: Wiring, teams: tuple[DesiredTeam, ...], *, as_json: bool) -> int:
     from reconciler.engine.resolve import unresolved
-    from reconciler.render.progress import intent_json, resolve_command
+    from reconciler.formats.messages import intent_json
+    from reconciler.render.progress import resolve_command
 
     documents = [(team.team_id, wiring.store(team).read()[0]) for team in teams]
     found = [(team_id, one) for team_id, document in documents if document for one in unresolved(document)]

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.exits import Exit
-from reconciler.cli.output import err, out
+from reconciler.cli.arguments import SANDBOX_FILE, SANDBOX_STATE, open_sandbox
+from reconciler.cli.options import Duration
 from reconciler.cli.signals import Signals
-from reconciler.cli.types import Duration
-from reconciler.cli.wiring import SANDBOX_FILE, SANDBOX_STATE, open_sandbox
-from reconciler.errors import UsageError
+from reconciler.cli.terminal import err, out
+from reconciler.errors import Exit, UsageError
 
 _DATA = click.option(
     "--data", metavar="FILE", default=SANDBOX_FILE, help=f"The world's file (default: {SANDBOX_FILE})."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.output import out_json
+from reconciler.cli.terminal import out_json
 
 
 @click.command()

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.options import Common, shared
+from reconciler.cli.options import Common, OutFile, shared
 from reconciler.cli.plan import FORMATS, write_out
 from reconciler.cli.plan import show as show_plan
 from reconciler.cli.reading import read_bounded
-from reconciler.cli.types import OutFile
 from reconciler.errors import UsageError
+from reconciler.formats.planreader import MAX_BYTES, read_plan
 from reconciler.planning.plan import Plan
-from reconciler.planning.saved import MAX_BYTES, read_plan
 
 
 @click.command()

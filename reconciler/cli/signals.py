@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-from reconciler.engine.switch import Switch
+from reconciler.engine.stop import StopSignal
 from reconciler.errors import Interrupted
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -21,7 +21,7 @@ class Signals:
     only into the switch going off: while writes are under way the state must be saved first.
     """
 
-    switch: Switch = field(default_factory=Switch)
+    switch: StopSignal = field(default_factory=StopSignal)
     _deferring: int = 0
 
     @contextmanager

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.exits import Exit
+from reconciler.cli.arguments import Wiring, load_teams
 from reconciler.cli.options import Common, shared
-from reconciler.cli.output import out, out_json
-from reconciler.cli.wiring import Wiring, load_teams
+from reconciler.cli.terminal import out, out_json
+from reconciler.errors import Exit
 
 
 @click.group()

@@ -6,14 +6,15 @@ import sys
 
 import click
 
-from reconciler.cli.exits import Exit, worst
+from reconciler.cli.arguments import Wiring, load_teams
 from reconciler.cli.options import Common, shared
-from reconciler.cli.output import out, out_json, paint_for
 from reconciler.cli.planning import plan_teams, show_diagnostics
 from reconciler.cli.signals import Signals
-from reconciler.cli.wiring import Wiring, load_teams
-from reconciler.engine.pipeline import Settings
-from reconciler.render.status import is_healthy, is_synced, status_json, status_text
+from reconciler.cli.terminal import out, out_json, paint_for
+from reconciler.engine.team import Settings
+from reconciler.errors import Exit, worst
+from reconciler.formats.messages import status_json
+from reconciler.render.status import status_text
 
 
 @click.command()
@@ -34,5 +35,5 @@ def status(common: Common, check: bool) -> int:
         show_diagnostics(planned.plan, common)
         out(status_text(planned.plan, paint_for(common.color, sys.stdout)))
     counts = planned.plan.counts
-    good = is_synced(counts) and is_healthy(counts)
+    good = counts.synced and counts.healthy
     return worst({*planned.statuses, *(() if good or not check else (Exit.PARTLY,))})

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.exits import Exit
+from reconciler.cli.arguments import load_files
 from reconciler.cli.options import Common, shared
-from reconciler.cli.output import out, out_json, paint_for
-from reconciler.cli.problems import show_findings
-from reconciler.cli.wiring import load_files
+from reconciler.cli.terminal import out, out_json, paint_for, show_findings
 from reconciler.diagnostics import has_errors
-from reconciler.render.problems import tally, validation_json
+from reconciler.errors import Exit
+from reconciler.formats.messages import validation_json
+from reconciler.render.findings import tally
 from reconciler.render.words import BOLD, GREEN, RED, days
 
 if TYPE_CHECKING:

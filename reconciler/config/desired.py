@@ -23,7 +23,7 @@ from reconciler.config.transfers import TeamFile
 from reconciler.config.validation import Validated, validate
 from reconciler.diagnostics import Finding, Place, has_errors, sorted_findings
 from reconciler.errors import ConfigError
-from reconciler.model import DesiredTeam
+from reconciler.model.desired import DesiredTeam
 
 __all__ = ["Loaded", "default_paths", "load", "select", "unmatched"]
 

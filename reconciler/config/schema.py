@@ -40,7 +40,7 @@ from reconciler.config.values import (
     text_of,
     whole,
 )
-from reconciler.model import Chunk, EvidenceMode, OnUnknown, Order
+from reconciler.model.desired import Chunk, EvidenceMode, OnUnknown, Order
 
 _DAYS = whole(1, 10_000_000)
 _ROWS = whole(1, 2**63 - 1)

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from reconciler.dates import DateSet, Day
 from reconciler.diagnostics import Place
-from reconciler.model import Segment
+from reconciler.model.desired import Segment
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 from reconciler.config import schema
 from reconciler.config.nodes import key_place, place_of
 from reconciler.config.rules import finding, shown
-from reconciler.config.transfers import Clock, TeamFile, resolve_transfer
+from reconciler.config.transfers import TeamFile, Today, resolve_transfer
 from reconciler.diagnostics import Finding, Place
 from reconciler.errors import UsageError
-from reconciler.model import DesiredTeam, DesiredTransfer, Guards, Limits
+from reconciler.model.desired import DesiredTeam, DesiredTransfer, Guards, Limits
 
 
 def resolve_team(
@@ -29,7 +29,7 @@ def resolve_team(
     today = now.astimezone(zone).date()
     _check_as_of(as_of, today)
     resolved_on = as_of or today
-    transfers, found = _transfers(files, Clock(resolved_on.toordinal(), now, zone))
+    transfers, found = _transfers(files, Today(resolved_on.toordinal(), now, zone))
     findings += [*found, *_twice(files), *_previous(files), *_guard_owners(files, transfers)]
     team = DesiredTeam(
         team_id=files[0].model.team_id,
@@ -90,7 +90,7 @@ def _set_twice(key: str, first: TeamFile, second: TeamFile) -> Finding:
 # --- clashes ------------------------------------------------------------------------------
 
 
-def _transfers(files: Sequence[TeamFile], clock: Clock) -> tuple[list[DesiredTransfer], list[Finding]]:
+def _transfers(files: Sequence[TeamFile], clock: Today) -> tuple[list[DesiredTransfer], list[Finding]]:
     transfers: list[DesiredTransfer] = []
     findings: list[Finding] = []
     for file in files:

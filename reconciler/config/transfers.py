@@ -13,7 +13,7 @@ from reconciler.config.rules import finding, shown
 from reconciler.config.segments import Item, overlaps, segments
 from reconciler.dates import DateSet, Day, iso, last_iso
 from reconciler.diagnostics import Finding, Place
-from reconciler.model import Address, DesiredTransfer, Segment
+from reconciler.model.desired import Address, DesiredTransfer, Segment
 
 MOST_DAYS: Final = 36_525
 """A hundred years: the most days one transfer may declare."""
@@ -32,7 +32,7 @@ class TeamFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class Today:
     """What relative days and ``stale_before`` are resolved against."""
 
     as_of: Day
@@ -46,7 +46,7 @@ class _Declared:
 
     file: TeamFile
     name: str
-    clock: Clock
+    clock: Today
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -60,7 +60,7 @@ class _Declared:
         self.findings.append(finding(rule, detail, hint, place, also))
 
 
-def resolve_transfer(file: TeamFile, name: str, clock: Clock) -> tuple[DesiredTransfer, list[Finding]]:
+def resolve_transfer(file: TeamFile, name: str, clock: Today) -> tuple[DesiredTransfer, list[Finding]]:
     """Return what one transfer must have loaded, and what is wrong with its days."""
     declared = _Declared(file, name, clock)
     transfer = declared.transfer

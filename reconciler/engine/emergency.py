@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from reconciler.engine.session import StateSession
 from reconciler.errors import StateError
-from reconciler.state.codec import encode_document
-from reconciler.state.document import BackfillRecord, Document, apply_deltas
+from reconciler.formats.statefile import encode_document
+from reconciler.model.memory import BackfillRecord, Document, apply_deltas
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ the list, or turns the next commit down.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -15,31 +15,15 @@ from typing import TypeVar
 
 from reconciler.api.client import ApiClient
 from reconciler.dates import Day
-from reconciler.model import Address, DesiredTeam, DesiredTransfer, EvidenceMode, Observed, Unreadable
-from reconciler.planning.intents import Resolution, doubted, resolve, wants_latest
-from reconciler.planning.ledger import Bucket, Evidence, TransferLedger, keep_ledger
-from reconciler.planning.refresh import refresh, run_index, wanted_gets
-from reconciler.state.document import BackfillRecord, Delta, Document, Intent, Outcome, apply_delta
+from reconciler.model.desired import Address, DesiredTeam, EvidenceMode
+from reconciler.model.memory import Document
+from reconciler.model.observed import Observed, Unreadable
+from reconciler.planning.intents import wants_latest
+from reconciler.planning.ledger import TransferLedger
+from reconciler.planning.situation import Situation, wanted_gets, weigh, weigh_doubts
 
 T = TypeVar("T")
 K = TypeVar("K")
-R = TypeVar("R", BackfillRecord, Intent)
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """All that a plan is made from. ``document`` has ``delta`` applied in memory: ``plan``
-    leaves it at that, ``apply`` commits it first. ``now`` is our clock's.
-    """
-
-    team: DesiredTeam
-    observed: Observed
-    document: Document
-    delta: Delta
-    resolution: Resolution
-    ledgers: tuple[TransferLedger, ...]
-    now: datetime
-    settle: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +42,7 @@ class Reader:
         it is not in it, however long we are held up there.
         """
         now = self.now()
-        situation = self._weigh(team, document, self._first_look(team, document), now)
+        situation = weigh(team, document, self._first_look(team, document), now, self.settle)
         firsts: dict[int, Day] = {}
         read: set[Address] = set()
         # More than once only where a shared predecessor, read for one transfer, tells of another's days.
@@ -66,35 +50,9 @@ class Reader:
             one for one in situation.ledgers if one.undecided and one.transfer.address not in read
         ]:
             read |= {one.transfer.address for one in deep}
-            situation = self._weigh(team, document, self._deeper(team, situation.observed, deep, firsts), now)
-        return self._weigh_doubts(situation, document)
-
-    def _weigh_doubts(self, situation: Situation, document: Document) -> Situation:
-        """Weigh again if days are due only because a refusal is believed that may not be."""
-        due = [(one.transfer.source_ids, one.days(Bucket.DUE)) for one in situation.ledgers]
-        doubts = doubted(situation.document, situation.observed, due, situation.now - self.settle)
-        if not doubts:
-            return situation
-        return self._weigh(situation.team, document, situation.observed, situation.now, doubts)
-
-    def _weigh(
-        self,
-        team: DesiredTeam,
-        document: Document,
-        observed: Observed,
-        now: datetime,
-        doubts: tuple[Intent, ...] = (),
-    ) -> Situation:
-        resolution = resolve(document, observed, now, self.settle, team.on_unknown)
-        unresolved = (*resolution.unresolved, *doubts)
-        delta = resolution.delta + Delta(intents=doubts)
-        resolution = replace(resolution, delta=delta, unresolved=unresolved)
-        settled = _with(document, resolution.delta)
-        refreshed = refresh(settled, observed, team)
-        current = _with(settled, refreshed)
-        ledgers = keep_ledgers(team, current, observed, now, self.settle)
-        whole = delta + refreshed
-        return Situation(team, observed, current, whole, resolution, ledgers, now, self.settle)
+            seen = self._deeper(team, situation.observed, deep, firsts)
+            situation = weigh(team, document, seen, now, self.settle)
+        return weigh_doubts(situation, document)
 
     def _first_look(self, team: DesiredTeam, document: Document) -> Observed:
         listing = self.client.list_incomplete()
@@ -139,57 +97,6 @@ class Reader:
             return dict(zip(wanted, pool.map(read, wanted), strict=True))
         finally:  # after an interruption nobody waits for reads under way
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def keep_ledgers(
-    team: DesiredTeam, document: Document, observed: Observed, now: datetime, settle: timedelta
-) -> tuple[TransferLedger, ...]:
-    """Return the ledger of every selected transfer, by transfer id."""
-    runs = run_index(observed)
-    listed = frozenset(one.id for one in observed.listed)
-    records = by_transfer(document.backfills.values())
-    intents = by_transfer(document.intents.values())
-    ledgers = []
-    for transfer in team.transfers:
-        sources = transfer.source_ids
-        evidence = Evidence(
-            records=tuple(one for source in sources for one in records.get(source, ())),
-            runs={source: runs[source] for source in sources if source in runs},
-            intents=_intents_on(transfer, intents, now - settle),
-            observed=observed,
-            listed=listed,
-            now=now,
-            settle=settle,
-        )
-        ledgers.append(keep_ledger(transfer, evidence))
-    return tuple(ledgers)
-
-
-def _intents_on(
-    transfer: DesiredTransfer, intents: Mapping[int, list[Intent]], unsettled_since: datetime
-) -> tuple[Intent, ...]:
-    """Return the transfer's intents, and those by which a predecessor may yet turn out to load days: in
-    doubt, or refused so lately that reads may still hide what a gateway, sending it twice, made of it.
-    """
-    own, found = transfer.address.transfer_id, []
-    for one in (one for source in transfer.source_ids for one in intents.get(source, ())):
-        refused_lately = one.outcome is Outcome.REFUSED and one.intended_at > unsettled_since
-        if one.transfer_id == own or one.pending or refused_lately:
-            found.append(one)
-    return tuple(found)
-
-
-def by_transfer(items: Iterable[R]) -> Mapping[int, list[R]]:
-    """Group records or intents by transfer id."""
-    grouped: dict[int, list[R]] = {}
-    for one in items:
-        grouped.setdefault(one.transfer_id, []).append(one)
-    return grouped
-
-
-def _with(document: Document, delta: Delta) -> Document:
-    """Apply a delta in memory only: the serial stays that of the store."""
-    return replace(apply_delta(document, delta), serial=document.serial) if delta else document
 
 
 def _read_until(as_of: Day, vendor_now: datetime) -> datetime:

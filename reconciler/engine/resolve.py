@@ -7,8 +7,8 @@ from dataclasses import replace
 from reconciler.api.client import ApiClient
 from reconciler.dates import Day, iso, last_iso, parse_iso
 from reconciler.errors import Refused, UsageError
+from reconciler.model.memory import Delta, Document, Intent, IntentKind, Outcome
 from reconciler.planning.intents import adopt, is_match
-from reconciler.state.document import Delta, Document, Intent, IntentKind, Outcome
 
 
 def unresolved(document: Document) -> tuple[Intent, ...]:

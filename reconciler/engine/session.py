@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from reconciler.errors import Interrupted, StateConflict, StateForeign
+from reconciler.model.memory import BackfillRecord, Delta, Document, Intent, Outcome, apply_delta
 from reconciler.planning.evidence import merge
-from reconciler.state.document import BackfillRecord, Delta, Document, Intent, Outcome, apply_delta
 from reconciler.stores.base import Revision, StateStore
 
-CONFLICTS_BORNE = 100
+MAX_CONFLICTS = 100
 
 
 @dataclass(slots=True)
@@ -157,7 +157,7 @@ class StateSession:
     def _commit_merged(self, batch: list[_Change]) -> None:
         if self.broken is not None:
             raise self.broken
-        for _attempt in range(CONFLICTS_BORNE):
+        for _attempt in range(MAX_CONFLICTS):
             for change in batch:
                 change.withdrawn = change.intent is not None and self._is_taken(change.intent, change.sources)
             merged = self._rebased(_merged(change.delta for change in batch if not change.withdrawn))

@@ -12,7 +12,6 @@ from reconciler.http.message import (
     Request,
     Response,
     Transport,
-    as_it_is,
 )
 from reconciler.http.pacing import Held, Pacer
 from reconciler.http.retry import GaveUp, Retry, TryAgain, is_passing, retry_after, server_time
@@ -33,7 +32,6 @@ __all__ = [
     "Transport",
     "TryAgain",
     "WsgiTransport",
-    "as_it_is",
     "checked_base_url",
     "checked_key",
     "is_passing",

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from reconciler.untrusted import as_it_is
+
 
 class NotSent(Exception):
     """The connection was never made: no byte of the request left us. Safe to send again."""
@@ -59,11 +61,6 @@ class Request:
         if self.json is None:
             return None
         return json.dumps(self.json, separators=(",", ":"), allow_nan=False).encode()
-
-
-def as_it_is(text: str) -> str:
-    """Return the text: nothing in it is to be hidden."""
-    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from reconciler.dates import EMPTY, DateSet, union
-from reconciler.errors import Refused
-from reconciler.model import Address
-from reconciler.planning.plan import Plan
-from reconciler.planning.planfile import approved, approved_cancels, approved_days
-from reconciler.state.document import Document, IntentKind, Outcome
-
-DEFAULT_EXPIRY = timedelta(days=7)
+from reconciler.bounds import DEFAULT_EXPIRY
+from reconciler.dates import EMPTY, DateSet, iso, last_iso, union
+from reconciler.model.desired import Address
+from reconciler.model.memory import Document, IntentKind, Outcome
+from reconciler.planning.plan import ActionKind, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +50,19 @@ def intended_since(
     return {address: union(days) for address, days in later.items()}
 
 
-def check_fit(
+def misfits(
     saved: Plan,
     api_url: str,
     documents: Mapping[int, Document],
     now: datetime,
     expiry: timedelta = DEFAULT_EXPIRY,
-) -> None:
-    """Raise ``Refused`` unless the saved plan is for this API, these teams and this state, and
-    still young. ``documents`` holds the state of each team of the files.
+) -> tuple[str, ...]:
+    """Return why a saved plan may not be applied, a sentence each; none if it is for this API, these teams
+    and this state, and still young. ``documents`` holds the state of each team of the files.
     """
-    faults = [*_other_api(saved, api_url), *_expired(saved, now, expiry), *_other_states(saved, documents)]
-    if saved.guarded:
-        faults.append("A guard refused it when it was made.")
-    if faults:
-        hint = "Make a new one with: reconciler plan --out plan.json"
-        raise Refused("The plan file does not fit", " ".join(faults), hint)
+    guarded = ("A guard refused it when it was made.",) if saved.guarded else ()
+    found = (*_other_api(saved, api_url), *_expired(saved, now, expiry), *_other_states(saved, documents))
+    return (*found, *guarded)
 
 
 def _other_api(saved: Plan, api_url: str) -> Iterable[str]:
@@ -94,19 +89,13 @@ def _other_states(saved: Plan, documents: Mapping[int, Document]) -> Iterable[st
             yield f"It was made against another state of team {team.team_id} (lineage {team.lineage})."
 
 
-def check_same(saved: Plan, fresh: Plan) -> None:
-    """Raise ``Refused`` if a fresh plan differs from the saved one in any day or cancel (``--strict``)."""
-    if _told(saved) != _told(fresh):
-        words = differences(saved, fresh)
-        hint = "Review a new plan, or apply this one without --strict: it then acts as a filter."
-        raise Refused("The plan has changed since it was made", f"{'; '.join(words)}.", hint)
-
-
 def differences(before: Plan, after: Plan) -> list[str]:
-    """Return a clause for each difference in what two plans approve, in a stable order.
+    """Return a clause for each difference in what two plans approve, in a stable order; none if they agree.
 
     The teams' dates are left out: another date alone changes nothing that is done.
     """
+    if _told(before) == _told(after):
+        return []
     from deepdiff import DeepDiff
 
     # By default two dicts with few keys in common are told as one change of the whole.
@@ -123,3 +112,36 @@ def _told(plan: Plan) -> dict[str, bool]:
     covered = approved(plan)
     days = {f"{where} {span}": True for where, spans in covered["days"].items() for span in spans}
     return {**days, **{f"cancel of {one}": True for one in covered["cancels"]}}
+
+
+def approved_days(plan: Plan) -> dict[Address, DateSet]:
+    """Return the days a plan shows as planned or deferred, by transfer: what it approves."""
+    grouped: dict[Address, list[DateSet]] = {}
+    for action in plan.actions:
+        if action.kind is not ActionKind.CANCEL:
+            grouped.setdefault(action.address, []).append(action.days)
+    for item in (one for team in plan.teams for one in team.deferred):
+        grouped.setdefault(item.address, []).append(item.days)
+    return {address: union(days) for address, days in sorted(grouped.items())}
+
+
+def approved_cancels(plan: Plan) -> frozenset[tuple[int, int]]:
+    """Return the (team, backfill id) pairs that a plan cancels."""
+    return frozenset((action.address.team_id, one) for action in plan.actions for one in action.cancels)
+
+
+def approved(plan: Plan) -> dict[str, Any]:
+    """Return what a plan approves, as plain data that two plans can be compared by."""
+    return {
+        "api_url": plan.api_url,
+        "as_of": {str(team.team_id): iso(team.as_of) for team in plan.teams},
+        "days": {
+            f"{address.team_id}/{address.transfer_id}": _ranges(days)
+            for address, days in approved_days(plan).items()
+        },
+        "cancels": [f"{team_id}/{backfill_id}" for team_id, backfill_id in sorted(approved_cancels(plan))],
+    }
+
+
+def _ranges(days: DateSet) -> list[str]:
+    return [f"{iso(start)}..{last_iso(end)}" for start, end in days.intervals]

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from reconciler.bounds import CANCEL_SETTLES
 from reconciler.dates import EMPTY, DateSet, Day, union
-from reconciler.model import Run, RunStatus, Status
-from reconciler.state.document import NOTHING_KNOWN, BackfillRecord, DayEvidence
-
-# Running runs of a cancelled backfill finish; an hour is far beyond one day's run.
-SETTLING = timedelta(hours=1)
-# Reads may lag behind writes: a get that answers 404 proves nothing before this.
-GONE_AFTER = timedelta(hours=24)
+from reconciler.model.memory import NOTHING_KNOWN, BackfillRecord, DayEvidence
+from reconciler.model.observed import Run, RunStatus, Status
 
 RunsByDay = Mapping[Day, Sequence[Run]]
 
@@ -79,7 +75,7 @@ def _is_settling(record: BackfillRecord, vendor_now: datetime) -> bool:
     if record.status is not Status.CANCELLED or record.completed + record.failed >= record.total:
         return False
     removed = record.removed_time or record.end_time or record.created_time
-    return vendor_now < removed + SETTLING
+    return vendor_now < removed + CANCEL_SETTLES
 
 
 def _judge_ended(record: BackfillRecord, runs: RunsByDay | None) -> Verdict:
@@ -137,7 +133,7 @@ def _run_of(record: BackfillRecord, runs: Sequence[Run]) -> Run | None:
     """Return the run that a backfill made for a day while it lived: one that loaded it, else the first."""
     last = record.end_time or record.removed_time
     if last is not None and record.status is Status.CANCELLED:
-        last += SETTLING
+        last += CANCEL_SETTLES
     own = [
         run
         for run in runs

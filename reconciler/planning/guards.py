@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from reconciler.diagnostics import Finding, Severity
-from reconciler.model import DesiredTeam, Guards, Observed, Run, RunStatus, Unreadable
+from reconciler.model.desired import DesiredTeam, Guards
+from reconciler.model.observed import Observed, Run, RunStatus, Unreadable
 from reconciler.planning.plan import Action, ActionKind
 
 TRIPPED = "PL001"

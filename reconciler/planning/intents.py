@@ -9,14 +9,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from reconciler.bounds import LATE_MATCH
 from reconciler.dates import DateSet
-from reconciler.model import Backfill, Observed, OnUnknown, Unreadable
-from reconciler.planning.refresh import record_of
-from reconciler.state.document import BackfillRecord, Delta, Document, Intent, IntentKind, Origin, Outcome
-
-DEFAULT_SETTLE = timedelta(minutes=15)
-# A create that turns up later than this is looked at as somebody else's.
-LATE_MATCH = timedelta(days=7)
+from reconciler.model.desired import OnUnknown
+from reconciler.model.memory import (
+    BackfillRecord,
+    Delta,
+    Document,
+    Intent,
+    IntentKind,
+    Origin,
+    Outcome,
+    record_of,
+)
+from reconciler.model.observed import Backfill, Observed, Unreadable
 
 
 @dataclass(frozen=True, slots=True)

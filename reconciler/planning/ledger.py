@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from reconciler.bounds import REFUSAL_HOLDS
 from reconciler.dates import EMPTY, DateSet, union
-from reconciler.model import DesiredTransfer, EvidenceMode, Observed, Run, RunStatus, Unreadable
+from reconciler.model.desired import DesiredTransfer, EvidenceMode
+from reconciler.model.memory import BackfillRecord, Intent, IntentKind, Outcome
+from reconciler.model.observed import Observed, Run, RunStatus, Unreadable
 from reconciler.planning.evidence import RunsByDay, Verdict, judge
-from reconciler.state.document import BackfillRecord, Intent, IntentKind, Outcome
-
-REFUSAL_HOLDS = timedelta(hours=24)
 
 
 class Bucket(StrEnum):

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from reconciler.dates import DateSet, Day
 from reconciler.diagnostics import Finding, Place
-from reconciler.model import Address
+from reconciler.model.desired import Address
 
 FORMAT_VERSION = "1.0"
 
@@ -91,6 +91,21 @@ class DayCounts:
 
     def __add__(self, other: DayCounts) -> DayCounts:
         return DayCounts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+    @property
+    def synced(self) -> bool:
+        """Nothing is left to do: nothing planned, deferred or waiting."""
+        return not (self.planned or self.deferred or self.waiting)
+
+    @property
+    def healthy(self) -> bool:
+        """Nothing needs a person: nothing blocked or failed."""
+        return not (self.blocked or self.failed)
+
+    @property
+    def percent(self) -> int:
+        """The covered share of the declared days, rounded down so that 100 means all."""
+        return 100 * self.covered // self.declared if self.declared else 100
 
     def as_dict(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -182,3 +197,7 @@ class Plan:
 
 def add_up(counts: Iterable[DayCounts]) -> DayCounts:
     return sum(counts, start=DayCounts())
+
+
+def all_findings(plan: Plan) -> tuple[Finding, ...]:
+    return (*plan.diagnostics, *(one for team in plan.teams for one in team.diagnostics))

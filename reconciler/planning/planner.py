@@ -8,28 +8,40 @@ no create can span a gap or a boundary, and none can be longer than the limit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from reconciler.dates import EMPTY, DateSet
+from reconciler import dates
+from reconciler.dates import EMPTY, DateSet, Day, Interval, union
 from reconciler.diagnostics import Severity
-from reconciler.model import Address, DesiredTeam, DesiredTransfer, Limits, Observed, Order
-from reconciler.planning.accounting import (
+from reconciler.model.desired import Address, Chunk, DesiredTeam, DesiredTransfer, Limits, Order
+from reconciler.model.memory import BackfillRecord, Document
+from reconciler.model.observed import Observed, Status
+from reconciler.planning.approval import Approval
+from reconciler.planning.evidence import is_active
+from reconciler.planning.guards import check_guards
+from reconciler.planning.ledger import Bucket, Entry, TransferLedger
+from reconciler.planning.plan import Action, ActionKind, Item, TeamPlan
+from reconciler.planning.totals import (
     deferred_items,
     evidence_used,
+    item_of,
     items_of,
     list_full_findings,
-    minimum_creates,
     places_of,
     planned_days,
     summarise,
     unmanaged_backfills,
 )
-from reconciler.planning.approval import Approval
-from reconciler.planning.evidence import is_active
-from reconciler.planning.guards import check_guards
-from reconciler.planning.ledger import Bucket, Entry, TransferLedger
-from reconciler.planning.limits import Piece, Walk, cut_due, open_ids_of, shells_of, withheld_days
-from reconciler.planning.plan import Action, ActionKind, TeamPlan
-from reconciler.state.document import BackfillRecord, Document
+
+_BOUNDARIES = {
+    Chunk.NONE: dates.no_boundary,
+    Chunk.WEEK: dates.next_week,
+    Chunk.MONTH: dates.next_month,
+    Chunk.QUARTER: dates.next_quarter,
+    Chunk.YEAR: dates.next_year,
+}
+
+LIST_FULL = "list-full"
 
 
 def make_team_plan(
@@ -42,14 +54,14 @@ def make_team_plan(
     """Return what to do for a team; with an approval, only what lies in it too."""
     kept = tuple(ledgers)
     open_ids = open_ids_of(observed, document)
-    walk = Walk(team.limits, observed, open_ids, shells_of(observed, document), approval)
-    withheld = withheld_days(kept, walk, team.team_id)
+    budget = Budget(team.limits, observed, open_ids, failed_blockers_of(observed, document), approval)
+    withheld = withheld_days(kept, budget, team.team_id)
     for piece in _ordered(_pieces(kept, withheld, team.limits), team.order):
-        walk.visit(piece)
+        budget.visit(piece)
     due = {one.transfer.address: one for one in kept}
-    creates = [_create(piece, cancels, due[piece.transfer.address]) for piece, cancels in walk.taken]
+    creates = [_create(piece, cancels, due[piece.transfer.address]) for piece, cancels in budget.taken]
     actions = (*_prunes(team, observed, document, approval), *creates)
-    return _assemble(team, kept, observed, document, actions, walk, withheld)
+    return _assemble(team, kept, observed, document, actions, budget, withheld)
 
 
 def _assemble(
@@ -58,7 +70,7 @@ def _assemble(
     observed: Observed,
     document: Document,
     actions: tuple[Action, ...],
-    walk: Walk,
+    budget: Budget,
     withheld: Mapping[Address, DateSet],
 ) -> TeamPlan:
     findings = (*check_guards(team, actions, observed), *list_full_findings(observed, document))
@@ -71,7 +83,7 @@ def _assemble(
         list_full=observed.list_full,
         evidence=evidence_used(ledgers, observed),
         actions=actions,
-        deferred=deferred_items(ledgers, walk, withheld),
+        deferred=deferred_items(ledgers, _put_off(budget), withheld),
         blocked=items_of(ledgers, Bucket.BLOCKED),
         waiting=items_of(ledgers, Bucket.WAITING),
         failed=items_of(ledgers, Bucket.FAILED),
@@ -81,6 +93,122 @@ def _assemble(
         diagnostics=findings,
         guarded=any(one.severity is Severity.ERROR for one in findings),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A backfill that could be created: due days of one transfer, cut to size."""
+
+    transfer: DesiredTransfer
+    start: Day
+    end: Day
+
+    @property
+    def days(self) -> DateSet:
+        return DateSet.span(self.start, self.end)
+
+
+def cut_due(due: DateSet, chunk: Chunk, longest: int | None) -> list[Interval]:
+    """Cut due days into the fewest backfills: half-open, in order, covering exactly ``due``."""
+    boundary = _BOUNDARIES[chunk]
+    return [piece for interval in due.intervals for piece in dates.cut(interval, boundary, longest)]
+
+
+@dataclass(slots=True)
+class Budget:
+    """Goes along the pieces in order and takes what fits; what does not is put off, with the limit."""
+
+    limits: Limits
+    observed: Observed
+    open_ids: Mapping[int, int]
+    shells: Mapping[int, list[BackfillRecord]]
+    approval: Approval | None
+    taken: list[tuple[Piece, tuple[int, ...]]] = field(default_factory=list)
+    put_off: list[tuple[Piece, str]] = field(default_factory=list)
+    cancelled: set[int] = field(default_factory=set)
+    opened: int = field(init=False)
+    opened_on: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.opened = len(self.open_ids)
+        for transfer_id in self.open_ids.values():
+            self._count(transfer_id, 1)
+
+    def visit(self, piece: Piece) -> None:
+        cancels = self.shells_under(piece)
+        limit = self._limit_hit(piece, cancels)
+        if limit:
+            self.put_off.append((piece, limit))
+            return
+        self.taken.append((piece, cancels))
+        self.cancelled.update(cancels)
+        self.opened += 1 - len(cancels)
+        self._count(piece.transfer.address.transfer_id, 1 - len(cancels))
+
+    def shells_under(self, piece: Piece) -> tuple[int, ...]:
+        """Return our FAILED backfills that hold a day of the piece and are not cancelled yet."""
+        shells = self.shells.get(piece.transfer.address.transfer_id, [])
+        under = (one.id for one in shells if one.days & piece.days)
+        return tuple(sorted(one for one in under if one not in self.cancelled))
+
+    def _limit_hit(self, piece: Piece, cancels: tuple[int, ...]) -> str:
+        net = 1 - len(cancels)
+        limits = self.limits
+        on_transfer = self.opened_on.get(piece.transfer.address.transfer_id, 0) + net
+        if self.observed.list_full and not cancels:
+            return LIST_FULL
+        if limits.max_creates_per_apply is not None and len(self.taken) >= limits.max_creates_per_apply:
+            return "max_creates_per_apply"
+        if net > 0 and self.opened + net > limits.max_open_backfills:
+            return "max_open_backfills"
+        if (
+            net > 0
+            and limits.max_open_per_transfer is not None
+            and on_transfer > limits.max_open_per_transfer
+        ):
+            return "max_open_per_transfer"
+        return ""
+
+    def _count(self, transfer_id: int, more: int) -> None:
+        self.opened_on[transfer_id] = self.opened_on.get(transfer_id, 0) + more
+
+
+def open_ids_of(observed: Observed, document: Document) -> dict[int, int]:
+    """Return the transfer of each open backfill: those listed, FAILED included, whoever made them,
+    and those that we know to be open while the list still lags behind.
+    """
+    listed = {one.id: one.transfer_id for one in observed.listed}
+    known = {one.id: one.transfer_id for one in document.backfills.values() if not one.gone}
+    final = {one.id for one in document.backfills.values() if one.status.final}
+    return {one: transfer for one, transfer in {**known, **listed}.items() if one not in final}
+
+
+def failed_blockers_of(observed: Observed, document: Document) -> dict[int, list[BackfillRecord]]:
+    """Return our own listed FAILED backfills whose runs are over, by transfer."""
+    found: dict[int, list[BackfillRecord]] = {}
+    for listed in observed.listed:
+        record = document.backfills.get(listed.id)
+        if record and record.ours and record.status is Status.FAILED and not is_active(record):
+            found.setdefault(record.transfer_id, []).append(record)
+    return found
+
+
+def _put_off(budget: Budget) -> list[Item]:
+    return [item_of(piece.transfer, (piece.start, piece.end), limit) for piece, limit in budget.put_off]
+
+
+def withheld_days(ledgers: Iterable[TransferLedger], budget: Budget, team_id: int) -> dict[Address, DateSet]:
+    """Return the due days that an approved plan did not show, or whose cancel it did not."""
+    if budget.approval is None:
+        return {}
+    found = {}
+    for ledger in ledgers:
+        address = ledger.transfer.address
+        due = ledger.days(Bucket.DUE)
+        shells = budget.shells.get(address.transfer_id, [])
+        barred = union(one.days for one in shells if (team_id, one.id) not in budget.approval.cancels)
+        found[address] = (due - budget.approval.days.get(address, EMPTY)) | (due & barred)
+    return found
 
 
 # --- pieces and their order ---------------------------------------------------------------
@@ -164,3 +292,15 @@ def _prune(transfer: DesiredTransfer, record: BackfillRecord) -> Action:
         declared_at=(transfer.place,),
         cancels=(record.id,),
     )
+
+
+def minimum_creates(
+    ledgers: Iterable[TransferLedger], planned: Mapping[Address, DateSet], limits: Limits
+) -> int:
+    """Return the sum of ceil(days / longest) over every maximal run and chunk of planned days."""
+    total = 0
+    for ledger in ledgers:
+        for start, end in cut_due(planned.get(ledger.transfer.address, EMPTY), ledger.transfer.chunk, None):
+            longest = limits.max_days_per_backfill or (end - start)
+            total += -(-(end - start) // longest)
+    return total

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import assert_never
 
-from reconciler.dates import Day, iso, last_iso
-from reconciler.model import Address
-from reconciler.planning.events import (
+from reconciler.dates import iso, last_iso
+from reconciler.events import (
     Cancelled,
     Created,
     Event,
-    Rejected,
     Settled,
     UnknownOutcome,
     Waiting,
     Withdrawn,
+    WriteRefused,
 )
+from reconciler.formats.messages import encode_time
+from reconciler.model.memory import Intent, Outcome
 from reconciler.planning.plan import Action, ActionKind
-from reconciler.planning.planfile import encode_time
 from reconciler.render.words import days, span
-from reconciler.state.document import Intent, Outcome
 
 
 def event_line(event: Event) -> str:
@@ -31,7 +30,7 @@ def event_line(event: Event) -> str:
             return f"{_name(action)}: {verb} backfill {backfill_id}, {days(len(action.days))}{found}"
         case Cancelled(action=action, backfill_id=backfill_id):
             return f"{_name(action)}: cancelled backfill {backfill_id}"
-        case Rejected(action=action, status=status, message=message, blocker=blocker):
+        case WriteRefused(action=action, status=status, message=message, blocker=blocker):
             held = f"; backfill {blocker} is in the way" if blocker else "; its days are blocked for 24 hours"
             answered = f" with {status}" if status else ""
             return f"{_name(action)}: refused{answered}: {message or 'no reason given'}{held}"
@@ -69,56 +68,3 @@ def _intent(intent: Intent) -> str:
 def resolve_command(intent: Intent) -> str:
     span_ = f"{iso(intent.start)}..{last_iso(intent.end)}"
     return f"reconciler resolve {intent.transfer} {span_} --as created:ID|not-created"
-
-
-def event_json(event: Event) -> dict[str, Any]:
-    """Return one event as a JSON object, its kind in ``type``."""
-    match event:
-        case Created(action=action, backfill_id=backfill_id, adopted=adopted):
-            return {**_action_json("created", action), "backfill_id": backfill_id, "adopted": adopted}
-        case Cancelled(action=action, backfill_id=backfill_id):
-            return {**_action_json("cancelled", action), "backfill_id": backfill_id}
-        case Rejected(action=action, status=status, message=message, blocker=blocker):
-            told = {"status": status, "message": message, "blocker": blocker}
-            return {**_action_json("refused", action), **told}
-        case UnknownOutcome(intent=intent, settles_at=settles_at):
-            when = encode_time(settles_at) if settles_at else None
-            return {**intent_json("unknown", intent), "settles_at": when}
-        case Withdrawn(action=action, why=why):
-            return {**_action_json("withdrawn", action), "why": why}
-        case Settled(intent=intent, late=late):
-            return {**intent_json("settled", intent), "outcome": intent.outcome.value, "late": late}
-        case Waiting(seconds=seconds, why=why):
-            return {"type": "waiting", "seconds": seconds, "why": why}
-        case never:
-            assert_never(never)
-
-
-def _action_json(kind: str, action: Action) -> dict[str, Any]:
-    team_id = action.address.team_id
-    named = {"type": kind, "action": action.kind.value, "team_id": team_id, "transfer": action.transfer}
-    return {**named, **where_json(action.address, action.start, action.end)}
-
-
-def where_json(address: Address, start: Day, end: Day) -> dict[str, Any]:
-    """Return the half-open days of a transfer as a part of a JSON object."""
-    return {
-        "team_id": address.team_id,
-        "transfer_id": address.transfer_id,
-        "start": iso(start),
-        "end": last_iso(end),
-        "days": end - start,
-    }
-
-
-def intent_json(kind: str, intent: Intent) -> dict[str, Any]:
-    """Return an intent as a JSON object of the given ``type``."""
-    return {
-        "type": kind,
-        "action": intent.kind.value,
-        "transfer": intent.transfer,
-        "transfer_id": intent.transfer_id,
-        "start": iso(intent.start),
-        "end": last_iso(intent.end),
-        "backfill_id": intent.backfill_id,
-    }

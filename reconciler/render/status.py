@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from reconciler.planning.plan import DayCounts, Plan, TransferSummary
 from reconciler.render.words import BOLD, GREEN, RED, YELLOW, Paint
@@ -19,40 +18,6 @@ COLUMNS = (
     "deferred",
     "future",
 )
-
-
-def is_synced(counts: DayCounts) -> bool:
-    """Nothing is left to do: nothing planned, deferred or waiting."""
-    return not (counts.planned or counts.deferred or counts.waiting)
-
-
-def is_healthy(counts: DayCounts) -> bool:
-    """Nothing needs a person: nothing blocked or failed."""
-    return not (counts.blocked or counts.failed)
-
-
-def percent(counts: DayCounts) -> int:
-    """Return the covered share of the declared days, rounded down so that 100 means all."""
-    return 100 * counts.covered // counts.declared if counts.declared else 100
-
-
-def status_json(plan: Plan) -> dict[str, Any]:
-    return {
-        "format_version": "1.0",
-        "errored": plan.errored,
-        "transfers": [_one(summary) for summary in _summaries(plan)],
-        "total": _counts(plan.counts),
-    }
-
-
-def _one(summary: TransferSummary) -> dict[str, Any]:
-    where = {"team_id": summary.address.team_id, "transfer_id": summary.address.transfer_id}
-    return {**where, "transfer": summary.name, "owner": summary.owner, **_counts(summary.counts)}
-
-
-def _counts(counts: DayCounts) -> dict[str, Any]:
-    verdicts = {"percent": percent(counts), "synced": is_synced(counts), "healthy": is_healthy(counts)}
-    return {"days": counts.as_dict(), **verdicts}
 
 
 def _summaries(plan: Plan) -> Iterator[TransferSummary]:
@@ -74,8 +39,8 @@ def status_text(plan: Plan, paint: Paint) -> str:
 
 def _row(name: str, counts: DayCounts) -> tuple[str, ...]:
     numbers = (str(getattr(counts, column)) for column in COLUMNS)
-    verdicts = ("yes" if is_synced(counts) else "no", "yes" if is_healthy(counts) else "no")
-    return (name, *numbers, f"{percent(counts)}%", *verdicts)
+    verdicts = ("yes" if counts.synced else "no", "yes" if counts.healthy else "no")
+    return (name, *numbers, f"{counts.percent}%", *verdicts)
 
 
 def _line(row: Iterable[str], widths: list[int]) -> str:
@@ -85,6 +50,6 @@ def _line(row: Iterable[str], widths: list[int]) -> str:
 
 
 def _colour(counts: DayCounts) -> str:
-    if not is_healthy(counts):
+    if not counts.healthy:
         return RED
-    return GREEN if is_synced(counts) else YELLOW
+    return GREEN if counts.synced else YELLOW

@@ -11,9 +11,9 @@ from shlex import quote
 
 from reconciler.dates import iso
 from reconciler.diagnostics import Place
-from reconciler.model import Address
+from reconciler.formats.planfile import digest
+from reconciler.model.desired import Address
 from reconciler.planning.plan import Action, ActionKind, Item, Plan, TeamPlan, TransferSummary, Unmanaged
-from reconciler.planning.planfile import digest
 from reconciler.render.words import BOLD, CYAN, DIM, GREEN, RED, YELLOW, Paint, days, plural, span
 
 SIGNS = {ActionKind.CREATE: ("+", GREEN), ActionKind.RETRY: ("-/+", YELLOW), ActionKind.CANCEL: ("-", RED)}

@@ -32,7 +32,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from reconciler.state.document import Delta, Document
+from reconciler.model.memory import Delta, Document
 from reconciler.stores.holders import LockInfo, this_process
 
 __all__ = ["NEVER_WRITTEN", "LockInfo", "Revision", "StateStore", "this_process"]

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.errors import StateDamaged, StateNewer
-from reconciler.state.codec import UPGRADE, decode_delta, encode_delta
-from reconciler.state.document import Delta
+from reconciler.formats.statefile import UPGRADE, decode_delta, encode_delta
+from reconciler.model.memory import Delta
 
 VERSION = 1
 _UNWRITTEN = b"\0" * 16
@@ -43,7 +43,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JournalEntry:
     """One commit: the delta that made the document of ``serial``, and the release that wrote it."""
 
     serial: int
@@ -56,7 +56,7 @@ class Journal:
     """A journal as read. ``size`` counts the bytes of good lines, of which ``last_line`` is the last."""
 
     header: Header
-    entries: tuple[Entry, ...]
+    entries: tuple[JournalEntry, ...]
     digest: str
     size: int
     last_line: bytes
@@ -88,7 +88,7 @@ def header_line(header: Header) -> tuple[bytes, str]:
     return _sealed(_compact(data), "")
 
 
-def entry_line(entry: Entry, previous: str) -> tuple[bytes, str]:
+def entry_line(entry: JournalEntry, previous: str) -> tuple[bytes, str]:
     """Return the line of ``entry`` after the one with digest ``previous``, and its digest.
 
     Raises ``ValueError`` for a delta that could not be read back.
@@ -129,7 +129,7 @@ def parse(data: bytes, source: str) -> Journal:
     if not lines or (first := _opened(lines[0], "")) is None:
         raise _damaged(source, 1, "it is not the header of a journal")
     header, digest = _header(first[0], source), first[1]
-    entries: list[Entry] = []
+    entries: list[JournalEntry] = []
     size = len(lines[0]) + 1
     last_line = lines[0]
     torn = bool(tail)
@@ -154,11 +154,11 @@ def _header(data: dict[str, Any], source: str) -> Header:
     return Header(data["lineage"], data["serial"], data["token"], data["document"])
 
 
-def _entry(data: dict[str, Any], serial: int, source: str, number: int) -> Entry:
+def _entry(data: dict[str, Any], serial: int, source: str, number: int) -> JournalEntry:
     if data["serial"] != serial:
         raise _damaged(source, number, f"its serial is {data['serial']} where {serial} must follow")
     place = f"{source}, line {number}"
-    return Entry(serial, data["written_by"], decode_delta(_compact(data["delta"]), place, RESTORE))
+    return JournalEntry(serial, data["written_by"], decode_delta(_compact(data["delta"]), place, RESTORE))
 
 
 def _damaged(source: str, line: int, what: str) -> StateDamaged:

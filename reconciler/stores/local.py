@@ -31,11 +31,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from reconciler.errors import StateDamaged, StateUnwritable
-from reconciler.state.codec import encode_delta, encode_document
-from reconciler.state.document import Delta, Document
+from reconciler.formats.statefile import encode_delta, encode_document
+from reconciler.model.memory import Delta, Document
 from reconciler.stores import files, journal
 from reconciler.stores.base import LockInfo, Revision
-from reconciler.stores.journal import Entry, Header
+from reconciler.stores.journal import Header, JournalEntry
 from reconciler.stores.locks import RunLock, Sleep, commit_lock
 from reconciler.stores.ownership import check_expected, first_document
 from reconciler.stores.snapshot import Snapshot, load
@@ -152,7 +152,7 @@ class LocalStore:
     def _append(self, snapshot: Snapshot, delta: Delta) -> Revision:
         """Add one line, durably. What is known is forgotten meanwhile: an interrupt may come between."""
         before = snapshot.revision
-        entry = Entry(before.serial + 1, self._written_by, delta)
+        entry = JournalEntry(before.serial + 1, self._written_by, delta)
         line, digest = journal.entry_line(entry, snapshot.line_digest)
         self._snapshot = None
         files.append(f"{self._path}.journal", line, snapshot.size)

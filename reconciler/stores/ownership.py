@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from reconciler.errors import StateConflict, StateDamaged, StateForeign
-from reconciler.state.document import Delta, Document, apply_delta
+from reconciler.model.memory import Delta, Document, apply_delta
 from reconciler.stores.base import NEVER_WRITTEN, Revision
 from reconciler.stores.holders import printable
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from reconciler.errors import StateDamaged, StateForeign
-from reconciler.state.codec import decode_document, encode_document
-from reconciler.state.document import Document, apply_deltas
+from reconciler.formats.statefile import decode_document, encode_document
+from reconciler.model.memory import Document, apply_deltas
 from reconciler.stores import journal as journals
 from reconciler.stores.base import NEVER_WRITTEN, Revision
 from reconciler.stores.files import Identity, identity, read_tail, read_whole
-from reconciler.stores.journal import Entry, Journal
+from reconciler.stores.journal import Journal, JournalEntry
 from reconciler.stores.ownership import check_owner
 
 LARGE = 8 * 1024 * 1024  # bytes: of more, only as much is read as is needed
@@ -43,7 +43,7 @@ class Snapshot:
     line_digest: str = ""
     unfolded: int = 0
     appendable: bool = False
-    pending: list[Entry] = field(default_factory=list)
+    pending: list[JournalEntry] = field(default_factory=list)
 
     def current(self) -> Document | None:
         """Return the document with every commit applied."""
@@ -174,7 +174,7 @@ def _joined(path: str, document: Document, digest: str, journal: Journal | None)
     )
 
 
-def _outstanding(path: str, document: Document, journal: Journal | None) -> tuple[Entry, ...]:
+def _outstanding(path: str, document: Document, journal: Journal | None) -> tuple[JournalEntry, ...]:
     """Return the entries that a JSON lacks which the journal was not begun on."""
     if journal is None:
         return ()
@@ -238,7 +238,7 @@ def _check_skipped(path: str, document: Document, journal: Journal) -> None:
         )
 
 
-def _with_entries(document: Document, entries: Sequence[Entry]) -> Document:
+def _with_entries(document: Document, entries: Sequence[JournalEntry]) -> Document:
     if not entries:
         return document
     applied = apply_deltas(document, [entry.delta for entry in entries])

@@ -16,14 +16,14 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from reconciler.api import problems
+from reconciler.api import wording
 from reconciler.api.client import ApiClient
-from reconciler.api.outcome import Denied, Done, NotSentOutcome, QuotaUsedUp, RateLimited, Rejected, Unknown
+from reconciler.api.outcome import Denied, Done, NotSentOutcome, OutOfQuota, RateLimited, Rejected, Unknown
 from reconciler.errors import ApiUnavailable, KeyProblem, ReconcilerError
 from reconciler.errors import QuotaUsedUp as QuotaError
 from reconciler.http import Headers, HttpTransport, Pacer, Request, Response, Retry, WsgiTransport
 from reconciler.http.secret import Secret
-from reconciler.model import Unreadable
+from reconciler.model.observed import Unreadable
 
 KEY = "sk_live_0123456789abcdef"
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
@@ -388,7 +388,7 @@ def test_cancel() -> None:
         (fails(404), Rejected),
         (fails(422), Rejected),
         (fails(429), RateLimited),
-        (fails(429, "LICENSE_DAILY_QUERY_LIMIT_EXCEEDED"), QuotaUsedUp),
+        (fails(429, "LICENSE_DAILY_QUERY_LIMIT_EXCEEDED"), OutOfQuota),
     ],
 )
 def test_a_write_is_sent_once_and_never_raises(reply: Reply, outcome: type) -> None:
@@ -446,11 +446,11 @@ def test_what_the_last_check_raises_passes_through() -> None:
 
 
 def test_words_for_writes_that_end_everything() -> None:
-    problem = problems.denied(Denied(403, "ACCESS_DENIED"))
+    problem = wording.denied(Denied(403, "ACCESS_DENIED"))
     assert "403 ACCESS_DENIED" in problem.detail
     assert "dwh_transfers_write" in problem.hint
-    assert "SUPERMETRICS_API_KEY" in problems.denied(Denied(401)).hint
-    assert "API_ROW_QUOTA_EXCEEDED" in problems.out_of_quota(QuotaUsedUp("API_ROW_QUOTA_EXCEEDED")).detail
+    assert "SUPERMETRICS_API_KEY" in wording.denied(Denied(401)).hint
+    assert "API_ROW_QUOTA_EXCEEDED" in wording.out_of_quota(OutOfQuota("API_ROW_QUOTA_EXCEEDED")).detail
 
 
 # --- all of it
@@ -635,7 +635,7 @@ def test_hiding_changes_nothing_else() -> None:
 def test_a_quota_is_told_even_if_the_key_is_part_of_its_code() -> None:
     body = json.dumps({"error": {"code": "API_ROW_QUOTA_EXCEEDED"}}).encode()
     client = ApiClient(Echo("quota", 429, body, {}), 77)
-    assert client.create(5, START, END, ()) == QuotaUsedUp("API_ROW_QUOTA_EXCEEDED")
+    assert client.create(5, START, END, ()) == OutOfQuota("API_ROW_QUOTA_EXCEEDED")
 
 
 # --- without end

@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 from reconciler.api.outcome import (
     Denied,
     Done,
+    Meaning,
     NotSentOutcome,
-    QuotaUsedUp,
+    OutOfQuota,
     RateLimited,
     Rejected,
     Unknown,
-    Verdict,
     WriteOutcome,
     classify_cancel,
     classify_create,
     verdict_of,
 )
 from reconciler.http import AnswerLost, Headers, NotSent, Response
-from reconciler.model import Status
+from reconciler.model.observed import Status
 
 START, END = date(2024, 1, 1).toordinal(), date(2024, 2, 1).toordinal()
 KNOWN = frozenset({11, 12})
@@ -97,7 +97,7 @@ def test_rate_limit(code: str | None, headers: dict[str, str], seconds: float | 
 @pytest.mark.parametrize("status", [429, 403, 402])
 @pytest.mark.parametrize("code", ["API_ROW_QUOTA_EXCEEDED", "LICENSE_DAILY_QUERY_LIMIT_EXCEEDED"])
 def test_quota(status: int, code: str) -> None:
-    assert create(Response(status, Headers({"Retry-After": "60"}), error(code))) == QuotaUsedUp(code)
+    assert create(Response(status, Headers({"Retry-After": "60"}), error(code))) == OutOfQuota(code)
 
 
 # --- 401, 403: denied
@@ -202,7 +202,7 @@ def test_cancel_of_a_final_one() -> None:
 )
 def test_every_status_and_code_has_a_verdict(status: int, code: str | None) -> None:
     verdict = verdict_of(status, code)
-    if verdict in (Verdict.REJECTED, Verdict.DENIED, Verdict.RATE_LIMIT, Verdict.QUOTA):
+    if verdict in (Meaning.REJECTED, Meaning.DENIED, Meaning.RATE_LIMIT, Meaning.QUOTA):
         assert 400 <= status < 500  # nothing else proves that it was not done
         assert status not in (408, 425)
 
@@ -211,4 +211,4 @@ def test_every_status_and_code_has_a_verdict(status: int, code: str | None) -> N
 def test_any_answer_has_an_outcome(status: int, headers: dict[str, str], body: bytes) -> None:
     outcome = create(Response(status, Headers(headers), body))
     assert not isinstance(outcome, Done)
-    assert isinstance(outcome, RateLimited | QuotaUsedUp | Denied | Rejected) <= (400 <= status < 500)
+    assert isinstance(outcome, RateLimited | OutOfQuota | Denied | Rejected) <= (400 <= status < 500)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from reconciler.api import wire
 from reconciler.api.fields import AnswerUnreadable
-from reconciler.api.text import clean, clean_code
 from reconciler.dates import DateSet
 from reconciler.http import Headers, Response
-from reconciler.model import Backfill, RunStatus, Status
+from reconciler.model.observed import Backfill, RunStatus, Status
+from reconciler.untrusted import clean, clean_code
 
 START = date(2024, 1, 1).toordinal()
 ABSENT = object()

@@ -79,7 +79,7 @@ def test_wrong_usage_is_64(name: str, shop: Shop) -> None:
 
 # -- imports ---------------------------------------------------------------------------------------
 
-HEAVY = ("httpx", "deepdiff", "rich", "jinja2", "http.server", "sqlite3")
+HEAVY = ("httpx", "deepdiff", "rich", "http.server", "sqlite3")
 
 
 def _imported(shop: Shop, *arguments: str) -> set[str]:

@@ -11,9 +11,9 @@ import pytest
 from cli_rig import KEY
 
 from reconciler.cli import reading
+from reconciler.cli.arguments import read_key
 from reconciler.cli.reading import read_bounded
 from reconciler.cli.show import load_plan
-from reconciler.cli.wiring import read_key
 from reconciler.errors import KeyProblem, UsageError
 
 

@@ -12,7 +12,7 @@ from reconciler.config.desired import Loaded, load
 from reconciler.config.files import LARGEST
 from reconciler.dates import iso, last_iso
 from reconciler.diagnostics import Finding, Place
-from reconciler.model import DesiredTeam, DesiredTransfer, Segment
+from reconciler.model.desired import DesiredTeam, DesiredTransfer, Segment
 
 CASES = Path(__file__).parent.parent / "cases" / "config"
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)

@@ -23,7 +23,7 @@ from reconciler.config.starter import names_for, starter
 from reconciler.dates import DateSet, parse_iso
 from reconciler.diagnostics import Place
 from reconciler.errors import ConfigError, UsageError
-from reconciler.model import DesiredTeam
+from reconciler.model.desired import DesiredTeam
 
 from .cases import CASES, HEAD, NOW
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reconciler.config.segments import Item, overlaps, segments
 from reconciler.dates import DateSet, Day
 from reconciler.diagnostics import Place
-from reconciler.model import Segment
+from reconciler.model.desired import Segment
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 Said = tuple[int, str, datetime | None]

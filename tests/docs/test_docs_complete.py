@@ -10,23 +10,15 @@ from pathlib import Path
 from docs_fences import README, ROOT, without_fences
 
 from reconciler import errors
-from reconciler.cli.exits import PRECEDENCE, Exit
 from reconciler.config.rules import RULES, WARNINGS
-from reconciler.planning.accounting import NOT_APPROVED
+from reconciler.errors import PRECEDENCE, Exit
+from reconciler.model.memory import BackfillRecord, DayEvidence, Document, Intent, IntentKind, Origin, Outcome
 from reconciler.planning.ledger import Bucket, Reason
-from reconciler.planning.limits import LIST_FULL
 from reconciler.planning.plan import ActionKind, DayCounts
+from reconciler.planning.planner import LIST_FULL
+from reconciler.planning.totals import NOT_APPROVED
 from reconciler.sandbox.faults import FAULTS, OPERATIONS
 from reconciler.sandbox.settings import Settings
-from reconciler.state.document import (
-    BackfillRecord,
-    DayEvidence,
-    Document,
-    Intent,
-    IntentKind,
-    Origin,
-    Outcome,
-)
 
 DOCS = ROOT / "docs"
 RULE = r"(?:BF|PL|OB|CI)\d{3}"

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.api.client import ApiClient
-from reconciler.cli.exits import worst
 from reconciler.config.desired import load
 from reconciler.dates import DateSet, iso, last_iso, parse_iso
 from reconciler.engine.clock import Clock
-from reconciler.engine.pipeline import Settings, Surveyed, TeamReport, TeamRun
-from reconciler.engine.switch import Switch
+from reconciler.engine.stop import StopSignal
+from reconciler.engine.team import Settings, Surveyed, TeamReport, TeamRun
+from reconciler.errors import worst
+from reconciler.events import Created, Event, Waiting
 from reconciler.http import (
     AnswerLost,
     Headers,
@@ -32,11 +33,10 @@ from reconciler.http import (
     Transport,
     WsgiTransport,
 )
-from reconciler.model import DesiredTeam
+from reconciler.model.desired import DesiredTeam
+from reconciler.model.memory import Document, Intent, IntentKind
 from reconciler.planning.approval import Approval
-from reconciler.planning.events import Created, Event, Waiting
 from reconciler.sandbox import Sandbox
-from reconciler.state.document import Document, Intent, IntentKind
 from reconciler.stores.base import StateStore
 from reconciler.stores.local import LocalStore
 
@@ -307,7 +307,7 @@ class Rig:
         holds: Callable[[], bool] = lambda: True,
         store: StateStore | None = None,
         approval: Approval | None = None,
-        switch: Switch | None = None,
+        switch: StopSignal | None = None,
     ) -> Applied:
         """Apply as the command does; ``between`` happens after its plan was made."""
         witness = Witness(Faulty(self.wire(), list(acts), wanted), self.folder)
@@ -317,7 +317,7 @@ class Rig:
         session = run.open()
         surveyed = run.survey(session, approval)
         between()
-        report = run.carry_out(session, surveyed, switch or Switch(), holds)
+        report = run.carry_out(session, surveyed, switch or StopSignal(), holds)
         run.store.close()
         return Applied(report, surveyed, events, witness.sent)
 

@@ -25,10 +25,10 @@ from engine_rig import (
     settle_and_finish,
 )
 
+from reconciler.events import Cancelled, Withdrawn, WriteRefused
 from reconciler.http import Response
-from reconciler.model import Status
-from reconciler.planning.events import Cancelled, Rejected, Withdrawn
-from reconciler.state.document import IntentKind
+from reconciler.model.memory import IntentKind
+from reconciler.model.observed import Status
 
 FAILS = {1: {"name": "one", "fail_days": {"2024-05-04": {"error": "timeout", "times": 1}}}}
 
@@ -83,7 +83,7 @@ def test_what_cannot_be_cancelled_is_refused_and_nothing_is_created(act: Act, fa
     applied = failed.apply(*[act] * 9, wanted=cancels)
     assert applied.exit == 3
     assert [one.method for one in applied.sent] == ["PATCH"] * 3
-    assert len(applied.of(Rejected)) == 1
+    assert len(applied.of(WriteRefused)) == 1
     assert failed.pending() == []
     assert failed.apply().exit == 0
 

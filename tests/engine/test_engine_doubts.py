@@ -26,9 +26,9 @@ from engine_rig import (
 
 from reconciler.engine.resolve import as_not_created, unresolved
 from reconciler.engine.session import StateSession
+from reconciler.events import Cancelled, Created, Withdrawn
 from reconciler.http import AnswerLost, Request, Response, Transport
-from reconciler.planning.events import Cancelled, Created, Withdrawn
-from reconciler.state.document import Outcome
+from reconciler.model.memory import Outcome
 
 QUICK = {"seconds_until_scheduled": 1, "seconds_until_running": 1, "seconds_per_run": 1}
 

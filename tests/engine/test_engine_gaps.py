@@ -12,14 +12,14 @@ import pytest
 from engine_rig import DAY, ONE, TWO, Rig, answered, cancels, lost, not_sent, open_store
 from test_engine_moments import FAILS, Watched
 
+from reconciler.engine.effects import ProbeResult
 from reconciler.engine.resolve import as_created, as_not_created, unresolved
 from reconciler.engine.session import StateSession
-from reconciler.engine.steps import Sight
-from reconciler.engine.switch import Switch
+from reconciler.engine.stop import StopSignal
+from reconciler.events import Created, Settled, Waiting, Withdrawn, WriteRefused
 from reconciler.http import AnswerLost, Headers, Request, Response, Transport
-from reconciler.model import Backfill, Status
-from reconciler.planning.events import Created, Rejected, Settled, Waiting, Withdrawn
-from reconciler.state.document import Delta, Intent, IntentKind, Outcome
+from reconciler.model.memory import Delta, Intent, IntentKind, Outcome
+from reconciler.model.observed import Backfill, Status
 
 STALE = ONE.replace("    transfer_id: 1\n", "    transfer_id: 1\n    stale_before: 2024-05-20\n")
 
@@ -141,7 +141,7 @@ FAILED = replace(ACTIVE, id=5, status=Status.FAILED, total=1, completed=0, faile
     ],
 )
 def test_the_blocker(listed: tuple[Backfill, ...], found: int | None) -> None:
-    for sight in (Sight(listed, None), Sight(listed[1:], listed[0])):
+    for sight in (ProbeResult(listed, None), ProbeResult(listed[1:], listed[0])):
         blocker = sight.blocker(INTENT)
         assert (blocker.id if blocker else None) == found
 
@@ -194,7 +194,7 @@ def test_a_cancel_that_is_answered_needs_no_get(tmp_path: Path) -> None:
 def test_a_cancel_that_never_happens_says_so(tmp_path: Path) -> None:
     rig = failed_day(tmp_path)
     applied = rig.apply(*[lost(after=False)] * 9, wanted=cancels)
-    (refused,) = applied.of(Rejected)
+    (refused,) = applied.of(WriteRefused)
     assert (applied.exit, refused.status, refused.message) == (3, 0, "it could not be cancelled")
     tries = [one for one in rig.document().intents.values() if one.kind is IntentKind.CANCEL]
     assert [one.outcome for one in tries] == [Outcome.ABANDONED] * 3
@@ -204,7 +204,7 @@ def test_a_cancel_that_is_refused_says_with_which_status(tmp_path: Path) -> None
     """That of the last try: an answer before it may have been another one, or none."""
     rig = failed_day(tmp_path)
     applied = rig.apply(lost(after=False), answered(409), answered(422), wanted=cancels)
-    assert [one.status for one in applied.of(Rejected)] == [422]
+    assert [one.status for one in applied.of(WriteRefused)] == [422]
 
 
 def test_the_intent_to_cancel_takes_the_evidence_along(tmp_path: Path) -> None:
@@ -232,15 +232,15 @@ def test_a_wait_says_what_for(tmp_path: Path) -> None:
 
 
 def test_a_used_up_quota_stops_the_other_teams_too(tmp_path: Path) -> None:
-    rig, whole_run = Rig(tmp_path, TWO), Switch()
+    rig, whole_run = Rig(tmp_path, TWO), StopSignal()
     rig.apply(answered(429, "API_ROW_QUOTA_EXCEEDED"), switch=whole_run)
     assert whole_run.off
-    rig, whole_run = Rig(tmp_path, TWO), Switch()
+    rig, whole_run = Rig(tmp_path, TWO), StopSignal()
     rig.apply(answered(401, None), switch=whole_run)
     assert not whole_run.off
 
 
 def test_a_run_that_is_stopped_before_its_intent_says_nothing_of_it(tmp_path: Path) -> None:
-    rig, stopped = Rig(tmp_path), Switch()
+    rig, stopped = Rig(tmp_path), StopSignal()
     applied = rig.apply(switch=stopped, between=stopped.stop)
     assert (applied.exit, applied.sent, applied.of(Withdrawn)) == (3, [], [])

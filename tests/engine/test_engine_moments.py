@@ -28,16 +28,16 @@ from engine_rig import (
 )
 
 from reconciler.api.client import ApiClient
-from reconciler.engine.apply import Carrier, Rules
-from reconciler.engine.drive import Hands
-from reconciler.engine.reading import Reading
-from reconciler.engine.steps import Committed, Intend, SendCreate, Unfit
-from reconciler.engine.switch import Switch
+from reconciler.engine.effects import Committed, Intend, SendCreate, Unfit
+from reconciler.engine.executor import Executor
+from reconciler.engine.freshness import Freshness
+from reconciler.engine.stop import StopSignal
+from reconciler.engine.transfer import Rules, TransferApply
 from reconciler.errors import Interrupted, StateError, StateUnwritable
+from reconciler.events import Withdrawn
 from reconciler.http import Pacer
-from reconciler.model import OnUnknown
-from reconciler.planning.events import Withdrawn
-from reconciler.state.document import Delta
+from reconciler.model.desired import OnUnknown
+from reconciler.model.memory import Delta
 from reconciler.stores.base import Revision
 from reconciler.stores.local import LocalStore
 
@@ -128,7 +128,7 @@ def test_nothing_is_sent_once_the_lock_is_lost(asked: int, tmp_path: Path) -> No
 
 def test_nothing_is_sent_once_the_run_is_interrupted(tmp_path: Path) -> None:
     rig = Rig(tmp_path, TWO)
-    switch = Switch()
+    switch = StopSignal()
     store = Watched(
         open_store(tmp_path), after=lambda _n, delta: switch.interrupt(15) if is_intent(delta) else None
     )
@@ -140,7 +140,7 @@ def test_nothing_is_sent_once_the_run_is_interrupted(tmp_path: Path) -> None:
 def test_an_interruption_while_waiting_for_its_turn_leaves_nothing_open(tmp_path: Path) -> None:
     """It was never sent, and that is known: the next run need not wait for settle time."""
     rig = Rig(tmp_path, TWO)
-    switch = Switch()
+    switch = StopSignal()
     run = rig.run(Witness(rig.wire(), tmp_path))
 
     class Turns(Pacer):
@@ -168,10 +168,12 @@ def _steps_until_killed(rig: Rig, survive: int) -> bool:
     run = rig.run(witness)
     session = run.open()
     surveyed = run.survey(session)
-    hands = Hands(run.client, session, rig.clock(), Switch(), lambda event: None, lambda: True)
+    hands = Executor(run.client, session, rig.clock(), StopSignal(), lambda event: None, lambda: True)
     rules = Rules(rig.flags.settle, OnUnknown.SETTLE, 300.0)
-    reading = Reading.of(surveyed.situation.observed, (1,), surveyed.situation.now, (), rig.flags.settle)
-    steps = Carrier(surveyed.plan.actions, reading, lambda: session.document, rig.clock(), rules).steps()
+    reading = Freshness.of(surveyed.situation.observed, (1,), surveyed.situation.now, (), rig.flags.settle)
+    steps = TransferApply(
+        surveyed.plan.actions, reading, lambda: session.document, rig.clock(), rules
+    ).steps()
     answer: Any = None
     for _step in range(survive):
         try:
@@ -336,12 +338,12 @@ def test_a_failed_commit_of_one_worker_holds_back_the_others(tmp_path: Path) -> 
     run = rig.run(store=Watched(open_store(tmp_path), before=fail))
     session = run.open()
     surveyed = run.survey(session)
-    hands = Hands(run.client, session, rig.clock(), Switch(), lambda event: None, lambda: True)
+    hands = Executor(run.client, session, rig.clock(), StopSignal(), lambda event: None, lambda: True)
     rules = Rules(rig.flags.settle, OnUnknown.SETTLE, 300.0)
     first, second = (
-        Carrier(
+        TransferApply(
             [one],
-            Reading((one.address.transfer_id,), None, surveyed.situation.now),
+            Freshness((one.address.transfer_id,), None, surveyed.situation.now),
             lambda: session.document,
             rig.clock(),
             rules,

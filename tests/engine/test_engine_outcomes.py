@@ -23,8 +23,8 @@ from engine_rig import (
     settle_and_finish,
 )
 
-from reconciler.planning.events import Rejected, UnknownOutcome, Withdrawn
-from reconciler.state.document import Outcome
+from reconciler.events import UnknownOutcome, Withdrawn, WriteRefused
+from reconciler.model.memory import Outcome
 
 A, B = "2024-05-01..2024-05-10", "2024-04-01..2024-04-05"
 
@@ -89,7 +89,7 @@ def test_outcomes_that_are_known(row: Row, tmp_path: Path) -> None:
 def test_what_was_not_done_is_done_by_a_later_run(row: Row, tmp_path: Path) -> None:
     """Nothing was lost: a refusal without a blocker holds for a day, all else for no time at all."""
     rig = Rig(tmp_path, TWO)
-    refused = rig.apply(*row.acts, wanted=on_transfer(1)).of(Rejected)
+    refused = rig.apply(*row.acts, wanted=on_transfer(1)).of(WriteRefused)
     assert rig.blocked() == (["a 2024-05-01..2024-05-10 refused"] if refused else [])
     rig.later(25 * HOUR)
     assert rig.apply().exit == 0
@@ -300,7 +300,7 @@ def test_a_foreign_failed_backfill_blocks_until_it_is_cancelled(tmp_path: Path) 
     rig = Rig(tmp_path, TWO, backfills=[shell])
     applied = rig.apply()
     assert applied.exit == 3
-    (refusal,) = applied.of(Rejected)
+    (refusal,) = applied.of(WriteRefused)
     assert (refusal.status, refusal.blocker) == (422, 501)
     assert rig.made(1) == ["2024-05-04..2024-05-06"]
     rig.once(2, B)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from engine_rig import ONE, Act, Rig, answered, passed
 
+from reconciler.events import Withdrawn
 from reconciler.http import Request, Response, Transport
-from reconciler.planning.events import Withdrawn
 
 INSTANT = {"seconds_until_scheduled": 0, "seconds_until_running": 0, "seconds_per_run": 0}
 WEEKS = ONE.replace("    transfer_id: 1\n", "    transfer_id: 1\n    chunk: week\n")

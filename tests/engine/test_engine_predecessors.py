@@ -9,8 +9,8 @@ import pytest
 from engine_rig import DAY, HOUR, MINUTE, ONE, Rig, answered, late
 
 from reconciler.errors import Refused
+from reconciler.events import Withdrawn
 from reconciler.http import Request, Response, Transport
-from reconciler.planning.events import Withdrawn
 
 QUICK = {"seconds_until_scheduled": 1, "seconds_until_running": 1, "seconds_per_run": 1}
 RECREATED = ONE.replace("transfer_id: 1\n", "transfer_id: 5\n    previous_ids: [1]\n")

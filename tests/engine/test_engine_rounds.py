@@ -11,9 +11,9 @@ from engine_rig import DAY, HOUR, ONE, TWO, Rig, actions_text, answered, lost, o
 
 from reconciler.dates import DateSet, parse_iso
 from reconciler.errors import ApiUnavailable, Refused
-from reconciler.model import Address
+from reconciler.events import Withdrawn
+from reconciler.model.desired import Address
 from reconciler.planning.approval import Approval
-from reconciler.planning.events import Withdrawn
 
 THREE = TWO + "  c:\n    transfer_id: 3\n    ranges: [2024-03-01..2024-03-05]\n"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from engine_rig import ONE, Rig, open_store
 
 from reconciler.engine.session import StateSession
-from reconciler.model import Status
-from reconciler.state.document import Delta, Outcome
+from reconciler.model.memory import Delta, Outcome
+from reconciler.model.observed import Status
 
 
 def opened(rig: Rig) -> StateSession:

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from engine_rig import DAY, MINUTE, NOW, TWO, Applied, Rig, Witness, open_store
 
-from reconciler.engine.apply import Carrier, Ending, Rules
-from reconciler.engine.drive import Hands
-from reconciler.engine.pipeline import Surveyed, TeamRun
-from reconciler.engine.reading import Reading
+from reconciler.engine.effects import Step
+from reconciler.engine.executor import Executor
+from reconciler.engine.freshness import Freshness
 from reconciler.engine.session import StateSession
-from reconciler.engine.steps import Step
-from reconciler.engine.switch import Switch
-from reconciler.planning.events import Event, Withdrawn
-from reconciler.state.document import Delta, Document, Intent, IntentKind
+from reconciler.engine.stop import StopSignal
+from reconciler.engine.team import Surveyed, TeamRun
+from reconciler.engine.transfer import Ending, Rules, TransferApply
+from reconciler.events import Event, Withdrawn
+from reconciler.model.memory import Delta, Document, Intent, IntentKind
 from reconciler.stores.base import Revision
 from reconciler.stores.local import LocalStore
 
@@ -147,8 +147,8 @@ class Engine:
         """Plan, as the pipeline does at first and once again for what must be planned again."""
         surveyed = self.run.survey(self.session)
         self.rounds += 1
-        hands = Hands(
-            self.run.client, self.session, self.rig.clock(), Switch(), self.events.append, lambda: True
+        hands = Executor(
+            self.run.client, self.session, self.rig.clock(), StopSignal(), self.events.append, lambda: True
         )
         self.hands = hands
         self.endings = {}
@@ -157,14 +157,16 @@ class Engine:
         for key in list(self.work):
             self._advance(key, None)
 
-    def _carriers(self, surveyed: Surveyed) -> dict[int, Carrier]:
+    def _carriers(self, surveyed: Surveyed) -> dict[int, TransferApply]:
         rules = Rules(self.rig.flags.settle, self.run.team.on_unknown, 300.0)
         situation = surveyed.situation
-        found: dict[int, Carrier] = {}
+        found: dict[int, TransferApply] = {}
         for key in {one.address.transfer_id for one in surveyed.plan.actions}:
             actions = [one for one in surveyed.plan.actions if one.address.transfer_id == key]
-            reading = Reading.of(situation.observed, (key,), situation.now, (), self.rig.flags.settle)
-            found[key] = Carrier(actions, reading, lambda: self.session.document, self.rig.clock(), rules)
+            reading = Freshness.of(situation.observed, (key,), situation.now, (), self.rig.flags.settle)
+            found[key] = TransferApply(
+                actions, reading, lambda: self.session.document, self.rig.clock(), rules
+            )
         return found
 
     def _advance(self, key: int, answer: Any) -> None:

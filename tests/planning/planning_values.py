@@ -8,28 +8,11 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from reconciler.bounds import DEFAULT_SETTLE
 from reconciler.dates import DateSet
 from reconciler.diagnostics import Place
-from reconciler.engine.observe import keep_ledgers
-from reconciler.model import (
-    Address,
-    Backfill,
-    DesiredTeam,
-    DesiredTransfer,
-    Observed,
-    Run,
-    RunStatus,
-    Segment,
-    Status,
-    TransferInfo,
-)
-from reconciler.planning.approval import Approval
-from reconciler.planning.intents import DEFAULT_SETTLE, resolve
-from reconciler.planning.ledger import TransferLedger
-from reconciler.planning.plan import Plan, TeamPlan
-from reconciler.planning.planner import make_team_plan
-from reconciler.planning.refresh import refresh
-from reconciler.state.document import (
+from reconciler.model.desired import Address, DesiredTeam, DesiredTransfer, Segment
+from reconciler.model.memory import (
     BackfillRecord,
     DayEvidence,
     Document,
@@ -39,6 +22,13 @@ from reconciler.state.document import (
     Outcome,
     apply_delta,
 )
+from reconciler.model.observed import Backfill, Observed, Run, RunStatus, Status, TransferInfo
+from reconciler.planning.approval import Approval
+from reconciler.planning.intents import resolve
+from reconciler.planning.ledger import TransferLedger
+from reconciler.planning.plan import Plan, TeamPlan
+from reconciler.planning.planner import make_team_plan
+from reconciler.planning.situation import keep_ledgers, refresh
 
 TEAM, TRANSFER, OLD = 5, 1, 90
 API = "https://api.example/v1"

@@ -14,32 +14,19 @@ from planning_values import API, DAY, EVE, HOUR, NOW, TEAM, TODAY, named, team, 
 
 from reconciler.dates import EMPTY, DateSet, Day
 from reconciler.diagnostics import Place
-from reconciler.model import (
-    Backfill,
+from reconciler.model.desired import (
     Chunk,
     DesiredTeam,
     DesiredTransfer,
     EvidenceMode,
     Guards,
     Limits,
-    Observed,
     OnUnknown,
     Order,
-    Run,
-    RunStatus,
     Segment,
-    Status,
-    Unreadable,
 )
-from reconciler.state.document import (
-    BackfillRecord,
-    DayEvidence,
-    Document,
-    Intent,
-    IntentKind,
-    Origin,
-    Outcome,
-)
+from reconciler.model.memory import BackfillRecord, DayEvidence, Document, Intent, IntentKind, Origin, Outcome
+from reconciler.model.observed import Backfill, Observed, Run, RunStatus, Status, Unreadable
 
 T = TypeVar("T")
 

@@ -19,15 +19,9 @@ from planning_values import API, surveyed
 from reconciler.api.wire import parse_backfill, parse_backfills, parse_runs, parse_transfers
 from reconciler.config.desired import load
 from reconciler.dates import EMPTY, DateSet, Day, iso, parse_iso
-from reconciler.model import Backfill, Observed, Unreadable
-from reconciler.planning.plan import Plan
-from reconciler.planning.planfile import dump, encode_plan
-from reconciler.planning.planner import make_team_plan
-from reconciler.planning.refresh import record_of
-from reconciler.planning.saved import read_plan
-from reconciler.render.text import plan_text
-from reconciler.render.words import Paint
-from reconciler.state.document import (
+from reconciler.formats.planfile import dump, encode_plan
+from reconciler.formats.planreader import read_plan
+from reconciler.model.memory import (
     BackfillRecord,
     DayEvidence,
     Document,
@@ -35,7 +29,13 @@ from reconciler.state.document import (
     IntentKind,
     Origin,
     Outcome,
+    record_of,
 )
+from reconciler.model.observed import Backfill, Observed, Unreadable
+from reconciler.planning.plan import Plan
+from reconciler.planning.planner import make_team_plan
+from reconciler.render.text import plan_text
+from reconciler.render.words import Paint
 
 CASES = Path(__file__).parents[1] / "cases" / "plan"
 PLAN = "\nplan: |\n"

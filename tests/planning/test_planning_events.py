@@ -6,14 +6,14 @@ from typing import Any, get_args
 import pytest
 from planning_values import NOW, intent, observed, planned, team, transfer
 
-from reconciler.planning import events
+from reconciler import events
 
 (ACTION,) = planned(team(transfer("1-3")), observed()).actions
 
 SAMPLES: dict[type, tuple[Any, ...]] = {
     events.Created: (ACTION, 100),
     events.Cancelled: (ACTION, 100),
-    events.Rejected: (ACTION, 409, "overlap"),
+    events.WriteRefused: (ACTION, 409, "overlap"),
     events.UnknownOutcome: (intent("1-3"), NOW),
     events.Withdrawn: (ACTION, "another run was first"),
     events.Settled: (intent("1-3"),),

@@ -28,10 +28,10 @@ from planning_values import (
 from planning_worlds import Tape, World, read_world, tapes, worlds
 
 from reconciler.dates import DateSet, union
-from reconciler.model import Backfill, Run, Status, Unreadable
+from reconciler.model.memory import BackfillRecord, DayEvidence, Document, Origin, apply_delta, record_of
+from reconciler.model.observed import Backfill, Run, Status, Unreadable
 from reconciler.planning.evidence import Verdict, is_active, judge, known_days, merge, runs_by_day
-from reconciler.planning.refresh import record_of, refresh, updated, wanted_gets
-from reconciler.state.document import BackfillRecord, DayEvidence, Document, Origin, apply_delta
+from reconciler.planning.situation import refresh, updated, wanted_gets
 
 LAW = settings.get_profile("planning-law")
 HEAVY = settings.get_profile("planning-heavy")

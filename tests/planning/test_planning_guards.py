@@ -6,7 +6,8 @@ import pytest
 from planning_values import actions, backfill, document, observed, planned, record, run, team, transfer, whole
 
 from reconciler.diagnostics import Severity
-from reconciler.model import Guards, Limits, Unreadable
+from reconciler.model.desired import Guards, Limits
+from reconciler.model.observed import Unreadable
 from reconciler.planning.guards import NO_HISTORY, TRIPPED, rows_per_day
 
 HISTORY = {

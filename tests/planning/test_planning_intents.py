@@ -8,17 +8,12 @@ from hypothesis import given, settings
 from planning_values import DAY, NOW, ago, backfill, days, document, intent, observed, record
 from planning_worlds import World, worlds
 
-from reconciler.model import Backfill, OnUnknown, Unreadable
+from reconciler.bounds import DEFAULT_SETTLE
+from reconciler.model.desired import OnUnknown
+from reconciler.model.memory import BackfillRecord, Intent, Origin, Outcome
+from reconciler.model.observed import Backfill, Unreadable
 from reconciler.planning import intents
-from reconciler.planning.intents import (
-    DEFAULT_SETTLE,
-    Resolution,
-    find_match,
-    is_match,
-    resolve,
-    wants_latest,
-)
-from reconciler.state.document import BackfillRecord, Intent, Origin, Outcome
+from reconciler.planning.intents import Resolution, find_match, is_match, resolve, wants_latest
 
 HEAVY = settings.get_profile("planning-heavy")
 SECOND = timedelta(seconds=1)

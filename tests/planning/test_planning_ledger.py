@@ -23,9 +23,10 @@ from planning_values import (
     transfer,
 )
 
-from reconciler.model import EvidenceMode, Unreadable
+from reconciler.model.desired import EvidenceMode
+from reconciler.model.memory import Origin
+from reconciler.model.observed import Unreadable
 from reconciler.planning.ledger import Bucket
-from reconciler.state.document import Origin
 
 SECOND = timedelta(seconds=1)
 LOADED = {"evidence": known(loaded="1-5"), "settled": True}

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from planning_worlds import World, worlds
 
 from reconciler.dates import Day
-from reconciler.engine.observe import keep_ledgers
-from reconciler.model import DesiredTransfer, EvidenceMode, Run, RunStatus, Segment, Status, Unreadable
+from reconciler.model.desired import DesiredTransfer, EvidenceMode, Segment
+from reconciler.model.memory import BackfillRecord, DayEvidence, Intent, IntentKind, Outcome
+from reconciler.model.observed import Run, RunStatus, Status, Unreadable
 from reconciler.planning.ledger import Bucket, TransferLedger
-from reconciler.state.document import BackfillRecord, DayEvidence, Intent, IntentKind, Outcome
+from reconciler.planning.situation import keep_ledgers
 
 LAW = settings.get_profile("planning-law")
 WORDS = ("loaded", "failed", "not_run", "cancelled", "unlocated")  # the strongest first

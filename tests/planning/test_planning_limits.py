@@ -23,9 +23,10 @@ from planning_values import (
 )
 
 from reconciler.dates import LAST_DAY, DateSet, Day, parse_iso
-from reconciler.model import Backfill, Chunk, Limits, Order
-from reconciler.planning.limits import cut_due, shells_of
-from reconciler.state.document import BackfillRecord, Origin
+from reconciler.model.desired import Chunk, Limits, Order
+from reconciler.model.memory import BackfillRecord, Origin
+from reconciler.model.observed import Backfill
+from reconciler.planning.planner import cut_due, failed_blockers_of
 
 LAW = settings.get_profile("planning-law")
 
@@ -248,10 +249,10 @@ def test_a_failed_backfill_whose_runs_go_on_is_no_shell() -> None:
     """Its days are in flight: nothing is to cancel it."""
     going_on = {"id": 50, "ran": 1, "failed": 1, "names": "3"}
     listed, memory = backfill("1-31", "FAILED", **going_on), record("1-31", "FAILED", **going_on)
-    assert shells_of(observed(listed), document(memory)) == {}
+    assert failed_blockers_of(observed(listed), document(memory)) == {}
     over = {**going_on, "ran": 30}
     listed, memory = backfill("1-31", "FAILED", **over), record("1-31", "FAILED", **over)
-    assert shells_of(observed(listed), document(memory)) == {memory.transfer_id: [memory]}
+    assert failed_blockers_of(observed(listed), document(memory)) == {memory.transfer_id: [memory]}
 
 
 def test_a_full_list_names_failed_ones_of_others_that_are_remembered_too() -> None:

@@ -28,19 +28,12 @@ from planning_worlds import Tape, World, tapes, worlds
 
 from reconciler.diagnostics import Finding, Place, Severity
 from reconciler.errors import Refused
-from reconciler.model import Guards, Limits
+from reconciler.formats.messages import encode_finding, encode_time
+from reconciler.formats.planfile import digest, dump, encode_plan
+from reconciler.formats.planreader import MAX_BYTES, read_plan
+from reconciler.model.desired import Guards, Limits
+from reconciler.planning.approval import approved, approved_cancels, approved_days
 from reconciler.planning.plan import ActionKind, DayCounts, Options, Plan, TeamPlan, TransferSummary
-from reconciler.planning.planfile import (
-    approved,
-    approved_cancels,
-    approved_days,
-    digest,
-    dump,
-    encode_finding,
-    encode_plan,
-    encode_time,
-)
-from reconciler.planning.saved import MAX_BYTES, read_plan
 from reconciler.render.text import summary_line
 
 HEAVY = settings.get_profile("planning-heavy")

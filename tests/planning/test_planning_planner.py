@@ -33,13 +33,14 @@ from planning_worlds import Tape, World, read_world, tapes, worlds
 from test_planning_limits import fewest
 
 from reconciler.dates import union
-from reconciler.model import Backfill, Chunk, EvidenceMode, Limits, Order, Status, Unreadable
-from reconciler.planning.approval import Approval, approval_of
+from reconciler.formats.planfile import digest, dump, encode_plan
+from reconciler.model.desired import Chunk, EvidenceMode, Limits, Order
+from reconciler.model.memory import BackfillRecord, Origin
+from reconciler.model.observed import Backfill, Status, Unreadable
+from reconciler.planning.approval import Approval, approval_of, approved_cancels, approved_days
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import ActionKind, DayCounts, TeamPlan
-from reconciler.planning.planfile import approved_cancels, approved_days, digest, dump, encode_plan
 from reconciler.planning.planner import make_team_plan
-from reconciler.state.document import BackfillRecord, Origin
 
 LAW = settings.get_profile("planning-law")
 HEAVY = settings.get_profile("planning-heavy")

@@ -17,15 +17,15 @@ from reconciler.api.client import ApiClient
 from reconciler.config.desired import load
 from reconciler.dates import DateSet, parse_iso, union
 from reconciler.engine.clock import Clock
-from reconciler.engine.observe import keep_ledgers
-from reconciler.engine.pipeline import Settings, Surveyed, TeamReport, TeamRun
 from reconciler.engine.resolve import as_not_created, unresolved
-from reconciler.engine.switch import Switch
+from reconciler.engine.stop import StopSignal
+from reconciler.engine.team import Settings, Surveyed, TeamReport, TeamRun
 from reconciler.http import Pacer, Retry, WsgiTransport
-from reconciler.model import DesiredTeam, DesiredTransfer, EvidenceMode, RunStatus, Status, Unreadable
-from reconciler.planning.refresh import refresh
+from reconciler.model.desired import DesiredTeam, DesiredTransfer, EvidenceMode
+from reconciler.model.memory import Document, Intent, apply_delta
+from reconciler.model.observed import RunStatus, Status, Unreadable
+from reconciler.planning.situation import keep_ledgers, refresh
 from reconciler.sandbox import Sandbox
-from reconciler.state.document import Document, Intent, apply_delta
 from reconciler.stores.urls import open_store
 
 TEAM = 12345
@@ -167,7 +167,7 @@ class World:
         session = run.open()
         surveyed = run.survey(session)
         before = {one["transfer_backfill_id"] for one in self.sandbox.backfills()}
-        report = run.carry_out(session, surveyed, Switch(), lambda: True)
+        report = run.carry_out(session, surveyed, StopSignal(), lambda: True)
         run.store.compact()
         run.store.close()
         made = [one for one in self.sandbox.backfills() if one["transfer_backfill_id"] not in before]

@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import StateConflict, StateForeign, StateLocked
-from reconciler.model import Status
-from reconciler.state.document import (
+from reconciler.model.memory import (
     BackfillRecord,
     Delta,
     Document,
@@ -29,6 +28,7 @@ from reconciler.state.document import (
     Outcome,
     apply_delta,
 )
+from reconciler.model.observed import Status
 from reconciler.stores.base import NEVER_WRITTEN, LockInfo, Revision, StateStore, this_process
 from reconciler.stores.urls import open_store
 

@@ -8,7 +8,7 @@ from contract import adds, nonces_at, opened, written
 
 from reconciler.errors import StateDamaged, StateError, StateNewer
 from reconciler.stores import journal as journals
-from reconciler.stores.journal import Entry, Header
+from reconciler.stores.journal import Header, JournalEntry
 
 JSON = "team-5.json"
 HEADER = Header("lineage", 7, "token", "digest")
@@ -32,7 +32,9 @@ def three_lines(place: str, path: Path) -> bytes:
 def lines_of(count: int, first_serial: int = 8) -> bytes:
     data, digest = journals.header_line(HEADER)
     for number in range(count):
-        line, digest = journals.entry_line(Entry(first_serial + number, "w", adds(str(number))), digest)
+        line, digest = journals.entry_line(
+            JournalEntry(first_serial + number, "w", adds(str(number))), digest
+        )
         data += line
     return data
 

@@ -32,8 +32,8 @@ from reconciler.errors import (
     StateNewer,
     StateUnwritable,
 )
-from reconciler.state.codec import encode_document
-from reconciler.state.document import Delta
+from reconciler.formats.statefile import encode_document
+from reconciler.model.memory import Delta
 from reconciler.stores import files, local, snapshot
 from reconciler.stores.base import NEVER_WRITTEN
 from reconciler.stores.holders import holder_of, locked

@@ -12,7 +12,7 @@ from contract import adds, backfill, holder, nonces_at, opened, written
 from faulty_os import READS, Killed, Trouble, troubled
 
 from reconciler.errors import StateConflict, StateError, StateUnwritable
-from reconciler.state.document import Delta
+from reconciler.model.memory import Delta
 from reconciler.stores import local
 from reconciler.stores.base import NEVER_WRITTEN, Revision, StateStore
 

@@ -18,20 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.api.client import ApiClient
-from reconciler.cli.exits import PRECEDENCE, Exit, status_of, worst
 from reconciler.config.desired import load
 from reconciler.dates import DateSet, parse_iso
 from reconciler.engine.clock import Clock
-from reconciler.engine.pipeline import Settings, TeamRun
-from reconciler.engine.switch import Switch
-from reconciler.errors import ReconcilerError
+from reconciler.engine.stop import StopSignal
+from reconciler.engine.team import Settings, TeamRun
+from reconciler.errors import PRECEDENCE, Exit, ReconcilerError, status_of, worst
+from reconciler.events import Event
 from reconciler.http import HttpTransport, Pacer, Request, Response, Retry, Transport, WsgiTransport
-from reconciler.model import DesiredTeam, RunStatus, Unreadable
-from reconciler.planning.events import Event
+from reconciler.model.desired import DesiredTeam
+from reconciler.model.memory import Document, Outcome
+from reconciler.model.observed import RunStatus, Unreadable
 from reconciler.planning.ledger import Bucket
 from reconciler.sandbox import Sandbox
 from reconciler.sandbox.serve import running
-from reconciler.state.document import Document, Outcome
 from reconciler.stores.local import LocalStore
 
 TEAM = 12345
@@ -137,7 +137,7 @@ class Rig:
             surveyed = run.survey(session)
         except ReconcilerError as error:
             return Outcomes(status_of(error), [_told(error)])
-        report = run.carry_out(session, surveyed, Switch(), lambda: True)
+        report = run.carry_out(session, surveyed, StopSignal(), lambda: True)
         run.store.close()
         return Outcomes(worst(report.statuses), [_told(error) for error in report.errors])
 

@@ -12,9 +12,9 @@ from faults_rig import TEAM, Rig, served
 from reconciler.dates import iso, parse_iso
 from reconciler.engine.resolve import as_created, as_not_created, find_intent, parse_range, unresolved
 from reconciler.errors import Refused, UsageError
+from reconciler.events import Withdrawn, WriteRefused
 from reconciler.http import WsgiTransport
-from reconciler.planning.events import Rejected, Withdrawn
-from reconciler.state.document import Document, Intent, IntentKind, Origin, Outcome
+from reconciler.model.memory import Document, Intent, IntentKind, Origin, Outcome
 
 NOW = datetime(2024, 6, 1, 9, tzinfo=UTC)
 START, END = parse_iso("2024-05-01"), parse_iso("2024-05-11")
@@ -114,13 +114,13 @@ def test_as_not_created_gives_up() -> None:
 # --- what stands in the way of a create -----------------------------------------------------------
 
 
-def refused(rig: Rig) -> list[Rejected | Withdrawn]:
+def refused(rig: Rig) -> list[WriteRefused | Withdrawn]:
     """Apply while the API refuses creates; return what is told of it."""
     rig.declare(ONE)
     rig.events.clear()
     with rig.faulty("status-422-before@create"):
         rig.apply()
-    return [one for one in rig.events if isinstance(one, Rejected | Withdrawn)]
+    return [one for one in rig.events if isinstance(one, WriteRefused | Withdrawn)]
 
 
 def test_a_backfill_on_other_days_is_no_blocker(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_backfill_on_other_days_is_no_blocker(tmp_path: Path) -> None:
         people_make(rig, "2024-05-11", "2024-05-12")
         people_make(rig, "2024-05-01", "2024-05-10", transfer_id=2)
         (told,) = refused(rig)
-        assert isinstance(told, Rejected)
+        assert isinstance(told, WriteRefused)
         assert told.blocker is None
 
 

@@ -32,7 +32,7 @@ from faults_rig import KEY, TEAM, begun, served
 
 from reconciler.cli.main import run
 from reconciler.errors import ReconcilerError
-from reconciler.planning.saved import read_plan
+from reconciler.formats.planreader import read_plan
 from reconciler.sandbox.answer import Answer
 
 PLAN_COMMANDS = (("show",), ("show", "--json"), ("apply",), ("apply", "--strict"))

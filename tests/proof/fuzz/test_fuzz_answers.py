@@ -20,14 +20,15 @@ from reconciler.api.outcome import Done, WriteOutcome
 from reconciler.config.desired import load
 from reconciler.dates import parse_iso
 from reconciler.engine.clock import Clock
-from reconciler.engine.pipeline import Settings, TeamRun
+from reconciler.engine.team import Settings, TeamRun
 from reconciler.errors import ApiUnavailable, KeyProblem, QuotaUsedUp, ReconcilerError
+from reconciler.formats.planfile import dump, encode_plan
 from reconciler.http import Headers, Pacer, Request, Response, Retry, WsgiTransport
-from reconciler.model import Backfill, DesiredTeam, Run, TransferInfo, Unreadable
+from reconciler.model.desired import DesiredTeam
+from reconciler.model.memory import Document
+from reconciler.model.observed import Backfill, Run, TransferInfo, Unreadable
 from reconciler.planning.plan import Plan
-from reconciler.planning.planfile import dump, encode_plan
 from reconciler.sandbox import Sandbox
-from reconciler.state.document import Document
 from reconciler.stores.local import LocalStore
 
 TEAM = 12345

@@ -16,8 +16,9 @@ from reconciler.config.desired import load
 from reconciler.config.rules import RULES
 from reconciler.diagnostics import has_errors
 from reconciler.errors import ConfigError
-from reconciler.planning.planfile import dump
-from reconciler.render.problems import findings_text, validation_json
+from reconciler.formats.messages import validation_json
+from reconciler.formats.planfile import dump
+from reconciler.render.findings import findings_text
 from reconciler.render.words import Paint
 
 NOW = datetime(2026, 6, 1, 9, tzinfo=UTC)

@@ -18,15 +18,15 @@ from reconciler.api.client import ApiClient
 from reconciler.cli.main import run
 from reconciler.config.desired import load
 from reconciler.engine.clock import Clock
-from reconciler.engine.pipeline import Settings, TeamRun
+from reconciler.engine.team import Settings, TeamRun
 from reconciler.errors import ReconcilerError, Refused, StateError
+from reconciler.formats import planreader
+from reconciler.formats.planfile import digest, encode_plan
+from reconciler.formats.statefile import decode_delta, decode_document, encode_delta, encode_document
 from reconciler.http import Pacer, Retry, WsgiTransport
-from reconciler.planning import saved
+from reconciler.model.memory import Delta, Document
 from reconciler.planning.plan import Plan
-from reconciler.planning.planfile import digest, encode_plan
 from reconciler.sandbox import Sandbox
-from reconciler.state.codec import decode_delta, decode_document, encode_delta, encode_document
-from reconciler.state.document import Delta, Document
 from reconciler.stores.local import LocalStore
 
 TEAM = 12345
@@ -89,9 +89,9 @@ class Made:
 
 
 def _switch() -> Any:
-    from reconciler.engine.switch import Switch
+    from reconciler.engine.stop import StopSignal
 
-    return Switch()
+    return StopSignal()
 
 
 @pytest.fixture(scope="module")
@@ -211,8 +211,8 @@ def signed(raw: Any) -> Any:
         return computed[-1]
 
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Refused):
-        patch.setattr(saved, "digest", noted)
-        saved.read_plan(json.dumps(raw))
+        patch.setattr(planreader, "digest", noted)
+        planreader.read_plan(json.dumps(raw))
     return {**raw, "digest": computed[0]} if computed and isinstance(raw, dict) else raw
 
 
@@ -221,7 +221,7 @@ def shows_or_refuses(raw: Any, cuts: Any, folder: Path) -> None:
     plan, told = None, ""
     with in_bounds():
         try:
-            plan = saved.read_plan(data)
+            plan = planreader.read_plan(data)
         except Refused as error:
             told = error.summary + error.detail
     assert told.isprintable(), told
@@ -243,7 +243,7 @@ def shows_or_refuses(raw: Any, cuts: Any, folder: Path) -> None:
 
 def _again(plan: Plan) -> Plan:
     """Write a plan and read it back: the hints of findings become part of their details, once."""
-    return saved.read_plan(json.dumps(encode_plan(plan, "test")))
+    return planreader.read_plan(json.dumps(encode_plan(plan, "test")))
 
 
 @SOME

@@ -31,8 +31,8 @@ from kill_worlds import (
     store_of,
 )
 
-from reconciler.state.codec import decode_document
-from reconciler.state.document import Document
+from reconciler.formats.statefile import decode_document
+from reconciler.model.memory import Document
 
 DOCUMENTED = {0, 1, 3, 4, 5, 6, 7, 64, 65, 69}
 ERRNOS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES, errno.EINTR, errno.EDQUOT, errno.EMFILE)

@@ -22,8 +22,8 @@ from kill_children import calls_of, kill_self, ran, watching
 from kill_served import API_FILE, EMBEDDED, api_of
 
 from reconciler.dates import iso, last_iso
+from reconciler.model.memory import Document, IntentKind
 from reconciler.sandbox import Sandbox
-from reconciler.state.document import Document, IntentKind
 from reconciler.stores.holders import this_process
 from reconciler.stores.local import LocalStore
 

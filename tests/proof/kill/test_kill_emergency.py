@@ -14,14 +14,14 @@ import pytest
 from faulty_os import Trouble, troubled
 
 from reconciler.cli.apply import Applying, Flags
+from reconciler.cli.arguments import Wiring, load_teams
 from reconciler.cli.options import Common
 from reconciler.cli.signals import Signals
-from reconciler.cli.wiring import Wiring, load_teams
-from reconciler.engine.pipeline import Settings
+from reconciler.engine.team import Settings
+from reconciler.formats.statefile import decode_document
 from reconciler.http import Request, Response, WsgiTransport
+from reconciler.model.memory import Document
 from reconciler.sandbox import Sandbox
-from reconciler.state.codec import decode_document
-from reconciler.state.document import Document
 from reconciler.stores.local import LocalStore
 
 TEAM = 12345

@@ -32,15 +32,15 @@ from mutate import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[3]
 TARGETS = (
+    "reconciler/planning/situation.py",
     "reconciler/planning/ledger.py",
     "reconciler/planning/planner.py",
-    "reconciler/planning/limits.py",
-    "reconciler/planning/accounting.py",
+    "reconciler/planning/totals.py",
     "reconciler/planning/intents.py",
     "reconciler/api/outcome.py",
-    "reconciler/engine/apply.py",
-    "reconciler/engine/reading.py",
-    "reconciler/engine/setbacks.py",
+    "reconciler/engine/transfer.py",
+    "reconciler/engine/freshness.py",
+    "reconciler/engine/backoff.py",
     "reconciler/engine/resolve.py",
 )
 COPIED = ("reconciler", "tests", "pyproject.toml")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulation_stage import Killed
 
-from reconciler.state.document import Delta, Document
+from reconciler.model.memory import Delta, Document
 from reconciler.stores import files
 from reconciler.stores.base import LockInfo, Revision
 from reconciler.stores.local import LocalStore

@@ -18,13 +18,13 @@ from reconciler.cli.signals import Signals
 from reconciler.dates import iso, last_iso
 from reconciler.engine.clock import Clock
 from reconciler.engine.observe import Reader
-from reconciler.engine.pipeline import Settings, Surveyed, TeamReport, TeamRun
+from reconciler.engine.team import Settings, Surveyed, TeamReport, TeamRun
 from reconciler.errors import Interrupted, ReconcilerError, Refused
 from reconciler.http import Pacer, Retry, WsgiTransport
-from reconciler.model import DesiredTeam
+from reconciler.model.desired import DesiredTeam
+from reconciler.model.memory import Document
 from reconciler.planning.approval import approval_of, without_later_intents
 from reconciler.planning.plan import Plan
-from reconciler.state.document import Document
 from reconciler.stores.holders import LockInfo
 from reconciler.stores.local import LocalStore
 

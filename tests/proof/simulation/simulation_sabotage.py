@@ -6,6 +6,7 @@ found: then the seeds that catch it are the regression seeds of ``seeds.txt``.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,16 +14,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reconciler.dates import EMPTY, DateSet
-from reconciler.engine import apply, observe, pipeline
-from reconciler.engine.apply import Carrier, Ending, Steps
-from reconciler.engine.drive import Hands
+from reconciler.engine import observe, team, transfer
+from reconciler.engine.effects import Committed, ProbeResult, Record
+from reconciler.engine.executor import Executor
 from reconciler.engine.observe import Reader
 from reconciler.engine.session import StateSession
-from reconciler.engine.steps import Committed, Record, Sight
-from reconciler.model import Backfill, OnUnknown
-from reconciler.planning import intents, ledger
+from reconciler.engine.transfer import Ending, Steps, TransferApply
+from reconciler.model.desired import OnUnknown
+from reconciler.model.memory import Delta, Intent
+from reconciler.model.observed import Backfill
+from reconciler.planning import intents, ledger, situation
 from reconciler.planning.plan import Action
-from reconciler.state.document import Delta, Intent
 from reconciler.stores import local
 
 Sabotage = Callable[[], Any]
@@ -44,10 +46,10 @@ def _put(*places: tuple[object, str, object]) -> Iterator[None]:
 
 
 def intent_not_committed() -> Any:
-    def intend(self: Hands, intent: Intent, also: Delta, sources: tuple[int, ...]) -> Committed:
+    def intend(self: Executor, intent: Intent, also: Delta, sources: tuple[int, ...]) -> Committed:
         return Committed.YES
 
-    return _put((Hands, "_intend", intend))
+    return _put((Executor, "_intend", intend))
 
 
 def settle_time_ignored() -> Any:
@@ -64,7 +66,7 @@ def _with_resolve(change: Callable[[datetime, timedelta, OnUnknown], tuple[Any, 
     def changed(document: Any, observed: Any, now: Any, settle: Any, on_unknown: Any) -> Any:
         return real(document, observed, *change(now, settle, on_unknown))
 
-    return _put((observe, "resolve", changed), (apply, "resolve", changed))
+    return _put((observe, "resolve", changed), (transfer, "resolve", changed))
 
 
 def compare_and_set_ignored() -> Any:
@@ -72,11 +74,11 @@ def compare_and_set_ignored() -> Any:
 
 
 def unknown_taken_as_not_created() -> Any:
-    def find_out(self: Carrier, action: Action, intent: Intent) -> Steps:
+    def find_out(self: TransferApply, action: Action, intent: Intent) -> Steps:
         yield Record(Delta(drop_intents=(intent.nonce,)))
         return Ending.REPLAN
 
-    return _put((Carrier, "_find_out", find_out))
+    return _put((TransferApply, "_find_out", find_out))
 
 
 def latest_ignored() -> Any:
@@ -89,11 +91,11 @@ def known_ids_ignored() -> Any:
             (one for one in seen if intents.is_match(intent, one)), key=lambda one: one.id, default=None
         )
 
-    return _put((intents, "find_match", find_match), (apply, "find_match", find_match))
+    return _put((intents, "find_match", find_match), (transfer, "find_match", find_match))
 
 
 def deadline_ignored() -> Any:
-    return _put((Hands, "_may_leave", lambda self, intent, deadline: True))
+    return _put((Executor, "_may_leave", lambda self, intent, deadline: True))
 
 
 def strangers_ignored() -> Any:
@@ -101,11 +103,11 @@ def strangers_ignored() -> Any:
 
 
 def outcome_not_recorded() -> Any:
-    def made(self: Carrier, action: Action, intent: Intent, record: Any, *, adopted: bool) -> Steps:
+    def made(self: TransferApply, action: Action, intent: Intent, record: Any, *, adopted: bool) -> Steps:
         yield Record(Delta(drop_intents=(intent.nonce,)))
         return Ending.FINISHED
 
-    return _put((Carrier, "_made", made))
+    return _put((TransferApply, "_made", made))
 
 
 def pending_does_not_block() -> Any:
@@ -117,15 +119,24 @@ def pending_does_not_block() -> Any:
 
 def time_asked_after_reading() -> Any:
     """What was read before a freeze was judged by the time after it."""
-    weigh, settled = Reader._weigh, Carrier._is_settled
+    survey, weigh, settled = Reader.survey, situation.weigh, TransferApply._is_settled
+    surveying = threading.local()
 
-    def weigh_late(self: Reader, team: Any, document: Any, observed: Any, now: Any, doubts: Any = ()) -> Any:
-        return weigh(self, team, document, observed, self.now(), doubts)
+    def survey_late(self: Reader, *values: Any) -> Any:
+        surveying.now = self.now
+        return survey(self, *values)
 
-    def settled_late(self: Carrier, intent: Intent, sight: Any, now: datetime) -> bool:
+    def weigh_late(team: Any, document: Any, observed: Any, now: Any, *rest: Any) -> Any:
+        return weigh(team, document, observed, surveying.now(), *rest)
+
+    def settled_late(self: TransferApply, intent: Intent, sight: Any, now: datetime) -> bool:
         return settled(self, intent, sight, self.clock.now())
 
-    return _put((Reader, "_weigh", weigh_late), (Carrier, "_is_settled", settled_late))
+    return _put(
+        (Reader, "survey", survey_late),
+        (observe, "weigh", weigh_late),
+        (TransferApply, "_is_settled", settled_late),
+    )
 
 
 def old_state_after_a_freeze() -> Any:
@@ -136,12 +147,12 @@ def old_state_after_a_freeze() -> Any:
 def state_read_before_looking() -> Any:
     """What another run made while a look was held up was taken for ours."""
 
-    def look(self: Hands, own: int, predecessors: tuple[int, ...]) -> Sight:
+    def look(self: Executor, own: int, predecessors: tuple[int, ...]) -> ProbeResult:
         self.session.catch_up()
         listed = self.client.list_incomplete().backfills
-        return Sight(listed, self.client.latest(own), tuple(map(self.client.latest, predecessors)))
+        return ProbeResult(listed, self.client.latest(own), tuple(map(self.client.latest, predecessors)))
 
-    return _put((Hands, "_look", look))
+    return _put((Executor, "_look", look))
 
 
 def evidence_overwritten() -> Any:
@@ -159,12 +170,12 @@ def outcome_overwritten() -> Any:
 
 def own_shell_is_a_refusal() -> Any:
     """Our own failed backfill, hidden by a lagging list, blocked its days until a person removed it."""
-    return _put((Carrier, "_is_ours", lambda self, backfill: False))
+    return _put((TransferApply, "_is_ours", lambda self, backfill: False))
 
 
 def left_over_days_unmentioned() -> Any:
     """Days that the second plan left alone were not mentioned: exit 0."""
-    return _put((pipeline, "_not_taken_up", lambda approval, surveyed: set()))
+    return _put((team, "_not_taken_up", lambda approval, surveyed: set()))
 
 
 def others_cancels_given_up() -> Any:
@@ -192,15 +203,15 @@ def newer_failure_believed() -> Any:
 
 def predecessors_refusals_believed() -> Any:
     """A create that a predecessor was refused, and made all the same, did not stand in our way."""
-    real, weigh = observe.doubted, observe._intents_on
+    real, weigh = situation.doubted, situation._intents_on
 
-    def doubted_of_own(document: Any, observed: Any, due: Any) -> Any:
-        return real(document, observed, [((sources[0],), days) for sources, days in due])
+    def doubted_of_own(document: Any, observed: Any, due: Any, since: Any) -> Any:
+        return real(document, observed, [((sources[0],), days) for sources, days in due], since)
 
     def intents_of_own(transfer: Any, intents: Any, _since: Any) -> Any:
         return weigh(transfer, intents, datetime.max.replace(tzinfo=UTC))
 
-    return _put((observe, "doubted", doubted_of_own), (observe, "_intents_on", intents_of_own))
+    return _put((situation, "doubted", doubted_of_own), (situation, "_intents_on", intents_of_own))
 
 
 def work_on_predecessors_unnoticed() -> Any:

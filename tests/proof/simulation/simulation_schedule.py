@@ -23,16 +23,16 @@ from simulation_truth import TEAM, Truth, unresolved
 
 from reconciler.api import client as api_client
 from reconciler.dates import DateSet
-from reconciler.engine import drive
+from reconciler.engine import executor
 from reconciler.engine.resolve import as_created, as_not_created
 from reconciler.engine.session import StateSession
 from reconciler.errors import Refused, StateConflict
 from reconciler.http import WsgiTransport
+from reconciler.model.memory import Delta, Document, Intent
 from reconciler.planning.ledger import Bucket, Reason
 from reconciler.planning.plan import Options, Plan
 from reconciler.sandbox import Sandbox, times
 from reconciler.sandbox.refusal import Refusal
-from reconciler.state.document import Delta, Document, Intent
 from reconciler.stores.local import LocalStore
 
 SHM = Path("/dev/shm")
@@ -102,15 +102,15 @@ class Schedule:
     @contextmanager
     def in_costume(self) -> Iterator[None]:
         """Make everything outside that is drawn by chance depend on the seed, and the list as short."""
-        before, cap, threads = uuid.uuid4, api_client.LIST_CAP, drive.threading
-        drive.threading = SimpleNamespace(Thread=_Inline)
+        before, cap, threads = uuid.uuid4, api_client.LIST_CAP, executor.threading
+        executor.threading = SimpleNamespace(Thread=_Inline)
         uuid.uuid4 = lambda: uuid.UUID(int=self._uuids.getrandbits(128), version=4)
         api_client.LIST_CAP = self.script.list_cap
         try:
             with points_in_files(self.stage, self._process_of):
                 yield
         finally:
-            uuid.uuid4, api_client.LIST_CAP, drive.threading = before, cap, threads
+            uuid.uuid4, api_client.LIST_CAP, executor.threading = before, cap, threads
 
     def _process_of(self, actor: object) -> Process | None:
         return next((one for one in self.processes if one.actor is actor), None) if actor else None

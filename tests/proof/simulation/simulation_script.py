@@ -15,7 +15,7 @@ from simulation_truth import TEAM
 
 from reconciler.dates import DateSet, union
 from reconciler.diagnostics import Place
-from reconciler.model import (
+from reconciler.model.desired import (
     Address,
     Chunk,
     DesiredTeam,

@@ -13,13 +13,13 @@ from simulation_stage import Stage
 from reconciler.dates import DateSet, iso, last_iso, union
 from reconciler.errors import StateError
 from reconciler.http import Request, Response
-from reconciler.model import DesiredTransfer, EvidenceMode
+from reconciler.model.desired import DesiredTransfer, EvidenceMode
+from reconciler.model.memory import Delta, Document, Intent, IntentKind, Outcome
 from reconciler.planning.plan import Action, ActionKind
 from reconciler.sandbox import Sandbox, times
 from reconciler.sandbox.backfill import Backfill
 from reconciler.sandbox.runs import COMPLETED, Run
 from reconciler.sandbox.world import World
-from reconciler.state.document import Delta, Document, Intent, IntentKind, Outcome
 from reconciler.stores.local import LocalStore
 
 if TYPE_CHECKING:

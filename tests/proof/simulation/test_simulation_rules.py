@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from reconciler.bounds import DEFAULT_SETTLE
 from reconciler.dates import DateSet
-from reconciler.model import Backfill, Observed, OnUnknown, Status, Unreadable
-from reconciler.planning.intents import DEFAULT_SETTLE, doubted, resolve
-from reconciler.state.document import Document, Intent, IntentKind, Outcome
+from reconciler.model.desired import OnUnknown
+from reconciler.model.memory import Document, Intent, IntentKind, Outcome
+from reconciler.model.observed import Backfill, Observed, Status, Unreadable
+from reconciler.planning.intents import doubted, resolve
 
 NOW = datetime(2024, 6, 1, 9, tzinfo=UTC)
 DAY = timedelta(days=1)

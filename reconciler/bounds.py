@@ -1,0 +1,47 @@
+"""Every bound of time that promises rest on, and what must hold between them.
+
+Exactly once rests on two of them: a request takes effect, and shows in every read, within *settle time* of
+its intent or never; and no request leaves later than ``SEND_WITHIN`` after its intent.
+
+    09:00:00  intent committed
+    09:01:00  SEND_WITHIN is over: it is not sent any more
+    09:03:00  a request sent in the last second is given up (WRITE_TIMEOUT): MIN_SETTLE is over, not before
+    09:15:00  DEFAULT_SETTLE is over: ``latest`` unchanged means that it was not created
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+# A request that did not leave within this time of its intent is not sent any more.
+SEND_WITHIN = timedelta(seconds=60)
+# Giving up on a write early leaves its outcome unknown.
+WRITE_TIMEOUT = timedelta(seconds=120)
+READ_TIMEOUT = timedelta(seconds=30)
+
+# What --settle may be at least: before that a request of ours may still be under way.
+MIN_SETTLE = timedelta(minutes=3)
+DEFAULT_SETTLE = timedelta(minutes=15)
+
+# What was read of a transfer longer ago is read again before the next write on it.
+READ_WITHIN = timedelta(seconds=60)
+# A plan that was looked at for longer than this before the yes is made again before it is done.
+SHOWN_WITHIN = timedelta(seconds=60)
+# Looks at the API after an unknown outcome, with these pauses (seconds) before each: some 30 seconds.
+LOOKS = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
+
+# Running runs of a cancelled backfill finish; an hour is far beyond one day's run.
+CANCEL_SETTLES = timedelta(hours=1)
+# Reads may lag behind writes: a get that answers 404 proves nothing before this.
+GONE_AFTER = timedelta(hours=24)
+# A refusal without a backfill to blame blocks its days for so long.
+REFUSAL_HOLDS = timedelta(hours=24)
+# A create that turns up later than this is looked at as somebody else's.
+LATE_MATCH = timedelta(days=7)
+# A saved plan older than this is refused, unless --plan-expiry says otherwise.
+DEFAULT_EXPIRY = timedelta(days=7)
+
+assert SEND_WITHIN + WRITE_TIMEOUT <= MIN_SETTLE < DEFAULT_SETTLE
+assert timedelta(seconds=sum(LOOKS)) < MIN_SETTLE  # whoever looks is done before settle time can be over
+assert READ_WITHIN <= SEND_WITHIN
+assert min(CANCEL_SETTLES, GONE_AFTER, REFUSAL_HOLDS, LATE_MATCH) > DEFAULT_SETTLE

@@ -1,0 +1,114 @@
+"""Printing: results to stdout, everything else to stderr; colour by the usual rules."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from reconciler.cli.options import Common
+from reconciler.errors import UsageError
+from reconciler.render.findings import findings_text
+from reconciler.render.words import Paint
+
+if TYPE_CHECKING:
+    from reconciler.config.desired import Loaded
+
+
+def paint_for(color: str, stream: TextIO | None) -> Paint:
+    """Return colour or none: the flag first, then NO_COLOR, FORCE_COLOR, then whether it is a terminal."""
+    if color != "auto":
+        return Paint(color == "always")
+    if os.environ.get("NO_COLOR"):
+        return Paint(False)
+    forced = os.environ.get("FORCE_COLOR", "")
+    if forced and forced != "0":
+        return Paint(True)
+    return Paint(stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb")
+
+
+_lost: set[int] = set()
+"""The descriptors that could not be written to, other than because their reader went away."""
+
+
+def is_output_lost() -> bool:
+    """Tell whether a result could not be written: a disk is full, say. Who needs it must not see a 0."""
+    return 1 in _lost
+
+
+@contextmanager
+def unwritten_is_fine(stream: TextIO | None) -> Iterator[None]:
+    """Go on where the reader went away (``| head``) or the disk is full: what is under way is done.
+    Nothing more is written to that stream.
+    """
+    try:
+        yield
+    except OSError as error:
+        if stream is None:
+            return
+        if not isinstance(error, BrokenPipeError):
+            _lost.add(stream.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def out(text: str) -> None:
+    """Write a result to stdout."""
+    with unwritten_is_fine(sys.stdout):
+        click.echo(text, nl=not text.endswith("\n"), color=True)
+
+
+def err(text: str) -> None:
+    """Write a diagnostic or progress to stderr."""
+    with unwritten_is_fine(sys.stderr):
+        click.echo(text, nl=not text.endswith("\n"), err=True, color=True)
+
+
+def out_json(document: dict[str, Any]) -> None:
+    out(json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False))
+
+
+def out_json_line(document: dict[str, Any]) -> None:
+    """Write one JSON object on a line of its own, at once."""
+    with unwritten_is_fine(sys.stdout):
+        click.echo(json.dumps(document, ensure_ascii=False))
+
+
+def is_terminal() -> bool:
+    """Tell whether a person can be asked: stdin and stderr are a terminal."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def refuse_without_terminal(command: str) -> None:
+    """Raise ``UsageError`` where nobody can be asked: the flag must say it then."""
+    if not is_terminal():
+        raise UsageError(
+            "Nobody can be asked",
+            f"`{command}` asks before it writes, and there is no terminal.",
+            "Add --auto-approve to go on without asking.",
+        )
+
+
+def is_confirmed(question: str) -> bool:
+    """Ask on the terminal; only ``yes`` is a yes. The end of the input is a no."""
+    try:
+        answer: str = click.prompt(
+            f"{question} Only `yes` is accepted", default="", show_default=False, err=True
+        )
+    except click.Abort as aborted:
+        if not isinstance(aborted.__context__, EOFError):
+            raise
+        err("")
+        return False
+    return answer.strip() == "yes"
+
+
+def show_findings(loaded: Loaded, common: Common) -> None:
+    """Print all findings, errors and warnings, to stderr."""
+    if loaded.findings:
+        err(findings_text(loaded.findings, paint_for(common.color, sys.stderr), loaded.line))
+        err("")

@@ -1,0 +1,67 @@
+"""The stop for all workers of a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from reconciler.errors import Interrupted, ReconcilerError
+
+_POLL = 0.1
+"""Seconds between two looks at the switch of whoever waits."""
+
+
+@dataclass(slots=True)
+class StopSignal:
+    """The stop for all workers: set by a signal, by a quota, or by an error of one of them.
+
+    ``parent`` is the switch of the whole run; a team's own stops that team alone. A signal handler
+    throws it, and may interrupt any line of the main thread, so there is no lock in it: a
+    ``threading.Event`` has one, and setting it inside its own ``wait`` hangs for good.
+    """
+
+    parent: StopSignal | None = None
+    signum: int | None = None
+    errors: list[ReconcilerError] = field(default_factory=list)
+    _off: bool = False
+
+    @property
+    def off(self) -> bool:
+        return self._off or (self.parent is not None and self.parent.off)
+
+    def interrupt(self, signum: int) -> None:
+        """Stop because of a signal."""
+        self.signum = signum
+        self._off = True
+
+    @property
+    def interrupted(self) -> bool:
+        return self.signum is not None or (self.parent is not None and self.parent.interrupted)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but no longer than until the switch goes off."""
+        root = self if self.parent is None else self.parent
+        end = time.monotonic() + seconds
+        while not root._off and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _POLL))
+
+    def stop(self, error: ReconcilerError | None = None) -> None:
+        """Stop, and remember why: once, however many workers met with the same."""
+        if error is not None and error.summary not in {one.summary for one in self.errors}:
+            self.errors.append(error)
+        self._off = True
+
+    @contextmanager
+    def stopping(self) -> Iterator[None]:
+        """Let an error stop the workers and be reported, instead of ending the run at once.
+
+        An interruption is known already: whoever threw this switch, or its parent, noted the signal.
+        """
+        try:
+            yield
+        except Interrupted:
+            self.stop()
+        except ReconcilerError as error:
+            self.stop(error)

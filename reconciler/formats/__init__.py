@@ -1,0 +1,1 @@
+"""JSON in and out: the state file, the plan file, and what commands print for programs."""

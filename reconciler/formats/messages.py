@@ -1,0 +1,157 @@
+"""What commands print for programs: findings, events, the status, as JSON objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, assert_never
+
+from reconciler.dates import Day, iso, last_iso
+from reconciler.diagnostics import Finding, Place, Severity
+from reconciler.events import (
+    Cancelled,
+    Created,
+    Event,
+    Settled,
+    UnknownOutcome,
+    Waiting,
+    Withdrawn,
+    WriteRefused,
+)
+from reconciler.model.desired import Address
+from reconciler.model.memory import Intent
+from reconciler.planning.plan import Action, DayCounts, Plan, TransferSummary
+
+Json = dict[str, Any]
+
+LONGEST_LINE = 120  # characters of a line that are shown
+
+SourceLine = Callable[[Place], str | None]
+"""Returns the text of the line a place lies in, or None if it cannot be shown."""
+
+
+def encode_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def encode_finding(finding: Finding) -> Json:
+    """Return a finding in the shape of ``terraform validate -json``, its rule id in ``code``."""
+    encoded: Json = {
+        "code": finding.rule,
+        "severity": finding.severity.value,
+        "summary": finding.summary,
+        "detail": " ".join(part for part in (finding.detail, finding.hint) if part),
+    }
+    if finding.place is not None:
+        encoded["range"] = _range(finding.place)
+    if finding.also:
+        encoded["also"] = [_range(place) for place in finding.also]
+    return encoded
+
+
+def _range(place: Place) -> Json:
+    end_line, end_column = place.end_line or place.line, place.end_column or place.column
+    return {
+        "filename": place.file,
+        "start": {"line": place.line, "column": place.column},
+        "end": {"line": end_line, "column": end_column},
+    }
+
+
+def validation_json(findings: tuple[Finding, ...], source_line: SourceLine) -> dict[str, Any]:
+    """Return findings in the shape of ``terraform validate -json``."""
+    errors = sum(one.severity is Severity.ERROR for one in findings)
+    return {
+        "format_version": "1.0",
+        "valid": errors == 0,
+        "error_count": errors,
+        "warning_count": len(findings) - errors,
+        "diagnostics": [_with_snippet(one, source_line) for one in findings],
+    }
+
+
+def _with_snippet(finding: Finding, source_line: SourceLine) -> dict[str, Any]:
+    encoded = encode_finding(finding)
+    line = source_line(finding.place) if finding.place else None
+    if line is not None and finding.place is not None:
+        encoded["snippet"] = {
+            "code": line[:LONGEST_LINE],
+            "start_line": finding.place.line,
+            "highlight_start_offset": min(finding.place.column - 1, LONGEST_LINE),
+            "highlight_end_offset": min(
+                max(finding.place.end_column - 1, finding.place.column), LONGEST_LINE
+            ),
+        }
+    return encoded
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """Return one event as a JSON object, its kind in ``type``."""
+    match event:
+        case Created(action=action, backfill_id=backfill_id, adopted=adopted):
+            return {**_action_json("created", action), "backfill_id": backfill_id, "adopted": adopted}
+        case Cancelled(action=action, backfill_id=backfill_id):
+            return {**_action_json("cancelled", action), "backfill_id": backfill_id}
+        case WriteRefused(action=action, status=status, message=message, blocker=blocker):
+            told = {"status": status, "message": message, "blocker": blocker}
+            return {**_action_json("refused", action), **told}
+        case UnknownOutcome(intent=intent, settles_at=settles_at):
+            when = encode_time(settles_at) if settles_at else None
+            return {**intent_json("unknown", intent), "settles_at": when}
+        case Withdrawn(action=action, why=why):
+            return {**_action_json("withdrawn", action), "why": why}
+        case Settled(intent=intent, late=late):
+            return {**intent_json("settled", intent), "outcome": intent.outcome.value, "late": late}
+        case Waiting(seconds=seconds, why=why):
+            return {"type": "waiting", "seconds": seconds, "why": why}
+        case never:
+            assert_never(never)
+
+
+def _action_json(kind: str, action: Action) -> dict[str, Any]:
+    team_id = action.address.team_id
+    named = {"type": kind, "action": action.kind.value, "team_id": team_id, "transfer": action.transfer}
+    return {**named, **where_json(action.address, action.start, action.end)}
+
+
+def where_json(address: Address, start: Day, end: Day) -> dict[str, Any]:
+    """Return the half-open days of a transfer as a part of a JSON object."""
+    return {
+        "team_id": address.team_id,
+        "transfer_id": address.transfer_id,
+        "start": iso(start),
+        "end": last_iso(end),
+        "days": end - start,
+    }
+
+
+def intent_json(kind: str, intent: Intent) -> dict[str, Any]:
+    """Return an intent as a JSON object of the given ``type``."""
+    return {
+        "type": kind,
+        "action": intent.kind.value,
+        "transfer": intent.transfer,
+        "transfer_id": intent.transfer_id,
+        "start": iso(intent.start),
+        "end": last_iso(intent.end),
+        "backfill_id": intent.backfill_id,
+    }
+
+
+def status_json(plan: Plan) -> dict[str, Any]:
+    return {
+        "format_version": "1.0",
+        "errored": plan.errored,
+        "transfers": [_one(summary) for team in plan.teams for summary in team.transfers],
+        "total": _counts(plan.counts),
+    }
+
+
+def _one(summary: TransferSummary) -> dict[str, Any]:
+    where = {"team_id": summary.address.team_id, "transfer_id": summary.address.transfer_id}
+    return {**where, "transfer": summary.name, "owner": summary.owner, **_counts(summary.counts)}
+
+
+def _counts(counts: DayCounts) -> dict[str, Any]:
+    verdicts = {"percent": counts.percent, "synced": counts.synced, "healthy": counts.healthy}
+    return {"days": counts.as_dict(), **verdicts}

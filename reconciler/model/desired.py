@@ -1,0 +1,137 @@
+"""What is desired: the days that must be loaded, resolved against one date.
+
+Days are ordinals and intervals half-open (``dates.py``); times are aware datetimes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from reconciler.dates import DateSet, Day, union
+from reconciler.diagnostics import Place
+
+
+class Chunk(StrEnum):
+    NONE = "none"
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
+
+
+class Order(StrEnum):
+    NEWEST_FIRST = "newest_first"
+    OLDEST_FIRST = "oldest_first"
+
+
+class OnUnknown(StrEnum):
+    SETTLE = "settle"
+    BLOCK = "block"
+
+
+class EvidenceMode(StrEnum):
+    AUTO = "auto"
+    RUNS = "runs"
+    BACKFILLS = "backfills"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """The identity of a transfer; our own name for it is not part of it."""
+
+    team_id: int
+    transfer_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Declared days ``[start, end)`` of one transfer that share place, reason and ``stale_before``."""
+
+    start: Day
+    end: Day
+    place: Place
+    reason: str = ""
+    stale_before: datetime | None = None
+
+    @property
+    def days(self) -> DateSet:
+        return DateSet.span(self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredTransfer:
+    """What one transfer must have loaded.
+
+    ``segments`` are sorted and disjoint; together they are the declared days, ``exclude``
+    already taken off. Days from ``loadable_until`` on are in the future.
+    """
+
+    address: Address
+    name: str
+    place: Place
+    segments: tuple[Segment, ...]
+    loadable_until: Day
+    chunk: Chunk = Chunk.NONE
+    max_attempts: int = 3
+    evidence: EvidenceMode = EvidenceMode.AUTO
+    owner: str | None = None
+    paused: bool = False
+    previous_ids: tuple[int, ...] = ()
+
+    @property
+    def days(self) -> DateSet:
+        return union(segment.days for segment in self.segments)
+
+    @property
+    def source_ids(self) -> tuple[int, ...]:
+        """Return the ids whose loads count as evidence: its own, then its predecessors'."""
+        return (self.address.transfer_id, *self.previous_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What does not fit is deferred to a later apply; ``None`` means no limit."""
+
+    max_open_backfills: int = 100
+    max_open_per_transfer: int | None = None
+    max_creates_per_apply: int | None = None
+    max_days_per_backfill: int | None = None
+    requests_per_second: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """A plan beyond one of these is refused as a whole."""
+
+    max_days_per_apply: int | None = None
+    max_rows_per_apply: int | None = None
+    owners: Mapping[str, Guards] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredTeam:
+    """All that the files declare for one team, resolved against one date.
+
+    ``as_of`` is the date relative days were resolved against, in ``timezone``;
+    ``as_of_is_today`` is false when ``--as-of`` named an earlier one. ``transfers`` are the
+    selected ones, by transfer id; ``declared_ids`` are those of the files, selected or not.
+    ``state`` is a folder given in a file, already resolved against that file's folder.
+    """
+
+    team_id: int
+    as_of: Day
+    as_of_is_today: bool
+    transfers: tuple[DesiredTransfer, ...]
+    declared_ids: frozenset[int]
+    timezone: str = "UTC"
+    order: Order = Order.NEWEST_FIRST
+    prune: bool = False
+    on_unknown: OnUnknown = OnUnknown.SETTLE
+    limits: Limits = field(default_factory=Limits)
+    guards: Guards = field(default_factory=Guards)
+    key_env: str = "SUPERMETRICS_API_KEY"
+    state: str | None = None
+    files: tuple[str, ...] = ()

@@ -1,0 +1,113 @@
+"""What was observed: backfills, runs and transfers as the API shows them.
+
+Days are ordinals and intervals half-open (``dates.py``); times are aware datetimes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from reconciler.dates import DateSet, Day
+
+
+class Status(StrEnum):
+    """A backfill's status. Anything the vendor adds later is ``UNKNOWN`` and counts as active."""
+
+    CREATED = "CREATED"
+    SCHEDULED = "SCHEDULED"
+    RUNNING = "RUNNING"
+    FAILED = "FAILED"
+    COMPLETED = "COMPLETED"
+    CANCELLED = "CANCELLED"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def final(self) -> bool:
+        """True for what the list of incomplete backfills leaves out."""
+        return self in (Status.COMPLETED, Status.CANCELLED)
+
+
+class RunStatus(StrEnum):
+    """A run's status; whatever is neither completed, failed nor cancelled is in flight."""
+
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    IN_FLIGHT = "IN_FLIGHT"
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """A backfill as the API shows it. ``start``/``end`` are half-open ordinals.
+
+    ``failed_days`` are the days its error report names. Counts are of runs, one per day.
+    """
+
+    id: int
+    transfer_id: int
+    start: Day
+    end: Day
+    status: Status
+    created_time: datetime
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    removed_time: datetime | None = None
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+    failed_days: DateSet = field(default_factory=DateSet)
+
+    @property
+    def days(self) -> DateSet:
+        return DateSet.span(self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a transfer: it loads the data of one day."""
+
+    id: int
+    day: Day
+    status: RunStatus
+    backfill: bool
+    created_time: datetime
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferInfo:
+    """What the transfer list tells of a transfer."""
+
+    id: int
+    name: str
+    paused: bool
+
+
+class Unreadable(StrEnum):
+    """Why a run list could not be read."""
+
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not-found"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the API answered for one team, read at one time.
+
+    ``listed`` is the list of incomplete backfills, in any order. ``fetched`` holds the
+    answers to single gets, ``None`` for a 404. ``latest`` and ``runs`` hold an entry for
+    each transfer they were read of; ``transfers`` is ``None`` when that list is not
+    readable. ``vendor_now`` is the answer's ``Date``: vendor times are compared with it.
+    """
+
+    vendor_now: datetime
+    listed: tuple[Backfill, ...] = ()
+    list_full: bool = False
+    fetched: Mapping[int, Backfill | None] = field(default_factory=dict)
+    latest: Mapping[int, Backfill | None] = field(default_factory=dict)
+    runs: Mapping[int, tuple[Run, ...] | Unreadable] = field(default_factory=dict)
+    transfers: Mapping[int, TransferInfo] | None = None

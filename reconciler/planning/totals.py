@@ -1,0 +1,158 @@
+"""What a plan says of the days it does not act on, and the sums that must add up. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from reconciler.dates import EMPTY, DateSet, Interval, union
+from reconciler.diagnostics import Finding, Place, Severity
+from reconciler.model.desired import Address, DesiredTeam, DesiredTransfer, EvidenceMode
+from reconciler.model.memory import Document, Outcome
+from reconciler.model.observed import Observed, Status, Unreadable
+from reconciler.planning.approval import intended_since
+from reconciler.planning.evidence import is_active
+from reconciler.planning.ledger import Bucket, TransferLedger
+from reconciler.planning.plan import Action, ActionKind, DayCounts, Item, Plan, TransferSummary, Unmanaged
+
+NOT_APPROVED = "not-approved"
+
+
+def places_of(transfer: DesiredTransfer, days: DateSet) -> tuple[Place, ...]:
+    touched = (one.place for one in transfer.segments if one.days & days)
+    return tuple(sorted(set(touched)))
+
+
+def items_of(ledgers: Iterable[TransferLedger], bucket: Bucket) -> tuple[Item, ...]:
+    return tuple(
+        item_of(ledger.transfer, interval, entry.reason.value)
+        for ledger in ledgers
+        for entry in ledger.of(bucket)
+        for interval in entry.days.intervals
+    )
+
+
+def item_of(transfer: DesiredTransfer, interval: Interval, reason: str) -> Item:
+    start, end = interval
+    return Item(
+        transfer.address, transfer.name, start, end, reason, places_of(transfer, DateSet.span(start, end))
+    )
+
+
+def deferred_items(
+    ledgers: Iterable[TransferLedger], put_off: Iterable[Item], withheld: Mapping[Address, DateSet]
+) -> tuple[Item, ...]:
+    left_out = [
+        item_of(ledger.transfer, interval, NOT_APPROVED)
+        for ledger in ledgers
+        for interval in withheld.get(ledger.transfer.address, EMPTY).intervals
+    ]
+    return tuple(sorted([*left_out, *put_off], key=lambda one: (one.address, one.start)))
+
+
+def unmanaged_backfills(team: DesiredTeam, observed: Observed, document: Document) -> tuple[Unmanaged, ...]:
+    declared = {source: one.days for one in team.transfers for source in one.source_ids}
+    found = []
+    for listed in sorted(observed.listed, key=lambda one: one.id):
+        record = document.backfills.get(listed.id)
+        if record is not None and record.ours:
+            shown = is_active(record) and listed.transfer_id not in team.declared_ids
+        else:
+            shown = bool(declared.get(listed.transfer_id, EMPTY) & listed.days)
+        if shown:
+            address = Address(team.team_id, listed.transfer_id)
+            found.append(Unmanaged(address, listed.id, listed.start, listed.end, listed.status.value))
+    return tuple(found)
+
+
+def list_full_findings(observed: Observed, document: Document) -> tuple[Finding, ...]:
+    if not observed.list_full:
+        return ()
+    ours = {one.id for one in document.backfills.values() if one.ours}
+    foreign = [one.id for one in observed.listed if one.status is Status.FAILED and one.id not in ours]
+    named = ", ".join(str(one) for one in sorted(foreign)) or "none"
+    return (
+        Finding(
+            "PL003",
+            Severity.WARNING,
+            "The list of incomplete backfills is full",
+            f"It shows 100: older ones may be hidden, so nothing is created. FAILED ones of others: {named}.",
+            "Cancel failed backfills that nobody needs, or wait until some complete.",
+        ),
+    )
+
+
+def planned_days(actions: Iterable[Action]) -> dict[Address, DateSet]:
+    grouped: dict[Address, list[DateSet]] = {}
+    for action in actions:
+        if action.kind is not ActionKind.CANCEL:
+            grouped.setdefault(action.address, []).append(action.days)
+    return {address: union(days) for address, days in grouped.items()}
+
+
+def left_undone(
+    saved: Plan, document: Document, ledgers: Iterable[TransferLedger], planned: Mapping[Address, DateSet]
+) -> dict[Address, DateSet]:
+    """Return the declared days of a saved plan's actions that are neither loaded, nor in flight, nor
+    ``planned`` now, nor created under it before: it would be wrong to say that it was carried out.
+    """
+    wanted = planned_days(one for team in saved.teams for one in team.actions)
+    created = intended_since(document, saved.created_at, (Outcome.DONE,))
+    found = {}
+    for ledger in ledgers:
+        address = ledger.transfer.address
+        done = ledger.days(Bucket.COVERED) | ledger.days(Bucket.IN_FLIGHT) | planned.get(address, EMPTY)
+        left = (wanted.get(address, EMPTY) & ledger.transfer.days) - done - created.get(address, EMPTY)
+        if left:
+            found[address] = left
+    return found
+
+
+def prunes_undone(
+    saved: Plan, document: Document, ledgers: Iterable[TransferLedger], planned: Iterable[Action]
+) -> tuple[Action, ...]:
+    """Return the cancels of a saved plan that are left undone: still active, and on no declared day."""
+    going = {one for action in planned for one in action.cancels}
+    declared = {one.transfer.address: one.transfer.days for one in ledgers}
+    return tuple(
+        action
+        for team in saved.teams
+        if team.team_id == document.team_id
+        for action in team.actions
+        if action.kind is ActionKind.CANCEL and not action.days & declared.get(action.address, EMPTY)
+        if any(is_active(document.backfills[one]) for one in action.cancels if one in document.backfills)
+        if not going.issuperset(action.cancels)
+    )
+
+
+def summarise(ledger: TransferLedger, planned: DateSet) -> TransferSummary:
+    def number(bucket: Bucket) -> int:
+        return len(ledger.days(bucket))
+
+    counts = DayCounts(
+        declared=len(ledger.transfer.days),
+        covered=number(Bucket.COVERED),
+        in_flight=number(Bucket.IN_FLIGHT),
+        planned=len(planned),
+        waiting=number(Bucket.WAITING),
+        blocked=number(Bucket.BLOCKED),
+        failed=number(Bucket.FAILED),
+        deferred=number(Bucket.DUE) - len(planned),
+        future=number(Bucket.FUTURE),
+    )
+    return TransferSummary(ledger.transfer.address, ledger.transfer.name, ledger.transfer.owner, counts)
+
+
+def evidence_used(ledgers: Iterable[TransferLedger], observed: Observed) -> str:
+    """Tell what decided: run lists where they were read, else backfills alone, or both."""
+    kinds = {_evidence_kind(ledger.transfer, observed) for ledger in ledgers} - {None}
+    return "mixed" if len(kinds) > 1 else str(next(iter(kinds), "runs"))
+
+
+def _evidence_kind(transfer: DesiredTransfer, observed: Observed) -> str | None:
+    """Return ``None`` for a transfer with nothing due: its run list was not needed."""
+    if transfer.evidence is EvidenceMode.BACKFILLS:
+        return "backfills"
+    answer = observed.runs.get(transfer.address.transfer_id)
+    if answer is None:
+        return None
+    return "backfills" if isinstance(answer, Unreadable) else "runs"

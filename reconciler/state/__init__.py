@@ -1,1 +1,0 @@
-"""State: what a document means (``document.py``) and how it is encoded (``codec.py``)."""
