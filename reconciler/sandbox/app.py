@@ -11,12 +11,12 @@ from typing import Any
 from wsgiref.handlers import format_date_time
 
 from reconciler.sandbox import admission
-from reconciler.sandbox.answer import RESET, Answer, AnswerLost, Sent, refused, success
-from reconciler.sandbox.api import Call, Route, find_route
-from reconciler.sandbox.asked import MAX_BODY
 from reconciler.sandbox.control import Controlled, answer_control
 from reconciler.sandbox.faults import Faults
 from reconciler.sandbox.refusal import Refusal
+from reconciler.sandbox.requests import MAX_BODY
+from reconciler.sandbox.responses import RESET, Answer, AnswerLost, Sent, refused, success
+from reconciler.sandbox.routes import Call, Route, find_route
 from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.store import Request, Store
 from reconciler.sandbox.world import World

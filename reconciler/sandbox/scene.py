@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reconciler.sandbox.given import GivenBackfill, read_given
+from reconciler.sandbox.scene_backfills import GivenBackfill, read_given
 from reconciler.sandbox.scene_values import read_day, read_id, read_mapping, read_moment
 from reconciler.sandbox.settings import SceneError, Settings, is_integer, refuse_unknown
 from reconciler.sandbox.transfer import DEFAULT_ROWS, FailDay, Transfer

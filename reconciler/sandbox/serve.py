@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from reconciler.sandbox.answer import CUT, SHORT, SLOW_BODY, SLOW_HEADERS, AnswerLost, Headers, Sent
+from reconciler.sandbox.responses import CUT, SHORT, SLOW_BODY, SLOW_HEADERS, AnswerLost, Headers, Sent
 
 HOST = "127.0.0.1"
 DRAIN = 1 << 20  # bytes of an unread request body that are read away, to keep the connection usable

@@ -22,12 +22,12 @@ from itertools import chain
 from reconciler.sandbox import backfill as life
 from reconciler.sandbox import times
 from reconciler.sandbox.backfill import Backfill
-from reconciler.sandbox.given import USER, open_given
 from reconciler.sandbox.ranges import Ranges
 from reconciler.sandbox.records import Counters, LateCreate
 from reconciler.sandbox.refusal import Refusal
 from reconciler.sandbox.runs import Run
 from reconciler.sandbox.scene import Scene
+from reconciler.sandbox.scene_backfills import USER, open_given
 from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.transfer import Transfer
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-from reconciler.sandbox.answer import CUT, RESET, SHORT, SLOW_BODY, SLOW_HEADERS, Answer, refused
 from reconciler.sandbox.refusal import Refusal
+from reconciler.sandbox.responses import CUT, RESET, SHORT, SLOW_BODY, SLOW_HEADERS, Answer, refused
 from reconciler.sandbox.world import World
 
 Act = Callable[[Answer, World], Answer]

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.sandbox import asked, runs, times, wire
-from reconciler.sandbox.answer import AnswerLost
-from reconciler.sandbox.asked import RunQuery
+from reconciler.sandbox import requests, runs, times, wire
 from reconciler.sandbox.refusal import Refusal
+from reconciler.sandbox.requests import RunQuery
+from reconciler.sandbox.responses import AnswerLost
 from reconciler.sandbox.runs import Run
 from reconciler.sandbox.world import World
 
@@ -25,7 +25,7 @@ class Call:
 
     def id(self, name: str) -> int:
         """An id of the path. Raises a 400 Refusal."""
-        return asked.read_id(self.ids[name], name)
+        return requests.read_id(self.ids[name], name)
 
     @property
     def team(self) -> int:
@@ -69,7 +69,7 @@ def latest_backfill(call: Call) -> Any:
 def cancel_backfill(call: Call) -> Any:
     """Cancel; ids are read before the body, as paths come before bodies."""
     team, number = call.team, call.id("backfill_id")
-    asked.read_cancel(call.body)
+    requests.read_cancel(call.body)
     record = call.world.cancel(team, number, call.now)
     return wire.backfill_wire(record, call.now, call.world.settings)
 
@@ -78,7 +78,7 @@ def create_backfill(call: Call) -> Any:
     """Create, with the commit the settings ask for. Raises AnswerLost where nobody hears the outcome."""
     world, settings = call.world, call.world.settings
     team, transfer = call.team, call.id("transfer_id")
-    start, end = asked.read_range(call.body)
+    start, end = requests.read_range(call.body)
     late = settings.late_seconds
     if late is not None:
         world.create_later(team, transfer, start, end, call.now + times.millis(late))
@@ -105,7 +105,7 @@ def list_transfers(call: Call) -> Any:
 def list_runs(call: Call) -> Any:
     """The runs of a transfer, filtered, sorted and cut to a page."""
     team, transfer = call.team, call.id("transfer_id")
-    query = asked.read_run_query(call.query)
+    query = requests.read_run_query(call.query)
     found = _filtered(call, team, transfer, query)
     found.sort(key=_sort_key(query.sort_field), reverse=query.descending)
     page = found[query.offset : query.offset + query.limit]
