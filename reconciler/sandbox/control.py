@@ -11,8 +11,8 @@ GET  /_sandbox/settings   every setting
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from reconciler.sandbox.refusal import Refusal
 from reconciler.sandbox.requests import read_object
+from reconciler.sandbox.responses import Refusal
 from reconciler.sandbox.settings import SceneError
 
 

@@ -12,9 +12,9 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reconciler.sandbox import fault_effects
+from reconciler.sandbox import fault_effects, responses
 from reconciler.sandbox.fault_effects import HTML, Act
-from reconciler.sandbox.refusal import DAILY_QUOTA, ROW_QUOTA
+from reconciler.sandbox.responses import DAILY_QUOTA, ROW_QUOTA
 from reconciler.sandbox.settings import SceneError, refuse_unknown
 
 OPERATIONS = ("list", "get", "latest", "create", "cancel", "transfers", "runs")
@@ -31,7 +31,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class FaultRule:
     """A fault as asked for: where it strikes, and how often."""
 
     fault: Fault
@@ -45,7 +45,7 @@ def _quota(words: tuple[str, str]) -> Act:
 
 
 _BEFORE: dict[str, Act] = {
-    "reset-before": fault_effects.RESETTING,
+    "reset-before": fault_effects.behaving(responses.RESET),
     "html-200-before": fault_effects.text(HTML, "text/html"),
     "quota-rows": _quota(ROW_QUOTA),
     "quota-licence": _quota(DAILY_QUOTA),
@@ -59,11 +59,11 @@ _BEFORE: dict[str, Act] = {
     **{f"status-{number}-before": fault_effects.status(number) for number in STATUSES},
 }
 _AFTER: dict[str, Act] = {
-    "reset-after": fault_effects.RESETTING,
-    "reset-middle": fault_effects.CUTTING,
-    "short-body": fault_effects.SHORTENING,
-    "slow-body": fault_effects.SLOWING_BODY,
-    "slow-headers": fault_effects.SLOWING_HEADERS,
+    "reset-after": fault_effects.behaving(responses.RESET),
+    "reset-middle": fault_effects.behaving(responses.CUT),
+    "short-body": fault_effects.behaving(responses.SHORT),
+    "slow-body": fault_effects.behaving(responses.SLOW_BODY),
+    "slow-headers": fault_effects.behaving(responses.SLOW_HEADERS),
     "huge-body": fault_effects.huge,
     "endless-chunked": fault_effects.endless,
     "gzip-bomb": fault_effects.gzip_bomb,
@@ -100,7 +100,7 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-def read_rule(spec: str) -> Rule:
+def read_rule(spec: str) -> FaultRule:
     """The rule of a spec. Raises SceneError, a ValueError."""
     place, _, chance = spec.partition("=")
     name, _, operation = place.partition("@")
@@ -113,7 +113,7 @@ def read_rule(spec: str) -> Rule:
         probability = -1.0
     if not 0 <= probability <= 1:
         raise SceneError(f"fault {name}", f"{chance!r} is not a probability from 0 to 1")
-    return Rule(FAULTS[name], operation or None, probability)
+    return FaultRule(FAULTS[name], operation or None, probability)
 
 
 class Faults:

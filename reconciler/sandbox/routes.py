@@ -5,11 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.sandbox import requests, runs, times, wire
-from reconciler.sandbox.refusal import Refusal
+from reconciler.sandbox import requests, times
+from reconciler.sandbox.backfill import FAILED, Run
 from reconciler.sandbox.requests import RunQuery
-from reconciler.sandbox.responses import AnswerLost
-from reconciler.sandbox.runs import Run
+from reconciler.sandbox.responses import (
+    AnswerLost,
+    Refusal,
+    show_backfill,
+    show_new_backfill,
+    show_run,
+    show_transfer,
+)
 from reconciler.sandbox.world import World
 
 
@@ -51,19 +57,19 @@ class Route:
 def list_backfills(call: Call) -> Any:
     """What is not COMPLETED or CANCELLED, newest first."""
     found = call.world.incomplete(call.team, call.now)
-    return [wire.backfill_wire(record, call.now, call.world.settings) for record in found]
+    return [show_backfill(record, call.now, call.world.settings) for record in found]
 
 
 def get_backfill(call: Call) -> Any:
     """One backfill of any status."""
     record = call.world.get(call.team, call.id("backfill_id"), call.now)
-    return wire.backfill_wire(record, call.now, call.world.settings)
+    return show_backfill(record, call.now, call.world.settings)
 
 
 def latest_backfill(call: Call) -> Any:
     """The newest backfill of a transfer."""
     record = call.world.latest(call.team, call.id("transfer_id"), call.now)
-    return wire.backfill_wire(record, call.now, call.world.settings)
+    return show_backfill(record, call.now, call.world.settings)
 
 
 def cancel_backfill(call: Call) -> Any:
@@ -71,7 +77,7 @@ def cancel_backfill(call: Call) -> Any:
     team, number = call.team, call.id("backfill_id")
     requests.read_cancel(call.body)
     record = call.world.cancel(team, number, call.now)
-    return wire.backfill_wire(record, call.now, call.world.settings)
+    return show_backfill(record, call.now, call.world.settings)
 
 
 def create_backfill(call: Call) -> Any:
@@ -93,13 +99,13 @@ def create_backfill(call: Call) -> Any:
         raise
     if settings.commit == "lost-answer":
         raise AnswerLost("the create took effect, its answer is lost")
-    return wire.new_backfill_wire(record, call.now, settings)
+    return show_new_backfill(record, call.now, settings)
 
 
 def list_transfers(call: Call) -> Any:
     """The transfers the world names or has met."""
     found = call.world.transfers_of(call.team)
-    return [wire.transfer_wire(transfer, call.now, call.world.settings) for transfer in found]
+    return [show_transfer(transfer, call.now, call.world.settings) for transfer in found]
 
 
 def list_runs(call: Call) -> Any:
@@ -109,7 +115,7 @@ def list_runs(call: Call) -> Any:
     found = _filtered(call, team, transfer, query)
     found.sort(key=_sort_key(query.sort_field), reverse=query.descending)
     page = found[query.offset : query.offset + query.limit]
-    return [wire.run_wire(run, call.world.settings) for run in page]
+    return [show_run(run, call.world.settings) for run in page]
 
 
 def _filtered(call: Call, team: int, transfer: int, query: RunQuery) -> list[Run]:
@@ -117,13 +123,13 @@ def _filtered(call: Call, team: int, transfer: int, query: RunQuery) -> list[Run
     world = call.world
     if world.settings.runs_filter == "data_date":
         found = world.runs(team, transfer, times.day_of(query.since), times.day_of(query.until), call.now)
-        return [run for run in found if not query.issues_only or run.status == runs.FAILED]
+        return [run for run in found if not query.issues_only or run.status == FAILED]
     skew = world.vendor_time(0)
     return [
         run
         for run in world.runs(team, transfer, 1, times.day_of(times.LATEST), call.now)
         if query.since <= (run.created + skew) // 1000 * 1000 <= query.until
-        and (not query.issues_only or run.status == runs.FAILED)
+        and (not query.issues_only or run.status == FAILED)
     ]
 
 

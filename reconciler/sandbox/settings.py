@@ -2,6 +2,8 @@
 
 A change holds at once, for backfills that exist already too; only the three paces (`seconds_until_*`,
 `seconds_per_run`) are fixed when a backfill is created.
+
+At the end, what reads the values of a world file. Each reader raises SceneError with the place it was given.
 """
 
 import math
@@ -9,6 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any
+
+from reconciler.sandbox import times
+
+MAX_ID = 2**63 - 1  # ids are int64
 
 
 class SceneError(ValueError):
@@ -62,6 +68,19 @@ class Settings:
             if trouble := CHECKS[name](value):
                 raise SceneError(f"{where}.{name}", f"{value!r} is not {trouble}")
         return replace(self, **changes)
+
+    def range_trouble(self, start: int, end: int, today: int) -> str:
+        """Why a create of the days start..end is refused on the vendor's `today`, or ""."""
+        days = end - start + 1
+        if days < 1:
+            return "range_end lies before range_start"
+        if not self.allow_today and end >= today:
+            return "range_end must lie before today"
+        if days < self.min_range_days:
+            return f"A range needs at least {self.min_range_days} days"
+        if self.max_range_days is not None and days > self.max_range_days:
+            return f"A range has at most {self.max_range_days} days"
+        return ""
 
     def as_dict(self) -> dict[str, Any]:
         """Every setting by name, in the order of the world file."""
@@ -155,3 +174,51 @@ CHECKS: dict[str, Check] = {
     "seconds_until_running": _seconds,
     "seconds_per_run": _seconds,
 }
+
+
+def read_mapping(value: Any, where: str) -> Mapping[Any, Any]:
+    """A mapping; nothing at all is an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise SceneError(where, f"must be a mapping, not {type(value).__name__}")
+    return value
+
+
+def read_flag(value: Any, where: str) -> bool:
+    """True or false, and nothing like it."""
+    if not isinstance(value, bool):
+        raise SceneError(where, f"{value!r} is not true or false")
+    return value
+
+
+def read_whole(value: Any, where: str, also: str = "") -> int:
+    """A whole number of at least 0; `also` says what else would do."""
+    if not is_integer(value) or value < 0:
+        raise SceneError(where, f"{value!r} is not a whole number of at least 0{also}")
+    return int(value)
+
+
+def read_id(value: Any, where: str) -> int:
+    """An id, as a number or as its digits."""
+    number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+    if not is_integer(number) or not 1 <= number <= MAX_ID:
+        raise SceneError(where, f"{value!r} is not an id: a whole number from 1 to {MAX_ID}")
+    return int(number)
+
+
+def read_day(value: Any, where: str) -> int:
+    """A day, given as text or as a `date`."""
+    return _read_time(times.read_day, value, where)
+
+
+def read_moment(value: Any, where: str) -> int:
+    """A moment, given as text or as a `datetime`; without a zone it is UTC."""
+    return _read_time(times.read_moment, value, where)
+
+
+def _read_time(read: Callable[[object], int], value: Any, where: str) -> int:
+    try:
+        return read(value)
+    except ValueError as error:
+        raise SceneError(where, str(error)) from None

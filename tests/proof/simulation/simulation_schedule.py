@@ -31,7 +31,7 @@ from reconciler.http import WsgiTransport
 from reconciler.planning.ledger import Bucket, Reason
 from reconciler.planning.plan import Options, Plan
 from reconciler.sandbox import Sandbox, times
-from reconciler.sandbox.refusal import Refusal
+from reconciler.sandbox.responses import Refusal
 from reconciler.state.document import Delta, Document, Intent
 from reconciler.stores.local import LocalStore
 

@@ -16,8 +16,7 @@ from reconciler.http import Request, Response
 from reconciler.model import DesiredTransfer, EvidenceMode
 from reconciler.planning.plan import Action, ActionKind
 from reconciler.sandbox import Sandbox, times
-from reconciler.sandbox.backfill import Backfill
-from reconciler.sandbox.runs import COMPLETED, Run
+from reconciler.sandbox.backfill import COMPLETED, Backfill, Run
 from reconciler.sandbox.world import World
 from reconciler.state.document import Delta, Document, Intent, IntentKind, Outcome
 from reconciler.stores.local import LocalStore
