@@ -29,12 +29,7 @@ from reconciler.sandbox.settings import (
 _IDS = ("transfer_backfill_id", "transfer_id", "created_user_id", "removed_user_id")
 _DAYS = ("range_start_date", "range_end_date")
 _MOMENTS = ("created_time", "removed_time", "start_time", "end_time")
-_COUNTS = (
-    "transfer_runs_total",
-    "transfer_runs_created",
-    "transfer_runs_completed",
-    "transfer_runs_failed",
-)
+_COUNTS = tuple(f"transfer_runs_{word}" for word in ("total", "created", "completed", "failed"))
 _REQUIRED = ("transfer_backfill_id", "transfer_id", "range_start_date", "range_end_date", "status")
 
 
