@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reconciler.sandbox.answer import AnswerLost as AnswerLost
-    from reconciler.sandbox.facade import Sandbox as Sandbox
+    from reconciler.sandbox.responses import AnswerLost as AnswerLost
+    from reconciler.sandbox.sandbox import Sandbox as Sandbox
     from reconciler.sandbox.scene import Scene as Scene
     from reconciler.sandbox.settings import SceneError as SceneError
     from reconciler.sandbox.settings import Settings as Settings
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["AnswerLost", "Sandbox", "Scene", "SceneError", "Settings"]
 
 _HOMES = {
-    "AnswerLost": "answer",
-    "Sandbox": "facade",
+    "AnswerLost": "responses",
+    "Sandbox": "sandbox",
     "Scene": "scene",
     "SceneError": "settings",
     "Settings": "settings",

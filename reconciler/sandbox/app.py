@@ -2,6 +2,11 @@
 
 Order of the checks (the vendor documents the answers, not their order): route, key, scope, rate limit and
 quota, ids, team, body, and then what the world says.
+
+Where the vendor's pages are silent:
+- The rate limit counts per clock hour, over all keys. Requests without a valid key are not counted.
+- The row quota is per UTC month; a completed run is charged its transfer's rows when it ends. Once it is
+  used up every call is refused: the vendor shows this answer on the page of a read.
 """
 
 import random
@@ -10,16 +15,17 @@ from http import HTTPStatus
 from typing import Any
 from wsgiref.handlers import format_date_time
 
-from reconciler.sandbox import admission
-from reconciler.sandbox.answer import RESET, Answer, AnswerLost, Sent, refused, success
-from reconciler.sandbox.api import Call, Route, find_route
-from reconciler.sandbox.asked import MAX_BODY
+from reconciler.sandbox import times
 from reconciler.sandbox.control import Controlled, answer_control
 from reconciler.sandbox.faults import Faults
-from reconciler.sandbox.refusal import Refusal
+from reconciler.sandbox.requests import MAX_BODY
+from reconciler.sandbox.responses import RESET, ROW_QUOTA, Answer, AnswerLost, Refusal, Sent, refused, success
+from reconciler.sandbox.routes import Call, Route, find_route
 from reconciler.sandbox.settings import Settings
-from reconciler.sandbox.store import Request, Store
+from reconciler.sandbox.store import LoggedRequest, Store
 from reconciler.sandbox.world import World
+
+OPEN_RATE_LIMIT = 10_000  # what the headers say where no limit is set: the documented maximum
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -73,7 +79,7 @@ class App:
                 answer = Answer(0, [], b"", RESET)
             _add_headers(answer, route, world, now)
             lost = answer.behaviour == RESET
-            self._store.log(Request(method, path, 0 if lost else answer.status))
+            self._store.log(LoggedRequest(method, path, 0 if lost else answer.status))
         return answer
 
     def _call(self, route: Route, ids: dict[str, str], environ: Environ, world: World, now: int) -> Answer:
@@ -91,7 +97,7 @@ class App:
         self, route: Route, ids: dict[str, str], environ: Environ, world: World, now: int
     ) -> Answer:
         _check_key(environ.get("HTTP_AUTHORIZATION", ""), route.scope, world)
-        admission.count_call(world, now)
+        _count_call(world, now)
         call = Call(world, now, ids, environ.get("QUERY_STRING", ""), _read_body(environ))
         return success(route.act(call), self._request_id(), world.settings)
 
@@ -101,14 +107,72 @@ class App:
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+# -- who may call, and how often -------------------------------------------------------------------
+
+
 def _check_key(header: str, scope: str, world: World) -> None:
     """Raises a Refusal: 401 without a known key, 403 where it lacks the scope."""
     scheme, _, key = header.partition(" ")
-    known = admission.scopes(world, key.strip()) if scheme.lower() == "bearer" and key.strip() else None
+    known = _scopes(world, key.strip()) if scheme.lower() == "bearer" and key.strip() else None
     if known is None:
         raise Refusal(401, "Send a known key in the Authorization header, as Bearer")
     if scope not in known:
         raise Refusal(403, f"This key lacks the scope dwh_transfers_{scope}")
+
+
+def _scopes(world: World, key: str) -> tuple[str, ...] | None:
+    """The scopes of a key, None if there is no such key.
+
+    Keys the world names have the scopes named; others have all, unless the world is closed and names keys.
+    """
+    if key == "invalid":
+        return None
+    if key == "forbidden":
+        return ()
+    if world.keys is not None and (key in world.keys or not world.open):
+        return world.keys.get(key)
+    return ("read", "write")
+
+
+def _count_call(world: World, now: int) -> None:
+    """Count a request. Raises a 429 Refusal beyond the rate limit, or with the row quota used up."""
+    limit, quota = world.settings.rate_limit_per_hour, world.settings.row_quota
+    if limit is not None and _calls(world, now) > limit:
+        raise Refusal(429, retry_after=-(-(times.HOUR - now % times.HOUR) // 1000))
+    if quota is not None and _rows_used(world, now) >= quota:
+        code, message = ROW_QUOTA
+        raise Refusal(429, code=code, message=message, retry_after=86_400)
+
+
+def _calls(world: World, now: int) -> int:
+    """The calls of this hour, with this one."""
+    counters, hour = world.counters, now // times.HOUR
+    counters.calls = counters.calls + 1 if counters.hour == hour else 1
+    counters.hour = hour
+    world.changed.add(("counters", 0, 0))
+    return counters.calls
+
+
+def _rate_limit(world: World, now: int) -> tuple[int, int]:
+    """The limit of this hour, and how many requests it still allows."""
+    limit = world.settings.rate_limit_per_hour
+    if limit is None:
+        return OPEN_RATE_LIMIT, OPEN_RATE_LIMIT - 1
+    calls = world.counters.calls if world.counters.hour == now // times.HOUR else 0
+    return limit, max(0, limit - calls)
+
+
+def _rows_used(world: World, now: int) -> int:
+    """Rows charged in the UTC month of `now`."""
+    since = times.month_start(now)
+    rows = sum(transfer.recurring_rows(since, now) for transfer in world.transfers.values())
+    for record in world.backfills.values():
+        transfer = world.transfers[record.team, record.transfer]
+        rows += record.loaded_days(since, now) * transfer.rows_per_day
+    return rows
+
+
+# -- request and answer ----------------------------------------------------------------------------
 
 
 def _read_body(environ: Environ) -> bytes:
@@ -125,7 +189,7 @@ def _add_headers(answer: Answer, route: Route | None, world: World, now: int) ->
     """CORS everywhere, the vendor's clock, and rate headers on the refusals that are documented with them."""
     headers = {"Access-Control-Allow-Origin": "*", "Date": format_date_time(world.vendor_time(now) // 1000)}
     if answer.status >= 400 and not (route is not None and _is_bare(answer.status, route)):
-        limit, remaining = admission.rate_limit(world, now)
+        limit, remaining = _rate_limit(world, now)
         headers |= {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(remaining)}
     answer.headers += [(name, value) for name, value in headers.items() if answer.header(name) is None]
 

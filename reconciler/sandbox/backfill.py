@@ -1,4 +1,4 @@
-"""A backfill: its life as arithmetic.
+"""A backfill: its life as arithmetic, and the runs it is made of.
 
 Nothing ticks. A backfill remembers when it was created, when its runs begin and how long one takes;
 what it looks like at a moment is computed from that. Only what cannot be computed is stored: how the
@@ -12,8 +12,7 @@ FAILED. A cancel drops the runs that have not started; the one that runs then fi
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from reconciler.sandbox import runs
-from reconciler.sandbox.runs import Run
+from reconciler.sandbox import times
 from reconciler.sandbox.settings import Settings
 
 CREATED = "CREATED"
@@ -27,6 +26,35 @@ ACTIVE = frozenset((CREATED, SCHEDULED, RUNNING))
 GONE_FROM_LIST = frozenset((COMPLETED, CANCELLED))
 
 UNREPORTED = ""  # a failed run the error report says nothing about
+USER = 789  # whoever creates and cancels here: the user id of the vendor's examples
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One day loaded once, by the schedule or for a backfill, as it stands at one moment.
+
+    `ended` is None until it ended; moments are milliseconds.
+
+    The vendor's page shows COMPLETED and FAILED only; SCHEDULED (waiting), RUNNING and CANCELLED
+    (dropped by a cancel) are our reading, after the words it uses for backfills.
+    """
+
+    id: int
+    kind: str  # Recurring or Backfill
+    day: int
+    status: str
+    created: int
+    started: int | None
+    ended: int | None
+    rows: int | None
+    message: str = ""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it worked; None while it has not ended."""
+        if self.ended is None:
+            return None
+        return 0.0 if self.started is None else (self.ended - self.started) / 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +101,6 @@ class Backfill:
         """Days of the range, each with one run."""
         return self.end - self.start + 1
 
-    def copy(self) -> "Backfill":
-        """An independent copy, so that one scene can open many worlds."""
-        return replace(self, verdicts=dict(self.verdicts))
-
     def run_end(self, day: int) -> int:
         """When the run for `day` ends, if it is not dropped."""
         return self.begins + (self.end - day + 1) * self.pace
@@ -108,8 +132,7 @@ class Backfill:
         """What the API shows at `now`. Verdicts up to `now` must be in."""
         if self.given is not None:
             return self.given
-        failed = sum(1 for error in self.verdicts.values() if error is not None)
-        ended = self.runs_ended(now)
+        ended, failed = self.runs_ended(now), len(self.failures())
         seen = now if self.removed is None else min(now, self.removed)
         return Progress(
             status=self._status(now, ended, failed, settings),
@@ -118,7 +141,7 @@ class Backfill:
             completed=ended - failed,
             failed=failed,
             started=self.started if seen >= self.begins and self.runs_kept() else None,
-            ended=self._ended(now, ended),
+            ended=self._ended(ended),
         )
 
     def _status(self, now: int, ended: int, failed: int, settings: Settings) -> str:
@@ -132,7 +155,7 @@ class Backfill:
             return CREATED
         return SCHEDULED if now < self.begins else RUNNING
 
-    def _ended(self, now: int, ended: int) -> int | None:
+    def _ended(self, ended: int) -> int | None:
         if self.removed is not None:
             return self.removed
         return self.begins + self.total * self.pace if ended == self.total else None
@@ -140,6 +163,14 @@ class Backfill:
     def status(self, now: int, settings: Settings) -> str:
         """The status alone."""
         return self.progress(now, settings).status
+
+    def shows(self, lag: float, now: int, settings: Settings) -> bool:
+        """Whether a read shows it: created `lag` seconds ago or more, and not forgotten since it ended."""
+        if now < self.created + times.millis(lag):
+            return False
+        keep = settings.retention_days
+        ended = None if keep is None else self.progress(now, settings).ended
+        return keep is None or ended is None or now <= ended + keep * times.DAY
 
     def blocks(self, now: int, settings: Settings) -> bool:
         """Whether a new backfill must not overlap it."""
@@ -152,7 +183,7 @@ class Backfill:
             return True
         if self.given is not None:
             return self.given.status in GONE_FROM_LIST
-        return self.runs_ended(now) == self.total and not any(e is not None for e in self.verdicts.values())
+        return self.runs_ended(now) == self.total and not self.failures()
 
     def cancel(self, now: int, user: int) -> None:
         """Stop it at `now`: runs that have not started are dropped."""
@@ -165,9 +196,7 @@ class Backfill:
         if self.given is not None:
             return 0
         before = self.runs_ended(since - 1)
-        failed = sum(
-            1 for day, error in self.verdicts.items() if error is not None and self.end - day >= before
-        )
+        failed = sum(1 for day in self.failures() if self.end - day >= before)
         return self.runs_ended(now) - before - failed
 
     def list_runs(self, now: int, first: int, last: int, rows: int) -> Iterator[Run]:
@@ -187,18 +216,18 @@ class Backfill:
         number, made = self.first_run + index, self.scheduled
         start = self.begins + index * self.pace
         if index >= kept:
-            return Run(number, "Backfill", day, runs.CANCELLED, made, None, self.removed, None)
+            return Run(number, "Backfill", day, CANCELLED, made, None, self.removed, None)
         if index < ended:
             return self._ended_run(number, day, made, start, start + self.pace, rows)
         if now >= start:
-            return Run(number, "Backfill", day, runs.RUNNING, made, start, None, None)
-        return Run(number, "Backfill", day, runs.SCHEDULED, made, None, None, None)
+            return Run(number, "Backfill", day, RUNNING, made, start, None, None)
+        return Run(number, "Backfill", day, SCHEDULED, made, None, None, None)
 
     def _ended_run(self, number: int, day: int, made: int, start: int, end: int, rows: int) -> Run:
         error = self.verdicts.get(day)
         if error is None:
-            return Run(number, "Backfill", day, runs.COMPLETED, made, start, end, rows)
-        return Run(number, "Backfill", day, runs.FAILED, made, start, end, 0, error or "Failed")
+            return Run(number, "Backfill", day, COMPLETED, made, start, end, rows)
+        return Run(number, "Backfill", day, FAILED, made, start, end, 0, error or "Failed")
 
     def _given_runs(self, given: Progress, first: int, last: int, rows: int) -> Iterator[Run]:
         """Runs that fit the counts of a given backfill: its failed days, and the newest others completed."""
@@ -207,7 +236,7 @@ class Backfill:
             number = self.first_run + self.end - day
             if self.verdicts.get(day) is None and completed == given.completed:
                 if day <= last and given.status == CANCELLED and given.created:
-                    yield Run(number, "Backfill", day, runs.CANCELLED, self.created, None, end, None)
+                    yield Run(number, "Backfill", day, CANCELLED, self.created, None, end, None)
                 continue
             completed += self.verdicts.get(day) is None
             if day <= last:

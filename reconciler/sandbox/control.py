@@ -11,13 +11,13 @@ GET  /_sandbox/settings   every setting
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from reconciler.sandbox.asked import read_object
-from reconciler.sandbox.refusal import Refusal
+from reconciler.sandbox.requests import read_object
+from reconciler.sandbox.responses import Refusal
 from reconciler.sandbox.settings import SceneError
 
 
 class Controlled(Protocol):
-    """What the control endpoints need of a sandbox (`facade.Sandbox` is one)."""
+    """What the control endpoints need of a sandbox (`sandbox.Sandbox` is one)."""
 
     def now(self) -> float: ...
     def now_text(self) -> str: ...

@@ -12,9 +12,9 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reconciler.sandbox import misdeeds
-from reconciler.sandbox.misdeeds import HTML, Act
-from reconciler.sandbox.refusal import DAILY_QUOTA, ROW_QUOTA
+from reconciler.sandbox import fault_effects, responses
+from reconciler.sandbox.fault_effects import HTML, Act
+from reconciler.sandbox.responses import DAILY_QUOTA, ROW_QUOTA
 from reconciler.sandbox.settings import SceneError, refuse_unknown
 
 OPERATIONS = ("list", "get", "latest", "create", "cancel", "transfers", "runs")
@@ -31,7 +31,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class FaultRule:
     """A fault as asked for: where it strikes, and how often."""
 
     fault: Fault
@@ -41,57 +41,57 @@ class Rule:
 
 def _quota(words: tuple[str, str]) -> Act:
     code, message = words
-    return misdeeds.status(429, code=code, message=message, retry_after=86_400)
+    return fault_effects.status(429, code=code, message=message, retry_after=86_400)
 
 
 _BEFORE: dict[str, Act] = {
-    "reset-before": misdeeds.RESETTING,
-    "html-200-before": misdeeds.text(HTML, "text/html"),
+    "reset-before": fault_effects.behaving(responses.RESET),
+    "html-200-before": fault_effects.text(HTML, "text/html"),
     "quota-rows": _quota(ROW_QUOTA),
     "quota-licence": _quota(DAILY_QUOTA),
-    "rate-limit-day": misdeeds.retry_after("86400"),
-    "rate-limit-date": misdeeds.retry_after("Fri, 31 Dec 2100 23:59:59 GMT"),
-    "rate-limit-junk": misdeeds.retry_after("soon"),
-    "rate-limit-silent": misdeeds.status(429, retry_after=None),
-    "unknown-code-422": misdeeds.status(422, code="NOBODY_KNOWS_THIS"),
-    "unknown-code-429": misdeeds.status(429, code="NOBODY_KNOWS_THIS"),
-    **{f"redirect-{number}": misdeeds.redirect(number) for number in (301, 302, 307, 308)},
-    **{f"status-{number}-before": misdeeds.status(number) for number in STATUSES},
+    "rate-limit-day": fault_effects.retry_after("86400"),
+    "rate-limit-date": fault_effects.retry_after("Fri, 31 Dec 2100 23:59:59 GMT"),
+    "rate-limit-junk": fault_effects.retry_after("soon"),
+    "rate-limit-silent": fault_effects.status(429, retry_after=None),
+    "unknown-code-422": fault_effects.status(422, code="NOBODY_KNOWS_THIS"),
+    "unknown-code-429": fault_effects.status(429, code="NOBODY_KNOWS_THIS"),
+    **{f"redirect-{number}": fault_effects.redirect(number) for number in (301, 302, 307, 308)},
+    **{f"status-{number}-before": fault_effects.status(number) for number in STATUSES},
 }
 _AFTER: dict[str, Act] = {
-    "reset-after": misdeeds.RESETTING,
-    "reset-middle": misdeeds.CUTTING,
-    "short-body": misdeeds.SHORTENING,
-    "slow-body": misdeeds.SLOWING_BODY,
-    "slow-headers": misdeeds.SLOWING_HEADERS,
-    "huge-body": misdeeds.huge,
-    "endless-chunked": misdeeds.endless,
-    "gzip-bomb": misdeeds.gzip_bomb,
-    "html-200": misdeeds.text(HTML, "text/html"),
-    "empty-200": misdeeds.text(b""),
-    "invalid-json": misdeeds.text(b"{'data': oops}"),
-    "truncated-json": misdeeds.body(lambda raw: raw[: len(raw) // 2]),
-    "json-array": misdeeds.parsed(lambda data: [data]),
-    "json-null": misdeeds.text(b"null"),
-    "json-deep": misdeeds.text(b"[" * 100_000),
-    "json-nan": misdeeds.text(b'{"data": NaN}'),
-    "bad-utf8": misdeeds.body(lambda raw: raw[:-2] + b"\xff\xfe" + raw[-2:]),
-    "null-data": misdeeds.text(b'{"meta": {"request_id": "fault-0000"}, "data": null}'),
-    "missing-data": misdeeds.text(b'{"meta": {"request_id": "fault-0000"}}'),
-    "missing-fields": misdeeds.without("status", "created_time", "transfer_runs_total"),
-    "optional-fields-missing": misdeeds.without("start_time", "end_time", "error_report", "message"),
-    "unknown-field": misdeeds.with_fields(nobody_knows_this={"deep": [1, 2]}),
-    "unknown-status": misdeeds.with_fields(status="NOBODY_KNOWS_THIS"),
-    "text-counts": misdeeds.with_fields(transfer_runs_total="many"),
-    "other-range": misdeeds.with_fields(range_start_date="1999-01-01", range_end_date="1999-01-02"),
-    "other-transfer": misdeeds.with_fields(transfer_id=1),
-    "other-id": misdeeds.with_fields(transfer_backfill_id=2**62 + 1),
-    "known-id": misdeeds.known_id,
-    "too-large-id": misdeeds.with_fields(transfer_backfill_id=2**63),
-    "zero-id": misdeeds.with_fields(transfer_backfill_id=0),
-    "odd-date": misdeeds.header("Date", "yesterday"),
-    "odd-content-type": misdeeds.header("Content-Type", "text/plain"),
-    **{f"status-{number}-after": misdeeds.status(number) for number in STATUSES},
+    "reset-after": fault_effects.behaving(responses.RESET),
+    "reset-middle": fault_effects.behaving(responses.CUT),
+    "short-body": fault_effects.behaving(responses.SHORT),
+    "slow-body": fault_effects.behaving(responses.SLOW_BODY),
+    "slow-headers": fault_effects.behaving(responses.SLOW_HEADERS),
+    "huge-body": fault_effects.huge,
+    "endless-chunked": fault_effects.endless,
+    "gzip-bomb": fault_effects.gzip_bomb,
+    "html-200": fault_effects.text(HTML, "text/html"),
+    "empty-200": fault_effects.text(b""),
+    "invalid-json": fault_effects.text(b"{'data': oops}"),
+    "truncated-json": fault_effects.body(lambda raw: raw[: len(raw) // 2]),
+    "json-array": fault_effects.parsed(lambda data: [data]),
+    "json-null": fault_effects.text(b"null"),
+    "json-deep": fault_effects.text(b"[" * 100_000),
+    "json-nan": fault_effects.text(b'{"data": NaN}'),
+    "bad-utf8": fault_effects.body(lambda raw: raw[:-2] + b"\xff\xfe" + raw[-2:]),
+    "null-data": fault_effects.text(b'{"meta": {"request_id": "fault-0000"}, "data": null}'),
+    "missing-data": fault_effects.text(b'{"meta": {"request_id": "fault-0000"}}'),
+    "missing-fields": fault_effects.without("status", "created_time", "transfer_runs_total"),
+    "optional-fields-missing": fault_effects.without("start_time", "end_time", "error_report", "message"),
+    "unknown-field": fault_effects.with_fields(nobody_knows_this={"deep": [1, 2]}),
+    "unknown-status": fault_effects.with_fields(status="NOBODY_KNOWS_THIS"),
+    "text-counts": fault_effects.with_fields(transfer_runs_total="many"),
+    "other-range": fault_effects.with_fields(range_start_date="1999-01-01", range_end_date="1999-01-02"),
+    "other-transfer": fault_effects.with_fields(transfer_id=1),
+    "other-id": fault_effects.with_fields(transfer_backfill_id=2**62 + 1),
+    "known-id": fault_effects.known_id,
+    "too-large-id": fault_effects.with_fields(transfer_backfill_id=2**63),
+    "zero-id": fault_effects.with_fields(transfer_backfill_id=0),
+    "odd-date": fault_effects.header("Date", "yesterday"),
+    "odd-content-type": fault_effects.header("Content-Type", "text/plain"),
+    **{f"status-{number}-after": fault_effects.status(number) for number in STATUSES},
 }
 
 FAULTS: dict[str, Fault] = {
@@ -100,7 +100,7 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-def read_rule(spec: str) -> Rule:
+def read_rule(spec: str) -> FaultRule:
     """The rule of a spec. Raises SceneError, a ValueError."""
     place, _, chance = spec.partition("=")
     name, _, operation = place.partition("@")
@@ -113,7 +113,7 @@ def read_rule(spec: str) -> Rule:
         probability = -1.0
     if not 0 <= probability <= 1:
         raise SceneError(f"fault {name}", f"{chance!r} is not a probability from 0 to 1")
-    return Rule(FAULTS[name], operation or None, probability)
+    return FaultRule(FAULTS[name], operation or None, probability)
 
 
 class Faults:

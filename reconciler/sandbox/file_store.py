@@ -4,12 +4,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from reconciler.sandbox import rows
-from reconciler.sandbox.records import Timeline
-from reconciler.sandbox.store import Request, Session
+from reconciler.sandbox.store import LoggedRequest, Session
+from reconciler.sandbox.times import Timeline
 from reconciler.sandbox.world import World
 
 BUSY_SECONDS = 60.0
@@ -58,7 +58,8 @@ class FileStore:
                 raise
 
     @contextmanager
-    def _open(self) -> Iterator[Session]:
+    def session(self) -> Iterator[Session]:
+        """Enter the world, as all processes left it."""
         with self._transaction():
             timeline = self._catch_up()
             assert self._world is not None
@@ -67,10 +68,6 @@ class FileStore:
             self._write_changes(session.world)
             if session.timeline is not timeline:
                 self._write_timeline(session.timeline)
-
-    def session(self) -> AbstractContextManager[Session]:
-        """Enter the world, as all processes left it."""
-        return self._open()
 
     def _catch_up(self) -> Timeline:
         epoch, generation, *clock = self._database.execute(
@@ -118,18 +115,18 @@ class FileStore:
         self._world, self._seen = world, (epoch, 0)
         self._write_changes(world)
 
-    def log(self, request: Request) -> None:
+    def log(self, request: LoggedRequest) -> None:
         """Remember a request; committed with the session."""
         self._database.execute(
             "INSERT INTO requests (method, path, status) VALUES (?, ?, ?)",
             (request.method, request.path, request.status),
         )
 
-    def requests(self) -> list[Request]:
+    def requests(self) -> list[LoggedRequest]:
         """All requests since the world was made, by all processes."""
         with self._lock:
             found = self._database.execute("SELECT method, path, status FROM requests ORDER BY number")
-            return [Request(*row) for row in found]
+            return [LoggedRequest(*row) for row in found]
 
     def replace(self, world: World, timeline: Timeline) -> None:
         """Start anew; other processes see it with their next request."""

@@ -5,19 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from reconciler.sandbox.backfill import Backfill, Progress
-from reconciler.sandbox.records import Counters, LateCreate
 from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.transfer import FailDay, Transfer
-from reconciler.sandbox.world import Key, World
-
-LOAD_ORDER = (
-    "access",
-    "settings",
-    "counters",
-    "transfer",
-    "late",
-    "backfill",
-)  # a backfill needs its transfer
+from reconciler.sandbox.world import Counters, Key, LateCreate, World
 
 _BACKFILL = tuple(name for name in Backfill.__slots__ if name not in ("verdicts", "given"))
 _PROGRESS = tuple(Progress.__slots__)
@@ -103,10 +93,11 @@ def _load_access(world: World, _: int, body: Any) -> None:
 
 
 _LOADERS: dict[str, Callable[[World, int, Any], None]] = {
-    "backfill": _load_backfill,
+    "access": _load_access,
+    "settings": _load_settings,
+    "counters": _load_counters,
     "transfer": _load_transfer,
     "late": _load_late,
-    "counters": _load_counters,
-    "settings": _load_settings,
-    "access": _load_access,
+    "backfill": _load_backfill,
 }
+LOAD_ORDER = tuple(_LOADERS)  # a backfill needs its transfer

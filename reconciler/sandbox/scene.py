@@ -3,17 +3,28 @@
 A scene is data only and may open any number of worlds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reconciler.sandbox.given import GivenBackfill, read_given
-from reconciler.sandbox.scene_values import read_day, read_id, read_mapping, read_moment
-from reconciler.sandbox.settings import SceneError, Settings, is_integer, refuse_unknown
+from reconciler.sandbox.scene_backfills import SceneBackfill, read_backfill
+from reconciler.sandbox.settings import (
+    SceneError,
+    Settings,
+    read_day,
+    read_flag,
+    read_id,
+    read_mapping,
+    read_moment,
+    read_whole,
+    refuse_unknown,
+)
 from reconciler.sandbox.transfer import DEFAULT_ROWS, FailDay, Transfer
 
-__all__ = ["Scene", "SceneError", "read_scene", "scene_of"]
+if TYPE_CHECKING:
+    import yaml
 
 DEFAULT_ERROR = "The data source did not answer in time"
 SCOPES = ("read", "write")
@@ -37,21 +48,52 @@ class Scene:
     settings: Settings = field(default_factory=Settings)
     teams: tuple[int, ...] = ()
     transfers: tuple[Transfer, ...] = ()
-    backfills: tuple[GivenBackfill, ...] = ()
+    backfills: tuple[SceneBackfill, ...] = ()
 
 
 def read_scene(path: str | Path) -> Scene:
     """The scene of a YAML file. Raises SceneError, also when the file cannot be read or is not YAML."""
-    from reconciler.sandbox.scene_yaml import load  # yaml costs 20 ms, and most sandboxes need none
-
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SceneError(str(path), f"cannot be read: {error}") from error
     try:
-        return scene_of(load(text))
+        return scene_of(_load_yaml(text))
     except SceneError as error:
         raise SceneError(f"{path}: {error.where}" if error.where else str(path), error.what) from error
+
+
+def _load_yaml(text: str) -> Any:
+    """The data of one YAML document. Raises SceneError with the line."""
+    import yaml  # it costs 20 ms, and most sandboxes need none
+
+    try:
+        return yaml.load(text, Loader=_strict_loader())  # a SafeLoader: only plain data comes out
+    except SceneError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise SceneError(line, f"not YAML: {error.problem or error}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise SceneError("", f"not YAML: {error}") from error
+
+
+@cache
+def _strict_loader() -> type["yaml.SafeLoader"]:
+    """The safe loader, which would let the last of two equal keys win silently."""
+    import yaml
+
+    class StrictLoader(yaml.SafeLoader):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+            seen: set[Hashable] = set()
+            for key_node, _ in node.value:
+                key = self.construct_object(key_node, deep=True)
+                if isinstance(key, Hashable) and key in seen:
+                    raise SceneError(f"line {key_node.start_mark.line + 1}", f"{key!r} stands twice")
+                seen.add(key)
+            return super().construct_mapping(node, deep)
+
+    return StrictLoader
 
 
 def scene_of(data: Mapping[str, Any] | None) -> Scene:
@@ -65,16 +107,16 @@ def scene_of(data: Mapping[str, Any] | None) -> Scene:
     now = top.get("now")
     return Scene(
         now=None if now is None else read_moment(now, "now"),
-        open=_flag(top.get("open", True), "open"),
+        open=read_flag(top.get("open", True), "open"),
         keys=_keys(top["keys"]) if top.get("keys") is not None else None,
         settings=Settings().changed(read_mapping(top.get("settings"), "settings")),
         teams=tuple(teams),
         transfers=tuple(transfer for transfers, _ in teams.values() for transfer in transfers),
-        backfills=_unique(tuple(given for _, backfills in teams.values() for given in backfills)),
+        backfills=_unique(tuple(entry for _, backfills in teams.values() for entry in backfills)),
     )
 
 
-def _team(key: Any, value: Any) -> tuple[list[Transfer], list[GivenBackfill]]:
+def _team(key: Any, value: Any) -> tuple[list[Transfer], list[SceneBackfill]]:
     where = f"teams.{key}"
     team = read_id(key, "teams")
     data = read_mapping(value, where)
@@ -85,7 +127,7 @@ def _team(key: Any, value: Any) -> tuple[list[Transfer], list[GivenBackfill]]:
         raise SceneError(f"{where}.backfills", "must be a list")
     return (
         [_transfer(team, name, item, f"{where}.transfers") for name, item in transfers.items()],
-        [read_given(team, item, f"{where}.backfills[{place}]") for place, item in enumerate(backfills)],
+        [read_backfill(team, item, f"{where}.backfills[{place}]") for place, item in enumerate(backfills)],
     )
 
 
@@ -93,21 +135,16 @@ def _transfer(team: int, key: Any, value: Any, parent: str) -> Transfer:
     number, where = read_id(key, parent), f"{parent}.{key}"
     data = read_mapping(value, where)
     refuse_unknown(data, _TRANSFER, where)
-    state, rows, since = (
-        data.get("state", "active"),
-        data.get("rows_per_day", DEFAULT_ROWS),
-        data.get("recurring_since"),
-    )
+    state, since = data.get("state", "active"), data.get("recurring_since")
+    rows = data.get("rows_per_day", DEFAULT_ROWS)
     if state not in ("active", "paused"):
         raise SceneError(f"{where}.state", f"{state!r} is neither active nor paused")
-    if not is_integer(rows) or rows < 0:
-        raise SceneError(f"{where}.rows_per_day", f"{rows!r} is not a whole number of at least 0")
     return Transfer(
         team=team,
         id=number,
         name=str(data.get("name", f"Transfer {number}")),
         state=state,
-        rows_per_day=rows,
+        rows_per_day=read_whole(rows, f"{where}.rows_per_day"),
         recurring_since=None if since is None else read_day(since, f"{where}.recurring_since"),
         fail_days=_fail_days(data.get("fail_days"), f"{where}.fail_days"),
     )
@@ -124,8 +161,8 @@ def _fail_day(value: Any, where: str) -> FailDay:
     data = read_mapping(value, where)
     refuse_unknown(data, _FAIL, where)
     left, error = data.get("times", 1), str(data.get("error", DEFAULT_ERROR))
-    if left is not None and (not is_integer(left) or left < 0):
-        raise SceneError(f"{where}.times", f"{left!r} is not a whole number of at least 0 or null (always)")
+    if left is not None:
+        read_whole(left, f"{where}.times", " or null (always)")
     if not 1 <= len(error) <= 1000:
         raise SceneError(f"{where}.error", "must have 1 to 1000 characters")
     return FailDay(error, left)
@@ -140,16 +177,10 @@ def _keys(value: Any) -> dict[str, tuple[str, ...]]:
     return keys
 
 
-def _unique(backfills: tuple[GivenBackfill, ...]) -> tuple[GivenBackfill, ...]:
+def _unique(backfills: tuple[SceneBackfill, ...]) -> tuple[SceneBackfill, ...]:
     seen: set[int] = set()
-    for given in backfills:
-        if given.id in seen:
-            raise SceneError("teams", f"backfill {given.id} is given twice")
-        seen.add(given.id)
+    for entry in backfills:
+        if entry.id in seen:
+            raise SceneError("teams", f"backfill {entry.id} is given twice")
+        seen.add(entry.id)
     return backfills
-
-
-def _flag(value: Any, where: str) -> bool:
-    if not isinstance(value, bool):
-        raise SceneError(where, f"{value!r} is not true or false")
-    return value

@@ -14,7 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from reconciler.sandbox.answer import CUT, SHORT, SLOW_BODY, SLOW_HEADERS, AnswerLost, Headers, Sent
+from reconciler.sandbox import responses
+from reconciler.sandbox.responses import AnswerLost, Headers, Sent
 
 HOST = "127.0.0.1"
 DRAIN = 1 << 20  # bytes of an unread request body that are read away, to keep the connection usable
@@ -148,16 +149,16 @@ class _Connection(BaseHTTPRequestHandler):
         match sent.behaviour:
             case "":
                 self._send_plain(head, body, sent)
-            case kind if kind == CUT:
+            case responses.CUT:
                 self._write(head + sent.half)
                 self._reset()
-            case kind if kind == SHORT:
+            case responses.SHORT:
                 self._write(head + sent.half)
                 self.close_connection = True
-            case kind if kind == SLOW_HEADERS:
+            case responses.SLOW_HEADERS:
                 self._write_slowly(head)
                 self._write(body)
-            case kind if kind == SLOW_BODY:
+            case responses.SLOW_BODY:
                 self._write(head)
                 self._write_slowly(body)
 

@@ -2,13 +2,19 @@
 
 A change holds at once, for backfills that exist already too; only the three paces (`seconds_until_*`,
 `seconds_per_run`) are fixed when a backfill is created.
+
+At the end, what reads the values of a world file. Each reader raises SceneError with the place it was given.
 """
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any
+
+from reconciler.sandbox import times
+
+MAX_ID = 2**63 - 1  # ids are int64
 
 
 class SceneError(ValueError):
@@ -18,54 +24,6 @@ class SceneError(ValueError):
         super().__init__(f"{where}: {what}" if where else what)
         self.where = where
         self.what = what
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The switches of a world. Lengths are seconds unless their name says otherwise."""
-
-    overlap_status: int = 422
-    failed_blocks_overlap: bool = True
-    failed_while_running: bool = False
-    completed_with_failures: bool = False
-    error_report: str = "full"
-    allow_today: bool = True
-    min_range_days: int = 1
-    max_range_days: int | None = None
-    list_cap: int = 100
-    list_lag_seconds: float = 0
-    latest_lag_seconds: float = 0
-    get_lag_seconds: float = 0
-    retention_days: float | None = None
-    runs_filter: str = "data_date"
-    clock_skew_seconds: float = 0
-    id_shape: str = "number"
-    envelope: bool = True
-    error_shape: str = "envelope"
-    rate_limit_per_hour: int | None = None
-    row_quota: int | None = None
-    commit: str = "now"
-    seconds_until_scheduled: float = 30
-    seconds_until_running: float = 30
-    seconds_per_run: float = 60
-
-    @property
-    def late_seconds(self) -> float | None:
-        """How long after the request a create takes effect, with `commit: late:SECONDS`."""
-        kind, _, seconds = self.commit.partition(":")
-        return float(seconds) if kind == "late" else None
-
-    def changed(self, changes: Mapping[str, Any], where: str = "settings") -> "Settings":
-        """A copy with `changes`. Raises SceneError for an unknown name or a value that does not fit."""
-        refuse_unknown(changes, CHECKS, where)
-        for name, value in changes.items():
-            if trouble := CHECKS[name](value):
-                raise SceneError(f"{where}.{name}", f"{value!r} is not {trouble}")
-        return replace(self, **changes)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Every setting by name, in the order of the world file."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def refuse_unknown(given: Iterable[Any], known: Iterable[str], where: str) -> None:
@@ -129,29 +87,118 @@ def _commit(value: Any) -> str:
         return words
 
 
-CHECKS: dict[str, Check] = {
-    "overlap_status": _one_of(400, 409, 422),
-    "failed_blocks_overlap": _flag,
-    "failed_while_running": _flag,
-    "completed_with_failures": _flag,
-    "error_report": _one_of("full", "partial", "empty"),
-    "allow_today": _flag,
-    "min_range_days": _whole(1),
-    "max_range_days": _whole(1, optional=True),
-    "list_cap": _whole(0),
-    "list_lag_seconds": _seconds,
-    "latest_lag_seconds": _seconds,
-    "get_lag_seconds": _seconds,
-    "retention_days": _retention,
-    "runs_filter": _one_of("data_date", "created_time"),
-    "clock_skew_seconds": _skew,
-    "id_shape": _one_of("number", "string"),
-    "envelope": _flag,
-    "error_shape": _one_of("envelope", "problem"),
-    "rate_limit_per_hour": _whole(1, optional=True),
-    "row_quota": _whole(0, optional=True),
-    "commit": _commit,
-    "seconds_until_scheduled": _seconds,
-    "seconds_until_running": _seconds,
-    "seconds_per_run": _seconds,
-}
+def _refuse_unfit(value: Any, check: Check, where: str) -> None:
+    if wanted := check(value):
+        raise SceneError(where, f"{value!r} is not {wanted}")
+
+
+def _setting(default: Any, check: Check) -> Any:
+    return field(default=default, metadata={"check": check})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The switches of a world. Lengths are seconds unless their name says otherwise."""
+
+    overlap_status: int = _setting(422, _one_of(400, 409, 422))
+    failed_blocks_overlap: bool = _setting(True, _flag)
+    failed_while_running: bool = _setting(False, _flag)
+    completed_with_failures: bool = _setting(False, _flag)
+    error_report: str = _setting("full", _one_of("full", "partial", "empty"))
+    allow_today: bool = _setting(True, _flag)
+    min_range_days: int = _setting(1, _whole(1))
+    max_range_days: int | None = _setting(None, _whole(1, optional=True))
+    list_cap: int = _setting(100, _whole(0))
+    list_lag_seconds: float = _setting(0, _seconds)
+    latest_lag_seconds: float = _setting(0, _seconds)
+    get_lag_seconds: float = _setting(0, _seconds)
+    retention_days: float | None = _setting(None, _retention)
+    runs_filter: str = _setting("data_date", _one_of("data_date", "created_time"))
+    clock_skew_seconds: float = _setting(0, _skew)
+    id_shape: str = _setting("number", _one_of("number", "string"))
+    envelope: bool = _setting(True, _flag)
+    error_shape: str = _setting("envelope", _one_of("envelope", "problem"))
+    rate_limit_per_hour: int | None = _setting(None, _whole(1, optional=True))
+    row_quota: int | None = _setting(None, _whole(0, optional=True))
+    commit: str = _setting("now", _commit)
+    seconds_until_scheduled: float = _setting(30, _seconds)
+    seconds_until_running: float = _setting(30, _seconds)
+    seconds_per_run: float = _setting(60, _seconds)
+
+    @property
+    def late_seconds(self) -> float | None:
+        """How long after the request a create takes effect, with `commit: late:SECONDS`."""
+        kind, _, seconds = self.commit.partition(":")
+        return float(seconds) if kind == "late" else None
+
+    def changed(self, changes: Mapping[str, Any], where: str = "settings") -> "Settings":
+        """A copy with `changes`. Raises SceneError for an unknown name or a value that does not fit."""
+        checks = {each.name: each.metadata["check"] for each in fields(self)}
+        refuse_unknown(changes, checks, where)
+        for name, value in changes.items():
+            _refuse_unfit(value, checks[name], f"{where}.{name}")
+        return replace(self, **changes)
+
+    def range_trouble(self, start: int, end: int, today: int) -> str:
+        """Why a create of the days start..end is refused on the vendor's `today`, or ""."""
+        days = end - start + 1
+        if days < 1:
+            return "range_end lies before range_start"
+        if not self.allow_today and end >= today:
+            return "range_end must lie before today"
+        if days < self.min_range_days:
+            return f"A range needs at least {self.min_range_days} days"
+        if self.max_range_days is not None and days > self.max_range_days:
+            return f"A range has at most {self.max_range_days} days"
+        return ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every setting by name, in the order of the world file."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+def read_mapping(value: Any, where: str) -> Mapping[Any, Any]:
+    """A mapping; nothing at all is an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise SceneError(where, f"must be a mapping, not {type(value).__name__}")
+    return value
+
+
+def read_flag(value: Any, where: str) -> bool:
+    """True or false, and nothing like it."""
+    _refuse_unfit(value, _flag, where)
+    return bool(value)
+
+
+def read_whole(value: Any, where: str, also: str = "") -> int:
+    """A whole number of at least 0; `also` says what else would do."""
+    if not is_integer(value) or value < 0:
+        raise SceneError(where, f"{value!r} is not a whole number of at least 0{also}")
+    return int(value)
+
+
+def read_id(value: Any, where: str) -> int:
+    """An id, as a number or as its digits."""
+    number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+    if not is_integer(number) or not 1 <= number <= MAX_ID:
+        raise SceneError(where, f"{value!r} is not an id: a whole number from 1 to {MAX_ID}")
+    return int(number)
+
+
+def read_day(value: Any, where: str) -> int:
+    """A day, given as text or as a `date`."""
+    return _read_time(times.read_day, value, where)
+
+
+def read_moment(value: Any, where: str) -> int:
+    """A moment, given as text or as a `datetime`; without a zone it is UTC."""
+    return _read_time(times.read_moment, value, where)
+
+
+def _read_time(read: Callable[[object], int], value: Any, where: str) -> int:
+    try:
+        return read(value)
+    except ValueError as error:
+        raise SceneError(where, str(error)) from None

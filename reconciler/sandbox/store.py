@@ -10,12 +10,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from reconciler.sandbox.records import Timeline
+from reconciler.sandbox.times import Timeline
 from reconciler.sandbox.world import World
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class LoggedRequest:
     """One answered request; status 0 where the client got no answer."""
 
     method: str
@@ -37,10 +37,10 @@ class Store(Protocol):
     def session(self) -> AbstractContextManager[Session]:
         """Enter the world."""
 
-    def log(self, request: Request) -> None:
+    def log(self, request: LoggedRequest) -> None:
         """Remember a request, in order."""
 
-    def requests(self) -> list[Request]:
+    def requests(self) -> list[LoggedRequest]:
         """All requests since the world was made."""
 
     def replace(self, world: World, timeline: Timeline) -> None:
@@ -55,24 +55,21 @@ class MemoryStore:
 
     def __init__(self, world: World, timeline: Timeline) -> None:
         self._session = Session(world, timeline)
-        self._requests: list[Request] = []
+        self._requests: list[LoggedRequest] = []
         self._lock = threading.RLock()
 
     @contextmanager
-    def _open(self) -> Iterator[Session]:
+    def session(self) -> Iterator[Session]:
+        """Enter the world."""
         with self._lock:
             yield self._session
             self._session.world.changed.clear()
 
-    def session(self) -> AbstractContextManager[Session]:
-        """Enter the world."""
-        return self._open()
-
-    def log(self, request: Request) -> None:
+    def log(self, request: LoggedRequest) -> None:
         """Remember a request."""
         self._requests.append(request)
 
-    def requests(self) -> list[Request]:
+    def requests(self) -> list[LoggedRequest]:
         """All requests so far."""
         with self._lock:
             return list(self._requests)

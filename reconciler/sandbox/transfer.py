@@ -1,14 +1,15 @@
-"""A transfer: its daily schedule, and the days that fail.
+"""A transfer: its daily schedule, the days that fail, and the ranges its backfills hold.
 
 The schedule (not documented in detail, so decided here): a transfer with `recurring_since` runs each day
 at 02:00 UTC from that day on, takes a minute, and loads the day before. A paused transfer does not run.
 """
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from reconciler.sandbox import runs, times
-from reconciler.sandbox.runs import Run
+from reconciler.sandbox import times
+from reconciler.sandbox.backfill import COMPLETED, FAILED, RUNNING, Run
 
 RUN_AT = 2 * times.HOUR
 RUN_LENGTH = 60_000
@@ -91,11 +92,11 @@ class Transfer:
         start, end = self.run_start(day), self.run_end(day)
         number = RUN_IDS + self.number * RUN_IDS_PER_TRANSFER + day
         if now < end:
-            return Run(number, "Recurring", day, runs.RUNNING, start, start, None, None)
+            return Run(number, "Recurring", day, RUNNING, start, start, None, None)
         error = self.verdicts.get(day)
         if error is not None:
-            return Run(number, "Recurring", day, runs.FAILED, start, start, end, 0, error)
-        return Run(number, "Recurring", day, runs.COMPLETED, start, start, end, self.rows_per_day)
+            return Run(number, "Recurring", day, FAILED, start, start, end, 0, error)
+        return Run(number, "Recurring", day, COMPLETED, start, start, end, self.rows_per_day)
 
     def recurring_rows(self, since: int, now: int) -> int:
         """Rows loaded by recurring runs that ended in since..now."""
@@ -110,3 +111,33 @@ class Transfer:
         """The data day of the newest scheduled run, None without one."""
         newest = self.last_day(now)
         return newest if self.first_day is not None and newest >= self.first_day else None
+
+
+@dataclass(slots=True)
+class Ranges:
+    """The day ranges (inclusive) of one transfer that may block a new one, with their backfills' ids.
+
+    They are kept sorted so that a create stays cheap; `longest` bounds how far back to look.
+    """
+
+    rows: list[tuple[int, int, int]] = field(default_factory=list)
+    longest: int = 0
+
+    def add(self, start: int, end: int, number: int) -> None:
+        """Add a range."""
+        insort(self.rows, (start, end, number))
+        self.longest = max(self.longest, end - start)
+
+    def drop(self, start: int, end: int, number: int) -> None:
+        """Remove a range; one that is not there is ignored."""
+        place = bisect_left(self.rows, (start, end, number))
+        if place < len(self.rows) and self.rows[place] == (start, end, number):
+            del self.rows[place]
+
+    def touching(self, start: int, end: int) -> Iterator[int]:
+        """The ids of the ranges that share a day with start..end. The rows may be dropped meanwhile."""
+        first = bisect_left(self.rows, (start - self.longest, 0, 0))
+        last = bisect_right(self.rows, (end, 2**63, 2**63))
+        for _, row_end, number in self.rows[first:last]:
+            if row_end >= start:
+                yield number

@@ -17,22 +17,42 @@ from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 
 from reconciler.sandbox import backfill as life
 from reconciler.sandbox import times
-from reconciler.sandbox.backfill import Backfill
-from reconciler.sandbox.given import USER, open_given
-from reconciler.sandbox.ranges import Ranges
-from reconciler.sandbox.records import Counters, LateCreate
-from reconciler.sandbox.refusal import Refusal
-from reconciler.sandbox.runs import Run
+from reconciler.sandbox.backfill import USER, Backfill, Run
+from reconciler.sandbox.responses import Refusal
 from reconciler.sandbox.scene import Scene
+from reconciler.sandbox.scene_backfills import open_backfill
 from reconciler.sandbox.settings import Settings
-from reconciler.sandbox.transfer import Transfer
+from reconciler.sandbox.transfer import Ranges, Transfer
 
 Address = tuple[int, int]  # team, transfer
 Key = tuple[str, int, int]  # a row of the store: kind, and one or two numbers
+
+
+@dataclass(frozen=True, slots=True)
+class LateCreate:
+    """A create that reached the API but takes effect only at `due`."""
+
+    due: int
+    team: int
+    transfer: int
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class Counters:
+    """Numbers that only grow; `hour` and `calls` are the rate limit's window and its count."""
+
+    backfill: int = 10001
+    run: int = 500001
+    late: int = 1
+    transfer: int = 1
+    hour: int = 0
+    calls: int = 0
 
 
 @dataclass(slots=True)
@@ -63,13 +83,11 @@ class World:
         """A new world, as the scene describes it at `now`. Raises SceneError."""
         world = cls(scene.settings, scene.open, dict(scene.keys) if scene.keys is not None else None)
         world.teams = set(scene.teams)
-        world.changed.add(("access", 0, 0))
-        world.changed.add(("settings", 0, 0))
-        world.changed.add(("counters", 0, 0))
+        world.changed.update((("access", 0, 0), ("settings", 0, 0), ("counters", 0, 0)))
         for transfer in scene.transfers:
             world._new_transfer(transfer.copy())
-        for given in scene.backfills:
-            record = open_given(given, now, scene.settings, world.counters.run)
+        for entry in scene.backfills:
+            record = open_backfill(entry, now, scene.settings, world.counters.run)
             world.counters.run += record.total
             world._meet(record.team, record.transfer)
             world.put_backfill(record)
@@ -176,7 +194,9 @@ class World:
     def create(self, team: int, transfer: int, start: int, end: int, now: int) -> Backfill:
         """A new backfill of the days start..end, or a Refusal."""
         self.check_transfer(team, transfer)
-        self._check_range(start, end, now)
+        today = times.day_of(self.vendor_time(now))
+        if trouble := self.settings.range_trouble(start, end, today):
+            raise Refusal(422, trouble)
         if self._meet(team, transfer).paused:
             raise Refusal(422, f"Transfer {transfer} is paused")
         self._check_overlap(team, transfer, start, end, now)
@@ -202,17 +222,6 @@ class World:
         self.changed.add(("counters", 0, 0))
         return Backfill(number, team, transfer, start, end, now, USER, scheduled, begins, pace, run, begins)
 
-    def _check_range(self, start: int, end: int, now: int) -> None:
-        settings, days = self.settings, end - start + 1
-        if days < 1:
-            raise Refusal(422, "range_end lies before range_start")
-        if not settings.allow_today and end >= times.day_of(self.vendor_time(now)):
-            raise Refusal(422, "range_end must lie before today")
-        if days < settings.min_range_days:
-            raise Refusal(422, f"A range needs at least {settings.min_range_days} days")
-        if settings.max_range_days is not None and days > settings.max_range_days:
-            raise Refusal(422, f"A range has at most {settings.max_range_days} days")
-
     def _check_overlap(self, team: int, transfer: int, start: int, end: int, now: int) -> None:
         ranges = self._ranges[team, transfer]
         for number in ranges.touching(start, end):
@@ -236,13 +245,13 @@ class World:
     def get(self, team: int, number: int, now: int) -> Backfill:
         """A backfill by id. Raises a 404 Refusal, also while `get_lag_seconds` hides it."""
         record = self._find(team, number, now)
-        if not self._shows(record, self.settings.get_lag_seconds, now):
+        if not record.shows(self.settings.get_lag_seconds, now, self.settings):
             raise Refusal(404, f"There is no backfill {number}")
         return record
 
     def _find(self, team: int, number: int, now: int) -> Backfill:
         record = self.backfills.get(number)
-        if record is None or record.team != team or not self._shows(record, 0, now):
+        if record is None or record.team != team or not record.shows(0, now, self.settings):
             raise Refusal(404, f"There is no backfill {number}")
         return record
 
@@ -250,20 +259,20 @@ class World:
         """The newest backfill of a transfer, whatever its status. Raises a 404 Refusal if there is none."""
         self.check_transfer(team, transfer)
         for _, number in reversed(self._of_transfer.get((team, transfer), ())):
-            if self._shows(self.backfills[number], self.settings.latest_lag_seconds, now):
+            if self.backfills[number].shows(self.settings.latest_lag_seconds, now, self.settings):
                 return self.backfills[number]
         raise Refusal(404, f"No backfill was created for transfer {transfer} so far")
 
     def incomplete(self, team: int, now: int) -> list[Backfill]:
         """The backfills of a team that are neither COMPLETED nor CANCELLED: the newest, newest first."""
-        listed: list[Backfill] = []
-        for record in self._unsettled(team, now):
-            if len(listed) == self.settings.list_cap:
-                break
-            shown = self._shows(record, self.settings.list_lag_seconds, now)
-            if shown and record.status(now, self.settings) not in life.GONE_FROM_LIST:
-                listed.append(record)
-        return listed
+        settings = self.settings
+        listed = (
+            record
+            for record in self._unsettled(team, now)
+            if record.shows(settings.list_lag_seconds, now, settings)
+            and record.status(now, settings) not in life.GONE_FROM_LIST
+        )
+        return list(islice(listed, settings.list_cap))
 
     def _unsettled(self, team: int, now: int) -> Iterator[Backfill]:
         """Newest first. Those that ended for good leave the index on the way."""
@@ -274,13 +283,6 @@ class World:
                 del index[place]
             else:
                 yield record
-
-    def _shows(self, record: Backfill, lag: float, now: int) -> bool:
-        if now < record.created + times.millis(lag):
-            return False
-        keep = self.settings.retention_days
-        ended = None if keep is None else record.progress(now, self.settings).ended
-        return keep is None or ended is None or now <= ended + keep * times.DAY
 
     def transfers_of(self, team: int) -> Iterable[Transfer]:
         """The transfers the world was given or has met, in that order."""

@@ -138,10 +138,10 @@ def test_faults_of_the_sandbox() -> None:
 
 
 def test_keys_and_endpoints_of_the_sandbox() -> None:
-    from reconciler.sandbox import control, given, scene
+    from reconciler.sandbox import control, scene, scene_backfills
 
     told = part(page("sandbox.md"), "The world file")
-    known = {*scene._TOP, *scene._TEAM, *scene._TRANSFER, *scene._FAIL, *given._KNOWN}
+    known = {*scene._TOP, *scene._TEAM, *scene._TRANSFER, *scene._FAIL, *scene_backfills._READERS}
     assert [one for one in sorted(known) if f"`{one}`" not in told] == []
     listed = re.findall(r"^\| `(\w+) (/_sandbox/\w+)`", page("sandbox.md"), re.MULTILINE)
     assert set(listed) == set(control._ROUTES)

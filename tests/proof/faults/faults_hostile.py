@@ -19,8 +19,8 @@ from faults_rig import KEY, TEAM
 
 from reconciler.cli.main import run
 from reconciler.sandbox import Sandbox
-from reconciler.sandbox.answer import Answer
 from reconciler.sandbox.faults import Fault
+from reconciler.sandbox.responses import Answer
 from reconciler.sandbox.serve import running
 from reconciler.sandbox.world import World
 

@@ -32,7 +32,7 @@ from reconciler.model.memory import Delta, Document, Intent
 from reconciler.planning.ledger import Bucket, Reason
 from reconciler.planning.plan import Options, Plan
 from reconciler.sandbox import Sandbox, times
-from reconciler.sandbox.refusal import Refusal
+from reconciler.sandbox.responses import Refusal
 from reconciler.stores.local import LocalStore
 
 SHM = Path("/dev/shm")

@@ -17,8 +17,7 @@ from reconciler.model.desired import DesiredTransfer, EvidenceMode
 from reconciler.model.memory import Delta, Document, Intent, IntentKind, Outcome
 from reconciler.planning.plan import Action, ActionKind
 from reconciler.sandbox import Sandbox, times
-from reconciler.sandbox.backfill import Backfill
-from reconciler.sandbox.runs import COMPLETED, Run
+from reconciler.sandbox.backfill import COMPLETED, Backfill, Run
 from reconciler.sandbox.world import World
 from reconciler.stores.local import LocalStore
 

@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from reconciler.sandbox import times
-from reconciler.sandbox.refusal import Refusal
+from reconciler.sandbox.responses import Refusal
+from reconciler.sandbox.settings import MAX_ID
 
-MAX_ID = 2**63 - 1
 MAX_BODY = 64 * 1024  # bytes; the largest sensible body has some fifty
 MAX_RUNS = 10_000
 DEFAULT_RUNS = 100
@@ -60,11 +60,8 @@ def read_range(body: bytes) -> tuple[int, int]:
 
 
 def _read_day(data: Mapping[str, Any], name: str) -> int:
-    value = data.get(name)
-    if not isinstance(value, str):
-        raise Refusal(400, f"{name} must be a date like 2024-01-31")
     try:
-        return times.read_day(value)
+        return times.read_day(data.get(name))
     except ValueError:
         raise Refusal(400, f"{name} must be a date like 2024-01-31") from None
 

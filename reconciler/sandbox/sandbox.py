@@ -3,16 +3,18 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from reconciler.sandbox import times, wire
+from reconciler.sandbox import times
 from reconciler.sandbox.app import App
 from reconciler.sandbox.faults import Faults
-from reconciler.sandbox.records import Timeline
+from reconciler.sandbox.responses import show_backfill
 from reconciler.sandbox.scene import Scene, read_scene, scene_of
 from reconciler.sandbox.settings import SceneError
 from reconciler.sandbox.store import MemoryStore, Store
+from reconciler.sandbox.times import Timeline
 from reconciler.sandbox.world import World
 
 Clock = Callable[[], float]
@@ -23,7 +25,7 @@ class Sandbox:
     """One emulated API. Safe to use from several threads.
 
     World time = the scene's `now` (or the real time at the start) + real time passed * speed + advances.
-    `clock` gives the real time in epoch seconds; pass your own to stand on a virtual one.
+    `clock` gives the real time in epoch seconds; pass your own for a virtual one.
     """
 
     def __init__(self, store: Store, clock: Clock, seed: int = 0, faults: Iterable[str] = ()) -> None:
@@ -61,13 +63,12 @@ class Sandbox:
     ) -> "Sandbox":
         """A sandbox in an SQLite file, shared with every process that opens it; its folder is made.
 
-        `scene` holds only for a file that does not exist yet (`reset` starts an old one anew). `speed` is
+        `scene` holds only for a file that does not exist yet (`reset` starts an old one over). `speed` is
         kept with the file: None leaves it as it is (1 for a new one). Raises SceneError, or
         sqlite3.DatabaseError for a file that is something else.
         """
-        from reconciler.sandbox.file_store import (
-            FileStore,
-        )  # sqlite3 costs 5 ms, and most sandboxes need none
+        # sqlite3 costs 5 ms, and most sandboxes need none
+        from reconciler.sandbox.file_store import FileStore
 
         store = FileStore(path, lambda: _make(scene, clock, 1.0 if speed is None else _speed(speed)))
         sandbox = cls(store, clock, seed, faults)
@@ -114,7 +115,7 @@ class Sandbox:
     # -- the world -------------------------------------------------------------------------------
 
     def reset(self, scene: SceneLike = None) -> None:
-        """Start anew with `scene`; None is an open, empty world. Speed and faults stay. Raises SceneError."""
+        """Start over with `scene`; None is an open, empty world. Speed and faults stay. Raises SceneError."""
         with self._store.session() as session:
             speed = session.timeline.speed
         self._store.replace(*_make(scene, self._clock, speed))
@@ -139,11 +140,11 @@ class Sandbox:
             world, now = session.world, session.timeline.now(self._clock())
             world.advance(now)
             records = sorted(world.backfills.values(), key=lambda record: (record.created, record.id))
-            return [wire.backfill_wire(record, now, world.settings) for record in records]
+            return [show_backfill(record, now, world.settings) for record in records]
 
     def requests(self) -> list[dict[str, Any]]:
         """Every request under /v1 in order: method, path (without query), status (0: no answer was sent)."""
-        return [{"method": r.method, "path": r.path, "status": r.status} for r in self._store.requests()]
+        return [asdict(request) for request in self._store.requests()]
 
 
 def _make(scene: SceneLike, clock: Clock, speed: float) -> tuple[World, Timeline]:

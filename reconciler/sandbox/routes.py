@@ -5,11 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.sandbox import asked, runs, times, wire
-from reconciler.sandbox.answer import AnswerLost
-from reconciler.sandbox.asked import RunQuery
-from reconciler.sandbox.refusal import Refusal
-from reconciler.sandbox.runs import Run
+from reconciler.sandbox import requests, times
+from reconciler.sandbox.backfill import FAILED, Run
+from reconciler.sandbox.requests import RunQuery
+from reconciler.sandbox.responses import (
+    AnswerLost,
+    Refusal,
+    show_backfill,
+    show_new_backfill,
+    show_run,
+    show_transfer,
+)
 from reconciler.sandbox.world import World
 
 
@@ -25,7 +31,7 @@ class Call:
 
     def id(self, name: str) -> int:
         """An id of the path. Raises a 400 Refusal."""
-        return asked.read_id(self.ids[name], name)
+        return requests.read_id(self.ids[name], name)
 
     @property
     def team(self) -> int:
@@ -51,34 +57,34 @@ class Route:
 def list_backfills(call: Call) -> Any:
     """What is not COMPLETED or CANCELLED, newest first."""
     found = call.world.incomplete(call.team, call.now)
-    return [wire.backfill_wire(record, call.now, call.world.settings) for record in found]
+    return [show_backfill(record, call.now, call.world.settings) for record in found]
 
 
 def get_backfill(call: Call) -> Any:
     """One backfill of any status."""
     record = call.world.get(call.team, call.id("backfill_id"), call.now)
-    return wire.backfill_wire(record, call.now, call.world.settings)
+    return show_backfill(record, call.now, call.world.settings)
 
 
 def latest_backfill(call: Call) -> Any:
     """The newest backfill of a transfer."""
     record = call.world.latest(call.team, call.id("transfer_id"), call.now)
-    return wire.backfill_wire(record, call.now, call.world.settings)
+    return show_backfill(record, call.now, call.world.settings)
 
 
 def cancel_backfill(call: Call) -> Any:
     """Cancel; ids are read before the body, as paths come before bodies."""
     team, number = call.team, call.id("backfill_id")
-    asked.read_cancel(call.body)
+    requests.read_cancel(call.body)
     record = call.world.cancel(team, number, call.now)
-    return wire.backfill_wire(record, call.now, call.world.settings)
+    return show_backfill(record, call.now, call.world.settings)
 
 
 def create_backfill(call: Call) -> Any:
     """Create, with the commit the settings ask for. Raises AnswerLost where nobody hears the outcome."""
     world, settings = call.world, call.world.settings
     team, transfer = call.team, call.id("transfer_id")
-    start, end = asked.read_range(call.body)
+    start, end = requests.read_range(call.body)
     late = settings.late_seconds
     if late is not None:
         world.create_later(team, transfer, start, end, call.now + times.millis(late))
@@ -93,23 +99,23 @@ def create_backfill(call: Call) -> Any:
         raise
     if settings.commit == "lost-answer":
         raise AnswerLost("the create took effect, its answer is lost")
-    return wire.new_backfill_wire(record, call.now, settings)
+    return show_new_backfill(record, call.now, settings)
 
 
 def list_transfers(call: Call) -> Any:
     """The transfers the world names or has met."""
     found = call.world.transfers_of(call.team)
-    return [wire.transfer_wire(transfer, call.now, call.world.settings) for transfer in found]
+    return [show_transfer(transfer, call.now, call.world.settings) for transfer in found]
 
 
 def list_runs(call: Call) -> Any:
     """The runs of a transfer, filtered, sorted and cut to a page."""
     team, transfer = call.team, call.id("transfer_id")
-    query = asked.read_run_query(call.query)
+    query = requests.read_run_query(call.query)
     found = _filtered(call, team, transfer, query)
     found.sort(key=_sort_key(query.sort_field), reverse=query.descending)
     page = found[query.offset : query.offset + query.limit]
-    return [wire.run_wire(run, call.world.settings) for run in page]
+    return [show_run(run, call.world.settings) for run in page]
 
 
 def _filtered(call: Call, team: int, transfer: int, query: RunQuery) -> list[Run]:
@@ -117,13 +123,13 @@ def _filtered(call: Call, team: int, transfer: int, query: RunQuery) -> list[Run
     world = call.world
     if world.settings.runs_filter == "data_date":
         found = world.runs(team, transfer, times.day_of(query.since), times.day_of(query.until), call.now)
-        return [run for run in found if not query.issues_only or run.status == runs.FAILED]
+        return [run for run in found if not query.issues_only or run.status == FAILED]
     skew = world.vendor_time(0)
     return [
         run
         for run in world.runs(team, transfer, 1, times.day_of(times.LATEST), call.now)
         if query.since <= (run.created + skew) // 1000 * 1000 <= query.until
-        and (not query.issues_only or run.status == runs.FAILED)
+        and (not query.issues_only or run.status == FAILED)
     ]
 
 

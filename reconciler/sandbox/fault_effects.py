@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-from reconciler.sandbox.answer import CUT, RESET, SHORT, SLOW_BODY, SLOW_HEADERS, Answer, refused
-from reconciler.sandbox.refusal import Refusal
+from reconciler.sandbox.responses import Answer, Refusal, Wire, refused, sized
 from reconciler.sandbox.world import World
 
 Act = Callable[[Answer, World], Answer]
-Wire = dict[str, Any]
 
 HUGE_BYTES = 1 << 30  # announced and sent, in pieces
 BOMB_BYTES = 1 << 26  # what a bomb of some 64 KiB unpacks to
@@ -56,21 +54,13 @@ def retry_after(value: str) -> Act:
 
 def redirect(number: int) -> Act:
     """A redirect to another host, where no key must be sent."""
-
-    def act(_: Answer, world: World) -> Answer:
-        headers = [("Location", f"{FAR_HOST}/v1/elsewhere"), ("Content-Length", "0")]
-        return Answer(number, headers, b"")
-
-    return act
+    far = ("Location", f"{FAR_HOST}/v1/elsewhere")
+    return lambda *_: Answer(number, [far, ("Content-Length", "0")], b"")
 
 
 def text(body: bytes, content_type: str = "application/json") -> Act:
     """A 200 with this body."""
-
-    def act(_: Answer, world: World) -> Answer:
-        return Answer(200, [("Content-Type", content_type), ("Content-Length", str(len(body)))], body)
-
-    return act
+    return lambda *_: sized(200, body, content_type)
 
 
 def body(change: Callable[[bytes], bytes]) -> Act:
@@ -119,13 +109,13 @@ def known_id(answer: Answer, world: World) -> Answer:
     return each(change)(answer, world)
 
 
-def huge(_: Answer, world: World) -> Answer:
+def huge(_answer: Answer, _world: World) -> Answer:
     """A gigabyte of blanks, with the right length."""
     headers = [("Content-Type", "application/json"), ("Content-Length", str(HUGE_BYTES))]
     return Answer(200, headers, b"", stream=(PIECE for _ in range(HUGE_BYTES // len(PIECE))))
 
 
-def endless(_: Answer, world: World) -> Answer:
+def endless(_answer: Answer, _world: World) -> Answer:
     """Chunks without end: no length is announced."""
 
     def forever() -> Iterator[bytes]:
@@ -135,7 +125,7 @@ def endless(_: Answer, world: World) -> Answer:
     return Answer(200, [("Content-Type", "application/json")], b"", stream=forever())
 
 
-def gzip_bomb(_: Answer, world: World) -> Answer:
+def gzip_bomb(_answer: Answer, _world: World) -> Answer:
     """A small body that unpacks to a large one, though nobody asked for compression."""
     packed = _bomb()
     headers = [
@@ -159,10 +149,3 @@ def without(*names: str) -> Act:
 def with_fields(**fields: Any) -> Act:
     """A success whose objects show these values."""
     return each(lambda item: item | fields)
-
-
-RESETTING: Act = behaving(RESET)
-CUTTING: Act = behaving(CUT)
-SHORTENING: Act = behaving(SHORT)
-SLOWING_BODY: Act = behaving(SLOW_BODY)
-SLOWING_HEADERS: Act = behaving(SLOW_HEADERS)
