@@ -23,12 +23,12 @@ AT_MOST = 6.0  # seconds, on a busy machine
 
 HANDLER_ANYWHERE = """
 import random, signal
-from reconciler.engine.switch import Switch
+from reconciler.engine.stop import StopSignal
 
 signal.signal(signal.SIGALRM, lambda signum, frame: switch.interrupt(signum))
 rng = random.Random(1)
 for _ in range(15_000):
-    switch = Switch()
+    switch = StopSignal()
     signal.setitimer(signal.ITIMER_REAL, rng.uniform(2e-6, 6e-5))
     for _ in range(4):
         switch.wait(0.000001)

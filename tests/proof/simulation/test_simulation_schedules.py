@@ -21,7 +21,7 @@ SEEDS = Path(__file__).parent / "seeds.txt"
 MET = (
     "event:Created",
     "event:Cancelled",
-    "event:Rejected",
+    "event:WriteRefused",
     "event:Settled",
     "event:UnknownOutcome",
     "event:Withdrawn",
