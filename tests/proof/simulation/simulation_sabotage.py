@@ -66,7 +66,7 @@ def _with_resolve(change: Callable[[datetime, timedelta, OnUnknown], tuple[Any, 
     def changed(document: Any, observed: Any, now: Any, settle: Any, on_unknown: Any) -> Any:
         return real(document, observed, *change(now, settle, on_unknown))
 
-    return _put((observe, "resolve", changed), (transfer, "resolve", changed))
+    return _put((situation, "resolve", changed), (transfer, "resolve", changed))
 
 
 def compare_and_set_ignored() -> Any:
