@@ -8,12 +8,16 @@ and on screen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeVar
 
 Day = int
 Interval = tuple[Day, Day]
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 FIRST_DAY: Day = date.min.toordinal()
 LAST_DAY: Day = date.max.toordinal()
@@ -81,6 +85,67 @@ EMPTY = DateSet()
 def union(sets: Iterable[DateSet]) -> DateSet:
     """Return the union of many sets in one pass, which beats folding ``|`` over them."""
     return DateSet.of(interval for one in sets for interval in one.intervals)
+
+
+class Span:
+    """What has half-open days ``[start, end)``: the base of the values that are ranges of days."""
+
+    __slots__ = ()
+
+    start: Day
+    end: Day
+
+    @property
+    def days(self) -> DateSet:
+        return DateSet.span(self.start, self.end)
+
+    @property
+    def dates(self) -> str:
+        """``2024-01-01..2024-01-31``, both inclusive."""
+        return dates_of(self.start, self.end)
+
+    def overlaps(self, other: Span) -> bool:
+        return self.start < other.end and other.start < self.end
+
+
+class DaysByTransfer(Mapping[K, DateSet]):
+    """Days of transfers, each named by a key; without one that has none. Sets of it are taken key by key."""
+
+    __slots__ = ("_sets",)
+
+    def __init__(self, pairs: Iterable[tuple[K, DateSet]] = ()) -> None:
+        kept = grouped((pair for pair in pairs if pair[1]), lambda pair: pair[0])
+        self._sets = {key: union(days for _key, days in found) for key, found in kept.items()}
+
+    def of(self, key: K) -> DateSet:
+        """Return the days of a transfer, none if it is not in it."""
+        return self._sets.get(key, EMPTY)
+
+    def __getitem__(self, key: K) -> DateSet:
+        return self._sets[key]
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._sets)
+
+    def __len__(self) -> int:
+        return len(self._sets)
+
+    def __or__(self, other: DaysByTransfer[K]) -> DaysByTransfer[K]:
+        return DaysByTransfer([*self.items(), *other.items()])
+
+    def __and__(self, other: DaysByTransfer[K]) -> DaysByTransfer[K]:
+        return DaysByTransfer((key, days & other.of(key)) for key, days in self.items())
+
+    def __sub__(self, other: DaysByTransfer[K]) -> DaysByTransfer[K]:
+        return DaysByTransfer((key, days - other.of(key)) for key, days in self.items())
+
+
+def grouped(items: Iterable[V], key: Callable[[V], K]) -> dict[K, list[V]]:
+    """Group items by a key: the keys in the order of their first item, the items in their own."""
+    groups: dict[K, list[V]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
 
 
 def _merged(ordered: list[Interval]) -> Iterator[Interval]:
@@ -182,6 +247,11 @@ def iso(day: Day) -> str:
 def last_iso(end: Day) -> str:
     """Return the inclusive last date, as ``YYYY-MM-DD``, of an interval that ends before ``end``."""
     return date.fromordinal(end - 1).isoformat()
+
+
+def dates_of(start: Day, end: Day) -> str:
+    """Return a half-open interval as ``FIRST..LAST``, both inclusive, as a file would have it."""
+    return f"{iso(start)}..{last_iso(end)}"
 
 
 def parse_iso(text: str) -> Day:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from reconciler.dates import DateSet, Day, union
+from reconciler.dates import DateSet, Day, Span, union
 from reconciler.diagnostics import Place
 
 
@@ -47,7 +47,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(Span):
     """Declared days ``[start, end)`` of one transfer that share place, reason and ``stale_before``."""
 
     start: Day
@@ -55,10 +55,6 @@ class Segment:
     place: Place
     reason: str = ""
     stale_before: datetime | None = None
-
-    @property
-    def days(self) -> DateSet:
-        return DateSet.span(self.start, self.end)
 
 
 @dataclass(frozen=True, slots=True)

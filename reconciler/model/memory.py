@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from reconciler.dates import EMPTY, DateSet, Day
+from reconciler.dates import EMPTY, DateSet, Day, Span
 from reconciler.model.observed import Backfill, Status
 
 VERSION = 1
@@ -61,7 +61,7 @@ NOTHING_KNOWN = DayEvidence()
 
 
 @dataclass(frozen=True, slots=True)
-class BackfillRecord:
+class BackfillRecord(Span):
     """A backfill we made, adopted or saw on declared days. ``[start, end)`` in ordinals.
 
     ``settled``: the evidence is complete and will never be read again. ``gone``: a get
@@ -90,10 +90,6 @@ class BackfillRecord:
     gone: bool = False
 
     @property
-    def days(self) -> DateSet:
-        return DateSet.span(self.start, self.end)
-
-    @property
     def ours(self) -> bool:
         return self.origin is not Origin.OBSERVED
 
@@ -120,7 +116,7 @@ def record_of(backfill: Backfill, transfer: str, origin: Origin) -> BackfillReco
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(Span):
     """A write we are about to send, committed before it is sent.
 
     ``intended_at`` and ``send_before`` are by our clock. ``latest_before`` is the id that
@@ -142,10 +138,6 @@ class Intent:
     outcome: Outcome = Outcome.PENDING
     backfill_id: int | None = None
     blocker: int | None = None
-
-    @property
-    def days(self) -> DateSet:
-        return DateSet.span(self.start, self.end)
 
     @property
     def pending(self) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from reconciler.dates import DateSet, Day
+from reconciler.dates import DateSet, Day, Span
 
 
 class Status(StrEnum):
@@ -40,7 +40,7 @@ class RunStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Backfill:
+class Backfill(Span):
     """A backfill as the API shows it. ``start``/``end`` are half-open ordinals.
 
     ``failed_days`` are the days its error report names. Counts are of runs, one per day.
@@ -59,10 +59,6 @@ class Backfill:
     completed: int = 0
     failed: int = 0
     failed_days: DateSet = field(default_factory=DateSet)
-
-    @property
-    def days(self) -> DateSet:
-        return DateSet.span(self.start, self.end)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from reconciler.dates import DateSet, Day
+from reconciler.dates import Day, Span
 from reconciler.diagnostics import Finding, Place
 from reconciler.model.desired import Address
 
@@ -25,7 +25,7 @@ class ActionKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class Action(Span):
     """One thing to do: create ``[start, end)``, after cancelling ``cancels``; or only cancel.
 
     ``notes`` are the reasons that people gave in the file for its ranges.
@@ -43,13 +43,9 @@ class Action:
     stale_before: datetime | None = None
     notes: tuple[str, ...] = ()
 
-    @property
-    def days(self) -> DateSet:
-        return DateSet.span(self.start, self.end)
-
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Item(Span):
     """Days that are not acted on, with the reason: a limit, a blocker, or what to wait for."""
 
     address: Address
@@ -59,13 +55,9 @@ class Item:
     reason: str
     declared_at: tuple[Place, ...] = ()
 
-    @property
-    def days(self) -> DateSet:
-        return DateSet.span(self.start, self.end)
-
 
 @dataclass(frozen=True, slots=True)
-class Unmanaged:
+class Unmanaged(Span):
     """A listed backfill that is not ours, or ours with its transfer gone from the files."""
 
     address: Address

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from reconciler import dates
-from reconciler.dates import EMPTY, DateSet, Day, Interval, union
+from reconciler.dates import EMPTY, DateSet, Day, Interval, Span, union
 from reconciler.diagnostics import Severity
 from reconciler.model.desired import Address, Chunk, DesiredTeam, DesiredTransfer, Limits, Order
 from reconciler.model.memory import BackfillRecord, Document
@@ -96,16 +96,12 @@ def _assemble(
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Span):
     """A backfill that could be created: due days of one transfer, cut to size."""
 
     transfer: DesiredTransfer
     start: Day
     end: Day
-
-    @property
-    def days(self) -> DateSet:
-        return DateSet.span(self.start, self.end)
 
 
 def cut_due(due: DateSet, chunk: Chunk, longest: int | None) -> list[Interval]:
