@@ -191,10 +191,13 @@ def _gaps(left: tuple[Interval, ...], right: tuple[Interval, ...]) -> Iterator[I
             yield start, end
 
 
-def cut(interval: Interval, boundary_after: Callable[[Day], Day], longest: int | None) -> Iterator[Interval]:
+Boundary = Callable[[Day], Day]
+"""Returns the first day of the period after the one that a day lies in."""
+
+
+def cut(interval: Interval, boundary_after: Boundary, longest: int | None) -> Iterator[Interval]:
     """Split a half-open interval at period boundaries, then every ``longest`` days.
 
-    ``boundary_after(day)`` is the first day of the period after the one ``day`` lies in.
     The pieces are half-open, in order, and cover the interval exactly.
     """
     start, end = interval

@@ -24,9 +24,16 @@ from reconciler.engine.team import Settings, Surveyed, TeamReport, TeamRun
 from reconciler.errors import Exit, ReconcilerError, Refused, UsageError, status_of, worst
 from reconciler.formats.planfile import digest
 from reconciler.model.desired import Address
-from reconciler.planning.approval import Approval, approval_of, differences, misfits, without_later_intents
+from reconciler.planning.approval import (
+    Approval,
+    approval_of,
+    differences,
+    misfits,
+    planned_days,
+    without_later_intents,
+)
 from reconciler.planning.plan import Action, Plan, TeamPlan, all_findings
-from reconciler.planning.totals import left_undone, planned_days, prunes_undone
+from reconciler.planning.totals import left_undone, prunes_undone
 from reconciler.render.text import plan_text
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from reconciler.cli.terminal import out, out_json, paint_for
 from reconciler.engine.team import Settings
 from reconciler.errors import Exit, UsageError, worst
 from reconciler.formats.planfile import dump, encode_plan
+from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Plan
 from reconciler.render.text import plan_text
 from reconciler.render.words import Paint
@@ -65,7 +66,7 @@ def _statuses(made: Plan, detailed: bool) -> set[int]:
     statuses: set[int] = set()
     if made.guarded:
         statuses.add(Exit.REFUSED)
-    if detailed and (made.actions or made.counts.deferred):
+    if detailed and (made.actions or made.counts[Bucket.DEFERRED]):
         statuses.add(Exit.CHANGES)
     return statuses
 

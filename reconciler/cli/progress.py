@@ -14,6 +14,7 @@ from reconciler.engine.team import TeamReport
 from reconciler.events import Created, Event, Waiting
 from reconciler.formats.messages import event_json, where_json
 from reconciler.formats.planfile import encode_item
+from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Action, ActionKind, Plan
 from reconciler.planning.totals import NOT_APPROVED
 from reconciler.render.findings import error_text
@@ -86,7 +87,7 @@ class Reporter:
 
     def tell_left_out(self, plan: Plan) -> None:
         """Name, for programs, the days that a saved plan does not approve."""
-        for item in (one for team in plan.teams for one in team.deferred if one.reason == NOT_APPROVED):
+        for item in (item for item in plan.of(Bucket.DEFERRED) if item.reason == NOT_APPROVED):
             out_json_line({"type": NOT_APPROVED, **encode_item(item)})
 
     def tell_undone(self, days_of: Mapping[Address, DateSet], prunes: Iterable[Action]) -> None:

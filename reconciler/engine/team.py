@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from reconciler.api.client import ApiClient
 from reconciler.bounds import DEFAULT_SETTLE
-from reconciler.dates import EMPTY, DateSet, union
+from reconciler.dates import grouped, union
 from reconciler.engine.clock import Clock
 from reconciler.engine.executor import Executor, drive_all
 from reconciler.engine.freshness import Freshness
@@ -27,13 +27,12 @@ from reconciler.engine.transfer import Ending, Rules, TransferApply
 from reconciler.engine.warnings import evidence_warnings, missing_state, unresolved_creates
 from reconciler.errors import Interrupted, ReconcilerError, Refused, StateConflict
 from reconciler.events import Cancelled, Created, Event, Settled, UnknownOutcome, WriteRefused
-from reconciler.model.desired import Address, DesiredTeam, Limits, OnUnknown
+from reconciler.model.desired import DesiredTeam, Limits, OnUnknown
 from reconciler.model.memory import Document, Intent, IntentKind
-from reconciler.planning.approval import Approval
+from reconciler.planning.approval import Approval, planned_days
 from reconciler.planning.evidence import is_active
-from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Action, ActionKind, TeamPlan
-from reconciler.planning.planner import make_team_plan
+from reconciler.planning.planner import make_plan
 from reconciler.planning.situation import Situation, by_transfer
 from reconciler.stores.base import StateStore
 
@@ -110,7 +109,7 @@ class TeamRun:
         return self._planned(situation, self.team, approval)
 
     def _planned(self, situation: Situation, team: DesiredTeam, approval: Approval | None) -> Surveyed:
-        plan = make_team_plan(team, situation.ledgers, situation.observed, situation.document, approval)
+        plan = make_plan(replace(situation, team=team), approval)
         warnings = (
             *evidence_warnings(situation),
             *unresolved_creates(situation),
@@ -156,7 +155,7 @@ class TeamRun:
         """Raise ``Refused`` before anything is written: a first commit would make a state of its own."""
         if self.settings.new_state or situation.document.lineage:
             return
-        plan = make_team_plan(self.team, situation.ledgers, situation.observed, situation.document)
+        plan = make_plan(situation)
         for missing in missing_state(situation, plan):
             raise Refused(missing.summary, missing.detail, missing.hint)
 
@@ -199,7 +198,9 @@ class TeamRun:
                 self.clock,
                 rules,
             )
-            for own, actions in _actions_by_transfer(surveyed.plan.actions).items()
+            for own, actions in grouped(
+                surveyed.plan.actions, lambda action: action.address.transfer_id
+            ).items()
         }
         return drive_all(carriers, hands, self.settings.parallelism) if carriers else {}
 
@@ -249,21 +250,10 @@ def _signum(switch: StopSignal) -> int:
     return root.signum or 2
 
 
-def _actions_by_transfer(actions: Iterable[Action]) -> dict[int, list[Action]]:
-    grouped: dict[int, list[Action]] = {}
-    for action in actions:
-        grouped.setdefault(action.address.transfer_id, []).append(action)
-    return grouped
-
-
 def _restricted(actions: Iterable[Action], transfers: set[int], team_id: int) -> Approval:
     chosen = [one for one in actions if one.address.transfer_id in transfers]
-    days: dict[Address, list[DateSet]] = {}
-    for action in chosen:
-        if action.kind is not ActionKind.CANCEL:
-            days.setdefault(action.address, []).append(action.days)
     cancels = frozenset((team_id, one) for action in chosen for one in action.cancels)
-    return Approval({address: union(sets) for address, sets in days.items()}, cancels)
+    return Approval(planned_days(chosen), cancels)
 
 
 def _not_taken_up(approval: Approval, surveyed: Surveyed) -> set[int]:
@@ -277,8 +267,8 @@ def _not_taken_up(approval: Approval, surveyed: Surveyed) -> set[int]:
     for ledger in surveyed.situation.ledgers:
         address = ledger.transfer.address
         planned = union(one.days for one in surveyed.plan.actions if one.address == address)
-        taken_up = planned | ledger.days(Bucket.IN_FLIGHT) | ledger.days(Bucket.COVERED)
-        if approval.days.get(address, EMPTY) - taken_up:
+        taken_up = planned | ledger.taken_up
+        if approval.days.of(address) - taken_up:
             found.add(address.transfer_id)
     return found
 

@@ -16,6 +16,7 @@ from reconciler.model.desired import Address
 from reconciler.planning.approval import approved
 from reconciler.planning.plan import (
     FORMAT_VERSION,
+    LISTED,
     Action,
     ActionKind,
     Item,
@@ -45,10 +46,7 @@ def encode_plan(plan: Plan, tool_version: str) -> Json:
         "summary": _summary(plan),
         "transfers": [_transfer(one) for team in plan.teams for one in team.transfers],
         "actions": [_action(one) for one in plan.actions],
-        "deferred": [encode_item(one) for team in plan.teams for one in team.deferred],
-        "blocked": [encode_item(one) for team in plan.teams for one in team.blocked],
-        "waiting": [encode_item(one) for team in plan.teams for one in team.waiting],
-        "failed": [encode_item(one) for team in plan.teams for one in team.failed],
+        **{bucket.value: [encode_item(item) for item in plan.of(bucket)] for bucket in LISTED},
         "unmanaged": [_unmanaged(one) for team in plan.teams for one in team.unmanaged],
         "diagnostics": [encode_finding(one) for one in all_findings(plan)],
     }

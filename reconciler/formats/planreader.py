@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -20,7 +20,9 @@ from reconciler.formats.planfile import digest
 from reconciler.model.desired import Address
 from reconciler.planning.guards import TRIPPED
 from reconciler.planning.plan import (
+    COUNTED,
     FORMAT_VERSION,
+    LISTED,
     Action,
     ActionKind,
     DayCounts,
@@ -211,10 +213,7 @@ def _team(team: _Team, document: _PlanFile) -> TeamPlan:
         list_full=team.list_full,
         evidence=team.evidence,
         actions=tuple(_action(one) for one in document.actions if one.team_id == mine),
-        deferred=_items(document.deferred, mine),
-        blocked=_items(document.blocked, mine),
-        waiting=_items(document.waiting, mine),
-        failed=_items(document.failed, mine),
+        items=tuple(_items(document, mine)),
         unmanaged=tuple(_unmanaged(one) for one in document.unmanaged if one.team_id == mine),
         transfers=tuple(_transfer(one) for one in document.transfers if one.team_id == mine),
         minimum_creates=team.minimum_creates,
@@ -245,18 +244,14 @@ def _action(one: _Action) -> Action:
     )
 
 
-def _items(items: list[_Item], team_id: int) -> tuple[Item, ...]:
-    return tuple(
-        Item(
-            Address(one.team_id, one.transfer_id),
-            one.transfer,
-            *_span(one.start, one.end),
-            one.reason,
-            tuple(_place(text) for text in one.declared_at),
-        )
-        for one in items
-        if one.team_id == team_id
-    )
+def _items(document: _PlanFile, team_id: int) -> Iterator[Item]:
+    for bucket in LISTED:
+        items: list[_Item] = getattr(document, bucket.value)
+        for item in items:
+            if item.team_id == team_id:
+                address = Address(item.team_id, item.transfer_id)
+                places = tuple(_place(text) for text in item.declared_at)
+                yield Item(bucket, address, item.transfer, *_span(item.start, item.end), item.reason, places)
 
 
 def _unmanaged(one: _Unmanaged) -> Unmanaged:
@@ -266,8 +261,8 @@ def _unmanaged(one: _Unmanaged) -> Unmanaged:
 
 
 def _transfer(one: _Transfer) -> TransferSummary:
-    known = {name: number for name, number in one.days.items() if name in DayCounts.__slots__}
-    return TransferSummary(Address(one.team_id, one.transfer_id), one.transfer, one.owner, DayCounts(**known))
+    counts = DayCounts({bucket: one.days.get(bucket.value, 0) for bucket in COUNTED})
+    return TransferSummary(Address(one.team_id, one.transfer_id), one.transfer, one.owner, counts)
 
 
 def _finding(one: _Finding) -> Finding:

@@ -11,17 +11,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from reconciler.bounds import DEFAULT_EXPIRY
-from reconciler.dates import EMPTY, DateSet, iso, last_iso, union
+from reconciler.dates import DateSet, DaysByTransfer, dates_of, iso
 from reconciler.model.desired import Address
 from reconciler.model.memory import Document, IntentKind, Outcome
-from reconciler.planning.plan import ActionKind, Plan
+from reconciler.planning.ledger import Bucket
+from reconciler.planning.plan import Action, ActionKind, Plan
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
     """The days that may be created, by transfer, and the (team, backfill id) that may be cancelled."""
 
-    days: Mapping[Address, DateSet]
+    days: DaysByTransfer[Address]
     cancels: frozenset[tuple[int, int]]
 
 
@@ -34,20 +35,18 @@ def without_later_intents(approval: Approval, document: Document, created_at: da
     so that a job that is run again does not create them again under the same plan.
     """
     later = intended_since(document, created_at, (Outcome.DONE, Outcome.PENDING))
-    days = {one: kept - later.get(one, EMPTY) for one, kept in approval.days.items()}
-    return replace(approval, days=days)
+    return replace(approval, days=approval.days - later)
 
 
 def intended_since(
     document: Document, created_at: datetime, outcomes: tuple[Outcome, ...]
-) -> dict[Address, DateSet]:
-    """Return the days of our later creates with these outcomes, by transfer."""
-    later: dict[Address, list[DateSet]] = {}
-    for intent in document.intents.values():
-        meant = intent.kind is IntentKind.CREATE and intent.outcome in outcomes
-        if meant and intent.intended_at > created_at:
-            later.setdefault(Address(document.team_id, intent.transfer_id), []).append(intent.days)
-    return {address: union(days) for address, days in later.items()}
+) -> DaysByTransfer[Address]:
+    """Return the days of our creates with these outcomes that were intended after ``created_at``."""
+    return DaysByTransfer(
+        (Address(document.team_id, intent.transfer_id), intent.days)
+        for intent in document.intents.values()
+        if intent.kind is IntentKind.CREATE and intent.outcome in outcomes and intent.intended_at > created_at
+    )
 
 
 def misfits(
@@ -114,15 +113,17 @@ def _told(plan: Plan) -> dict[str, bool]:
     return {**days, **{f"cancel of {one}": True for one in covered["cancels"]}}
 
 
-def approved_days(plan: Plan) -> dict[Address, DateSet]:
-    """Return the days a plan shows as planned or deferred, by transfer: what it approves."""
-    grouped: dict[Address, list[DateSet]] = {}
-    for action in plan.actions:
-        if action.kind is not ActionKind.CANCEL:
-            grouped.setdefault(action.address, []).append(action.days)
-    for item in (one for team in plan.teams for one in team.deferred):
-        grouped.setdefault(item.address, []).append(item.days)
-    return {address: union(days) for address, days in sorted(grouped.items())}
+def approved_days(plan: Plan) -> DaysByTransfer[Address]:
+    """Return the days a plan shows as planned or deferred: what it approves."""
+    deferred = ((item.address, item.days) for item in plan.of(Bucket.DEFERRED))
+    return planned_days(plan.actions) | DaysByTransfer(deferred)
+
+
+def planned_days(actions: Iterable[Action]) -> DaysByTransfer[Address]:
+    """Return the days that actions create."""
+    return DaysByTransfer(
+        (action.address, action.days) for action in actions if action.kind is not ActionKind.CANCEL
+    )
 
 
 def approved_cancels(plan: Plan) -> frozenset[tuple[int, int]]:
@@ -137,11 +138,11 @@ def approved(plan: Plan) -> dict[str, Any]:
         "as_of": {str(team.team_id): iso(team.as_of) for team in plan.teams},
         "days": {
             f"{address.team_id}/{address.transfer_id}": _ranges(days)
-            for address, days in approved_days(plan).items()
+            for address, days in sorted(approved_days(plan).items())
         },
         "cancels": [f"{team_id}/{backfill_id}" for team_id, backfill_id in sorted(approved_cancels(plan))],
     }
 
 
 def _ranges(days: DateSet) -> list[str]:
-    return [f"{iso(start)}..{last_iso(end)}" for start, end in days.intervals]
+    return [dates_of(start, end) for start, end in days.intervals]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.bounds import CANCEL_SETTLES
-from reconciler.dates import EMPTY, DateSet, Day, union
+from reconciler.dates import EMPTY, DateSet, Day, grouped, union
 from reconciler.model.memory import NOTHING_KNOWN, BackfillRecord, DayEvidence
 from reconciler.model.observed import Run, RunStatus, Status
 
@@ -36,10 +36,7 @@ class Verdict:
 
 def runs_by_day(runs: Iterable[Run]) -> dict[Day, list[Run]]:
     """Group runs by data date, oldest first."""
-    grouped: dict[Day, list[Run]] = {}
-    for run in sorted(runs, key=lambda one: (one.created_time, one.id)):
-        grouped.setdefault(run.day, []).append(run)
-    return grouped
+    return grouped(sorted(runs, key=lambda run: (run.created_time, run.id)), lambda run: run.day)
 
 
 def is_active(record: BackfillRecord) -> bool:

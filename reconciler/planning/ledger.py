@@ -1,25 +1,24 @@
 """The day ledger: each declared day of a transfer in exactly one bucket. Pure.
 
-Read ``keep_ledger``: it goes through the buckets in the order of design section 4, and each
-takes its days out of what is left. Days are sets; nothing here goes through single days.
+The rules are tables, walked from the top; each takes its days out of what is left. So the first rule that
+fits a day holds, and whoever explains a day walks the same rows. ``facts.py`` answers what a rule asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
-from reconciler.bounds import REFUSAL_HOLDS
-from reconciler.dates import EMPTY, DateSet, union
-from reconciler.model.desired import DesiredTransfer, EvidenceMode
-from reconciler.model.memory import BackfillRecord, Intent, IntentKind, Outcome
-from reconciler.model.observed import Observed, Run, RunStatus, Unreadable
-from reconciler.planning.evidence import RunsByDay, Verdict, judge
+from reconciler.dates import DateSet, grouped, union
+from reconciler.model.desired import DesiredTransfer
+from reconciler.planning.facts import DayFacts, JudgedBackfill, TransferEvidence
 
 
 class Bucket(StrEnum):
+    """Where a declared day stands. A plan divides ``DUE`` into ``PLANNED`` and ``DEFERRED``."""
+
     FUTURE = "future"
     IN_FLIGHT = "in_flight"
     COVERED = "covered"
@@ -27,6 +26,8 @@ class Bucket(StrEnum):
     BLOCKED = "blocked"
     FAILED = "failed"
     DUE = "due"
+    PLANNED = "planned"
+    DEFERRED = "deferred"
 
 
 class Reason(StrEnum):
@@ -75,229 +76,129 @@ class TransferLedger:
     def of(self, bucket: Bucket) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.bucket is bucket)
 
+    @property
+    def taken_up(self) -> DateSet:
+        """The days that are loaded or being loaded."""
+        return self.days(Bucket.COVERED) | self.days(Bucket.IN_FLIGHT)
+
+
+# --- the rules --------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """Everything known that bears on one transfer; ``now`` is our clock, the rest the vendor's.
+class Rule:
+    """One row: what ``days`` returns goes into ``bucket`` for ``reason``, unless a row above took it.
 
-    ``records`` and ``runs`` are those of the transfer and its predecessors.
+    ``days`` is given the facts and what the rows above have left. It may return more than that.
     """
 
-    records: tuple[BackfillRecord, ...]
-    runs: Mapping[int, RunsByDay]
-    intents: tuple[Intent, ...]
-    observed: Observed
-    listed: frozenset[int]
-    now: datetime
-    settle: timedelta
+    bucket: Bucket
+    reason: Reason
+    days: Callable[[DayFacts, DateSet], DateSet]
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    record: BackfillRecord
-    verdict: Verdict
+DONE = (
+    Rule(Bucket.FUTURE, Reason.NONE, lambda facts, left: facts.future),
+    Rule(Bucket.IN_FLIGHT, Reason.NONE, lambda facts, left: facts.in_flight),
+    Rule(Bucket.COVERED, Reason.NONE, lambda facts, left: facts.loaded),
+    Rule(Bucket.WAITING, Reason.STALE, lambda facts, left: facts.in_flight_but_stale),
+    Rule(Bucket.WAITING, Reason.SETTLING, lambda facts, left: facts.settling),
+)
+HELD_UP = (
+    Rule(Bucket.BLOCKED, Reason.UNRESOLVED, lambda facts, left: facts.unresolved(left)),
+    Rule(Bucket.BLOCKED, Reason.PAUSED, lambda facts, left: facts.paused),
+    Rule(Bucket.BLOCKED, Reason.UNKNOWN_TRANSFER, lambda facts, left: facts.of_unknown_transfer),
+    Rule(Bucket.BLOCKED, Reason.REFUSED, lambda facts, left: facts.refused),
+    Rule(Bucket.BLOCKED, Reason.GONE, lambda facts, left: facts.gone),
+    Rule(Bucket.BLOCKED, Reason.NO_EVIDENCE, lambda facts, left: facts.without_evidence),
+    Rule(Bucket.FAILED, Reason.UNLOCATED, lambda facts, left: facts.unlocated),
+    Rule(Bucket.FAILED, Reason.ATTEMPTS, lambda facts, left: facts.exhausted),
+)
+# Why the rest is due: asked of each backfill, the newest first, before the rows of DUE_WITHOUT.
+DUE_BY_BACKFILL: tuple[tuple[Reason, Callable[[JudgedBackfill], DateSet]], ...] = (
+    (Reason.FAILED, lambda judged: judged.verdict.evidence.failed | judged.verdict.evidence.unlocated),
+    (Reason.NOT_RUN, lambda judged: judged.verdict.evidence.not_run),
+    (Reason.CANCELLED, lambda judged: judged.verdict.evidence.cancelled),
+    (Reason.STALE, lambda judged: judged.verdict.evidence.loaded | judged.verdict.gone),
+)
+DUE_WITHOUT = (
+    Rule(Bucket.DUE, Reason.STALE, lambda facts, left: facts.loaded_but_stale),
+    Rule(Bucket.DUE, Reason.NEVER_LOADED, lambda facts, left: left),
+)
 
-    def counts(self, stale_before: datetime | None) -> bool:
-        """Design section 4: made at or after ``stale_before``, or ours and made under it."""
-        if stale_before is None or self.record.created_time >= stale_before:
-            return True
-        made_under = self.record.stale_before
-        return self.record.ours and made_under is not None and made_under >= stale_before
+
+def due_rules(judged: Iterable[JudgedBackfill]) -> Iterator[Rule]:
+    """Yield the rows that tell why a day is due: its newest backfill does; without one, a run may."""
+    for backfill in judged:
+        for reason, days in DUE_BY_BACKFILL:
+            yield Rule(Bucket.DUE, reason, _given(days(backfill)))
+    yield from DUE_WITHOUT
 
 
-def keep_ledger(transfer: DesiredTransfer, evidence: Evidence) -> TransferLedger:
+def _given(days: DateSet) -> Callable[[DayFacts, DateSet], DateSet]:
+    return lambda facts, left: days
+
+
+# --- walking them -----------------------------------------------------------------------------
+
+
+def keep_ledger(transfer: DesiredTransfer, evidence: TransferEvidence) -> TransferLedger:
     """Put every declared day of a transfer into its bucket.
 
     Raises ``AssertionError`` if a day were lost or counted twice: a bug in reconciler.
     """
-    judged = _judge_all(evidence)
+    judged = evidence.judged()
     entries: list[Entry] = []
     undecided = []
     for stale_before, days in _by_stale_before(transfer):
-        part = _Part(days, stale_before, transfer, evidence, judged)
-        entries += part.fill()
-        undecided.append(part.undecided)
+        facts = DayFacts(days, stale_before, transfer, evidence, judged)
+        found, open_ = _walk(facts)
+        entries += found
+        undecided.append(open_)
     joined = _joined(entries)
     _check(transfer, joined)
     return TransferLedger(transfer, joined, union(undecided))
 
 
-def _judge_all(evidence: Evidence) -> tuple[_Judged, ...]:
-    """Return the backfills with their verdicts, newest first."""
-    ordered = sorted(evidence.records, key=lambda one: (one.created_time, one.id), reverse=True)
-    now = evidence.observed.vendor_now
-    return tuple(_Judged(one, judge(one, evidence.runs.get(one.transfer_id), now)) for one in ordered)
-
-
 def _by_stale_before(transfer: DesiredTransfer) -> list[tuple[datetime | None, DateSet]]:
-    groups: dict[datetime | None, list[DateSet]] = {}
-    for segment in transfer.segments:
-        groups.setdefault(segment.stale_before, []).append(segment.days)
-    return [(stale_before, union(days)) for stale_before, days in groups.items()]
+    groups = grouped(transfer.segments, lambda segment: segment.stale_before)
+    return [
+        (stale_before, union(segment.days for segment in segments))
+        for stale_before, segments in groups.items()
+    ]
 
 
-@dataclass(slots=True)
-class _Part:
-    """The days of a transfer that share one ``stale_before``, on their way into buckets."""
-
-    days: DateSet
-    stale_before: datetime | None
-    transfer: DesiredTransfer
-    evidence: Evidence
-    judged: tuple[_Judged, ...]
-    left: DateSet = EMPTY
-    undecided: DateSet = EMPTY
-
-    def fill(self) -> list[Entry]:
-        self.left = self.days
-        counting = [one for one in self.judged if one.counts(self.stale_before)]
-        rest = [one for one in self.judged if not one.counts(self.stale_before)]
-        entries = [
-            self._take(Bucket.FUTURE, self.left - DateSet.span(0, self.transfer.loadable_until)),
-            self._take(Bucket.IN_FLIGHT, self._in_flight(counting)),
-            self._take(Bucket.COVERED, self._loaded(counting)),
-            self._take(Bucket.WAITING, _active(rest) | self._runs_in_flight(counts=False), Reason.STALE),
-            self._take(Bucket.WAITING, union(one.verdict.settling for one in self.judged), Reason.SETTLING),
-        ]
-        exhausted, unlocated = self._exhausted(counting), self._unlocated(counting)
-        due = self.left - exhausted - unlocated
-        gone = union(one.verdict.gone for one in counting)
-        entries += self._blocked(due - gone, gone)
-        entries += [
-            self._take(Bucket.FAILED, unlocated, Reason.UNLOCATED),
-            self._take(Bucket.FAILED, exhausted, Reason.ATTEMPTS),
-        ]
-        self.undecided = self.left | (self._runs_would_tell() & (unlocated | gone))
-        return [*entries, *self._due()]
-
-    def _take(self, bucket: Bucket, days: DateSet, reason: Reason = Reason.NONE) -> Entry:
-        taken = self.left & days
-        self.left = self.left - taken
-        return Entry(bucket, reason, taken)
-
-    # -- what is loaded or being loaded ----------------------------------------------------
-
-    def _in_flight(self, counting: list[_Judged]) -> DateSet:
-        return _active(counting) | self._runs_in_flight(counts=True)
-
-    def _loaded(self, counting: list[_Judged]) -> DateSet:
-        by_backfills = union(one.verdict.evidence.loaded for one in counting)
-        return by_backfills | self._days_of_runs(RunStatus.COMPLETED, counts=True)
-
-    def _runs_in_flight(self, *, counts: bool) -> DateSet:
-        return self._days_of_runs(RunStatus.IN_FLIGHT, counts=counts)
-
-    def _days_of_runs(self, status: RunStatus, *, counts: bool) -> DateSet:
-        return DateSet.days(
-            day
-            for grouped in self.evidence.runs.values()
-            for day, runs in grouped.items()
-            if any(run.status is status and self._run_counts(run) is counts for run in runs)
-        )
-
-    def _run_counts(self, run: Run) -> bool:
-        return self.stale_before is None or run.created_time >= self.stale_before
-
-    # -- what stands in the way ------------------------------------------------------------
-
-    def _blocked(self, due: DateSet, gone: DateSet) -> list[Entry]:
-        everything = self.left
-        return [
-            self._take(Bucket.BLOCKED, self._unresolved(due), Reason.UNRESOLVED),
-            self._take(Bucket.BLOCKED, everything if self._paused() else EMPTY, Reason.PAUSED),
-            self._take(Bucket.BLOCKED, everything if self._unknown() else EMPTY, Reason.UNKNOWN_TRANSFER),
-            self._take(Bucket.BLOCKED, self._refused(), Reason.REFUSED),
-            self._take(Bucket.BLOCKED, gone, Reason.GONE),
-            self._take(Bucket.BLOCKED, everything if self._no_evidence() else EMPTY, Reason.NO_EVIDENCE),
-        ]
-
-    def _unresolved(self, due: DateSet) -> DateSet:
-        pending = [one for one in self.evidence.intents if one.pending and one.kind is IntentKind.CREATE]
-        fresh = any(self.evidence.now < one.intended_at + self.evidence.settle for one in pending)
-        return union(one.days for one in pending) | (due if fresh else EMPTY)
-
-    def _paused(self) -> bool:
-        info = (self.evidence.observed.transfers or {}).get(self.transfer.address.transfer_id)
-        return self.transfer.paused or (info is not None and info.paused)
-
-    def _unknown(self) -> bool:
-        observed, own = self.evidence.observed, self.transfer.address.transfer_id
-        absent = observed.transfers is not None and own not in observed.transfers
-        return absent and observed.runs.get(own) is Unreadable.NOT_FOUND
-
-    def _refused(self) -> DateSet:
-        refused = (one for one in self.evidence.intents if one.outcome is Outcome.REFUSED)
-        listed, now = self.evidence.listed, self.evidence.now
-        return union(one.days for one in refused if refusal_holds(one, listed, now))
-
-    def _no_evidence(self) -> bool:
-        """Any failed read blocks; an unreadable list blocks only where the file insists on it."""
-        if self.transfer.evidence is EvidenceMode.BACKFILLS:
-            return False
-        answers = [self.evidence.observed.runs.get(one) for one in self.transfer.source_ids]
-        if Unreadable.FAILED in answers:
-            return True
-        strict = self.transfer.evidence is EvidenceMode.RUNS
-        return strict and any(isinstance(one, Unreadable) for one in answers)
-
-    def _runs_would_tell(self) -> DateSet:
-        """Return the days a run list may still decide: none if it is not to be read."""
-        unread = self.transfer.evidence is not EvidenceMode.BACKFILLS and not self._paused()
-        return self.days if unread else EMPTY
-
-    # -- what is due, and why --------------------------------------------------------------
-
-    def _exhausted(self, counting: list[_Judged]) -> DateSet:
-        """Return the days tried ``max_attempts`` times: our backfills that ended without loading them."""
-        tried: list[DateSet] = [EMPTY] * self.transfer.max_attempts
-        own = self.transfer.address.transfer_id
-        for one in (one for one in counting if one.record.ours and one.record.transfer_id == own):
-            known = one.verdict.evidence
-            days = self.left & (known.failed | known.not_run)
-            for times in range(len(tried) - 1, 0, -1):
-                tried[times] = tried[times] | (tried[times - 1] & days)
-            tried[0] = tried[0] | days
-        return tried[-1]
-
-    def _unlocated(self, counting: list[_Judged]) -> DateSet:
-        """Return the days of which a backfill cannot tell whether it loaded them.
-
-        What became of a newer one, on a successor perhaps, says nothing about the older.
-        """
-        return self.left & union(one.verdict.evidence.unlocated for one in counting)
-
-    def _due(self) -> Iterable[Entry]:
-        """Yield the rest by reason: the newest backfill on a day tells; without one, a run may."""
-        for one in self.judged:
-            known = one.verdict.evidence
-            yield self._take(Bucket.DUE, known.failed | known.unlocated, Reason.FAILED)
-            yield self._take(Bucket.DUE, known.not_run, Reason.NOT_RUN)
-            yield self._take(Bucket.DUE, known.cancelled, Reason.CANCELLED)
-            yield self._take(Bucket.DUE, known.loaded | one.verdict.gone, Reason.STALE)
-        yield self._take(Bucket.DUE, self._days_of_runs(RunStatus.COMPLETED, counts=False), Reason.STALE)
-        yield self._take(Bucket.DUE, self.left, Reason.NEVER_LOADED)
+def _walk(facts: DayFacts) -> tuple[list[Entry], DateSet]:
+    """Return the entries, and the days that more reading may still move."""
+    done, not_done = _take(DONE, facts, facts.days)
+    held_up, due = _take(HELD_UP, facts, not_done)
+    reasons, none_left = _take(due_rules(facts.judged), facts, due)
+    assert not none_left
+    told_by_runs = facts.runs_would_tell & ((not_done & facts.unlocated) | facts.gone)
+    return [*done, *held_up, *reasons], due | told_by_runs
 
 
-def refusal_holds(intent: Intent, listed: Container[int], now: datetime) -> bool:
-    """Tell whether a refusal still blocks: while its blocker is listed, else for 24 hours."""
-    if intent.blocker is not None:
-        return intent.blocker in listed
-    return now < intent.intended_at + REFUSAL_HOLDS
-
-
-def _active(judged: Iterable[_Judged]) -> DateSet:
-    return union(one.verdict.in_flight for one in judged)
+def _take(rules: Iterable[Rule], facts: DayFacts, left: DateSet) -> tuple[list[Entry], DateSet]:
+    """Walk rules from the top. Returns what each took, and what is left."""
+    entries = []
+    for rule in rules:
+        if not left:
+            break
+        taken = left & rule.days(facts, left)
+        left = left - taken
+        entries.append(Entry(rule.bucket, rule.reason, taken))
+    return entries, left
 
 
 def _joined(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     """Merge entries of one bucket and reason, in the order of the buckets and reasons."""
-    grouped: dict[tuple[Bucket, Reason], list[DateSet]] = {}
-    for entry in entries:
-        if entry.days:
-            grouped.setdefault((entry.bucket, entry.reason), []).append(entry.days)
+    groups = grouped((entry for entry in entries if entry.days), lambda entry: (entry.bucket, entry.reason))
     order = {bucket: rank for rank, bucket in enumerate(Bucket)}
-    ranked = sorted(grouped, key=lambda key: (order[key[0]], key[1]))
-    return tuple(Entry(bucket, reason, union(grouped[bucket, reason])) for bucket, reason in ranked)
+    ranked = sorted(groups, key=lambda key: (order[key[0]], key[1]))
+    return tuple(
+        Entry(bucket, reason, union(entry.days for entry in groups[bucket, reason]))
+        for bucket, reason in ranked
+    )
 
 
 def _check(transfer: DesiredTransfer, entries: tuple[Entry, ...]) -> None:

@@ -1,7 +1,6 @@
 """What a plan is: values that renderers show, ``apply`` carries out, and CI saves. Pure.
 
-Days are half-open ordinals inside; ``codec``-like functions at the end turn a plan into its
-JSON form (``format_version`` 1.0) and its digest.
+Days are half-open ordinals. ``formats/planfile.py`` has its JSON form and its digest.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from enum import StrEnum
 from reconciler.dates import Day, Span
 from reconciler.diagnostics import Finding, Place
 from reconciler.model.desired import Address
+from reconciler.planning.ledger import Bucket
 
 FORMAT_VERSION = "1.0"
 
@@ -44,10 +44,25 @@ class Action(Span):
     notes: tuple[str, ...] = ()
 
 
+# The buckets in the order in which counts are told, and those of them whose days a plan lists.
+COUNTED = (
+    Bucket.COVERED,
+    Bucket.IN_FLIGHT,
+    Bucket.PLANNED,
+    Bucket.WAITING,
+    Bucket.BLOCKED,
+    Bucket.FAILED,
+    Bucket.DEFERRED,
+    Bucket.FUTURE,
+)
+LISTED = (Bucket.DEFERRED, Bucket.BLOCKED, Bucket.WAITING, Bucket.FAILED)
+
+
 @dataclass(frozen=True, slots=True)
 class Item(Span):
     """Days that are not acted on, with the reason: a limit, a blocker, or what to wait for."""
 
+    bucket: Bucket
     address: Address
     transfer: str
     start: Day
@@ -69,38 +84,37 @@ class Unmanaged(Span):
 
 @dataclass(frozen=True, slots=True)
 class DayCounts:
-    """How many declared days lie in each bucket; they add up to ``declared``."""
+    """How many declared days lie in each bucket; a bucket that is not named has none."""
 
-    declared: int = 0
-    covered: int = 0
-    in_flight: int = 0
-    planned: int = 0
-    waiting: int = 0
-    blocked: int = 0
-    failed: int = 0
-    deferred: int = 0
-    future: int = 0
+    in_bucket: Mapping[Bucket, int] = field(default_factory=dict)
+
+    def __getitem__(self, bucket: Bucket) -> int:
+        return self.in_bucket.get(bucket, 0)
 
     def __add__(self, other: DayCounts) -> DayCounts:
-        return DayCounts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+        return DayCounts({bucket: self[bucket] + other[bucket] for bucket in COUNTED})
+
+    @property
+    def declared(self) -> int:
+        return sum(self.in_bucket.values())
 
     @property
     def synced(self) -> bool:
         """Nothing is left to do: nothing planned, deferred or waiting."""
-        return not (self.planned or self.deferred or self.waiting)
+        return not (self[Bucket.PLANNED] or self[Bucket.DEFERRED] or self[Bucket.WAITING])
 
     @property
     def healthy(self) -> bool:
         """Nothing needs a person: nothing blocked or failed."""
-        return not (self.blocked or self.failed)
+        return not (self[Bucket.BLOCKED] or self[Bucket.FAILED])
 
     @property
     def percent(self) -> int:
         """The covered share of the declared days, rounded down so that 100 means all."""
-        return 100 * self.covered // self.declared if self.declared else 100
+        return 100 * self[Bucket.COVERED] // self.declared if self.declared else 100
 
     def as_dict(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {"declared": self.declared, **{bucket.value: self[bucket] for bucket in COUNTED}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +138,7 @@ class TeamPlan:
     list_full: bool = False
     evidence: str = "runs"
     actions: tuple[Action, ...] = ()
-    deferred: tuple[Item, ...] = ()
-    blocked: tuple[Item, ...] = ()
-    waiting: tuple[Item, ...] = ()
-    failed: tuple[Item, ...] = ()
+    items: tuple[Item, ...] = ()
     unmanaged: tuple[Unmanaged, ...] = ()
     transfers: tuple[TransferSummary, ...] = ()
     minimum_creates: int = 0
@@ -136,7 +147,10 @@ class TeamPlan:
 
     @property
     def counts(self) -> DayCounts:
-        return add_up(one.counts for one in self.transfers)
+        return add_up(transfer.counts for transfer in self.transfers)
+
+    def of(self, bucket: Bucket) -> tuple[Item, ...]:
+        return tuple(item for item in self.items if item.bucket is bucket)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +190,11 @@ class Plan:
 
     @property
     def complete(self) -> bool:
-        counts = self.counts
-        left_over = counts.deferred or counts.waiting or counts.blocked or counts.failed
+        left_over = any(self.counts[bucket] for bucket in LISTED)
         return not (left_over or self.options.target or self.options.exclude or self.errored)
+
+    def of(self, bucket: Bucket) -> tuple[Item, ...]:
+        return tuple(item for team in self.teams for item in team.of(bucket))
 
     def number_of(self, kind: ActionKind) -> int:
         return sum(action.kind is kind for action in self.actions)

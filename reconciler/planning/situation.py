@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from reconciler.bounds import GONE_AFTER
-from reconciler.dates import EMPTY, DateSet
+from reconciler.dates import EMPTY, DateSet, grouped
 from reconciler.model.desired import DesiredTeam, DesiredTransfer
 from reconciler.model.memory import (
     BackfillRecord,
@@ -27,8 +27,9 @@ from reconciler.model.memory import (
 )
 from reconciler.model.observed import Backfill, Observed, Status, Unreadable
 from reconciler.planning.evidence import RunsByDay, judge, judged_days, runs_by_day
+from reconciler.planning.facts import TransferEvidence
 from reconciler.planning.intents import Resolution, doubted, resolve
-from reconciler.planning.ledger import Bucket, Evidence, TransferLedger, keep_ledger
+from reconciler.planning.ledger import Bucket, TransferLedger, keep_ledger
 
 R = TypeVar("R", BackfillRecord, Intent)
 
@@ -94,7 +95,7 @@ def keep_ledgers(
     ledgers = []
     for transfer in team.transfers:
         sources = transfer.source_ids
-        evidence = Evidence(
+        evidence = TransferEvidence(
             records=tuple(one for source in sources for one in records.get(source, ())),
             runs={source: runs[source] for source in sources if source in runs},
             intents=_intents_on(transfer, intents, now - settle),
@@ -123,10 +124,7 @@ def _intents_on(
 
 def by_transfer(items: Iterable[R]) -> Mapping[int, list[R]]:
     """Group records or intents by transfer id."""
-    grouped: dict[int, list[R]] = {}
-    for one in items:
-        grouped.setdefault(one.transfer_id, []).append(one)
-    return grouped
+    return grouped(items, lambda item: item.transfer_id)
 
 
 def _with(document: Document, delta: Delta) -> Document:

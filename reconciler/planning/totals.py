@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from reconciler.dates import EMPTY, DateSet, Interval, union
+from reconciler.dates import EMPTY, DateSet, DaysByTransfer, Interval
 from reconciler.diagnostics import Finding, Place, Severity
 from reconciler.model.desired import Address, DesiredTeam, DesiredTransfer, EvidenceMode
 from reconciler.model.memory import Document, Outcome
 from reconciler.model.observed import Observed, Status, Unreadable
-from reconciler.planning.approval import intended_since
+from reconciler.planning.approval import intended_since, planned_days
 from reconciler.planning.evidence import is_active
 from reconciler.planning.ledger import Bucket, TransferLedger
-from reconciler.planning.plan import Action, ActionKind, DayCounts, Item, Plan, TransferSummary, Unmanaged
+from reconciler.planning.plan import (
+    COUNTED,
+    Action,
+    ActionKind,
+    DayCounts,
+    Item,
+    Plan,
+    TransferSummary,
+    Unmanaged,
+)
 
 NOT_APPROVED = "not-approved"
 
@@ -24,27 +33,25 @@ def places_of(transfer: DesiredTransfer, days: DateSet) -> tuple[Place, ...]:
 
 def items_of(ledgers: Iterable[TransferLedger], bucket: Bucket) -> tuple[Item, ...]:
     return tuple(
-        item_of(ledger.transfer, interval, entry.reason.value)
+        item_of(bucket, ledger.transfer, interval, entry.reason.value)
         for ledger in ledgers
         for entry in ledger.of(bucket)
         for interval in entry.days.intervals
     )
 
 
-def item_of(transfer: DesiredTransfer, interval: Interval, reason: str) -> Item:
-    start, end = interval
-    return Item(
-        transfer.address, transfer.name, start, end, reason, places_of(transfer, DateSet.span(start, end))
-    )
+def item_of(bucket: Bucket, transfer: DesiredTransfer, interval: Interval, reason: str) -> Item:
+    places = places_of(transfer, DateSet((interval,)))
+    return Item(bucket, transfer.address, transfer.name, *interval, reason, places)
 
 
 def deferred_items(
-    ledgers: Iterable[TransferLedger], put_off: Iterable[Item], withheld: Mapping[Address, DateSet]
+    ledgers: Iterable[TransferLedger], put_off: Iterable[Item], withheld: DaysByTransfer[Address]
 ) -> tuple[Item, ...]:
     left_out = [
-        item_of(ledger.transfer, interval, NOT_APPROVED)
+        item_of(Bucket.DEFERRED, ledger.transfer, interval, NOT_APPROVED)
         for ledger in ledgers
-        for interval in withheld.get(ledger.transfer.address, EMPTY).intervals
+        for interval in withheld.of(ledger.transfer.address).intervals
     ]
     return tuple(sorted([*left_out, *put_off], key=lambda one: (one.address, one.start)))
 
@@ -81,30 +88,20 @@ def list_full_findings(observed: Observed, document: Document) -> tuple[Finding,
     )
 
 
-def planned_days(actions: Iterable[Action]) -> dict[Address, DateSet]:
-    grouped: dict[Address, list[DateSet]] = {}
-    for action in actions:
-        if action.kind is not ActionKind.CANCEL:
-            grouped.setdefault(action.address, []).append(action.days)
-    return {address: union(days) for address, days in grouped.items()}
-
-
 def left_undone(
-    saved: Plan, document: Document, ledgers: Iterable[TransferLedger], planned: Mapping[Address, DateSet]
-) -> dict[Address, DateSet]:
+    saved: Plan,
+    document: Document,
+    ledgers: Iterable[TransferLedger],
+    planned: DaysByTransfer[Address],
+) -> DaysByTransfer[Address]:
     """Return the declared days of a saved plan's actions that are neither loaded, nor in flight, nor
     ``planned`` now, nor created under it before: it would be wrong to say that it was carried out.
     """
-    wanted = planned_days(one for team in saved.teams for one in team.actions)
+    kept = tuple(ledgers)
+    declared = DaysByTransfer((ledger.transfer.address, ledger.transfer.days) for ledger in kept)
+    done = DaysByTransfer((ledger.transfer.address, ledger.taken_up) for ledger in kept)
     created = intended_since(document, saved.created_at, (Outcome.DONE,))
-    found = {}
-    for ledger in ledgers:
-        address = ledger.transfer.address
-        done = ledger.days(Bucket.COVERED) | ledger.days(Bucket.IN_FLIGHT) | planned.get(address, EMPTY)
-        left = (wanted.get(address, EMPTY) & ledger.transfer.days) - done - created.get(address, EMPTY)
-        if left:
-            found[address] = left
-    return found
+    return (planned_days(saved.actions) & declared) - (done | planned | created)
 
 
 def prunes_undone(
@@ -125,21 +122,12 @@ def prunes_undone(
 
 
 def summarise(ledger: TransferLedger, planned: DateSet) -> TransferSummary:
-    def number(bucket: Bucket) -> int:
-        return len(ledger.days(bucket))
-
-    counts = DayCounts(
-        declared=len(ledger.transfer.days),
-        covered=number(Bucket.COVERED),
-        in_flight=number(Bucket.IN_FLIGHT),
-        planned=len(planned),
-        waiting=number(Bucket.WAITING),
-        blocked=number(Bucket.BLOCKED),
-        failed=number(Bucket.FAILED),
-        deferred=number(Bucket.DUE) - len(planned),
-        future=number(Bucket.FUTURE),
-    )
-    return TransferSummary(ledger.transfer.address, ledger.transfer.name, ledger.transfer.owner, counts)
+    """Return the counts of a transfer: what is due is planned, or deferred."""
+    counts = {bucket: len(ledger.days(bucket)) for bucket in COUNTED}
+    due = len(ledger.days(Bucket.DUE))
+    divided = DayCounts({**counts, Bucket.PLANNED: len(planned), Bucket.DEFERRED: due - len(planned)})
+    assert divided.declared == len(ledger.transfer.days)
+    return TransferSummary(ledger.transfer.address, ledger.transfer.name, ledger.transfer.owner, divided)
 
 
 def evidence_used(ledgers: Iterable[TransferLedger], observed: Observed) -> str:

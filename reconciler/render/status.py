@@ -4,20 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from reconciler.planning.plan import DayCounts, Plan, TransferSummary
-from reconciler.render.words import BOLD, GREEN, RED, YELLOW, Paint
-
-COLUMNS = (
-    "declared",
-    "covered",
-    "in_flight",
-    "planned",
-    "waiting",
-    "blocked",
-    "failed",
-    "deferred",
-    "future",
-)
+from reconciler.planning.plan import COUNTED, DayCounts, Plan, TransferSummary
+from reconciler.render.words import BOLD, GREEN, RED, YELLOW, Paint, worded
 
 
 def _summaries(plan: Plan) -> Iterator[TransferSummary]:
@@ -27,7 +15,7 @@ def _summaries(plan: Plan) -> Iterator[TransferSummary]:
 
 def status_text(plan: Plan, paint: Paint) -> str:
     """Return a table, one line per transfer and a total, with plain columns that tools can cut."""
-    rows = [("transfer", *(name.replace("_", " ") for name in COLUMNS), "loaded", "synced", "healthy")]
+    rows = [("transfer", "declared", *(worded(bucket) for bucket in COUNTED), "loaded", "synced", "healthy")]
     rows += [_row(one.name, one.counts) for one in _summaries(plan)]
     rows.append(_row("total", plan.counts))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -38,7 +26,7 @@ def status_text(plan: Plan, paint: Paint) -> str:
 
 
 def _row(name: str, counts: DayCounts) -> tuple[str, ...]:
-    numbers = (str(getattr(counts, column)) for column in COLUMNS)
+    numbers = (str(counts.declared), *(str(counts[bucket]) for bucket in COUNTED))
     verdicts = ("yes" if counts.synced else "no", "yes" if counts.healthy else "no")
     return (name, *numbers, f"{counts.percent}%", *verdicts)
 

@@ -9,25 +9,34 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from shlex import quote
 
-from reconciler.dates import iso
+from reconciler.dates import grouped, iso
 from reconciler.diagnostics import Place
 from reconciler.formats.planfile import digest
 from reconciler.model.desired import Address
-from reconciler.planning.plan import Action, ActionKind, Item, Plan, TeamPlan, TransferSummary, Unmanaged
-from reconciler.render.words import BOLD, CYAN, DIM, GREEN, RED, YELLOW, Paint, days, plural, span
+from reconciler.planning.ledger import Bucket
+from reconciler.planning.plan import (
+    COUNTED,
+    Action,
+    ActionKind,
+    Item,
+    Plan,
+    TeamPlan,
+    TransferSummary,
+    Unmanaged,
+)
+from reconciler.render.words import BOLD, CYAN, DIM, GREEN, RED, YELLOW, Paint, days, plural, span, worded
 
 SIGNS = {ActionKind.CREATE: ("+", GREEN), ActionKind.RETRY: ("-/+", YELLOW), ActionKind.CANCEL: ("-", RED)}
 SHOWN_ITEMS = 3
+# What is not acted on, in the order in which it is shown.
+REST = ((Bucket.DEFERRED, CYAN), (Bucket.WAITING, CYAN), (Bucket.BLOCKED, YELLOW), (Bucket.FAILED, RED))
 
 
 def summary_line(plan: Plan) -> str:
     """Return the frozen last line: every count always, in this order, always the word ``days``."""
     counts = plan.counts
-    told = (
-        f"Days: {counts.declared} declared, {counts.covered} covered, {counts.in_flight} in flight, "
-        f"{counts.waiting} waiting, {counts.blocked} blocked, {counts.failed} failed, "
-        f"{counts.deferred} deferred, {counts.future} future."
-    )
+    of_days = [f"{counts[bucket]} {worded(bucket)}" for bucket in COUNTED if bucket is not Bucket.PLANNED]
+    told = f"Days: {counts.declared} declared, {', '.join(of_days)}."
     if not plan.actions:
         return f"No changes. {told}"
     create, retry = ActionKind.CREATE, ActionKind.RETRY
@@ -69,7 +78,7 @@ def _team(team: TeamPlan, paint: Paint) -> Iterator[str]:
 
 
 def _transfers(team: TeamPlan, paint: Paint) -> Iterator[str]:
-    actions = _by_address(team.actions)
+    actions = grouped(team.actions, lambda action: action.address)
     for transfer in team.transfers:
         body = [*_actions(actions.get(transfer.address, ()), paint), *_rest(team, transfer.address, paint)]
         if body:
@@ -80,17 +89,10 @@ def _transfers(team: TeamPlan, paint: Paint) -> Iterator[str]:
 
 def _heading(transfer: TransferSummary, paint: Paint) -> str:
     counts = transfer.counts
-    told = [f"{counts.covered} of {days(counts.declared)} covered"]
-    if counts.in_flight:
-        told.append(f"{counts.in_flight} in flight")
+    told = [f"{counts[Bucket.COVERED]} of {days(counts.declared)} covered"]
+    if counts[Bucket.IN_FLIGHT]:
+        told.append(f"{counts[Bucket.IN_FLIGHT]} in flight")
     return f"  {paint(transfer.name, BOLD)} ({transfer.address.transfer_id}): {', '.join(told)}"
-
-
-def _by_address(actions: Iterable[Action]) -> dict[Address, list[Action]]:
-    grouped: dict[Address, list[Action]] = {}
-    for action in actions:
-        grouped.setdefault(action.address, []).append(action)
-    return grouped
 
 
 def _actions(actions: Iterable[Action], paint: Paint) -> Iterator[str]:
@@ -126,25 +128,18 @@ def _notes(notes: tuple[str, ...]) -> str:
 
 def _rest(team: TeamPlan, address: Address, paint: Paint) -> Iterator[str]:
     """Yield what is not acted on, one line for each reason."""
-    kinds = (
-        ("deferred", team.deferred, CYAN),
-        ("waiting", team.waiting, CYAN),
-        ("blocked", team.blocked, YELLOW),
-        ("failed", team.failed, RED),
-    )
-    for kind, items, colour in kinds:
-        own = sorted(
-            (one for one in items if one.address == address), key=lambda one: (one.reason, one.start)
-        )
-        for reason, group in groupby(own, key=lambda one: one.reason):
-            yield paint(_item_line(kind, reason, list(group)), colour)
+    for bucket, colour in REST:
+        items = (item for item in team.of(bucket) if item.address == address)
+        own = sorted(items, key=lambda item: (item.reason, item.start))
+        for reason, group in groupby(own, key=lambda item: item.reason):
+            yield paint(_item_line(bucket, reason, list(group)), colour)
 
 
-def _item_line(kind: str, reason: str, items: list[Item]) -> str:
+def _item_line(bucket: Bucket, reason: str, items: list[Item]) -> str:
     total = sum(one.end - one.start for one in items)
     spans = ", ".join(span(one.start, one.end) for one in items[:SHOWN_ITEMS])
     more = f", and {len(items) - SHOWN_ITEMS} more" if len(items) > SHOWN_ITEMS else ""
-    return f"      {kind}: {reason}, {days(total)}: {spans}{more}"
+    return f"      {bucket}: {reason}, {days(total)}: {spans}{more}"
 
 
 def _unmanaged(unmanaged: Iterable[Unmanaged], paint: Paint) -> Iterator[str]:

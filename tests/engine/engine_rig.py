@@ -36,6 +36,7 @@ from reconciler.http import (
 from reconciler.model.desired import DesiredTeam
 from reconciler.model.memory import Document, Intent, IntentKind
 from reconciler.planning.approval import Approval
+from reconciler.planning.ledger import Bucket
 from reconciler.sandbox import Sandbox
 from reconciler.stores.base import StateStore
 from reconciler.stores.local import LocalStore
@@ -371,7 +372,7 @@ class Rig:
 
     def blocked(self) -> list[str]:
         """Return what the next plan shows as blocked: transfer, range and reason."""
-        return [_item_text(one) for one in self.plan().plan.blocked]
+        return [_item_text(one) for one in self.plan().plan.of(Bucket.BLOCKED)]
 
 
 def _item_text(item: Any) -> str:

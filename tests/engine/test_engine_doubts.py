@@ -29,6 +29,7 @@ from reconciler.engine.session import StateSession
 from reconciler.events import Cancelled, Created, Withdrawn
 from reconciler.http import AnswerLost, Request, Response, Transport
 from reconciler.model.memory import Outcome
+from reconciler.planning.ledger import Bucket
 
 QUICK = {"seconds_until_scheduled": 1, "seconds_until_running": 1, "seconds_per_run": 1}
 
@@ -176,7 +177,7 @@ def test_one_cancelled_that_tells_no_time_settles_from_when_it_was_seen(tmp_path
         return request.method == "GET" and "/backfills/" in request.path
 
     assert rig.apply(*[timeless] * 50, wanted=gets).sent == []
-    assert rig.plan().plan.counts.waiting == 10
+    assert rig.plan().plan.counts[Bucket.WAITING] == 10
 
 
 def test_a_prune_that_was_withdrawn_and_is_not_planned_again_is_not_done(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from engine_rig import DAY, HOUR, ONE, TWO, Rig, actions_text, answered, lost, on_transfer, open_store, passed
 
-from reconciler.dates import DateSet, parse_iso
+from reconciler.dates import DateSet, DaysByTransfer, parse_iso
 from reconciler.errors import ApiUnavailable, Refused
 from reconciler.events import Withdrawn
 from reconciler.model.desired import Address
 from reconciler.planning.approval import Approval
+from reconciler.planning.ledger import Bucket
 
 THREE = TWO + "  c:\n    transfer_id: 3\n    ranges: [2024-03-01..2024-03-05]\n"
 
@@ -88,11 +89,11 @@ def test_the_second_round_does_no_more_than_the_first_plan_showed(tmp_path: Path
 def test_an_approval_is_a_filter_on_days_and_cancels(tmp_path: Path) -> None:
     rig = Rig(tmp_path, TWO)
     part = DateSet.span(parse_iso("2024-05-03"), parse_iso("2024-05-05"))
-    applied = rig.apply(approval=Approval({Address(12345, 1): part}, frozenset()))
+    applied = rig.apply(approval=Approval(DaysByTransfer([(Address(12345, 1), part)]), frozenset()))
     assert applied.exit == 0
     rig.once(1, "2024-05-03..2024-05-04")
     rig.once(2)
-    left = [(one.transfer, one.reason) for one in applied.surveyed.plan.deferred]
+    left = [(one.transfer, one.reason) for one in applied.surveyed.plan.of(Bucket.DEFERRED)]
     assert set(left) == {("a", "not-approved"), ("b", "not-approved")}
 
 
@@ -100,7 +101,8 @@ def test_a_retry_needs_its_cancel_approved(tmp_path: Path) -> None:
     rig = Rig(tmp_path, transfers={1: {"fail_days": {"2024-05-04": {"times": 1}}}})
     rig.apply()
     rig.later(DAY)
-    everything = {Address(12345, 1): DateSet.span(parse_iso("2024-05-01"), parse_iso("2024-05-11"))}
+    may = DateSet.span(parse_iso("2024-05-01"), parse_iso("2024-05-11"))
+    everything = DaysByTransfer([(Address(12345, 1), may)])
     assert rig.apply(approval=Approval(everything, frozenset())).sent == []
     (shell,) = rig.document().backfills
     assert len(rig.apply(approval=Approval(everything, frozenset({(12345, shell)}))).sent) == 2

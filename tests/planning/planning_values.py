@@ -4,7 +4,6 @@ Days are written as days of January 2024 ("1-3 7" is four of them; 32 is 1 Febru
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -20,15 +19,13 @@ from reconciler.model.memory import (
     IntentKind,
     Origin,
     Outcome,
-    apply_delta,
 )
 from reconciler.model.observed import Backfill, Observed, Run, RunStatus, Status, TransferInfo
 from reconciler.planning.approval import Approval
-from reconciler.planning.intents import resolve
-from reconciler.planning.ledger import TransferLedger
+from reconciler.planning.ledger import Bucket, TransferLedger
 from reconciler.planning.plan import Plan, TeamPlan
-from reconciler.planning.planner import make_team_plan
-from reconciler.planning.situation import keep_ledgers, refresh
+from reconciler.planning.planner import make_plan
+from reconciler.planning.situation import keep_ledgers, weigh
 
 TEAM, TRANSFER, OLD = 5, 1, 90
 API = "https://api.example/v1"
@@ -217,14 +214,8 @@ def surveyed(
     settle: timedelta = DEFAULT_SETTLE,
 ) -> tuple[Document, tuple[TransferLedger, ...]]:
     """Return the memory and the ledgers after a reading: what the engine makes of it."""
-    resolution = resolve(memory, seen, now, settle, desired.on_unknown)
-    settled = _remembered(memory, resolution.delta)
-    current = _remembered(settled, refresh(settled, seen, desired))
-    return current, keep_ledgers(desired, current, seen, now, settle)
-
-
-def _remembered(memory: Document, delta: Any) -> Document:
-    return replace(apply_delta(memory, delta), serial=memory.serial)
+    situation = weigh(desired, memory, seen, now, settle)
+    return situation.document, situation.ledgers
 
 
 def planned(
@@ -234,8 +225,7 @@ def planned(
     approval: Approval | None = None,
     now: datetime = NOW,
 ) -> TeamPlan:
-    current, ledgers = surveyed(desired, seen, memory or document(), now)
-    return make_team_plan(desired, ledgers, seen, current, approval)
+    return make_plan(weigh(desired, memory or document(), seen, now, DEFAULT_SETTLE), approval)
 
 
 def whole(*plans: TeamPlan, **more: Any) -> Plan:
@@ -268,7 +258,7 @@ def actions(plan: TeamPlan) -> list[str]:
 
 
 def put_off(plan: TeamPlan) -> list[str]:
-    return [f"{shown(one.days)} {one.reason}" for one in plan.deferred]
+    return [f"{shown(one.days)} {one.reason}" for one in plan.of(Bucket.DEFERRED)]
 
 
 def shuffled(mapping: Mapping[Any, Any], order: Any) -> dict[Any, Any]:

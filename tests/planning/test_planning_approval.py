@@ -24,6 +24,7 @@ from planning_values import (
     whole,
 )
 
+from reconciler.dates import DaysByTransfer
 from reconciler.diagnostics import Finding, Severity
 from reconciler.model.desired import Address
 from reconciler.model.memory import Document
@@ -78,7 +79,7 @@ def test_a_day_is_not_created_twice_under_one_plan(more: dict[str, Any], left: s
 
 
 def test_a_job_that_died_between_cancel_and_create_is_finished_by_its_rerun() -> None:
-    approval = Approval({HERE: days("4")}, frozenset({(TEAM, 50)}))
+    approval = Approval(DaysByTransfer([(HERE, days("4"))]), frozenset({(TEAM, 50)}))
     cancel = intent("1-10", kind="cancel", outcome="done", backfill_id=50, at=NOW + SECOND)
     assert shown(without_later_intents(approval, document(cancel), NOW).days[HERE]) == "4"
 
@@ -181,7 +182,7 @@ def test_what_a_saved_plan_was_to_create_and_nobody_has(
     declared: str, memory: list[Any], now_planned: str, left: str
 ) -> None:
     ledger = ledger_of(transfer(declared), *memory)
-    found = left_undone(plan_of(), document(*memory), [ledger], {HERE: days(now_planned)})
+    found = left_undone(plan_of(), document(*memory), [ledger], DaysByTransfer([(HERE, days(now_planned))]))
     assert {one: shown(kept) for one, kept in found.items()} == ({HERE: left} if left else {})
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 import yaml
-from planning_values import API, surveyed
+from planning_values import API
 
 from reconciler.api.wire import parse_backfill, parse_backfills, parse_runs, parse_transfers
+from reconciler.bounds import DEFAULT_SETTLE
 from reconciler.config.desired import load
 from reconciler.dates import EMPTY, DateSet, Day, iso, parse_iso
 from reconciler.formats.planfile import dump, encode_plan
@@ -33,7 +34,8 @@ from reconciler.model.memory import (
 )
 from reconciler.model.observed import Backfill, Observed, Unreadable
 from reconciler.planning.plan import Plan
-from reconciler.planning.planner import make_team_plan
+from reconciler.planning.planner import make_plan
+from reconciler.planning.situation import weigh
 from reconciler.render.text import plan_text
 from reconciler.render.words import Paint
 
@@ -180,8 +182,7 @@ def plan_case(case: dict[str, Any], folder: Path) -> Plan:
     Path(folder, "backfills.yaml").write_text(case["file"], "utf-8")
     (team,) = load(["backfills.yaml"], as_of=None, now=NOW).require()
     seen, memory = observed_of(case["api"]), document_of(case["state"], team.team_id)
-    current, ledgers = surveyed(team, seen, memory, NOW)
-    return Plan(API, NOW, (make_team_plan(team, ledgers, seen, current),))
+    return Plan(API, NOW, (make_plan(weigh(team, memory, seen, NOW, DEFAULT_SETTLE)),))
 
 
 def paths() -> list[Path]:

@@ -9,6 +9,7 @@ from reconciler.diagnostics import Severity
 from reconciler.model.desired import Guards, Limits
 from reconciler.model.observed import Unreadable
 from reconciler.planning.guards import NO_HISTORY, TRIPPED, rows_per_day
+from reconciler.planning.ledger import Bucket
 
 HISTORY = {
     1: (run(50, rows=100), run(51, rows=300), run(52, "FAILED", rows=9), run(53)),
@@ -62,7 +63,7 @@ def test_guards_are_measured_after_the_limits() -> None:
     plan = guarded(
         Guards(max_days_per_apply=5), limits=Limits(max_creates_per_apply=1, max_days_per_backfill=5)
     )
-    assert (plan.guarded, plan.counts.planned, plan.counts.deferred) == (False, 5, 10)
+    assert (plan.guarded, plan.counts[Bucket.PLANNED], plan.counts[Bucket.DEFERRED]) == (False, 5, 10)
 
 
 def test_without_history_rows_count_as_none_and_it_is_said() -> None:

@@ -26,7 +26,8 @@ from reconciler.dates import LAST_DAY, DateSet, Day, parse_iso
 from reconciler.model.desired import Chunk, Limits, Order
 from reconciler.model.memory import BackfillRecord, Origin
 from reconciler.model.observed import Backfill
-from reconciler.planning.planner import cut_due, failed_blockers_of
+from reconciler.planning.ledger import Bucket
+from reconciler.planning.planner import cut_due
 
 LAW = settings.get_profile("planning-law")
 
@@ -164,7 +165,7 @@ def test_what_does_not_fit_is_deferred(
     months = ["1-31", "32-60", "61-91"]
     assert actions(plan) == [f"create {text}" for text in months[:created]]
     assert put_off(plan) == [f"{text} {reason}" for text in months[created:]]
-    assert plan.counts.planned + plan.counts.deferred == 91
+    assert plan.counts[Bucket.PLANNED] + plan.counts[Bucket.DEFERRED] == 91
 
 
 def test_what_fits_later_is_taken() -> None:
@@ -245,14 +246,15 @@ def test_what_the_list_does_not_show_is_open_if_we_know_so(memory: BackfillRecor
     assert put_off(plan) == ["1 max_open_backfills"] * counts
 
 
-def test_a_failed_backfill_whose_runs_go_on_is_no_shell() -> None:
-    """Its days are in flight: nothing is to cancel it."""
+def test_a_failed_backfill_is_not_cancelled_while_its_runs_go_on() -> None:
+    """Its days are in flight until then."""
     going_on = {"id": 50, "ran": 1, "failed": 1, "names": "3"}
     listed, memory = backfill("1-31", "FAILED", **going_on), record("1-31", "FAILED", **going_on)
-    assert failed_blockers_of(observed(listed), document(memory)) == {}
+    assert actions(planned(team(transfer("1-31")), observed(listed), document(memory))) == []
     over = {**going_on, "ran": 30}
     listed, memory = backfill("1-31", "FAILED", **over), record("1-31", "FAILED", **over)
-    assert failed_blockers_of(observed(listed), document(memory)) == {memory.transfer_id: [memory]}
+    plan = planned(team(transfer("1-31")), observed(listed), document(memory))
+    assert actions(plan) == ["retry 3 cancels 50"]
 
 
 def test_a_full_list_names_failed_ones_of_others_that_are_remembered_too() -> None:

@@ -33,6 +33,7 @@ from reconciler.formats.planfile import digest, dump, encode_plan
 from reconciler.formats.planreader import MAX_BYTES, read_plan
 from reconciler.model.desired import Guards, Limits
 from reconciler.planning.approval import approved, approved_cancels, approved_days
+from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import ActionKind, DayCounts, Options, Plan, TeamPlan, TransferSummary
 from reconciler.render.text import summary_line
 
@@ -184,7 +185,7 @@ def test_the_digest_covers_what_is_approved() -> None:
         replace(PLAN, api_url="https://other.example"),
         team_with(PLAN, as_of=TODAY - 1),
         team_with(PLAN, actions=()),
-        team_with(PLAN, deferred=()),
+        team_with(PLAN, items=PLAN.of(Bucket.BLOCKED)),
         team_with(PLAN, actions=(replace(first, cancels=(50,)), *PLAN.actions[1:])),
         team_with(PLAN, actions=(replace(first, end=first.end - 1), *PLAN.actions[1:])),
     ]
@@ -197,9 +198,8 @@ def test_the_digest_covers_nothing_else() -> None:
     for same_days in (
         replace(PLAN, created_at=NOW + timedelta(days=1), errored=True, options=Options()),
         team_with(PLAN, actions=halves),
-        team_with(
-            PLAN, serial=99, lineage="another", blocked=(), unmanaged=(), evidence="mixed", diagnostics=()
-        ),
+        team_with(PLAN, serial=99, lineage="another", unmanaged=(), evidence="mixed", diagnostics=()),
+        team_with(PLAN, items=PLAN.of(Bucket.DEFERRED)),
         team_with(PLAN, actions=tuple(reversed(PLAN.actions))),
     ):
         assert digest(same_days) == digest(PLAN)
@@ -357,6 +357,10 @@ def test_a_finding_is_shaped_as_terraform_s() -> None:
 # --- the frozen line ----------------------------------------------------------------------
 
 
+def counted(**numbers: int) -> DayCounts:
+    return DayCounts({Bucket(name): number for name, number in numbers.items()})
+
+
 def summed(counts: DayCounts, **more: Any) -> Plan:
     one = transfer("1")
     summary = TransferSummary(one.address, one.name, None, counts)
@@ -364,16 +368,18 @@ def summed(counts: DayCounts, **more: Any) -> Plan:
 
 
 def test_the_summary_line_is_frozen() -> None:
-    counts = DayCounts(381, 291, 14, 76, 1, 2, 3, 4, 5)
+    counts = counted(
+        covered=291, in_flight=14, planned=76, waiting=1, blocked=2, failed=3, deferred=4, future=5
+    )
     first = PLAN.actions[0]
     made = [replace(first, end=first.start + length) for length in (30, 31, 13)]
     retry = replace(first, kind=ActionKind.RETRY, end=first.start + 2)
     plan = summed(counts, actions=(*made, retry))
     assert summary_line(plan) == (
-        "Plan: 3 to create (74 days), 1 to retry (2 days), 0 to cancel. Days: 381 declared, 291 covered, "
+        "Plan: 3 to create (74 days), 1 to retry (2 days), 0 to cancel. Days: 396 declared, 291 covered, "
         "14 in flight, 1 waiting, 2 blocked, 3 failed, 4 deferred, 5 future."
     )
-    assert summary_line(summed(DayCounts(365, 365))) == (
+    assert summary_line(summed(counted(covered=365))) == (
         "No changes. Days: 365 declared, 365 covered, 0 in flight, 0 waiting, 0 blocked, 0 failed, "
         "0 deferred, 0 future."
     )
@@ -383,15 +389,15 @@ def test_the_summary_line_is_frozen() -> None:
 @pytest.mark.parametrize(
     "counts, options, complete",
     [
-        (DayCounts(3, 2, 1), Options(), True),
-        (DayCounts(3, planned=3), Options(), True),
-        (DayCounts(3, future=3), Options(), True),
-        (DayCounts(3, deferred=1), Options(), False),
-        (DayCounts(3, waiting=1), Options(), False),
-        (DayCounts(3, blocked=1), Options(), False),
-        (DayCounts(3, failed=1), Options(), False),
-        (DayCounts(3, 3), Options(target=("a",)), False),
-        (DayCounts(3, 3), Options(exclude=("a",)), False),
+        (counted(covered=2, in_flight=1), Options(), True),
+        (counted(planned=3), Options(), True),
+        (counted(future=3), Options(), True),
+        (counted(covered=2, deferred=1), Options(), False),
+        (counted(covered=2, waiting=1), Options(), False),
+        (counted(covered=2, blocked=1), Options(), False),
+        (counted(covered=2, failed=1), Options(), False),
+        (counted(covered=3), Options(target=("a",)), False),
+        (counted(covered=3), Options(exclude=("a",)), False),
     ],
 )
 def test_when_a_plan_is_complete(counts: DayCounts, options: Options, complete: bool) -> None:

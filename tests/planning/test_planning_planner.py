@@ -15,7 +15,6 @@ from planning_values import (
     document,
     intent,
     known,
-    named,
     observed,
     planned,
     put_off,
@@ -24,7 +23,6 @@ from planning_values import (
     segment,
     shown,
     shuffled,
-    surveyed,
     team,
     transfer,
     whole,
@@ -32,15 +30,15 @@ from planning_values import (
 from planning_worlds import Tape, World, read_world, tapes, worlds
 from test_planning_limits import fewest
 
-from reconciler.dates import union
+from reconciler.dates import DaysByTransfer, union
 from reconciler.formats.planfile import digest, dump, encode_plan
 from reconciler.model.desired import Chunk, EvidenceMode, Limits, Order
 from reconciler.model.memory import BackfillRecord, Origin
 from reconciler.model.observed import Backfill, Status, Unreadable
+from reconciler.planning import plan as plan_values
 from reconciler.planning.approval import Approval, approval_of, approved_cancels, approved_days
 from reconciler.planning.ledger import Bucket
-from reconciler.planning.plan import ActionKind, DayCounts, TeamPlan
-from reconciler.planning.planner import make_team_plan
+from reconciler.planning.plan import ActionKind, TeamPlan
 
 LAW = settings.get_profile("planning-law")
 HEAVY = settings.get_profile("planning-heavy")
@@ -156,9 +154,8 @@ def test_a_cancelled_shell_in_a_lagging_list_is_not_cancelled_again() -> None:
 
 
 def approve(desired: Any, text: str, *cancels: int) -> Approval:
-    return Approval(
-        {desired.transfers[0].address: days(text)}, frozenset((desired.team_id, one) for one in cancels)
-    )
+    shown = DaysByTransfer([(desired.transfers[0].address, days(text))])
+    return Approval(shown, frozenset((desired.team_id, one) for one in cancels))
 
 
 def test_days_that_were_not_approved_are_deferred() -> None:
@@ -166,7 +163,7 @@ def test_days_that_were_not_approved_are_deferred() -> None:
     plan = planned(desired, observed(), approval=approve(desired, "3-5 9-20"))
     assert actions(plan) == ["create 9-10", "create 3-5"]
     assert put_off(plan) == ["1-2 not-approved", "6-8 not-approved"]
-    assert planned(desired, observed(), approval=Approval({}, frozenset())).actions == ()
+    assert planned(desired, observed(), approval=Approval(DaysByTransfer(), frozenset())).actions == ()
 
 
 def test_a_retry_whose_cancel_was_not_approved_is_withheld() -> None:
@@ -316,12 +313,20 @@ def test_the_counts_of_all_buckets() -> None:
     listed = [backfill("3-5", "RUNNING", id=2, ran=0), backfill("6-8", "RUNNING", id=3, ran=0)]
     limits = Limits(max_creates_per_apply=1, max_days_per_backfill=10)
     plan = planned(team(desired, limits=limits), observed(*listed), memory)
-    assert plan.counts == DayCounts(
-        declared=40, covered=2, in_flight=3, planned=5, waiting=3, blocked=3, failed=2, deferred=12, future=10
-    )
-    assert [(shown(one.days), one.reason) for one in plan.waiting] == [("6-8", "stale")]
-    assert [(shown(one.days), one.reason) for one in plan.blocked] == [("13-15", "refused")]
-    assert [(shown(one.days), one.reason) for one in plan.failed] == [("11-12", "attempts")]
+    assert plan.counts.as_dict() == {
+        "declared": 40,
+        "covered": 2,
+        "in_flight": 3,
+        "planned": 5,
+        "waiting": 3,
+        "blocked": 3,
+        "failed": 2,
+        "deferred": 12,
+        "future": 10,
+    }
+    assert [(shown(one.days), one.reason) for one in plan.of(Bucket.WAITING)] == [("6-8", "stale")]
+    assert [(shown(one.days), one.reason) for one in plan.of(Bucket.BLOCKED)] == [("13-15", "refused")]
+    assert [(shown(one.days), one.reason) for one in plan.of(Bucket.FAILED)] == [("11-12", "attempts")]
 
 
 # --- laws ---------------------------------------------------------------------------------
@@ -349,8 +354,9 @@ def test_a_plan_keeps_its_promises(world: World) -> None:
     counts = plan.counts.as_dict()
     assert counts.pop("declared") == sum(counts.values())
     assert counts["planned"] == sum(len(one.days) for one in making)
-    for name in ("deferred", "blocked", "waiting", "failed"):
-        assert counts[name] == sum(len(one.days) for one in getattr(plan, name))
+    assert sum(counts.values()) == sum(len(one.days) for one in world.team.transfers)
+    for bucket in plan_values.LISTED:
+        assert counts[bucket] == sum(len(one.days) for one in plan.of(bucket))
     # limits
     assert len(making) <= (limits.max_creates_per_apply or len(making))
     cancels = [one for action in plan.actions for one in action.cancels]
@@ -376,13 +382,16 @@ def test_what_is_done_under_an_approved_plan_is_a_subset_of_it(approved: World, 
     # and nothing that the same situation without an approval would not do
     free = whole(plan_of(later))
     for address, kept in done_days(done).items():
-        assert not kept - approved_days(free).get(address, days(""))
+        assert not kept - approved_days(free).of(address)
     assert done.counts.as_dict().keys() == free.counts.as_dict().keys()
-    assert done.counts.planned + done.counts.deferred == free.counts.planned + free.counts.deferred
+    assert (
+        done.counts[Bucket.PLANNED] + done.counts[Bucket.DEFERRED]
+        == free.counts[Bucket.PLANNED] + free.counts[Bucket.DEFERRED]
+    )
 
 
 def done_days(plan: Any) -> dict[Any, Any]:
-    return approved_days(replace(plan, teams=tuple(replace(one, deferred=()) for one in plan.teams)))
+    return approved_days(replace(plan, teams=tuple(replace(one, items=()) for one in plan.teams)))
 
 
 @HEAVY
@@ -434,16 +443,8 @@ def test_the_order_of_answers_does_not_matter(world: World, tape: Tape) -> None:
 
 
 def test_a_plan_of_no_transfers_is_empty() -> None:
-    plan = make_team_plan(team(), (), observed(), document())
-    assert (plan.actions, plan.counts, plan.minimum_creates) == ((), DayCounts(), 0)
-
-
-def test_ledgers_may_come_from_an_iterator() -> None:
-    desired = team(transfer("1-3"))
-    memory, ledgers = surveyed(desired, observed(transfers=named(1)), document())
-    plan = make_team_plan(desired, iter(ledgers), observed(), memory)
-    assert actions(plan) == ["create 1-3"]
-    assert [shown(one.days(Bucket.DUE)) for one in ledgers] == ["1-3"]
+    plan = planned(team(), observed())
+    assert (plan.actions, plan.counts.declared, plan.minimum_creates) == ((), 0, 0)
 
 
 def test_chunks_of_a_transfer_hold_for_it_alone() -> None:

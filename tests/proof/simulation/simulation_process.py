@@ -24,6 +24,7 @@ from reconciler.http import Pacer, Retry, WsgiTransport
 from reconciler.model.desired import DesiredTeam
 from reconciler.model.memory import Document
 from reconciler.planning.approval import approval_of, without_later_intents
+from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Plan
 from reconciler.stores.holders import LockInfo
 from reconciler.stores.local import LocalStore
@@ -235,7 +236,7 @@ class Process:
         return (
             self.first_plan is not None
             and not self.first_plan.plan.actions
-            and not self.first_plan.plan.deferred
+            and not self.first_plan.plan.of(Bucket.DEFERRED)
         )
 
     def _log_plan(self, surveyed: Surveyed) -> None:

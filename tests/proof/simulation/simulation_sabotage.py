@@ -23,7 +23,8 @@ from reconciler.engine.transfer import Ending, Steps, TransferApply
 from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import Delta, Intent
 from reconciler.model.observed import Backfill
-from reconciler.planning import intents, ledger, situation
+from reconciler.planning import intents, situation
+from reconciler.planning.facts import DayFacts
 from reconciler.planning.plan import Action
 from reconciler.stores import local
 
@@ -111,7 +112,7 @@ def outcome_not_recorded() -> Any:
 
 
 def pending_does_not_block() -> Any:
-    return _put((ledger._Part, "_unresolved", lambda self, due: EMPTY))
+    return _put((DayFacts, "unresolved", lambda self, left: EMPTY))
 
 
 # --- faults that the simulation found -----------------------------------------------------
@@ -191,14 +192,14 @@ def others_cancels_given_up() -> Any:
 def newer_failure_believed() -> Any:
     """That a newer backfill failed on a day hid that an older one, of a predecessor, may have loaded it."""
 
-    def unlocated(self: Any, counting: list[Any]) -> DateSet:
-        found, left = EMPTY, self.left
-        for one in counting:
+    def unlocated(self: DayFacts) -> DateSet:
+        found, left = EMPTY, self.days
+        for one in self.counting:
             found = found | (left & one.verdict.evidence.unlocated)
             left = left - one.verdict.evidence.failed
         return found
 
-    return _put((ledger._Part, "_unlocated", unlocated))
+    return _put((DayFacts, "unlocated", property(unlocated)))
 
 
 def predecessors_refusals_believed() -> Any:
