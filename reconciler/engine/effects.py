@@ -24,10 +24,12 @@ class Committed(Enum):
     STOPPED = auto()
 
 
-class Unfit(Enum):
-    """The answer to ``Send`` when it was not sent: too late, or the lock is no longer ours."""
+class Withheld(Enum):
+    """The answer to ``SendCreate`` and ``SendCancel`` when we did not send: too late, for its time is over,
+    the run stopped, the lock lost, or the intent settled by another run.
+    """
 
-    UNFIT = auto()
+    TOO_LATE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class SendCreate:
-    """One POST, one attempt. Answered by a write outcome, or ``Unfit``."""
+    """One POST, one attempt. Answered by a write outcome, or ``Withheld``."""
 
     intent: Intent
     deadline: float
@@ -59,7 +61,7 @@ class SendCreate:
 
 @dataclass(frozen=True, slots=True)
 class SendCancel:
-    """One PATCH, one attempt. Answered by a write outcome, or ``Unfit``."""
+    """One PATCH, one attempt. Answered by a write outcome, or ``Withheld``."""
 
     intent: Intent
     deadline: float

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from reconciler.api.client import ApiClient
-from reconciler.api.outcome import WriteOutcome
+from reconciler.api.outcome import RateLimited, WriteOutcome
 from reconciler.engine.clock import Clock
 from reconciler.engine.effects import (
     Committed,
@@ -24,7 +24,7 @@ from reconciler.engine.effects import (
     SendCreate,
     Step,
     Stop,
-    Unfit,
+    Withheld,
 )
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import StopSignal
@@ -75,34 +75,29 @@ class Executor:
             return Committed.STOPPED
         return Committed.YES if self.session.intend(intent, also, sources) else Committed.WITHDRAWN
 
-    def _create(self, intent: Intent, deadline: float) -> WriteOutcome | Unfit:
+    def _create(self, intent: Intent, deadline: float) -> WriteOutcome | Withheld:
         known = {*self.session.document.backfills}
         if intent.latest_before is not None:
             known.add(intent.latest_before)
-        return self._sent(
-            intent,
-            deadline,
-            lambda check: self.client.create(
-                intent.transfer_id, intent.start, intent.end, known, last_check=check
-            ),
-        )
+        held = self._held_back(intent, deadline)
+        return held or self.client.create(intent.transfer_id, intent.start, intent.end, known)
 
-    def _cancel(self, intent: Intent, deadline: float) -> WriteOutcome | Unfit:
-        number = intent.backfill_id
-        assert number is not None
-        return self._sent(intent, deadline, lambda check: self.client.cancel(number, last_check=check))
+    def _cancel(self, intent: Intent, deadline: float) -> WriteOutcome | Withheld:
+        assert intent.backfill_id is not None
+        return self._held_back(intent, deadline) or self.client.cancel(intent.backfill_id)
 
-    def _sent(
-        self, intent: Intent, deadline: float, send: Callable[[_LastCheck], WriteOutcome]
-    ) -> WriteOutcome | Unfit:
-        check = _LastCheck(lambda: self._may_leave(intent, deadline))
+    def _held_back(self, intent: Intent, deadline: float) -> RateLimited | Withheld | None:
+        """Wait for our turn; return why the request must not leave, or ``None``: it must leave at once.
+
+        An interruption until then means that it was not sent; one that comes later passes through.
+        """
         try:
-            outcome = send(check)
+            limited = self.client.wait_for_turn()
+            if limited is not None:
+                return limited
+            return None if self._may_leave(intent, deadline) else Withheld.TOO_LATE
         except Interrupted:
-            if check.said:
-                raise
-            return Unfit.UNFIT  # it was still waiting for its turn
-        return Unfit.UNFIT if check.said is False else outcome
+            return Withheld.TOO_LATE
 
     def _may_leave(self, intent: Intent, deadline: float) -> bool:
         """Tell whether a request may leave now: not stopped, the state still writable, the lock
@@ -140,20 +135,6 @@ class Executor:
         self.switch.stop(error)
         if everywhere and self.switch.parent is not None:
             self.switch.parent.stop()
-
-
-@dataclass(slots=True)
-class _LastCheck:
-    """Remembers what was said: after a no, a request was not sent because of us, not for want of a
-    connection; without a word, it never came to sending.
-    """
-
-    may_leave: Callable[[], bool]
-    said: bool | None = None
-
-    def __call__(self) -> bool:
-        self.said = self.may_leave()
-        return self.said
 
 
 def drive(carrier: TransferApply, hands: Executor) -> Ending:

@@ -30,7 +30,7 @@ from reconciler.engine.effects import (
     SendCancel,
     SendCreate,
     Step,
-    Unfit,
+    Withheld,
     shows_active,
 )
 from reconciler.engine.freshness import Freshness
@@ -46,7 +46,7 @@ from reconciler.model.memory import (
     Outcome,
     record_of,
 )
-from reconciler.model.observed import Backfill, Observed, Status
+from reconciler.model.observed import ApiError, Backfill, Observed, Status
 from reconciler.planning.intents import adopt, find_match, resolve
 from reconciler.planning.plan import Action, ActionKind
 from reconciler.planning.situation import updated
@@ -150,7 +150,7 @@ class TransferApply:
             return Ending.REPLAN
         refused = replace(intent, outcome=Outcome.REFUSED, blocker=blocker.id if blocker else None)
         yield Record(Delta(intents=(refused,)))
-        yield Emit(WriteRefused(action, answer.status, answer.message, refused.blocker))
+        yield Emit(WriteRefused(action, answer.error, refused.blocker))
         return Ending.REFUSED
 
     def _find_out(self, action: Action, intent: Intent) -> Steps:
@@ -207,19 +207,19 @@ class TransferApply:
     def _cancel(self, action: Action, backfill_id: int) -> Steps:
         """Cancel one of ours. Nothing is created on its days until it is seen final."""
         record = self.document().backfills[backfill_id]
-        status = 0
+        error: ApiError | None = None
         for _try in range(CANCEL_TRIES):
             intent, answer = yield from self._send(action, lambda: self._cancel_intent(action, record))
             if isinstance(answer, Ending):
                 return answer
-            status = answer.status if isinstance(answer, Rejected) else 0
+            error = answer.error if isinstance(answer, Rejected) else None
             seen: Backfill | None = answer.backfill if isinstance(answer, Done) else None
             if seen is None or not seen.status.final:
                 seen = yield Get(backfill_id)
             if seen is not None and seen.status.final:
                 return (yield from self._cancelled(action, intent, record, seen))
             yield Record(Delta(intents=(replace(intent, outcome=Outcome.ABANDONED),)))
-        yield Emit(WriteRefused(action, status, "it could not be cancelled", backfill_id))
+        yield Emit(WriteRefused(action, error, backfill_id, "it could not be cancelled"))
         return Ending.REFUSED
 
     def _cancelled(self, action: Action, intent: Intent, record: BackfillRecord, seen: Backfill) -> Steps:
@@ -272,7 +272,7 @@ class TransferApply:
             if isinstance(answer, Done | Rejected | Unknown):
                 return intent, answer
             yield Record(self._dropped(intent))
-            if isinstance(answer, Unfit):
+            if isinstance(answer, Withheld):
                 yield Emit(Withdrawn(action, "it may no longer be sent"))
                 return intent, Ending.REPLAN
             pause = pause_after(answer, not_sent)

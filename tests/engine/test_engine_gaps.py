@@ -195,7 +195,7 @@ def test_a_cancel_that_never_happens_says_so(tmp_path: Path) -> None:
     rig = failed_day(tmp_path)
     applied = rig.apply(*[lost(after=False)] * 9, wanted=cancels)
     (refused,) = applied.of(WriteRefused)
-    assert (applied.exit, refused.status, refused.message) == (3, 0, "it could not be cancelled")
+    assert (applied.exit, refused.error, refused.message) == (3, None, "it could not be cancelled")
     tries = [one for one in rig.document().intents.values() if one.kind is IntentKind.CANCEL]
     assert [one.outcome for one in tries] == [Outcome.ABANDONED] * 3
 
@@ -204,7 +204,8 @@ def test_a_cancel_that_is_refused_says_with_which_status(tmp_path: Path) -> None
     """That of the last try: an answer before it may have been another one, or none."""
     rig = failed_day(tmp_path)
     applied = rig.apply(lost(after=False), answered(409), answered(422), wanted=cancels)
-    assert [one.status for one in applied.of(WriteRefused)] == [422]
+    (refused,) = applied.of(WriteRefused)
+    assert (refused.error.status, refused.message) == (422, "it could not be cancelled: no")
 
 
 def test_the_intent_to_cancel_takes_the_evidence_along(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from engine_rig import (
 )
 
 from reconciler.api.client import ApiClient
-from reconciler.engine.effects import Committed, Intend, SendCreate, Unfit
+from reconciler.engine.effects import Committed, Intend, SendCreate, Withheld
 from reconciler.engine.executor import Executor
 from reconciler.engine.freshness import Freshness
 from reconciler.engine.stop import StopSignal
@@ -357,7 +357,7 @@ def test_a_failed_commit_of_one_worker_holds_back_the_others(tmp_path: Path) -> 
         hands.do(next(second))
     send = first.send(Committed.YES)
     assert isinstance(send, SendCreate)
-    assert hands.do(send) is Unfit.UNFIT
+    assert hands.do(send) is Withheld.TOO_LATE
     assert rig.sandbox.backfills() == []
 
 
