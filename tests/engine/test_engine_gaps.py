@@ -141,8 +141,8 @@ FAILED = replace(ACTIVE, id=5, status=Status.FAILED, total=1, completed=0, faile
     ],
 )
 def test_the_blocker(listed: tuple[Backfill, ...], found: int | None) -> None:
-    for sight in (ProbeResult(listed, None), ProbeResult(listed[1:], listed[0])):
-        blocker = sight.blocker(INTENT)
+    for probe in (ProbeResult(listed, None), ProbeResult(listed[1:], listed[0])):
+        blocker = probe.blocker(INTENT)
         assert (blocker.id if blocker else None) == found
 
 
@@ -234,14 +234,14 @@ def test_a_wait_says_what_for(tmp_path: Path) -> None:
 
 def test_a_used_up_quota_stops_the_other_teams_too(tmp_path: Path) -> None:
     rig, whole_run = Rig(tmp_path, TWO), StopSignal()
-    rig.apply(answered(429, "API_ROW_QUOTA_EXCEEDED"), switch=whole_run)
+    rig.apply(answered(429, "API_ROW_QUOTA_EXCEEDED"), signal=whole_run)
     assert whole_run.off
     rig, whole_run = Rig(tmp_path, TWO), StopSignal()
-    rig.apply(answered(401, None), switch=whole_run)
+    rig.apply(answered(401, None), signal=whole_run)
     assert not whole_run.off
 
 
 def test_a_run_that_is_stopped_before_its_intent_says_nothing_of_it(tmp_path: Path) -> None:
     rig, stopped = Rig(tmp_path), StopSignal()
-    applied = rig.apply(switch=stopped, between=stopped.stop)
+    applied = rig.apply(signal=stopped, between=stopped.stop)
     assert (applied.exit, applied.sent, applied.of(Withdrawn)) == (3, [], [])
