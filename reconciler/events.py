@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.model.memory import Intent
+from reconciler.model.observed import ApiError, joined
 from reconciler.planning.plan import Action
 
 
@@ -26,12 +27,18 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class WriteRefused:
-    """The API refused a write. ``blocker`` is the backfill it is put down to."""
+    """A write was refused: by ``error`` of the API, if it answered one. ``blocker`` is the backfill it is
+    attributed to; ``why`` says in our words what the API may not.
+    """
 
     action: Action
-    status: int
-    message: str
+    error: ApiError | None
     blocker: int | None = None
+    why: str = ""
+
+    @property
+    def message(self) -> str:
+        return joined(self.why, self.error.message if self.error else "")
 
 
 @dataclass(frozen=True, slots=True)

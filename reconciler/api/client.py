@@ -3,6 +3,9 @@
 Reads are tried again while that may help (``http.Retry``) and end in a value or in an exception
 of ``errors.py``. Writes are sent once and end in an outcome (``outcome.py``), never in an
 exception of ours. Facts about endpoints are the vendor's (OpenAPI "data backfills").
+
+A write takes two calls: ``wait_for_turn``, which may take long, and, once the caller has checked that it may
+still be sent, ``create`` or ``cancel``, which sends at once.
 """
 
 from __future__ import annotations
@@ -17,7 +20,14 @@ from typing import TypeVar
 
 from reconciler.api import wire, wording
 from reconciler.api.fields import AnswerUnreadable
-from reconciler.api.outcome import NotSentOutcome, RateLimited, WriteOutcome, classify_cancel, classify_create
+from reconciler.api.outcome import (
+    Meaning,
+    RateLimited,
+    WriteOutcome,
+    classify_cancel,
+    classify_create,
+    meaning_of,
+)
 from reconciler.bounds import READ_TIMEOUT, WRITE_TIMEOUT
 from reconciler.dates import FIRST_DAY, Day, iso, last_iso
 from reconciler.http import (
@@ -138,45 +148,37 @@ class ApiClient:
 
     # --- writes
 
-    def create(
-        self,
-        transfer_id: int,
-        start: Day,
-        end: Day,
-        known_ids: Container[int],
-        *,
-        last_check: Callable[[], bool] | None = None,
-    ) -> WriteOutcome:
-        """Create a backfill of the half-open days ``[start, end)``; ``known_ids`` existed before.
-
-        ``last_check`` is called after waiting for our turn, directly before sending; if it says
-        false, nothing is sent. What it, or an interruption, raises passes through.
+    def wait_for_turn(self) -> RateLimited | None:
+        """Wait until the next write may be sent. ``RateLimited`` at once while the API holds us back:
+        such waits are the caller's to plan. What interrupts it passes through: nothing was sent.
         """
-        path = f"/teams/{self.team_id}/transfers/{transfer_id}/backfills"
-        request = Request("POST", path, json={"range_start": iso(start), "range_end": last_iso(end)})
-        return self._write(
-            request, last_check, lambda result: classify_create(result, transfer_id, start, end, known_ids)
-        )
-
-    def cancel(self, backfill_id: int, *, last_check: Callable[[], bool] | None = None) -> WriteOutcome:
-        """Cancel a backfill that is not final; ``last_check`` as for ``create``."""
-        path = f"/teams/{self.team_id}/backfills/{backfill_id}"
-        request = Request("PATCH", path, json={"status": "CANCELLED"})
-        return self._write(request, last_check, lambda result: classify_cancel(result, backfill_id))
-
-    def _write(
-        self,
-        request: Request,
-        last_check: Callable[[], bool] | None,
-        classify: Callable[[Response | Exception], WriteOutcome],
-    ) -> WriteOutcome:
-        """Send once. While the API holds us back a write returns at once: waiting is the caller's to plan."""
         try:
             self._pacer.take(max_hold=0.0, spare=True)
         except Held as held:
             return RateLimited(held.seconds, held.hour_used_up)
-        if last_check is not None and not last_check():
-            return NotSentOutcome("the last check before sending said no")
+        return None
+
+    def create(self, transfer_id: int, start: Day, end: Day, known_ids: Container[int]) -> WriteOutcome:
+        """Create a backfill of the half-open days ``[start, end)``; ``known_ids`` existed before.
+
+        An interruption passes through, and then it may have happened.
+        """
+        path = f"/teams/{self.team_id}/transfers/{transfer_id}/backfills"
+        request = Request("POST", path, json={"range_start": iso(start), "range_end": last_iso(end)})
+        return self._write(
+            request, lambda result: classify_create(result, transfer_id, start, end, known_ids)
+        )
+
+    def cancel(self, backfill_id: int) -> WriteOutcome:
+        """Cancel a backfill that is not final; an interruption is as for ``create``."""
+        path = f"/teams/{self.team_id}/backfills/{backfill_id}"
+        request = Request("PATCH", path, json={"status": "CANCELLED"})
+        return self._write(request, lambda result: classify_cancel(result, backfill_id))
+
+    def _write(
+        self, request: Request, classify: Callable[[Response | Exception], WriteOutcome]
+    ) -> WriteOutcome:
+        """Send at once, and once."""
         try:
             outcome = classify(self._send(request, WRITE_TIMEOUT.total_seconds()))
         except (NotSent, AnswerLost) as failure:
@@ -254,7 +256,7 @@ class ApiClient:
 
     def _refusal(self, request: Request, response: Response) -> Exception:
         error = wire.parse_error(response)
-        if error.is_quota:
+        if meaning_of(error.status, error.code) is Meaning.QUOTA:
             return wording.quota_used_up(request, error)
         if error.status == 401:
             return wording.key_problem(request, error)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from reconciler.dates import Day, parse_iso
 
-Item = Mapping[str, object]
+Fields = Mapping[str, object]
 
 LARGEST = 2**63 - 1
 LAST_YEAR = 8999  # the state refuses later ones: absurd, and adding to them would overflow
@@ -18,14 +18,14 @@ class AnswerUnreadable(Exception):
     """The answer arrived, but is not what the API documents. The text names the field, never its value."""
 
 
-def identity(item: Item, name: str) -> int:
+def identity(item: Fields, name: str) -> int:
     number = _whole(item.get(name))
     if number is None or not 1 <= number <= LARGEST:
         raise AnswerUnreadable(f"{name} is not a whole number from 1 to 2**63-1")
     return number
 
 
-def count(item: Item, name: str) -> int | None:
+def count(item: Fields, name: str) -> int | None:
     value = item.get(name)
     if value is None:
         return None
@@ -47,7 +47,7 @@ def _whole(value: object) -> int | None:
 _MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]00:00(:00(\.0+)?)?(Z|[+-]00:?00)?", re.ASCII)
 
 
-def day(item: Item, name: str) -> Day:
+def day(item: Fields, name: str) -> Day:
     """Return the day of a date. A time beside it is borne only if it is midnight, UTC or without zone."""
     value = item.get(name)
     try:
@@ -59,11 +59,11 @@ def day(item: Item, name: str) -> Day:
     raise AnswerUnreadable(f"{name} is not a date of the form YYYY-MM-DD")
 
 
-def moment_or_none(item: Item, name: str) -> datetime | None:
+def moment_or_none(item: Fields, name: str) -> datetime | None:
     return None if item.get(name) is None else moment(item, name)
 
 
-def moment(item: Item, name: str) -> datetime:
+def moment(item: Fields, name: str) -> datetime:
     """Return a time in UTC. Without a zone it is taken to be UTC."""
     value = item.get(name)
     try:

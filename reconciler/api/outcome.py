@@ -13,10 +13,10 @@ from enum import Enum, auto
 from typing import assert_never
 
 from reconciler.api.fields import AnswerUnreadable
-from reconciler.api.wire import QUOTA_CODES, QUOTA_STATUSES, decode, parse_backfill, parse_error
+from reconciler.api.wire import QUOTA_CODES, decode, parse_backfill, parse_error
 from reconciler.dates import Day
 from reconciler.http import AnswerLost, NotSent, Response, retry_after
-from reconciler.model.observed import Backfill, Status
+from reconciler.model.observed import ApiError, Backfill, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +46,23 @@ class RateLimited:
 
 @dataclass(frozen=True, slots=True)
 class OutOfQuota:
-    """Not done, and waiting cannot help. ``code`` says which quota or licence."""
+    """Not done, and waiting cannot help. The code says which quota or licence."""
 
-    code: str
+    error: ApiError
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
     """Not done: the key is wrong (401) or may not do this (403)."""
 
-    status: int
-    code: str | None = None
+    error: ApiError
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Not done: the API refused this very request (404 and other 4xx). ``message`` is cleaned text."""
+    """Not done: the API refused this very request (404 and other 4xx)."""
 
-    status: int
-    code: str | None = None
-    message: str = ""
+    error: ApiError
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +92,14 @@ class Row:
 
     statuses: Container[int]
     codes: frozenset[str] | None
-    verdict: Meaning
+    meaning: Meaning
 
 
 TABLE: tuple[Row, ...] = (
     Row(range(200, 300), None, Meaning.SUCCESS),
-    # Documented with 429. 402 and 403 mean "not done" as well, so there the code may say why.
-    Row(QUOTA_STATUSES, QUOTA_CODES, Meaning.QUOTA),
+    # Documented with 429. 402 and 403 mean "not done" as well, so there the code is believed too: to call
+    # it a missing scope would send people astray.
+    Row(frozenset({402, 403, 429}), QUOTA_CODES, Meaning.QUOTA),
     Row(frozenset({429}), None, Meaning.RATE_LIMIT),
     Row(frozenset({401, 403}), None, Meaning.DENIED),
     # A gateway may say these of a request that it has passed on.
@@ -158,17 +156,17 @@ def _classify(result: Response | BaseException) -> Backfill | WriteOutcome:
 
 def _of_response(response: Response) -> Backfill | WriteOutcome:
     error = parse_error(response)
-    match verdict_of(error.status, error.code):
+    match meaning_of(error.status, error.code):
         case Meaning.SUCCESS:
             return _shown(response)
         case Meaning.QUOTA:
-            return OutOfQuota(error.code or "")
+            return OutOfQuota(error)
         case Meaning.RATE_LIMIT:
             return RateLimited(retry_after(response.headers))
         case Meaning.DENIED:
-            return Denied(error.status, error.code)
+            return Denied(error)
         case Meaning.REJECTED:
-            return Rejected(error.status, error.code, error.message)
+            return Rejected(error)
         case Meaning.UNKNOWN:
             return Unknown(f"the API answered {error}")
         case never:
@@ -182,7 +180,7 @@ def _shown(response: Response) -> Backfill | Unknown:
         return Unknown(f"the answer cannot be read: {error}")
 
 
-def verdict_of(status: int, code: str | None) -> Meaning:
-    """Return the verdict of the first row of ``TABLE`` that fits."""
+def meaning_of(status: int, code: str | None) -> Meaning:
+    """Return the meaning of the first row of ``TABLE`` that fits."""
     rows = (row for row in TABLE if status in row.statuses and (row.codes is None or code in row.codes))
-    return next((row.verdict for row in rows), Meaning.UNKNOWN)
+    return next((row.meaning for row in rows), Meaning.UNKNOWN)

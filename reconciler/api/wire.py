@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from reconciler.api.fields import LARGEST, AnswerUnreadable, count, day, identity, moment, moment_or_none
 from reconciler.dates import EMPTY, DateSet, Day
 from reconciler.http import Response
-from reconciler.model.observed import Backfill, Run, RunStatus, Status, TransferInfo
+from reconciler.model.observed import ApiError, Backfill, Run, RunStatus, Status, TransferInfo, joined
 from reconciler.untrusted import as_it_is, clean, clean_code
 
 T = TypeVar("T")
@@ -29,35 +28,9 @@ Hide = Callable[[str], str]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 QUOTA_CODES = frozenset({"API_ROW_QUOTA_EXCEEDED", "LICENSE_DAILY_QUERY_LIMIT_EXCEEDED"})
-QUOTA_STATUSES = frozenset({402, 403, 429})
 MOST_PARTS = (
     600_000  # values and containers: a page of 10,000 runs has some 150,000; each takes up to 200 bytes
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ApiError:
-    """An error the API answered. ``code`` is absent in problem details (RFC 9457); all text is cleaned."""
-
-    status: int
-    code: str | None = None
-    message: str = ""
-    request_id: str | None = None
-
-    @property
-    def is_quota(self) -> bool:
-        """True if a quota or licence is used up, so that waiting cannot help.
-
-        The vendor documents these codes with 429. Under 402 and 403, which mean "not done" as
-        well, they are believed too: to call them a missing scope would send people astray.
-        """
-        return self.status in QUOTA_STATUSES and self.code in QUOTA_CODES
-
-    def __str__(self) -> str:
-        code = f" {self.code}" if self.code else ""
-        message = f": {self.message.rstrip('.')}" if self.message else ""
-        request = f" (request {self.request_id})" if self.request_id else ""
-        return f"{self.status}{code}{message}{request}"
 
 
 # --- documents ---------------------------------------------------------------------------
@@ -91,7 +64,8 @@ def parse_backfills(document: object) -> tuple[tuple[Backfill, ...], int]:
     found: dict[int, Backfill] = {}
     for backfill in items:
         other = found.get(backfill.id)
-        found[backfill.id] = backfill if other is None else max(other, backfill, key=_progress)
+        if other is None or backfill.progress > other.progress:
+            found[backfill.id] = backfill
     return tuple(found.values()), len(items)
 
 
@@ -125,7 +99,8 @@ def merge_runs(found: dict[int, Run | None], page: Iterable[tuple[int, Run | Non
 def parse_error(response: Response) -> ApiError:
     """Return what an error answer says: the vendor's envelope, problem details, or only the status.
 
-    Our key is nowhere in it (``Response.hide``).
+    Either has a title that says little, and a reason: the vendor's ``message`` and ``description``,
+    ``title`` and ``detail`` of RFC 9457. Our key is nowhere in it (``Response.hide``).
     """
     try:
         document = decode(response.body)
@@ -134,7 +109,8 @@ def parse_error(response: Response) -> ApiError:
     top = document if isinstance(document, dict) else {}
     error = top.get("error")
     detail = error if isinstance(error, dict) else top
-    message = _first_text(detail, response.hide, "message", "description", "detail", "title")
+    title = _first_text(detail, response.hide, "message", "title")
+    message = joined(title, _first_text(detail, response.hide, "description", "detail"))
     if not message and isinstance(error, str):
         message = clean(error, response.hide)
     code = _code(detail.get("code"), response.hide)
@@ -205,10 +181,6 @@ def _backfill(item: dict[str, object]) -> Backfill:
         failed=failed,
         failed_days=_failed_days(item.get("error_report")) & DateSet.span(start, end),
     )
-
-
-def _progress(backfill: Backfill) -> tuple[bool, bool, int]:
-    return (backfill.status.final, backfill.end_time is not None, backfill.completed + backfill.failed)
 
 
 def _status(value: object) -> Status:

@@ -1,11 +1,11 @@
-"""Words for what ends a read: errors of the API → the exceptions of ``errors.py``."""
+"""Words for what ends a read, or stops the writes: errors of the API → the exceptions of ``errors.py``."""
 
 from __future__ import annotations
 
 from reconciler.api import outcome
-from reconciler.api.wire import ApiError
 from reconciler.errors import ApiUnavailable, KeyProblem, QuotaUsedUp
 from reconciler.http import GaveUp, Request
+from reconciler.model.observed import ApiError
 
 READ_SCOPE = "dwh_transfers_read"
 WRITE_SCOPE = "dwh_transfers_write"
@@ -25,12 +25,12 @@ class NotFound(Answered):
 
 def denied(write: outcome.Denied) -> KeyProblem:
     """Return the exception for a write that the key does not allow."""
-    return _key_problem("A write", ApiError(write.status, write.code), WRITE_SCOPE)
+    return _key_problem("A write", write.error, WRITE_SCOPE)
 
 
 def out_of_quota(write: outcome.OutOfQuota) -> QuotaUsedUp:
     """Return the exception for a write beyond a quota or licence."""
-    return _quota_used_up(f"A write was refused with {write.code}.")
+    return _quota_used_up("A write", write.error)
 
 
 def key_problem(request: Request, error: ApiError) -> KeyProblem:
@@ -62,13 +62,13 @@ def _key_problem(asked: str, error: ApiError, scope: str) -> KeyProblem:
 
 def quota_used_up(request: Request, error: ApiError) -> QuotaUsedUp:
     """Return the exception for a read beyond a quota or licence."""
-    return _quota_used_up(f"{_named(request)} was answered with {error}.")
+    return _quota_used_up(_named(request), error)
 
 
-def _quota_used_up(detail: str) -> QuotaUsedUp:
+def _quota_used_up(asked: str, error: ApiError) -> QuotaUsedUp:
     return QuotaUsedUp(
         "A quota or licence is used up",
-        detail,
+        f"{asked} was answered with {error}.",
         "Running again cannot help: raise the quota or licence, or wait for its next period.",
     )
 

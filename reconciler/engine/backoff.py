@@ -1,44 +1,61 @@
-"""What follows an answer that surely means "not done": a pause and another attempt, or a stop. Pure."""
+"""What follows an answer that surely means "not done": a pause and another attempt, or a stop."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import assert_never
+
 from reconciler.api import wording
-from reconciler.api.outcome import Denied, NotSentOutcome, OutOfQuota, RateLimited, WriteOutcome
-from reconciler.engine.effects import Stop
+from reconciler.api.outcome import Denied, NotSentOutcome, OutOfQuota, RateLimited
+from reconciler.engine.effects import Pause, Stop
 from reconciler.errors import ApiUnavailable
 
 NOT_SENT_PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before each further attempt
 RATE_LIMIT_PAUSE = 30.0  # seconds, where the API does not say how long
 _LATER = "Run again later: nothing is lost."
 
+NotDone = NotSentOutcome | RateLimited | OutOfQuota | Denied
 
-def pause_after(answer: WriteOutcome, not_sent: int) -> float | None:
-    """Return the seconds to wait before another attempt, or ``None`` if there is none."""
-    match answer:
-        case NotSentOutcome():
-            return NOT_SENT_PAUSES[not_sent] if not_sent < len(NOT_SENT_PAUSES) else None
-        case RateLimited(retry_after=seconds):
-            return seconds if seconds is not None else RATE_LIMIT_PAUSE
-        case _:
+
+@dataclass(slots=True)
+class Backoff:
+    """The pauses of one write. ``max_wait`` bounds their sum, in seconds."""
+
+    max_wait: float
+    _waited: float = 0.0
+    _not_sent: Iterator[float] = field(default_factory=lambda: iter(NOT_SENT_PAUSES))
+
+    def after(self, answer: NotDone) -> Pause | Stop:
+        """Return the pause before another attempt, or the stop: of everything, of the team, for now."""
+        match answer:
+            case OutOfQuota():
+                return Stop(wording.out_of_quota(answer), everywhere=True)
+            case Denied():
+                return Stop(wording.denied(answer))
+            case RateLimited(retry_after=asked):
+                pause = RATE_LIMIT_PAUSE if asked is None else asked
+                return self._paused(pause, "the API limits our rate") or self._limited(answer)
+            case NotSentOutcome():
+                return self._paused(next(self._not_sent, None), "no connection") or _unreachable()
+            case never:
+                assert_never(never)
+
+    def _paused(self, seconds: float | None, why: str) -> Pause | None:
+        if seconds is None or self._waited + seconds > self.max_wait:
             return None
+        self._waited += seconds
+        return Pause(seconds, why)
+
+    def _limited(self, answer: RateLimited) -> Stop:
+        seconds = f"{answer.retry_after or RATE_LIMIT_PAUSE:.0f} seconds"
+        if answer.hour_used_up:
+            detail = f"This hour's requests are nearly used up; the next hour begins in {seconds}."
+        else:
+            detail = f"It asks for {seconds} of patience; --max-wait allows {self.max_wait:.0f} in all."
+        return Stop(ApiUnavailable("The API limits our rate", detail, _LATER))
 
 
-def halt_for(answer: WriteOutcome, max_wait: float) -> Stop:
-    """Return the stop that an outcome asks for: of everything, of the team, for now."""
-    match answer:
-        case OutOfQuota():
-            return Stop(wording.out_of_quota(answer), everywhere=True)
-        case Denied():
-            return Stop(wording.denied(answer))
-        case RateLimited():
-            return Stop(ApiUnavailable("The API limits our rate", _limit(answer, max_wait), _LATER))
-        case _:
-            detail = "No connection could be made; nothing was sent."
-            return Stop(ApiUnavailable("The API cannot be reached", detail, _LATER))
-
-
-def _limit(answer: RateLimited, max_wait: float) -> str:
-    seconds = f"{answer.retry_after or RATE_LIMIT_PAUSE:.0f} seconds"
-    if answer.hour_used_up:
-        return f"This hour's requests are nearly used up; the next hour begins in {seconds}."
-    return f"It asks for {seconds} of patience; --max-wait allows {max_wait:.0f} in all."
+def _unreachable() -> Stop:
+    detail = "No connection could be made; nothing was sent."
+    return Stop(ApiUnavailable("The API cannot be reached", detail, _LATER))

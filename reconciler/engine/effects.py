@@ -1,19 +1,40 @@
-"""The steps that an apply asks for, one at a time: each is a value, and whoever drives it does it.
+"""The steps that an apply asks for, one at a time: each is a value, an effect, and an executor does it.
 
-Threads drive real runs (``drive.py``); a seeded scheduler can drive the same generators and
+Threads drive real runs (``executor.py``); a seeded scheduler can drive the same generators and
 stop, freeze or interleave them at any step.
+
+Each effect names the type of its answer, and ``ask`` brings the answer in that type:
+
+    probe = yield from ask(Probe(456789))  # ProbeResult | None
+
+One that is answered by nothing may simply be yielded: ``yield Emit(event)``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Any, Generic, TypeVar
 
+from reconciler.api.outcome import WriteOutcome
 from reconciler.errors import ReconcilerError
 from reconciler.events import Event
-from reconciler.model.memory import Delta, Intent, Origin, record_of
+from reconciler.model.memory import Delta, Intent, IntentKind, Origin, record_of
 from reconciler.model.observed import Backfill
 from reconciler.planning.evidence import is_active
+
+A = TypeVar("A")
+
+
+class Effect(Generic[A]):
+    """Something to be done. ``A`` is the type of its answer."""
+
+    __slots__ = ()
+
+    def answered(self, answer: A) -> A:
+        """Return its answer; an executor that gives it one of another type fails the type check."""
+        return answer
 
 
 class Committed(Enum):
@@ -24,15 +45,17 @@ class Committed(Enum):
     STOPPED = auto()
 
 
-class Unfit(Enum):
-    """The answer to ``Send`` when it was not sent: too late, or the lock is no longer ours."""
+class Withheld(Enum):
+    """The answer to ``SendCreate`` and ``SendCancel`` when we did not send: too late, for its time is over,
+    the run stopped, the lock lost, or the intent settled by another run.
+    """
 
-    UNFIT = auto()
+    TOO_LATE = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class Intend:
-    """Commit an intent durably. Answered by ``Committed``.
+class Intend(Effect[Committed]):
+    """Commit an intent durably.
 
     ``sources``: the ids on which another run's work stands in its way: its own, its predecessors'.
     """
@@ -41,46 +64,45 @@ class Intend:
     also: Delta
     sources: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        assert self.intent.pending
+        assert self.intent.transfer_id in self.sources
+
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Record(Effect[None]):
     """Commit an outcome durably. It always lands, or the run ends."""
 
     delta: Delta
 
 
 @dataclass(frozen=True, slots=True)
-class SendCreate:
-    """One POST, one attempt. Answered by a write outcome, or ``Unfit``."""
+class SendCreate(Effect[WriteOutcome | Withheld]):
+    """One POST, one attempt. ``deadline``: when its time is over, by the clock's ``elapsed`` seconds."""
 
     intent: Intent
     deadline: float
 
+    def __post_init__(self) -> None:
+        assert self.intent.kind is IntentKind.CREATE
+        assert self.intent.backfill_id is None
+
 
 @dataclass(frozen=True, slots=True)
-class SendCancel:
-    """One PATCH, one attempt. Answered by a write outcome, or ``Unfit``."""
+class SendCancel(Effect[WriteOutcome | Withheld]):
+    """One PATCH, one attempt. ``deadline`` is as in ``SendCreate``."""
 
     intent: Intent
     deadline: float
 
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """Read the list and ``latest`` of a transfer. Answered by a ``ProbeResult``, or ``None`` if unreadable.
-
-    ``predecessors``: whose ``latest`` is read too. ``needed``: without it the team stops, for the
-    reason that the API gives.
-    """
-
-    transfer_id: int
-    predecessors: tuple[int, ...] = ()
-    needed: bool = False
+    def __post_init__(self) -> None:
+        assert self.intent.kind is IntentKind.CANCEL
+        assert self.intent.backfill_id is not None
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What a look shows: the list of incomplete backfills, and ``latest`` of the transfer and of its
+    """What a ``Probe`` shows: the list of incomplete backfills, and ``latest`` of the transfer and of its
     predecessors, if they were asked for.
     """
 
@@ -94,9 +116,9 @@ class ProbeResult:
 
     def blocker(self, intent: Intent) -> Backfill | None:
         """Return what stands in the way of a create: an active one first, then a FAILED one."""
-        same = (one for one in self.backfills if one.transfer_id == intent.transfer_id)
-        over = (one for one in same if one.days & intent.days and not one.status.final)
-        return min(over, key=lambda one: (not shows_active(one), one.id), default=None)
+        own = (backfill for backfill in self.backfills if backfill.transfer_id == intent.transfer_id)
+        over = (backfill for backfill in own if backfill.days & intent.days and not backfill.status.final)
+        return min(over, key=lambda backfill: (not shows_active(backfill), backfill.id), default=None)
 
 
 def shows_active(backfill: Backfill) -> bool:
@@ -105,29 +127,63 @@ def shows_active(backfill: Backfill) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Get:
-    """Read one backfill. Answered by it, or ``None`` if it is not there or not readable."""
+class Probe(Effect[ProbeResult | None]):
+    """Read the list and ``latest`` of a transfer. Answered by ``None`` if they cannot be read.
+
+    ``predecessors``: whose ``latest`` is read too. ``needed``: without it the team stops, for the
+    reason that the API gives.
+    """
+
+    transfer_id: int
+    predecessors: tuple[int, ...] = ()
+    needed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Get(Effect[Backfill | None]):
+    """Read one backfill. Answered by ``None`` if it is not there or not readable."""
 
     backfill_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Effect[None]):
     seconds: float
     why: str
 
+    def __post_init__(self) -> None:
+        assert self.seconds > 0
+
 
 @dataclass(frozen=True, slots=True)
-class Emit:
+class Emit(Effect[None]):
     event: Event
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Effect[None]):
     """Let no worker of this team write any more, for this reason; ``everywhere``: of no team."""
 
     error: ReconcilerError
     everywhere: bool = False
 
 
+class Ending(Enum):
+    """How the steps of a transfer ended. ``REPLAN``: what is left must be read and planned again."""
+
+    FINISHED = auto()
+    REPLAN = auto()
+    REFUSED = auto()
+    UNKNOWN = auto()
+    STOPPED = auto()
+
+
 Step = Intend | Record | SendCreate | SendCancel | Probe | Get | Pause | Emit | Stop
+Steps = Generator[Step, Any, Ending]
+
+
+def ask(effect: Effect[A]) -> Generator[Step, Any, A]:
+    """Ask for an effect, and return its answer."""
+    assert isinstance(effect, Step)
+    answer: A = yield effect
+    return answer

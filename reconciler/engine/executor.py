@@ -1,4 +1,4 @@
-"""Threads that drive the generators of ``apply.py``: transfers in parallel, one write at a time each."""
+"""Threads that drive the generators of ``transfer.py``: transfers in parallel, one write at a time each."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar, assert_never
 
 from reconciler.api.client import ApiClient
-from reconciler.api.outcome import WriteOutcome
+from reconciler.api.outcome import RateLimited, WriteOutcome
 from reconciler.engine.clock import Clock
 from reconciler.engine.effects import (
     Committed,
     Emit,
+    Ending,
     Get,
     Intend,
     Pause,
@@ -24,11 +25,11 @@ from reconciler.engine.effects import (
     SendCreate,
     Step,
     Stop,
-    Unfit,
+    Withheld,
 )
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import StopSignal
-from reconciler.engine.transfer import Ending, TransferApply
+from reconciler.engine.transfer import TransferApply
 from reconciler.errors import Interrupted, KeyProblem, QuotaUsedUp, ReconcilerError
 from reconciler.events import Event, Waiting
 from reconciler.model.memory import Delta, Intent
@@ -38,143 +39,130 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Executor:
-    """Does the steps. ``holds_lock`` tells whether the lock is still ours, just before a write."""
+    """Does the steps. ``holds_lock`` tells whether the lock is still ours, just before a write.
+
+    ``signal`` is the team's own, whose parent is that of the whole run.
+    """
 
     client: ApiClient
     session: StateSession
     clock: Clock
-    switch: StopSignal
+    signal: StopSignal
     on_event: Callable[[Event], None]
     holds_lock: Callable[[], bool]
 
-    def do(self, step: Step) -> Any:
-        """Do one step and return its answer."""
+    def do(self, step: Step) -> object:
+        """Do one step and return its answer. The type check fails if one is forgotten."""
         match step:
             case Intend(intent=intent, also=also, sources=sources):
-                return self._intend(intent, also, sources)
-            case Record(delta=delta):
-                return self.session.record(delta)
+                return step.answered(self._intend(intent, also, sources))
             case SendCreate(intent=intent, deadline=deadline):
-                return self._create(intent, deadline)
+                return step.answered(self._create(intent, deadline))
             case SendCancel(intent=intent, deadline=deadline):
-                return self._cancel(intent, deadline)
+                return step.answered(self._cancel(intent, deadline))
             case Probe(transfer_id=own, predecessors=predecessors, needed=needed):
-                return self._read(lambda: self._look(own, predecessors), needed)
+                return step.answered(self._read(lambda: self._probe(own, predecessors), needed))
             case Get(backfill_id=backfill_id):
-                return self._read(lambda: self.client.get(backfill_id))
+                return step.answered(self._read(lambda: self.client.get(backfill_id)))
+            case Record(delta=delta):
+                self.session.record(delta)
             case Pause(seconds=seconds, why=why):
                 self.on_event(Waiting(seconds, why))
-                return self.clock.sleep(seconds)
+                self.clock.sleep(seconds)
             case Emit(event=event):
-                return self.on_event(event)
+                self.on_event(event)
             case Stop(error=error, everywhere=everywhere):
-                return self._halt(error, everywhere)
+                self._stop(error, everywhere)
+            case never:
+                assert_never(never)
+        return None
 
     def _intend(self, intent: Intent, also: Delta, sources: tuple[int, ...]) -> Committed:
-        if self.switch.off:
+        if self.signal.off:
             return Committed.STOPPED
         return Committed.YES if self.session.intend(intent, also, sources) else Committed.WITHDRAWN
 
-    def _create(self, intent: Intent, deadline: float) -> WriteOutcome | Unfit:
+    def _create(self, intent: Intent, deadline: float) -> WriteOutcome | Withheld:
         known = {*self.session.document.backfills}
         if intent.latest_before is not None:
             known.add(intent.latest_before)
-        return self._sent(
-            intent,
-            deadline,
-            lambda check: self.client.create(
-                intent.transfer_id, intent.start, intent.end, known, last_check=check
-            ),
-        )
+        held = self._held_back(intent, deadline)
+        return held or self.client.create(intent.transfer_id, intent.start, intent.end, known)
 
-    def _cancel(self, intent: Intent, deadline: float) -> WriteOutcome | Unfit:
-        number = intent.backfill_id
-        assert number is not None
-        return self._sent(intent, deadline, lambda check: self.client.cancel(number, last_check=check))
+    def _cancel(self, intent: Intent, deadline: float) -> WriteOutcome | Withheld:
+        assert intent.backfill_id is not None
+        return self._held_back(intent, deadline) or self.client.cancel(intent.backfill_id)
 
-    def _sent(
-        self, intent: Intent, deadline: float, send: Callable[[_LastCheck], WriteOutcome]
-    ) -> WriteOutcome | Unfit:
-        check = _LastCheck(lambda: self._may_leave(intent, deadline))
+    def _held_back(self, intent: Intent, deadline: float) -> RateLimited | Withheld | None:
+        """Wait for our turn; return why the request must not leave, or ``None``: it must leave at once.
+
+        An interruption until then means that it was not sent; one that comes later passes through.
+        """
         try:
-            outcome = send(check)
+            limited = self.client.wait_for_turn()
+            if limited is not None:
+                return limited
+            return None if self._may_leave(intent, deadline) else Withheld.TOO_LATE
         except Interrupted:
-            if check.said:
-                raise
-            return Unfit.UNFIT  # it was still waiting for its turn
-        return Unfit.UNFIT if check.said is False else outcome
+            return Withheld.TOO_LATE
 
     def _may_leave(self, intent: Intent, deadline: float) -> bool:
         """Tell whether a request may leave now: not stopped, the state still writable, the lock
         ours, the intent not settled by anybody, and in time by both clocks. Time is asked last, for
         the others may take a while to tell.
         """
-        if self.switch.off or self.session.broken is not None or not self.holds_lock():
+        if self.signal.off or self.session.broken is not None or not self.holds_lock():
             return False
         if not self.session.still_intends(intent):
             return False
         now = self.clock.now()
         return intent.intended_at <= now < intent.send_before and self.clock.elapsed() < deadline
 
-    def _look(self, own: int, predecessors: tuple[int, ...]) -> ProbeResult:
+    def _probe(self, own: int, predecessors: tuple[int, ...]) -> ProbeResult:
         listed = self.client.list_incomplete().backfills
-        sight = ProbeResult(listed, self.client.latest(own), tuple(map(self.client.latest, predecessors)))
+        result = ProbeResult(listed, self.client.latest(own), tuple(map(self.client.latest, predecessors)))
         # The state last, for reading may take long: what another run made since is in it, or intended.
         self.session.catch_up()
-        return sight
+        return result
 
     def _read(self, read: Callable[[], T], needed: bool = False) -> T | None:
         """Read; ``None`` if that fails. What would meet the others too stops them: a used-up quota, a key."""
         try:
             return read()
         except QuotaUsedUp as error:
-            self._halt(error, everywhere=True)
+            self._stop(error, everywhere=True)
         except KeyProblem as error:
-            self._halt(error, everywhere=False)
+            self._stop(error, everywhere=False)
         except ReconcilerError as error:
             if needed:
-                self._halt(error, everywhere=False)
+                self._stop(error, everywhere=False)
         return None
 
-    def _halt(self, error: ReconcilerError, everywhere: bool) -> None:
-        self.switch.stop(error)
-        if everywhere and self.switch.parent is not None:
-            self.switch.parent.stop()
+    def _stop(self, error: ReconcilerError, everywhere: bool) -> None:
+        self.signal.stop(error)
+        if everywhere and self.signal.parent is not None:
+            self.signal.parent.stop()
 
 
-@dataclass(slots=True)
-class _LastCheck:
-    """Remembers what was said: after a no, a request was not sent because of us, not for want of a
-    connection; without a word, it never came to sending.
-    """
-
-    may_leave: Callable[[], bool]
-    said: bool | None = None
-
-    def __call__(self) -> bool:
-        self.said = self.may_leave()
-        return self.said
-
-
-def drive(carrier: TransferApply, hands: Executor) -> Ending:
+def drive(transfer: TransferApply, executor: Executor) -> Ending:
     """Drive one transfer's generator to its end."""
-    steps = carrier.steps()
-    answer: Any = None
+    steps = transfer.steps()
+    answer: object = None
     while True:
         try:
             step = steps.send(answer)
-        except StopIteration as stop:
-            ending: Ending = stop.value
+        except StopIteration as end:
+            ending: Ending = end.value
             return ending
-        answer = hands.do(step)
+        answer = executor.do(step)
 
 
 @dataclass(slots=True)
 class _Workers:
     """The threads of one team's apply, and what became of their transfers."""
 
-    carriers: dict[int, TransferApply]
-    hands: Executor
+    transfers: dict[int, TransferApply]
+    executor: Executor
     waiting: queue.SimpleQueue[int] = field(default_factory=queue.SimpleQueue)
     endings: dict[int, Ending] = field(default_factory=dict)
     crashes: list[BaseException] = field(default_factory=list)
@@ -187,45 +175,47 @@ class _Workers:
             except queue.Empty:
                 return
             self.endings[key] = Ending.STOPPED
-            self._carry(key)
+            self._work_on(key)
 
-    def _carry(self, key: int) -> None:
+    def _work_on(self, key: int) -> None:
         try:
-            with self.hands.switch.stopping():
-                self.endings[key] = drive(self.carriers[key], self.hands)
+            with self.executor.signal.stopping():
+                self.endings[key] = drive(self.transfers[key], self.executor)
         except BaseException as crash:  # noqa: BLE001 - a bug: raised again in the caller's thread
             self.crashes.append(crash)
-            self.hands.switch.stop()
+            self.executor.signal.stop()
 
 
-def drive_all(carriers: dict[int, TransferApply], hands: Executor, workers: int) -> dict[int, Ending]:
-    """Drive the transfers in their order, ``workers`` at a time. Returns how each ended.
+def drive_all(transfers: dict[int, TransferApply], executor: Executor, parallelism: int) -> dict[int, Ending]:
+    """Drive the transfers in their order, ``parallelism`` at a time, at least 1. Returns how each ended.
 
     The threads are daemons: an interrupted run does not wait for a request that hangs; its
     intent is durable.
     """
-    crew = _Workers(carriers, hands)
-    for key in carriers:
-        crew.waiting.put(key)
-    threads = [threading.Thread(target=crew.work, daemon=True) for _ in range(min(workers, len(carriers)))]
+    assert parallelism >= 1
+    workers = _Workers(transfers, executor)
+    for key in transfers:
+        workers.waiting.put(key)
+    count = min(parallelism, len(transfers))
+    threads = [threading.Thread(target=workers.work, daemon=True) for _ in range(count)]
     for thread in threads:
         thread.start()
-    _join(threads, hands)
-    if crew.crashes:
-        raise crew.crashes[0]
-    return crew.endings
+    _join(threads, executor.signal)
+    if workers.crashes:
+        raise workers.crashes[0]
+    return workers.endings
 
 
-INTERRUPT_GRACE = 5.0
+INTERRUPT_GRACE = 5.0  # seconds
 
 
-def _join(threads: list[threading.Thread], hands: Executor) -> None:
+def _join(threads: list[threading.Thread], signal: StopSignal) -> None:
     """Wait for the workers; after an interruption, at most 5 seconds for requests in flight."""
     left = INTERRUPT_GRACE
     for thread in threads:
         while thread.is_alive():
             thread.join(0.05)
-            if hands.switch.interrupted:
+            if signal.interrupted:
                 left -= 0.05
                 if left <= 0:
                     return

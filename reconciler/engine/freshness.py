@@ -14,7 +14,7 @@ from reconciler.model.observed import Backfill, Observed
 
 @dataclass(slots=True)
 class Freshness:
-    """A reading of one transfer and its predecessors.
+    """How fresh the reading of one transfer and its predecessors is.
 
     ``sources`` are the ids whose loads count, its own first. ``latest`` is the id of the newest of its
     own that is known, as ``latest`` answers or soon will; then that of our last create. ``at`` is when
@@ -40,11 +40,13 @@ class Freshness:
         ``known`` are the transfer's own backfills: ``latest``, which lags by less than ``settle``, may not
         show the newest yet. It does not show an older one any more either, if records are not kept.
         """
-        shown = {one: latest for one in sources if (latest := observed.latest.get(one)) is not None}
-        recent = (one for one in known if one.created_time > observed.vendor_now - settle)
-        own: list[Backfill | BackfillRecord] = [*recent, *(shown[one] for one in sources[:1] if one in shown)]
-        newest = max(own, key=lambda one: (one.created_time, one.id), default=None)
-        return Freshness(sources, newest.id if newest else None, at, {one.id for one in shown.values()})
+        assert sources
+        shown = {source: latest for source in sources if (latest := observed.latest.get(source)) is not None}
+        recent = (record for record in known if record.created_time > observed.vendor_now - settle)
+        own: list[Backfill | BackfillRecord] = [*recent, *(shown[key] for key in sources[:1] if key in shown)]
+        newest = max(own, key=lambda made: (made.created_time, made.id), default=None)
+        seen = {latest.id for latest in shown.values()}
+        return Freshness(sources, newest.id if newest else None, at, seen)
 
     def is_fresh(self, now: datetime) -> bool:
         """Tell whether it was made within the last minute; a clock that was set back makes nothing fresh."""
@@ -59,8 +61,9 @@ class Freshness:
         self.latest = backfill_id
         self._seen.add(backfill_id)
 
-    def again(self, sight: ProbeResult, now: datetime, known: Set[int]) -> Backfill | None:
+    def again(self, probe: ProbeResult, now: datetime, known: Set[int]) -> Backfill | None:
         """Take note of a new look, and return a backfill that somebody made since, if it shows one."""
+        assert len(probe.predecessors) == len(self.sources) - 1
         self.at = now
-        shown: Iterable[Backfill | None] = (sight.latest, *sight.predecessors)
-        return next((one for one in shown if one and one.id not in self._seen | known), None)
+        shown = (probe.latest, *probe.predecessors)
+        return next((latest for latest in shown if latest and latest.id not in self._seen | known), None)

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from reconciler.errors import Interrupted, ReconcilerError
 
 _POLL = 0.1
-"""Seconds between two looks at the switch of whoever waits."""
+"""Seconds between two looks of whoever waits."""
 
 
 @dataclass(slots=True)
 class StopSignal:
     """The stop for all workers: set by a signal, by a quota, or by an error of one of them.
 
-    ``parent`` is the switch of the whole run; a team's own stops that team alone. A signal handler
-    throws it, and may interrupt any line of the main thread, so there is no lock in it: a
+    ``parent`` is that of the whole run; a team's own stops that team alone. A signal handler sets it,
+    and may interrupt any line of the main thread, so there is no lock in it: a
     ``threading.Event`` has one, and setting it inside its own ``wait`` hangs for good.
     """
 
@@ -41,7 +41,7 @@ class StopSignal:
         return self.signum is not None or (self.parent is not None and self.parent.interrupted)
 
     def wait(self, seconds: float) -> None:
-        """Sleep, but no longer than until the switch goes off."""
+        """Sleep, but no longer than until it is set."""
         root = self if self.parent is None else self.parent
         end = time.monotonic() + seconds
         while not root._off and (left := end - time.monotonic()) > 0:
@@ -49,7 +49,7 @@ class StopSignal:
 
     def stop(self, error: ReconcilerError | None = None) -> None:
         """Stop, and remember why: once, however many workers met with the same."""
-        if error is not None and error.summary not in {one.summary for one in self.errors}:
+        if error is not None and error.summary not in {known.summary for known in self.errors}:
             self.errors.append(error)
         self._off = True
 
@@ -57,7 +57,7 @@ class StopSignal:
     def stopping(self) -> Iterator[None]:
         """Let an error stop the workers and be reported, instead of ending the run at once.
 
-        An interruption is known already: whoever threw this switch, or its parent, noted the signal.
+        An interruption is known already: whoever set this, or its parent, noted the signal.
         """
         try:
             yield

@@ -18,12 +18,13 @@ from reconciler.api.client import ApiClient
 from reconciler.bounds import DEFAULT_SETTLE
 from reconciler.dates import grouped, union
 from reconciler.engine.clock import Clock
+from reconciler.engine.effects import Ending
 from reconciler.engine.executor import Executor, drive_all
 from reconciler.engine.freshness import Freshness
 from reconciler.engine.observe import Reader
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import StopSignal
-from reconciler.engine.transfer import Ending, Rules, TransferApply
+from reconciler.engine.transfer import Rules, TransferApply
 from reconciler.engine.warnings import evidence_warnings, missing_state, unresolved_creates
 from reconciler.errors import Interrupted, ReconcilerError, Refused, StateConflict
 from reconciler.events import Cancelled, Created, Event, Settled, UnknownOutcome, WriteRefused

@@ -11,16 +11,16 @@ import uuid
 from collections.abc import Callable, Generator, Iterable, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import Enum, auto
-from typing import Any
+from typing import Any, assert_never
 
-from reconciler.api.outcome import Done, NotSentOutcome, RateLimited, Rejected, Unknown, WriteOutcome
+from reconciler.api.outcome import Done, RateLimited, Rejected, Unknown
 from reconciler.bounds import LOOKS, SEND_WITHIN
-from reconciler.engine.backoff import halt_for, pause_after
+from reconciler.engine.backoff import Backoff
 from reconciler.engine.clock import Clock
 from reconciler.engine.effects import (
     Committed,
     Emit,
+    Ending,
     Get,
     Intend,
     Pause,
@@ -30,40 +30,23 @@ from reconciler.engine.effects import (
     SendCancel,
     SendCreate,
     Step,
-    Unfit,
+    Steps,
+    Stop,
+    Withheld,
+    ask,
     shows_active,
 )
 from reconciler.engine.freshness import Freshness
 from reconciler.events import Cancelled, Created, UnknownOutcome, Withdrawn, WriteRefused
 from reconciler.model.desired import OnUnknown
-from reconciler.model.memory import (
-    BackfillRecord,
-    Delta,
-    Document,
-    Intent,
-    IntentKind,
-    Origin,
-    Outcome,
-    record_of,
-)
-from reconciler.model.observed import Backfill, Observed, Status
+from reconciler.model.memory import BackfillRecord, Delta, Document, Intent, IntentKind, Origin, Outcome
+from reconciler.model.observed import ApiError, Backfill, Observed, Status
 from reconciler.planning.intents import adopt, find_match, resolve
 from reconciler.planning.plan import Action, ActionKind
 from reconciler.planning.situation import updated
 
 CANCEL_TRIES = 3
-
-Steps = Generator[Step, Any, "Ending"]
-
-
-class Ending(Enum):
-    """How a transfer's part ended. ``REPLAN``: what is left must be read and planned again."""
-
-    FINISHED = auto()
-    REPLAN = auto()
-    REFUSED = auto()
-    UNKNOWN = auto()
-    STOPPED = auto()
+Told = Done | Rejected | Unknown  # what a request that was sent may end in, if not in another attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +62,11 @@ class Rules:
 class TransferApply:
     """Carries out the actions of one transfer, one write at a time.
 
-    ``reading`` is what they were planned from; ``document`` returns the state as committed so far.
+    ``freshness`` is that of what they were planned from; ``document`` returns the state as committed so far.
     """
 
     actions: Iterable[Action]
-    reading: Freshness
+    freshness: Freshness
     document: Callable[[], Document]
     clock: Clock
     rules: Rules
@@ -93,37 +76,41 @@ class TransferApply:
     def steps(self) -> Steps:
         """Yield the steps. The generator's return value tells how it ended."""
         for action in self.actions:
-            for shell in action.cancels:
-                ending = yield from self._cancel(action, shell)
-                if ending is not Ending.FINISHED:
-                    return ending
+            assert action.address.transfer_id == self.freshness.sources[0]
+            parts = [self._cancel(action, backfill_id) for backfill_id in action.cancels]
             if action.kind is not ActionKind.CANCEL:
-                ending = yield from self._create(action)
+                parts.append(self._create(action))
+            for part in parts:
+                ending = yield from part
                 if ending is not Ending.FINISHED:
                     return ending
         return Ending.FINISHED
 
+    def _withdrawn(self, action: Action, why: str) -> Steps:
+        yield Emit(Withdrawn(action, why))
+        return Ending.REPLAN
+
     # -- create ----------------------------------------------------------------------------
 
     def _create(self, action: Action) -> Steps:
-        intent, answer = yield from self._send(action, lambda: self._create_intent(action))
+        intent, answer = yield from self._send(action, lambda: self._intent(action))
         match answer:
             case Ending():
                 return answer
             case Done(backfill=backfill):
-                record = replace(
-                    record_of(backfill, intent.transfer, Origin.CREATED), stale_before=intent.stale_before
-                )
+                record = replace(adopt(backfill, intent), origin=Origin.CREATED)
                 return (yield from self._made(action, intent, record, adopted=False))
             case Rejected():
                 return (yield from self._rejected(action, intent, answer))
-            case _:
+            case Unknown():
                 return (yield from self._find_out(action, intent))
+            case never:
+                assert_never(never)
 
     def _made(self, action: Action, intent: Intent, record: BackfillRecord, *, adopted: bool) -> Steps:
         done = replace(intent, outcome=Outcome.DONE, backfill_id=record.id)
         yield Record(Delta(intents=(done,), backfills=(record,)))
-        self.reading.made(record.id)
+        self.freshness.made(record.id)
         yield Emit(Created(action, record.id, adopted))
         return Ending.FINISHED
 
@@ -131,26 +118,25 @@ class TransferApply:
         """Look why: sent twice by a gateway (adopt it), overlapped by an active one (plan the
         rest again), or refused.
         """
-        sight: ProbeResult | None = yield Probe(intent.transfer_id)
-        if sight is None:  # refused, or made by a request sent twice: nobody can tell now
+        probe = yield from ask(Probe(intent.transfer_id))
+        if probe is None:  # refused, or made by a request sent twice: nobody can tell now
             return (yield from self._left_unknown(intent))
         known = self.document().intents.get(intent.nonce, intent)
         if not known.pending:
             return (yield from self._settled_by_another(action, known))
-        match_ = find_match(intent, sight.backfills, self._known_ids())
-        if match_ is not None:
-            return (yield from self._made(action, intent, adopt(match_, intent), adopted=True))
-        blocker = sight.blocker(intent)
+        found = find_match(intent, probe.backfills, self._known_ids())
+        if found is not None:
+            return (yield from self._made(action, intent, adopt(found, intent), adopted=True))
+        blocker = probe.blocker(intent)
         if blocker is not None and (shows_active(blocker) or self._is_ours(blocker)):
             state = "active on" if shows_active(blocker) else "ours, and failed on"
             # Kept: a gateway that sent it twice may have made one that completed before we looked.
             kept = replace(intent, outcome=Outcome.ABANDONED, blocker=blocker.id)
             yield Record(Delta(intents=(kept,)))
-            yield Emit(Withdrawn(action, f"backfill {blocker.id} is {state} some of its days"))
-            return Ending.REPLAN
+            return (yield from self._withdrawn(action, f"backfill {blocker.id} is {state} some of its days"))
         refused = replace(intent, outcome=Outcome.REFUSED, blocker=blocker.id if blocker else None)
         yield Record(Delta(intents=(refused,)))
-        yield Emit(WriteRefused(action, answer.status, answer.message, refused.blocker))
+        yield Emit(WriteRefused(action, answer.error, refused.blocker))
         return Ending.REFUSED
 
     def _find_out(self, action: Action, intent: Intent) -> Steps:
@@ -159,19 +145,18 @@ class TransferApply:
             if pause:
                 yield Pause(pause, "the outcome of a create is unknown")
             looked_at = self._now_by_both(intent)  # what takes effect from here on may not be in the answers
-            sight: ProbeResult | None = yield Probe(intent.transfer_id)
-            if sight is None:
+            probe = yield from ask(Probe(intent.transfer_id))
+            if probe is None:
                 continue
             known = self.document().intents.get(intent.nonce, intent)
             if not known.pending:
                 return (yield from self._settled_by_another(action, known))
-            match_ = find_match(intent, sight.backfills, self._known_ids())
-            if match_ is not None:
-                return (yield from self._made(action, intent, adopt(match_, intent), adopted=True))
-            if self._is_settled(intent, sight, looked_at):
+            found = find_match(intent, probe.backfills, self._known_ids())
+            if found is not None:
+                return (yield from self._made(action, intent, adopt(found, intent), adopted=True))
+            if self._is_settled(intent, probe, looked_at):
                 yield Record(Delta(intents=(replace(intent, outcome=Outcome.ABANDONED),)))
-                yield Emit(Withdrawn(action, "its request took no effect"))
-                return Ending.REPLAN
+                return (yield from self._withdrawn(action, "its request took no effect"))
         return (yield from self._left_unknown(intent))
 
     def _now_by_both(self, intent: Intent) -> datetime:
@@ -182,9 +167,8 @@ class TransferApply:
     def _settled_by_another(self, action: Action, intent: Intent) -> Steps:
         """Another run found out first, while we were held up; what we see now may be its own doing."""
         if intent.backfill_id is None:
-            yield Emit(Withdrawn(action, "its request took no effect, as another run found"))
-            return Ending.REPLAN
-        self.reading.made(intent.backfill_id)
+            return (yield from self._withdrawn(action, "its request took no effect, as another run found"))
+        self.freshness.made(intent.backfill_id)
         yield Emit(Created(action, intent.backfill_id, adopted=True))
         return Ending.FINISHED
 
@@ -193,70 +177,65 @@ class TransferApply:
         yield Emit(UnknownOutcome(intent, intent.intended_at + self.rules.settle if settles else None))
         return Ending.UNKNOWN
 
-    def _is_settled(self, intent: Intent, sight: ProbeResult, now: datetime) -> bool:
+    def _is_settled(self, intent: Intent, probe: ProbeResult, now: datetime) -> bool:
         """Ask the one rule that says when a create did not happen."""
-        observed = Observed(now, listed=sight.listed, latest={intent.transfer_id: sight.latest})
+        observed = Observed(now, listed=probe.listed, latest={intent.transfer_id: probe.latest})
         alone = replace(self.document(), intents={intent.nonce: intent})
         return bool(resolve(alone, observed, now, self.rules.settle, self.rules.on_unknown).abandoned)
-
-    def _create_intent(self, action: Action) -> Intent:
-        return self._intent(action, IntentKind.CREATE, action.start, action.end)
 
     # -- cancel ----------------------------------------------------------------------------
 
     def _cancel(self, action: Action, backfill_id: int) -> Steps:
         """Cancel one of ours. Nothing is created on its days until it is seen final."""
         record = self.document().backfills[backfill_id]
-        status = 0
+        error: ApiError | None = None
         for _try in range(CANCEL_TRIES):
-            intent, answer = yield from self._send(action, lambda: self._cancel_intent(action, record))
+            intent, answer = yield from self._send(action, lambda: self._intent(action, cancels=record))
             if isinstance(answer, Ending):
                 return answer
-            status = answer.status if isinstance(answer, Rejected) else 0
-            seen: Backfill | None = answer.backfill if isinstance(answer, Done) else None
+            error = answer.error if isinstance(answer, Rejected) else None
+            seen = answer.backfill if isinstance(answer, Done) else None
             if seen is None or not seen.status.final:
-                seen = yield Get(backfill_id)
+                seen = yield from ask(Get(backfill_id))
             if seen is not None and seen.status.final:
                 return (yield from self._cancelled(action, intent, record, seen))
             yield Record(Delta(intents=(replace(intent, outcome=Outcome.ABANDONED),)))
-        yield Emit(WriteRefused(action, status, "it could not be cancelled", backfill_id))
+        yield Emit(WriteRefused(action, error, backfill_id, "it could not be cancelled"))
         return Ending.REFUSED
 
     def _cancelled(self, action: Action, intent: Intent, record: BackfillRecord, seen: Backfill) -> Steps:
         done = replace(intent, outcome=Outcome.DONE)
         yield Record(Delta(intents=(done,), backfills=(updated(record, seen),)))
         if seen.status is Status.COMPLETED:  # it ended by itself: its days are loaded, not due
-            yield Emit(Withdrawn(action, f"backfill {seen.id} completed before it was cancelled"))
-            return Ending.REPLAN
+            why = f"backfill {seen.id} completed before it was cancelled"
+            return (yield from self._withdrawn(action, why))
         yield Emit(Cancelled(action, seen.id))
         return Ending.FINISHED
 
-    def _cancel_intent(self, action: Action, record: BackfillRecord) -> Intent:
-        intent = self._intent(action, IntentKind.CANCEL, record.start, record.end)
-        return replace(intent, backfill_id=record.id)
-
     # -- sending ---------------------------------------------------------------------------
 
-    def _intent(self, action: Action, kind: IntentKind, start: int, end: int) -> Intent:
-        now = self.clock.now()
+    def _intent(self, action: Action, cancels: BackfillRecord | None = None) -> Intent:
+        """Return an intent as of now: to create the action's backfill, or to cancel one of ours."""
+        now, days = self.clock.now(), cancels or action
         return Intent(
             nonce=self.new_nonce(),
-            kind=kind,
+            kind=IntentKind.CANCEL if cancels else IntentKind.CREATE,
             transfer_id=action.address.transfer_id,
             transfer=action.transfer,
-            start=start,
-            end=end,
+            start=days.start,
+            end=days.end,
             intended_at=now,
             send_before=now + SEND_WITHIN,
-            latest_before=self.reading.latest,
+            latest_before=self.freshness.latest,
             stale_before=action.stale_before,
+            backfill_id=cancels.id if cancels else None,
         )
 
     def _send(
         self, action: Action, draft: Callable[[], Intent]
-    ) -> Generator[Step, Any, tuple[Intent, WriteOutcome | Ending]]:
+    ) -> Generator[Step, Any, tuple[Intent, Told | Ending]]:
         """Commit an intent and send it; again with a new one while it surely was not done."""
-        waited, not_sent = 0.0, 0
+        backoff = Backoff(self.rules.max_wait)
         while True:
             outdated = yield from self._read_again(action)
             intent = draft()
@@ -264,52 +243,42 @@ class TransferApply:
                 return intent, outdated
             self._intended = self.clock.elapsed()
             deadline = self._intended + SEND_WITHIN.total_seconds()
-            committed = yield Intend(intent, self._evidence_of(intent), self.reading.sources)
-            if committed is not Committed.YES:
-                return intent, (yield from self._not_committed(action, committed))
+            committed = yield from ask(Intend(intent, self._evidence_of(intent), self.freshness.sources))
+            if committed is Committed.STOPPED:
+                return intent, Ending.STOPPED
+            if committed is Committed.WITHDRAWN:
+                return intent, (yield from self._withdrawn(action, "another run writes on some of its days"))
             send = SendCreate if intent.kind is IntentKind.CREATE else SendCancel
-            answer = yield send(intent, deadline)
-            if isinstance(answer, Done | Rejected | Unknown):
+            answer = yield from ask(send(intent, deadline))
+            if isinstance(answer, Told):
                 return intent, answer
             yield Record(self._dropped(intent))
-            if isinstance(answer, Unfit):
-                yield Emit(Withdrawn(action, "it may no longer be sent"))
-                return intent, Ending.REPLAN
-            pause = pause_after(answer, not_sent)
-            not_sent += isinstance(answer, NotSentOutcome)
-            if pause is None or waited + pause > self.rules.max_wait:
-                yield halt_for(answer, self.rules.max_wait)
+            if isinstance(answer, Withheld):
+                return intent, (yield from self._withdrawn(action, "it may no longer be sent"))
+            following = backoff.after(answer)
+            yield following
+            if isinstance(following, Stop):
                 return intent, Ending.STOPPED
-            waited += pause
-            limited = isinstance(answer, RateLimited)
-            if limited:  # whoever said so may have passed it on all the same
-                self.reading.doubt()
-            yield Pause(pause, "the API limits our rate" if limited else "no connection")
+            if isinstance(answer, RateLimited):  # whoever said so may have passed it on all the same
+                self.freshness.doubt()
 
     def _read_again(self, action: Action) -> Generator[Step, Any, Ending | None]:
-        """Look again if the plan's reading is old, and plan again if somebody made a backfill since.
+        """Look again if what we planned from is old, and plan again if somebody made a backfill since.
 
         It may have loaded our days and be gone from the list by now, so the API would not refuse ours.
         """
         now = self.clock.now()
-        if action.kind is ActionKind.CANCEL or self.reading.is_fresh(now):
+        if action.kind is ActionKind.CANCEL or self.freshness.is_fresh(now):
             return None
-        own, *predecessors = self.reading.sources
-        sight: ProbeResult | None = yield Probe(own, tuple(predecessors), needed=True)
-        if sight is None:
+        own, *predecessors = self.freshness.sources
+        probe = yield from ask(Probe(own, tuple(predecessors), needed=True))
+        if probe is None:
             return Ending.STOPPED
-        news = self.reading.again(sight, now, self._known_ids())
+        news = self.freshness.again(probe, now, self._known_ids())
         if news is None:
             return None
         whose = "its transfer" if news.transfer_id == own else f"its predecessor {news.transfer_id}"
-        yield Emit(Withdrawn(action, f"backfill {news.id} was made on {whose} meanwhile"))
-        return Ending.REPLAN
-
-    def _not_committed(self, action: Action, committed: Committed) -> Steps:
-        if committed is Committed.STOPPED:
-            return Ending.STOPPED
-        yield Emit(Withdrawn(action, "another run writes on some of its days"))
-        return Ending.REPLAN
+        return (yield from self._withdrawn(action, f"backfill {news.id} was made on {whose} meanwhile"))
 
     def _dropped(self, intent: Intent) -> Delta:
         """Return the delta that takes an intent back, unless somebody has settled it meanwhile."""
@@ -318,9 +287,8 @@ class TransferApply:
 
     def _evidence_of(self, intent: Intent) -> Delta:
         """What is known of a backfill is committed again with the intent to cancel it."""
-        if intent.backfill_id is None:
-            return Delta()
-        return Delta(backfills=(self.document().backfills[intent.backfill_id],))
+        known = self.document().backfills
+        return Delta(backfills=() if intent.backfill_id is None else (known[intent.backfill_id],))
 
     def _is_ours(self, backfill: Backfill) -> bool:
         """Tell whether a plan may cancel what stands in the way: the list hid it when we planned."""

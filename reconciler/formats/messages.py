@@ -20,6 +20,7 @@ from reconciler.events import (
 )
 from reconciler.model.desired import Address
 from reconciler.model.memory import Intent
+from reconciler.model.observed import ApiError
 from reconciler.planning.plan import Action, DayCounts, Plan, TransferSummary
 
 Json = dict[str, Any]
@@ -92,9 +93,11 @@ def event_json(event: Event) -> dict[str, Any]:
             return {**_action_json("created", action), "backfill_id": backfill_id, "adopted": adopted}
         case Cancelled(action=action, backfill_id=backfill_id):
             return {**_action_json("cancelled", action), "backfill_id": backfill_id}
-        case WriteRefused(action=action, status=status, message=message, blocker=blocker):
-            told = {"status": status, "message": message, "blocker": blocker}
-            return {**_action_json("refused", action), **told}
+        case WriteRefused(action=action, blocker=blocker):
+            error = event.error or ApiError(0)
+            said = {"status": error.status, "message": event.message, "blocker": blocker}
+            named = {"code": error.code, "request_id": error.request_id}
+            return {**_action_json("refused", action), **said, **named}
         case UnknownOutcome(intent=intent, settles_at=settles_at):
             when = encode_time(settles_at) if settles_at else None
             return {**intent_json("unknown", intent), "settles_at": when}

@@ -1,4 +1,4 @@
-"""What was observed: backfills, runs and transfers as the API shows them.
+"""What was observed: backfills, runs and transfers as the API shows them, and its errors.
 
 Days are ordinals and intervals half-open (``dates.py``); times are aware datetimes.
 """
@@ -60,6 +60,11 @@ class Backfill(Span):
     failed: int = 0
     failed_days: DateSet = field(default_factory=DateSet)
 
+    @property
+    def progress(self) -> tuple[bool, bool, int]:
+        """How far it is: of two views of one backfill, that with the greater one is the later."""
+        return (self.status.final, self.end_time is not None, self.completed + self.failed)
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -88,6 +93,35 @@ class Unreadable(StrEnum):
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not-found"
     FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiError:
+    """An error the API answered. All text is cleaned, and our key is nowhere in it.
+
+    ``code`` is absent in problem details (RFC 9457). ``message`` is what the API says, its reason behind
+    its title (``joined``). The vendor's support asks for the ``request_id``.
+    """
+
+    status: int
+    code: str | None = None
+    message: str = ""
+    request_id: str | None = None
+
+    def __str__(self) -> str:
+        """Word it, without a full stop: ``403 FORBIDDEN: This key may not do that (request R-1)``."""
+        code = f" {self.code}" if self.code else ""
+        message = f": {said}" if (said := self.message.rstrip(".")) else ""
+        request = f" (request {self.request_id})" if self.request_id else ""
+        return f"{self.status}{code}{message}{request}"
+
+
+def joined(title: str, reason: str) -> str:
+    """Return ``title: reason``, or the one there is: ``Not Found: There is no such transfer.``"""
+    heading = title.rstrip(".:")
+    if not heading or not reason or heading == reason.rstrip(".:"):
+        return title or reason
+    return f"{heading}: {reason}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,14 +218,9 @@ def _newest_views(observed: Observed) -> dict[int, Backfill]:
         if backfill is None:
             continue
         other = views.get(backfill.id)
-        if other is None or _progress(backfill) > _progress(other):
+        if other is None or backfill.progress > other.progress:
             views[backfill.id] = backfill
     return views
-
-
-def _progress(backfill: Backfill) -> tuple[bool, bool, int]:
-    ended = backfill.end_time is not None
-    return (backfill.status.final, ended, backfill.completed + backfill.failed)
 
 
 def _dated(seen: Backfill, since: datetime) -> Backfill:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import assert_never
 
 from reconciler.dates import iso, last_iso
@@ -30,10 +31,9 @@ def event_line(event: Event) -> str:
             return f"{_name(action)}: {verb} backfill {backfill_id}, {days(len(action.days))}{found}"
         case Cancelled(action=action, backfill_id=backfill_id):
             return f"{_name(action)}: cancelled backfill {backfill_id}"
-        case WriteRefused(action=action, status=status, message=message, blocker=blocker):
-            held = f"; backfill {blocker} is in the way" if blocker else "; its days are blocked for 24 hours"
-            answered = f" with {status}" if status else ""
-            return f"{_name(action)}: refused{answered}: {message or 'no reason given'}{held}"
+        case WriteRefused(action=action, blocker=blocker):
+            held = f"backfill {blocker} is in the way" if blocker else "its days are blocked for 24 hours"
+            return f"{_name(action)}: refused{_refusal(event)}; {held}"
         case UnknownOutcome(intent=intent, settles_at=settles_at):
             when = (
                 f"an apply after {encode_time(settles_at)} settles it" if settles_at else "settle it yourself"
@@ -47,6 +47,11 @@ def event_line(event: Event) -> str:
             return f"waiting {seconds:.0f} s: {why}"
         case never:
             assert_never(never)
+
+
+def _refusal(refused: WriteRefused) -> str:
+    message = refused.message or "no reason given"
+    return f" with {replace(refused.error, message=message)}" if refused.error else f": {message}"
 
 
 def _settled(intent: Intent, late: bool) -> str:

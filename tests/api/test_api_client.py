@@ -19,11 +19,11 @@ import pytest
 from reconciler.api import wording
 from reconciler.api.client import ApiClient
 from reconciler.api.outcome import Denied, Done, NotSentOutcome, OutOfQuota, RateLimited, Rejected, Unknown
-from reconciler.errors import ApiUnavailable, KeyProblem, ReconcilerError
+from reconciler.errors import ApiUnavailable, Interrupted, KeyProblem, ReconcilerError
 from reconciler.errors import QuotaUsedUp as QuotaError
 from reconciler.http import Headers, HttpTransport, Pacer, Request, Response, Retry, WsgiTransport
 from reconciler.http.secret import Secret
-from reconciler.model.observed import Unreadable
+from reconciler.model.observed import ApiError, Unreadable
 
 KEY = "sk_live_0123456789abcdef"
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
@@ -405,52 +405,68 @@ def test_a_write_whose_connection_is_never_made() -> None:
     assert isinstance(client.create(5, START, END, ()), NotSentOutcome)
 
 
-def test_a_held_back_write_returns_at_once() -> None:
+def test_a_write_that_is_held_back_is_told_so_at_once() -> None:
     time, api = Time(), Api(fails(429, Retry_After="30"), ok(backfill()))
     client = client_of(api, time)
-    checks: list[bool] = []
     assert client.create(5, START, END, ()) == RateLimited(30)
-    time.sleep(10)
-    assert client.create(5, START, END, (), last_check=lambda: not checks.append(True)) == RateLimited(20)
-    assert client.cancel(13) == RateLimited(20)
-    assert (len(api.requests), checks) == (1, [])
-    time.sleep(20)
-    assert isinstance(client.create(5, START, END, (), last_check=lambda: not checks.append(True)), Done)
-    assert checks == [True]
+    time.slept.clear()
+    assert client.wait_for_turn() == RateLimited(30)
+    time.now += 10
+    assert client.wait_for_turn() == RateLimited(20)
+    time.now += 20
+    assert client.wait_for_turn() is None
+    assert (len(api.requests), time.slept) == (1, [])
 
 
-def test_the_last_check_comes_after_pacing_and_directly_before_sending() -> None:
-    time, api = Time(), Api(ok(backfill()))
+def test_writes_take_turns_and_the_last_requests_of_an_hour_are_left_to_reads() -> None:
+    time, api = Time(), Api(ok(backfill(), **{"X-RateLimit-Remaining": "10"}, Date=DATE[1]))
     client = client_of(api, time, pacer=Pacer(0.1, lambda: time.now, time.sleep))
-    checked: list[float] = []
-
-    def check() -> bool:
-        checked.append(time.now)
-        return len(checked) < 2
-
-    client.create(5, START, END, (), last_check=check)
-    assert isinstance(client.create(5, START, END, (), last_check=check), NotSentOutcome)
-    assert isinstance(client.cancel(13, last_check=check), NotSentOutcome)
-    assert checked == [0, 10, 20]
-    assert len(api.requests) == 1
+    assert [client.wait_for_turn(), client.wait_for_turn()] == [None, None]
+    assert time.slept == [10]
+    client.create(5, START, END, ())  # sent at once: the turn was waited for
+    assert time.slept == [10]
+    assert client.wait_for_turn() == RateLimited(3600, hour_used_up=True)
 
 
-def test_what_the_last_check_raises_passes_through() -> None:
-    def check() -> bool:
-        raise KeyboardInterrupt
+def test_an_interruption_of_a_write_passes_through() -> None:
+    """Of the wait: nothing was sent. Of the request: it may have been."""
 
-    api = Api(ok(backfill()))
-    with pytest.raises(KeyboardInterrupt):
-        client_of(api).create(5, START, END, (), last_check=check)
-    assert api.requests == []
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise Interrupted(2)
+
+    client = client_of(Api(ok(backfill())), pacer=Pacer(0.1, lambda: 0.0, interrupted))
+    assert client.wait_for_turn() is None
+    with pytest.raises(Interrupted):
+        client.wait_for_turn()
+    with pytest.raises(Interrupted):
+        client_of(interrupted).create(5, START, END, ())
+
+
+VENDORS = "The requested transfer could not be found or you do not have access to it."
+SAYS = {
+    "meta": {"request_id": "R-1"},
+    "error": {"code": "FORBIDDEN", "message": "Forbidden.", "description": VENDORS},
+}
+
+
+def test_a_write_that_is_denied_tells_as_much_as_a_read() -> None:
+    client = client_of(Api((403, SAYS, {})))
+    with pytest.raises(KeyProblem) as read:
+        client.list_incomplete()
+    write = client.create(5, START, END, ())
+    assert isinstance(write, Denied)
+    problem = wording.denied(write)
+    told = f"was answered with 403 FORBIDDEN: Forbidden: {VENDORS[:-1]} (request R-1)."
+    assert read.value.detail == f"GET /teams/77/backfills {told}"
+    assert problem.detail == f"A write {told}"
+    assert "dwh_transfers_write" in problem.hint
 
 
 def test_words_for_writes_that_end_everything() -> None:
-    problem = wording.denied(Denied(403, "ACCESS_DENIED"))
-    assert "403 ACCESS_DENIED" in problem.detail
-    assert "dwh_transfers_write" in problem.hint
-    assert "SUPERMETRICS_API_KEY" in wording.denied(Denied(401)).hint
-    assert "API_ROW_QUOTA_EXCEEDED" in wording.out_of_quota(OutOfQuota("API_ROW_QUOTA_EXCEEDED")).detail
+    assert "SUPERMETRICS_API_KEY" in wording.denied(Denied(ApiError(401))).hint
+    quota = ApiError(429, "API_ROW_QUOTA_EXCEEDED", "Used up.", "R-1")
+    told = "A write was answered with 429 API_ROW_QUOTA_EXCEEDED: Used up (request R-1)."
+    assert wording.out_of_quota(OutOfQuota(quota)).detail == told
 
 
 # --- all of it
@@ -547,6 +563,8 @@ SPELLED: dict[str, Callable[[str], str]] = {
 PLACES: dict[str, Callable[[str], Any]] = {
     "message": lambda text: {"error": {"code": "X", "message": f"bad key {text} given"}},
     "description": lambda text: {"error": {"description": text}},
+    "message and description": lambda text: {"error": {"message": f"bad key {text}", "description": text}},
+    "title and detail": lambda text: {"title": text, "detail": f"Bearer {text}"},
     "code": lambda text: {"error": {"code": text, "message": "No."}},
     "request id": lambda text: {"meta": {"request_id": text}, "error": {}},
     "title": lambda text: {"title": text},
@@ -635,7 +653,7 @@ def test_hiding_changes_nothing_else() -> None:
 def test_a_quota_is_told_even_if_the_key_is_part_of_its_code() -> None:
     body = json.dumps({"error": {"code": "API_ROW_QUOTA_EXCEEDED"}}).encode()
     client = ApiClient(Echo("quota", 429, body, {}), 77)
-    assert client.create(5, START, END, ()) == OutOfQuota("API_ROW_QUOTA_EXCEEDED")
+    assert client.create(5, START, END, ()) == OutOfQuota(ApiError(429, "API_ROW_QUOTA_EXCEEDED"))
 
 
 # --- without end

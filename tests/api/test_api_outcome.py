@@ -22,10 +22,10 @@ from reconciler.api.outcome import (
     WriteOutcome,
     classify_cancel,
     classify_create,
-    verdict_of,
+    meaning_of,
 )
 from reconciler.http import AnswerLost, Headers, NotSent, Response
-from reconciler.model.observed import Status
+from reconciler.model.observed import ApiError, Status
 
 START, END = date(2024, 1, 1).toordinal(), date(2024, 2, 1).toordinal()
 KNOWN = frozenset({11, 12})
@@ -50,6 +50,11 @@ def error(code: str | None = None, message: str = "No.") -> bytes:
     if code is None:
         return b'{"type": "about:blank", "title": "No", "status": 0, "detail": "No."}'
     return json.dumps({"meta": {"request_id": "R-1"}, "error": {"code": code, "message": message}}).encode()
+
+
+def said(status: int, code: str | None) -> ApiError:
+    """Return what ``error`` says."""
+    return ApiError(status, code, "No." if code else "No", "R-1" if code else None)
 
 
 def create(result: Response | BaseException) -> WriteOutcome:
@@ -97,7 +102,13 @@ def test_rate_limit(code: str | None, headers: dict[str, str], seconds: float | 
 @pytest.mark.parametrize("status", [429, 403, 402])
 @pytest.mark.parametrize("code", ["API_ROW_QUOTA_EXCEEDED", "LICENSE_DAILY_QUERY_LIMIT_EXCEEDED"])
 def test_quota(status: int, code: str) -> None:
-    assert create(Response(status, Headers({"Retry-After": "60"}), error(code))) == OutOfQuota(code)
+    answered = create(Response(status, Headers({"Retry-After": "60"}), error(code)))
+    assert answered == OutOfQuota(ApiError(status, code, "No.", "R-1"))
+
+
+@pytest.mark.parametrize("status", [401, 422, 500])
+def test_a_quotas_code_under_another_status_is_none(status: int) -> None:
+    assert meaning_of(status, "API_ROW_QUOTA_EXCEEDED") is not Meaning.QUOTA
 
 
 # --- 401, 403: denied
@@ -106,7 +117,7 @@ def test_quota(status: int, code: str) -> None:
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("code", ["UNAUTHORIZED", "TOO_MANY_REQUESTS", None])
 def test_denied(status: int, code: str | None) -> None:
-    assert create(Response(status, body=error(code))) == Denied(status, code)
+    assert create(Response(status, body=error(code))) == Denied(said(status, code))
 
 
 # --- 404, other 4xx: rejected
@@ -115,12 +126,12 @@ def test_denied(status: int, code: str | None) -> None:
 @pytest.mark.parametrize("status", [400, 402, 404, 405, 409, 410, 413, 422, 451, 499])
 @pytest.mark.parametrize("code", ["UNPROCESSABLE_ENTITY", "INTERNAL_SERVER_ERROR", None])
 def test_rejected(status: int, code: str | None) -> None:
-    assert create(Response(status, body=error(code))) == Rejected(status, code, "No.")
+    assert create(Response(status, body=error(code))) == Rejected(said(status, code))
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error": null}', b"\xff", b"[" * 100_000])
 def test_rejected_needs_no_readable_body(body: bytes) -> None:
-    assert create(Response(422, body=body)) == Rejected(422)
+    assert create(Response(422, body=body)) == Rejected(ApiError(422))
 
 
 # --- unknown
@@ -186,9 +197,8 @@ def test_cancel_unknown_by_mismatch(changes: dict[str, Any]) -> None:
 
 def test_cancel_of_a_final_one() -> None:
     body = error("UNPROCESSABLE_ENTITY", "Already\n\x1b[31mfinal")
-    assert classify_cancel(Response(422, body=body), 13) == Rejected(
-        422, "UNPROCESSABLE_ENTITY", "Already final"
-    )
+    refused = ApiError(422, "UNPROCESSABLE_ENTITY", "Already final", "R-1")
+    assert classify_cancel(Response(422, body=body), 13) == Rejected(refused)
 
 
 # --- the law
@@ -200,9 +210,9 @@ def test_cancel_of_a_final_one() -> None:
         st.none(), st.text(), st.sampled_from(["API_ROW_QUOTA_EXCEEDED", "NOT_FOUND", "TOO_MANY_REQUESTS"])
     ),
 )
-def test_every_status_and_code_has_a_verdict(status: int, code: str | None) -> None:
-    verdict = verdict_of(status, code)
-    if verdict in (Meaning.REJECTED, Meaning.DENIED, Meaning.RATE_LIMIT, Meaning.QUOTA):
+def test_every_status_and_code_has_a_meaning(status: int, code: str | None) -> None:
+    meaning = meaning_of(status, code)
+    if meaning in (Meaning.REJECTED, Meaning.DENIED, Meaning.RATE_LIMIT, Meaning.QUOTA):
         assert 400 <= status < 500  # nothing else proves that it was not done
         assert status not in (408, 425)
 

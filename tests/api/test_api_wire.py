@@ -15,7 +15,7 @@ from reconciler.api import wire
 from reconciler.api.fields import AnswerUnreadable
 from reconciler.dates import DateSet
 from reconciler.http import Headers, Response
-from reconciler.model.observed import Backfill, RunStatus, Status
+from reconciler.model.observed import ApiError, Backfill, RunStatus, Status
 from reconciler.untrusted import clean, clean_code
 
 START = date(2024, 1, 1).toordinal()
@@ -378,20 +378,43 @@ def test_merging_pages() -> None:
 # --- errors
 
 
-def error(document: Any, status: int = 422, headers: dict[str, str] | None = None) -> wire.ApiError:
+def error(document: Any, status: int = 422, headers: dict[str, str] | None = None) -> ApiError:
     return wire.parse_error(Response(status, Headers(headers or {}), json.dumps(document).encode()))
 
 
 def test_errors_in_the_envelope() -> None:
     body = {
         "meta": {"request_id": "R_1-x"},
-        "error": {"code": "BAD_REQUEST", "message": "No.", "description": "d"},
+        "error": {"code": "NOT_FOUND", "message": "Not Found", "description": "There is no\nsuch transfer."},
     }
-    assert error(body) == wire.ApiError(422, "BAD_REQUEST", "No.", "R_1-x")
-    assert str(error(body)) == "422 BAD_REQUEST: No (request R_1-x)"
-    assert error(
-        {"error": {"code": "X", "description": "Why."}}, headers={"X-Request-Id": "h-1"}
-    ) == wire.ApiError(422, "X", "Why.", "h-1")
+    assert error(body) == ApiError(422, "NOT_FOUND", "Not Found: There is no such transfer.", "R_1-x")
+    assert str(error(body)) == "422 NOT_FOUND: Not Found: There is no such transfer (request R_1-x)"
+    body = {"error": {"code": "X", "description": "Why."}}
+    assert error(body, headers={"X-Request-Id": "h-1"}) == ApiError(422, "X", "Why.", "h-1")
+
+
+@pytest.mark.parametrize(
+    "message, description, told",
+    [
+        ("It cannot be carried out.", "Too short.", "It cannot be carried out: Too short."),
+        ("No.", None, "No."),
+        ("No.", "", "No."),
+        ("No.", " No", "No."),
+        (None, "Why.", "Why."),
+        ("...", "Why.", "..."),
+        ("Errors:", "Why?", "Errors: Why?"),
+    ],
+)
+def test_the_reason_stands_behind_the_title(message: str | None, description: str | None, told: str) -> None:
+    assert error({"error": {"message": message, "description": description}}).message == told
+    assert error({"title": message, "detail": description}).message == told
+
+
+def test_an_error_in_words() -> None:
+    assert str(ApiError(403, "FORBIDDEN", "No.", "R-1")) == "403 FORBIDDEN: No (request R-1)"
+    assert str(ApiError(422, None, "Why?")) == "422: Why?"
+    assert str(ApiError(422, message="...", request_id="R-1")) == "422 (request R-1)"
+    assert str(ApiError(502)) == "502"
 
 
 def test_problem_details() -> None:
@@ -401,7 +424,7 @@ def test_problem_details() -> None:
         "status": 200,
         "detail": "Required\u2028now",
     }
-    assert error(body, 401) == wire.ApiError(401, None, "Required now")
+    assert error(body, 401) == ApiError(401, None, "Unauthorized: Required now")
     assert error({"title": "Unauthorized"}, 401).message == "Unauthorized"
     assert str(error({}, 502)) == "502"
 
@@ -410,22 +433,13 @@ def test_problem_details() -> None:
     "body", [[], None, 7, {"error": None}, {"error": []}, {"error": {"code": 7, "message": []}}]
 )
 def test_other_errors(body: Any) -> None:
-    assert error(body) == wire.ApiError(422)
+    assert error(body) == ApiError(422)
 
 
 def test_an_error_as_text_and_an_unfit_code() -> None:
     assert error({"error": "invalid_token\n"}).message == "invalid_token"
     assert error({"error": {"code": "X\x1b[2J"}}).code is None
     assert error({"meta": {"request_id": "a b"}}).request_id is None
-
-
-@pytest.mark.parametrize(
-    "status, quota", [(429, True), (403, True), (402, True), (422, False), (500, False), (401, False)]
-)
-def test_quotas(status: int, quota: bool) -> None:
-    assert wire.ApiError(status, "API_ROW_QUOTA_EXCEEDED").is_quota is quota
-    assert not wire.ApiError(status, "TOO_MANY_REQUESTS").is_quota
-    assert not wire.ApiError(status).is_quota
 
 
 # --- bytes
@@ -495,7 +509,7 @@ def test_no_bytes_crash(body: bytes) -> None:
     try:
         wire.decode(body)
     except AnswerUnreadable:
-        assert wire.parse_error(Response(500, body=body)) == wire.ApiError(500)
+        assert wire.parse_error(Response(500, body=body)) == ApiError(500)
 
 
 # --- text

@@ -381,6 +381,30 @@ def test_exit_statuses(name: str, online: Shop, api: Api) -> None:
         assert len(api.made()) == 2
 
 
+def test_a_refusal_says_why_and_what_the_support_asks_for(online: Shop, api: Api) -> None:
+    api.sandbox.settings(min_range_days=30)
+    reason = "This request is well formed but cannot be carried out: A range needs at least 30 days"
+    done = online.run("apply", "--auto-approve", "--json", code=3)
+    refused = [one for one in done.lines if one["type"] == "refused"]
+    assert {(one["status"], one["code"], one["message"], one["blocker"]) for one in refused} == {
+        (422, "UNPROCESSABLE_ENTITY", reason, None)
+    }
+    assert all(one["request_id"] for one in refused)
+    done = online.run("apply", "--auto-approve", "--state", "other", "--target", "ads", code=3)
+    assert f"refused with 422 UNPROCESSABLE_ENTITY: {reason} (request " in done.err
+    assert "); its days are blocked for 24 hours\n" in done.err
+
+
+@pytest.mark.parametrize("call", ["list", "create"])
+def test_a_403_tells_as_much_on_a_write_as_on_a_read(call: str, online: Shop, api: Api) -> None:
+    api.sandbox.faults(f"status-403-before@{call}")
+    done = online.run("apply", "--auto-approve", code=65)
+    asked = "A write" if call == "create" else "GET /teams/12345/backfills"
+    told = " ".join(done.err.split())
+    assert f"{asked} was answered with 403 FORBIDDEN: This key may not do that: " in told
+    assert "(request fault-0000)." in told
+
+
 def test_a_lost_answer_is_found(online: Shop, api: Api) -> None:
     api.sandbox.faults("reset-after@create=1")
     done = online.run("apply", "--auto-approve", code=0)

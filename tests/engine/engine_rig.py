@@ -308,7 +308,7 @@ class Rig:
         holds: Callable[[], bool] = lambda: True,
         store: StateStore | None = None,
         approval: Approval | None = None,
-        switch: StopSignal | None = None,
+        signal: StopSignal | None = None,
     ) -> Applied:
         """Apply as the command does; ``between`` happens after its plan was made."""
         witness = Witness(Faulty(self.wire(), list(acts), wanted), self.folder)
@@ -318,7 +318,7 @@ class Rig:
         session = run.open()
         surveyed = run.survey(session, approval)
         between()
-        report = run.carry_out(session, surveyed, switch or StopSignal(), holds)
+        report = run.carry_out(session, surveyed, signal or StopSignal(), holds)
         run.store.close()
         return Applied(report, surveyed, events, witness.sent)
 

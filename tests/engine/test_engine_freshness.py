@@ -36,22 +36,22 @@ def backfill(number: int, minutes: float, transfer_id: int = 1) -> Backfill:
 )
 def test_the_newest_before_ours(latest: Backfill | None, known: list[Backfill], newest: int | None) -> None:
     records = [record_of(one, "a", Origin.CREATED) for one in known]
-    reading = Freshness.of(Observed(NOW, latest={1: latest}), (1,), NOW, records, SETTLE)
-    assert reading.latest == newest
+    freshness = Freshness.of(Observed(NOW, latest={1: latest}), (1,), NOW, records, SETTLE)
+    assert freshness.latest == newest
 
 
 def test_a_predecessors_is_not_the_newest_of_our_own() -> None:
-    reading = Freshness.of(Observed(NOW, latest={5: None, 1: backfill(3, 1)}), (5, 1), NOW, [], SETTLE)
-    assert reading.latest is None
-    assert reading.again(ProbeResult((), None, (backfill(3, 1),)), NOW, set()) is None
+    freshness = Freshness.of(Observed(NOW, latest={5: None, 1: backfill(3, 1)}), (5, 1), NOW, [], SETTLE)
+    assert freshness.latest is None
+    assert freshness.again(ProbeResult((), None, (backfill(3, 1),)), NOW, set()) is None
 
 
 @pytest.mark.parametrize("seconds, fresh", [(-1, False), (0, True), (60, True), (61, False)])
 def test_how_long_it_is_fresh(seconds: float, fresh: bool) -> None:
-    reading = Freshness((1,), None, NOW)
-    assert reading.is_fresh(NOW + timedelta(seconds=seconds)) is fresh
-    reading.doubt()
-    assert not reading.is_fresh(NOW)
+    freshness = Freshness((1,), None, NOW)
+    assert freshness.is_fresh(NOW + timedelta(seconds=seconds)) is fresh
+    freshness.doubt()
+    assert not freshness.is_fresh(NOW)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,10 @@ def test_how_long_it_is_fresh(seconds: float, fresh: bool) -> None:
 def test_what_came_since(
     latest: Backfill | None, predecessors: tuple[Backfill | None, ...], news: int | None
 ) -> None:
-    reading = Freshness.of(Observed(NOW, latest={1: backfill(5, 60)}), (1, 2), NOW, [], SETTLE)
-    reading.made(6)
+    sources = (1, *range(2, 2 + len(predecessors)))
+    freshness = Freshness.of(Observed(NOW, latest={1: backfill(5, 60)}), sources, NOW, [], SETTLE)
+    freshness.made(6)
     later = NOW + timedelta(hours=1)
-    found = reading.again(ProbeResult((), latest, predecessors), later, {8})
+    found = freshness.again(ProbeResult((), latest, predecessors), later, {8})
     assert (found.id if found else None) == news
-    assert reading.is_fresh(later)
+    assert freshness.is_fresh(later)

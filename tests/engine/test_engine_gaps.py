@@ -141,8 +141,8 @@ FAILED = replace(ACTIVE, id=5, status=Status.FAILED, total=1, completed=0, faile
     ],
 )
 def test_the_blocker(listed: tuple[Backfill, ...], found: int | None) -> None:
-    for sight in (ProbeResult(listed, None), ProbeResult(listed[1:], listed[0])):
-        blocker = sight.blocker(INTENT)
+    for probe in (ProbeResult(listed, None), ProbeResult(listed[1:], listed[0])):
+        blocker = probe.blocker(INTENT)
         assert (blocker.id if blocker else None) == found
 
 
@@ -195,7 +195,7 @@ def test_a_cancel_that_never_happens_says_so(tmp_path: Path) -> None:
     rig = failed_day(tmp_path)
     applied = rig.apply(*[lost(after=False)] * 9, wanted=cancels)
     (refused,) = applied.of(WriteRefused)
-    assert (applied.exit, refused.status, refused.message) == (3, 0, "it could not be cancelled")
+    assert (applied.exit, refused.error, refused.message) == (3, None, "it could not be cancelled")
     tries = [one for one in rig.document().intents.values() if one.kind is IntentKind.CANCEL]
     assert [one.outcome for one in tries] == [Outcome.ABANDONED] * 3
 
@@ -204,7 +204,8 @@ def test_a_cancel_that_is_refused_says_with_which_status(tmp_path: Path) -> None
     """That of the last try: an answer before it may have been another one, or none."""
     rig = failed_day(tmp_path)
     applied = rig.apply(lost(after=False), answered(409), answered(422), wanted=cancels)
-    assert [one.status for one in applied.of(WriteRefused)] == [422]
+    (refused,) = applied.of(WriteRefused)
+    assert (refused.error.status, refused.message) == (422, "it could not be cancelled: no")
 
 
 def test_the_intent_to_cancel_takes_the_evidence_along(tmp_path: Path) -> None:
@@ -233,14 +234,14 @@ def test_a_wait_says_what_for(tmp_path: Path) -> None:
 
 def test_a_used_up_quota_stops_the_other_teams_too(tmp_path: Path) -> None:
     rig, whole_run = Rig(tmp_path, TWO), StopSignal()
-    rig.apply(answered(429, "API_ROW_QUOTA_EXCEEDED"), switch=whole_run)
+    rig.apply(answered(429, "API_ROW_QUOTA_EXCEEDED"), signal=whole_run)
     assert whole_run.off
     rig, whole_run = Rig(tmp_path, TWO), StopSignal()
-    rig.apply(answered(401, None), switch=whole_run)
+    rig.apply(answered(401, None), signal=whole_run)
     assert not whole_run.off
 
 
 def test_a_run_that_is_stopped_before_its_intent_says_nothing_of_it(tmp_path: Path) -> None:
     rig, stopped = Rig(tmp_path), StopSignal()
-    applied = rig.apply(switch=stopped, between=stopped.stop)
+    applied = rig.apply(signal=stopped, between=stopped.stop)
     assert (applied.exit, applied.sent, applied.of(Withdrawn)) == (3, [], [])

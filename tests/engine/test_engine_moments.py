@@ -28,7 +28,7 @@ from engine_rig import (
 )
 
 from reconciler.api.client import ApiClient
-from reconciler.engine.effects import Committed, Intend, SendCreate, Unfit
+from reconciler.engine.effects import Committed, Intend, SendCreate, Withheld
 from reconciler.engine.executor import Executor
 from reconciler.engine.freshness import Freshness
 from reconciler.engine.stop import StopSignal
@@ -128,11 +128,11 @@ def test_nothing_is_sent_once_the_lock_is_lost(asked: int, tmp_path: Path) -> No
 
 def test_nothing_is_sent_once_the_run_is_interrupted(tmp_path: Path) -> None:
     rig = Rig(tmp_path, TWO)
-    switch = StopSignal()
+    signal = StopSignal()
     store = Watched(
-        open_store(tmp_path), after=lambda _n, delta: switch.interrupt(15) if is_intent(delta) else None
+        open_store(tmp_path), after=lambda _n, delta: signal.interrupt(15) if is_intent(delta) else None
     )
-    applied = rig.apply(store=store, switch=switch)
+    applied = rig.apply(store=store, signal=signal)
     assert (applied.exit, applied.sent) == (143, [])
     assert rig.pending() == []
 
@@ -140,18 +140,18 @@ def test_nothing_is_sent_once_the_run_is_interrupted(tmp_path: Path) -> None:
 def test_an_interruption_while_waiting_for_its_turn_leaves_nothing_open(tmp_path: Path) -> None:
     """It was never sent, and that is known: the next run need not wait for settle time."""
     rig = Rig(tmp_path, TWO)
-    switch = StopSignal()
+    signal = StopSignal()
     run = rig.run(Witness(rig.wire(), tmp_path))
 
     class Turns(Pacer):
         def take(self, max_hold: float = float("inf"), **_more: object) -> None:
             if max_hold == 0.0:  # a write
-                switch.interrupt(2)
+                signal.interrupt(2)
                 raise Interrupted(2)
 
     run.client = ApiClient(Witness(rig.wire(), tmp_path), 12345, pacer=Turns(), now=rig.time.wall)
     session = run.open()
-    report = run.carry_out(session, run.survey(session), switch, lambda: True)
+    report = run.carry_out(session, run.survey(session), signal, lambda: True)
     assert report.statuses >= {130}
     assert report.errors == []
     assert rig.pending() == []
@@ -168,16 +168,16 @@ def _steps_until_killed(rig: Rig, survive: int) -> bool:
     run = rig.run(witness)
     session = run.open()
     surveyed = run.survey(session)
-    hands = Executor(run.client, session, rig.clock(), StopSignal(), lambda event: None, lambda: True)
+    executor = Executor(run.client, session, rig.clock(), StopSignal(), lambda event: None, lambda: True)
     rules = Rules(rig.flags.settle, OnUnknown.SETTLE, 300.0)
-    reading = Freshness.of(surveyed.situation.observed, (1,), surveyed.situation.now, (), rig.flags.settle)
+    freshness = Freshness.of(surveyed.situation.observed, (1,), surveyed.situation.now, (), rig.flags.settle)
     steps = TransferApply(
-        surveyed.plan.actions, reading, lambda: session.document, rig.clock(), rules
+        surveyed.plan.actions, freshness, lambda: session.document, rig.clock(), rules
     ).steps()
     answer: Any = None
     for _step in range(survive):
         try:
-            answer = hands.do(steps.send(answer))
+            answer = executor.do(steps.send(answer))
         except StopIteration:
             return True
     return False
@@ -328,7 +328,7 @@ def test_nothing_is_sent_after_an_fsync_failed(
 
 
 def test_a_failed_commit_of_one_worker_holds_back_the_others(tmp_path: Path) -> None:
-    """Even in the moment before the switch is thrown."""
+    """Even in the moment before the others are stopped."""
     rig = Rig(tmp_path, TWO)
 
     def fail(number: int, _delta: Delta) -> None:
@@ -338,7 +338,7 @@ def test_a_failed_commit_of_one_worker_holds_back_the_others(tmp_path: Path) -> 
     run = rig.run(store=Watched(open_store(tmp_path), before=fail))
     session = run.open()
     surveyed = run.survey(session)
-    hands = Executor(run.client, session, rig.clock(), StopSignal(), lambda event: None, lambda: True)
+    executor = Executor(run.client, session, rig.clock(), StopSignal(), lambda event: None, lambda: True)
     rules = Rules(rig.flags.settle, OnUnknown.SETTLE, 300.0)
     first, second = (
         TransferApply(
@@ -352,12 +352,12 @@ def test_a_failed_commit_of_one_worker_holds_back_the_others(tmp_path: Path) -> 
     )
     step = next(first)
     assert isinstance(step, Intend)
-    assert hands.do(step) is Committed.YES
+    assert executor.do(step) is Committed.YES
     with pytest.raises(StateUnwritable):
-        hands.do(next(second))
+        executor.do(next(second))
     send = first.send(Committed.YES)
     assert isinstance(send, SendCreate)
-    assert hands.do(send) is Unfit.UNFIT
+    assert executor.do(send) is Withheld.TOO_LATE
     assert rig.sandbox.backfills() == []
 
 

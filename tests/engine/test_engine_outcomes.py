@@ -301,7 +301,7 @@ def test_a_foreign_failed_backfill_blocks_until_it_is_cancelled(tmp_path: Path) 
     applied = rig.apply()
     assert applied.exit == 3
     (refusal,) = applied.of(WriteRefused)
-    assert (refusal.status, refusal.blocker) == (422, 501)
+    assert (refusal.error.status, refusal.blocker) == (422, 501)
     assert rig.made(1) == ["2024-05-04..2024-05-06"]
     rig.once(2, B)
     for _day in range(3):  # as long as it is listed, and not a day longer

@@ -147,25 +147,24 @@ class Engine:
         """Plan, as the pipeline does at first and once again for what must be planned again."""
         surveyed = self.run.survey(self.session)
         self.rounds += 1
-        hands = Executor(
+        self.executor = Executor(
             self.run.client, self.session, self.rig.clock(), StopSignal(), self.events.append, lambda: True
         )
-        self.hands = hands
         self.endings = {}
-        self.work = {key: carrier.steps() for key, carrier in self._carriers(surveyed).items()}
+        self.work = {key: transfer.steps() for key, transfer in self._transfers(surveyed).items()}
         self.asked = {}
         for key in list(self.work):
             self._advance(key, None)
 
-    def _carriers(self, surveyed: Surveyed) -> dict[int, TransferApply]:
+    def _transfers(self, surveyed: Surveyed) -> dict[int, TransferApply]:
         rules = Rules(self.rig.flags.settle, self.run.team.on_unknown, 300.0)
         situation = surveyed.situation
         found: dict[int, TransferApply] = {}
         for key in {one.address.transfer_id for one in surveyed.plan.actions}:
             actions = [one for one in surveyed.plan.actions if one.address.transfer_id == key]
-            reading = Freshness.of(situation.observed, (key,), situation.now, (), self.rig.flags.settle)
+            freshness = Freshness.of(situation.observed, (key,), situation.now, (), self.rig.flags.settle)
             found[key] = TransferApply(
-                actions, reading, lambda: self.session.document, self.rig.clock(), rules
+                actions, freshness, lambda: self.session.document, self.rig.clock(), rules
             )
         return found
 
@@ -187,7 +186,7 @@ class Engine:
             self.survey()
             return
         key = rng.choice(sorted(self.work))
-        self._advance(key, self.hands.do(self.asked[key]))
+        self._advance(key, self.executor.do(self.asked[key]))
 
 
 @pytest.mark.parametrize("seed", range(50))

@@ -7,13 +7,14 @@ import pytest
 from planning_values import NOW, intent, observed, planned, team, transfer
 
 from reconciler import events
+from reconciler.model.observed import ApiError
 
 (ACTION,) = planned(team(transfer("1-3")), observed()).actions
 
 SAMPLES: dict[type, tuple[Any, ...]] = {
     events.Created: (ACTION, 100),
     events.Cancelled: (ACTION, 100),
-    events.WriteRefused: (ACTION, 409, "overlap"),
+    events.WriteRefused: (ACTION, ApiError(409), 100),
     events.UnknownOutcome: (intent("1-3"), NOW),
     events.Withdrawn: (ACTION, "another run was first"),
     events.Settled: (intent("1-3"),),

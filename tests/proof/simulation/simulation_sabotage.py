@@ -15,11 +15,11 @@ from typing import Any
 
 from reconciler.dates import EMPTY, DateSet
 from reconciler.engine import observe, team, transfer
-from reconciler.engine.effects import Committed, ProbeResult, Record
+from reconciler.engine.effects import Committed, Ending, ProbeResult, Record, Steps
 from reconciler.engine.executor import Executor
 from reconciler.engine.observe import Reader
 from reconciler.engine.session import StateSession
-from reconciler.engine.transfer import Ending, Steps, TransferApply
+from reconciler.engine.transfer import TransferApply
 from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import Delta, Intent
 from reconciler.model.observed import Backfill
@@ -130,8 +130,8 @@ def time_asked_after_reading() -> Any:
     def weigh_late(team: Any, document: Any, observed: Any, now: Any, *rest: Any) -> Any:
         return weigh(team, document, observed, surveying.now(), *rest)
 
-    def settled_late(self: TransferApply, intent: Intent, sight: Any, now: datetime) -> bool:
-        return settled(self, intent, sight, self.clock.now())
+    def settled_late(self: TransferApply, intent: Intent, probe: Any, now: datetime) -> bool:
+        return settled(self, intent, probe, self.clock.now())
 
     return _put(
         (Reader, "survey", survey_late),
@@ -148,12 +148,12 @@ def old_state_after_a_freeze() -> Any:
 def state_read_before_looking() -> Any:
     """What another run made while a look was held up was taken for ours."""
 
-    def look(self: Executor, own: int, predecessors: tuple[int, ...]) -> ProbeResult:
+    def probe(self: Executor, own: int, predecessors: tuple[int, ...]) -> ProbeResult:
         self.session.catch_up()
         listed = self.client.list_incomplete().backfills
         return ProbeResult(listed, self.client.latest(own), tuple(map(self.client.latest, predecessors)))
 
-    return _put((Executor, "_look", look))
+    return _put((Executor, "_probe", probe))
 
 
 def evidence_overwritten() -> Any:
