@@ -14,13 +14,12 @@ from datetime import date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from reconciler.config.files import default_paths, find, read
+from reconciler.config.reading import default_paths, find, read
 from reconciler.config.rules import MOST_FINDINGS, finding
-from reconciler.config.secrets import hidden
 from reconciler.config.source import parse
 from reconciler.config.teams import resolve_team
 from reconciler.config.transfers import TeamFile
-from reconciler.config.validation import Validated, validate
+from reconciler.config.validation import Validated, hidden, validate
 from reconciler.diagnostics import Finding, Place, has_errors, sorted_findings
 from reconciler.errors import ConfigError
 from reconciler.model.desired import DesiredTeam

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
 from reconciler.config import schema
-from reconciler.config.nodes import Block, Listing, Node, Path, Text, at, key_place, place_of
-from reconciler.config.rules import MOST_FINDINGS, Unfit, finding, shown
-from reconciler.config.secrets import Span, names_secret, span
+from reconciler.config.nodes import Block, Items, Node, Path, Text, at, key_place, place_of
+from reconciler.config.rules import MOST_FINDINGS, BrokenRule, finding, shown
 from reconciler.config.source import Source
 from reconciler.config.values import nearest, wrong_shape
 from reconciler.diagnostics import Finding, Place
@@ -25,6 +26,14 @@ _HINTS: Final = {
     "start": "Write the first day, like `start: 2024-01-01`.",
     "end": "Write the last day, like `end: 2024-03-31`, or `end: yesterday`.",
 }
+
+_SECRET: Final = re.compile(
+    r".*(apikey|accesskey|secret|token|passw(or)?d|credential|bearer|privatekey|authorization).*|(.*_)?(key|pwd|pass|auth)"
+)
+_HIDDEN: Final = "***"
+
+Span = tuple[int, int, int, int]
+"""First line and column, last line and the column it ends before; all count from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,7 @@ def validate(source: Source, root: Node) -> Validated:
     """Check one file's data. Raises nothing for bad content."""
     if not isinstance(root, Block):
         wrong = wrong_shape(root, "a mapping with `version`, `team_id` and `transfers`")
-        return Validated(source.file, None, root, (_unfit(wrong, root, ()),))
+        return Validated(source.file, None, root, (_broken(wrong, root, ()),))
     if foreign := _foreign(root):
         return Validated(source.file, None, root, (foreign,))
     try:
@@ -99,12 +108,12 @@ class _Report:
         elif kind in _SHAPES:
             in_list = path[-2:-1] in (("ranges",), ("exclude",))
             expected = "a range" if in_list else _SHAPES[kind]
-            self.findings.append(_unfit(_misshapen(value, expected, path), self.root, path))
+            self.findings.append(_broken(_misshapen(value, expected, path), self.root, path))
         else:
             problem = fault["ctx"]["error"]
             if problem.rule == "BF025":
                 problem.hint = _HINTS.get(str(path[-1]), problem.hint)
-            self.findings.append(_unfit(problem, self.root, path))
+            self.findings.append(_broken(problem, self.root, path))
             if problem.rule == "BF034":
                 self._hide(path)
 
@@ -137,7 +146,7 @@ class _Report:
         return finding("BF022", f"{_shown_path(path)} is not a key known here.", _hint_for(key, path), place)
 
 
-def _unfit(problem: Unfit, root: Node, path: Path) -> Finding:
+def _broken(problem: BrokenRule, root: Node, path: Path) -> Finding:
     on_key = bool(path) and path[-1] == "[key]"
     path = path[:-1] if on_key else path
     place = key_place(root, path) if on_key else place_of(root, path)
@@ -145,13 +154,13 @@ def _unfit(problem: Unfit, root: Node, path: Path) -> Finding:
     return finding(problem.rule, f"{subject} {problem.problem}.", problem.hint, place)
 
 
-def _misshapen(value: object, expected: str, path: Path) -> Unfit:
+def _misshapen(value: object, expected: str, path: Path) -> BrokenRule:
     """Word a value that should have been a collection, or a range."""
     problem = wrong_shape(value, expected)
     if isinstance(value, Text) and value.null:
         empty = "[]" if expected == "a list" else "{}"
         hint = f"Write {expected} below it, `{empty}`, or remove the key."
-        return Unfit("BF025", "has no value", _HINTS.get(str(path[-1]), hint))
+        return BrokenRule("BF025", "has no value", _HINTS.get(str(path[-1]), hint))
     if expected == "a list" and isinstance(value, Text):
         problem.hint = f"Put it into brackets: `[{value[:40]}]`."
     elif expected == "a list":
@@ -210,6 +219,34 @@ def _hint_for(key: str, path: Path) -> str:
     return "Known here: " + ", ".join(f"`{name}`" for name in here) + "."
 
 
+# --- secrets ------------------------------------------------------------------------------
+
+
+def names_secret(key: str) -> bool:
+    """True for a key like ``api_key`` or ``token``, which the schema does not know anyway."""
+    word = key[:64].lower().replace("-", "_").replace(" ", "_")
+    return bool(_SECRET.fullmatch(word) or _SECRET.fullmatch(word.replace("_", "")))
+
+
+def span(node: Text | Block | Items) -> Span:
+    place = node.place
+    if isinstance(node, Text):
+        return (place.line, place.column, place.end_line, place.end_column)
+    return (place.line, place.column, *node.end)
+
+
+def hidden(text: str, spans: Iterable[Span]) -> str:
+    """Return the text with the spans blanked out, line numbers unchanged: it is for showing."""
+    lines = text.split("\n")
+    for first, column, last, end in spans:
+        for number in range(first, min(last, len(lines)) + 1):
+            line = lines[number - 1]
+            left = line[: column - 1] if number == first else ""
+            right = line[end - 1 :] if number == last else ""
+            lines[number - 1] = left + _HIDDEN + right
+    return "\n".join(lines)
+
+
 # --- what can be used all the same --------------------------------------------------------
 
 
@@ -242,8 +279,8 @@ def _without(node: Any, parts: set[Path], path: Path) -> Any:
         kept = ((key, _without(child, parts, (*path, key))) for key, child in node.items())
         block.update((key, child) for key, child in kept if child is not None)
         return block
-    if isinstance(node, Listing):
-        listing = Listing(node.place)
+    if isinstance(node, Items):
+        listing = Items(node.place)
         kept_items = (_without(child, parts, (*path, index)) for index, child in enumerate(node))
         listing.extend(child for child in kept_items if child is not None)
         return listing
