@@ -68,8 +68,8 @@ def _text(loaded: Loaded, common: Common) -> str:
     lines = []
     for team in loaded.teams:
         lines.append(paint(f"Team {team.team_id}", BOLD))
-        width = max((len(one.name) for one in team.transfers), default=0)
-        for one in team.transfers:
-            lines.append(f"  {one.name.ljust(width)}  {days(len(one.days))} declared")
+        width = max((len(transfer.name) for transfer in team.transfers), default=0)
+        for transfer in team.transfers:
+            lines.append(f"  {transfer.name.ljust(width)}  {days(len(transfer.days))} declared")
     lines.append(paint(f"The files are valid: {tally(loaded.findings)}.", GREEN, BOLD))
     return "\n".join(lines)

@@ -136,7 +136,7 @@ def _reported(findings: list[Finding]) -> tuple[Finding, ...]:
     found = sorted_findings(list(dict.fromkeys(findings)))
     if len(found) <= MOST_FINDINGS:
         return found
-    errors_first = sorted(found, key=lambda one: one.severity != "error")[:MOST_FINDINGS]
+    errors_first = sorted(found, key=lambda reported: reported.severity != "error")[:MOST_FINDINGS]
     detail = f"{len(found) - MOST_FINDINGS} more findings are left out."
     more = finding("BF020", detail, "Mend those below, and run again.")
     return sorted_findings([more, *errors_first])

@@ -35,8 +35,8 @@ def resolve_team(
         team_id=files[0].model.team_id,
         as_of=resolved_on.toordinal(),
         as_of_is_today=resolved_on == today,
-        transfers=tuple(sorted(transfers, key=lambda one: one.address)),
-        declared_ids=frozenset(one.address.transfer_id for one in transfers),
+        transfers=tuple(sorted(transfers, key=lambda transfer: transfer.address)),
+        declared_ids=frozenset(transfer.address.transfer_id for transfer in transfers),
         files=tuple(file.file for file in files),
         **keys,
     )
@@ -156,7 +156,7 @@ def _clash(
 
 
 def _guard_owners(files: Sequence[TeamFile], transfers: Sequence[DesiredTransfer]) -> Iterator[Finding]:
-    owners = {one.owner for one in transfers}
+    owners = {transfer.owner for transfer in transfers}
     for file in files:
         guards = file.model.guards
         for owner in (guards.owners if guards else None) or {}:

@@ -118,7 +118,7 @@ class _Report:
                 self._hide(path)
 
     def _hide(self, path: Path) -> None:
-        self.secrets.append(span(at(self.root, path)))
+        self.secrets.append(_span(at(self.root, path)))
 
     def _missing(self, path: Path) -> Finding:
         if path == ("transfers",):
@@ -134,7 +134,7 @@ class _Report:
 
     def _unknown(self, path: Path) -> Finding:
         key, place = str(path[-1]), key_place(self.root, path)
-        if names_secret(key):
+        if _names_secret(key):
             self._hide(path)
             detail = (
                 f"{_shown_path(path)} looks like a secret. Whoever can read the file, or its history, has it."
@@ -222,13 +222,13 @@ def _hint_for(key: str, path: Path) -> str:
 # --- secrets ------------------------------------------------------------------------------
 
 
-def names_secret(key: str) -> bool:
+def _names_secret(key: str) -> bool:
     """True for a key like ``api_key`` or ``token``, which the schema does not know anyway."""
     word = key[:64].lower().replace("-", "_").replace(" ", "_")
     return bool(_SECRET.fullmatch(word) or _SECRET.fullmatch(word.replace("_", "")))
 
 
-def span(node: Text | Block | Items) -> Span:
+def _span(node: Text | Block | Items) -> Span:
     place = node.place
     if isinstance(node, Text):
         return (place.line, place.column, place.end_line, place.end_column)

@@ -263,7 +263,11 @@ def _term(value: object) -> Term:
 
 
 def _stale_before(value: object) -> date | datetime:
-    """Read a date (to become midnight in the team's timezone) or an aware time, in UTC."""
+    """Read a date, or an aware time in UTC.
+
+    A date becomes its midnight in ``transfers.py``: only there all files of the team are read, and with
+    them its timezone.
+    """
     text = text_of(value, "a date or time")
     if (day := parse_date(text)) is not None:
         return date.fromordinal(day)
