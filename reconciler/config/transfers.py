@@ -50,7 +50,7 @@ class _Declared:
     findings: list[Finding] = field(default_factory=list)
 
     @property
-    def transfer(self) -> schema.Transfer:
+    def transfer(self) -> schema.TransferEntry:
         return self.file.model.transfers[self.name]
 
     def place(self, *path: str | int) -> Place:
@@ -79,7 +79,7 @@ def resolve_transfer(file: TeamFile, name: str, clock: Today) -> tuple[DesiredTr
     return desired, declared.findings
 
 
-def _setting(file: schema.BackfillsFile, transfer: schema.Transfer, key: str) -> Any:
+def _setting(file: schema.BackfillsFile, transfer: schema.TransferEntry, key: str) -> Any:
     own = getattr(transfer, key)
     return own if own is not None or file.defaults is None else getattr(file.defaults, key)
 
@@ -111,7 +111,7 @@ def _ranges(declared: _Declared) -> list[Segment]:
     return ranges
 
 
-def _days(declared: _Declared, entry: schema.Exclusion, path: Path) -> tuple[Day, Day]:
+def _days(declared: _Declared, entry: schema.ExclusionEntry, path: Path) -> tuple[Day, Day]:
     days = interval(entry.start, entry.end, declared.clock.as_of)
     if days[0] == days[1] and entry.start.relative:
         detail = f"The range starts on {iso(days[0])} by now, after its end, and holds no day any more."

@@ -7,16 +7,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic_core import ValidationError
 
 from reconciler.config import schema
 from reconciler.config.nodes import Block, Items, Node, Path, Text, at, key_place, place_of
 from reconciler.config.rules import MOST_FINDINGS, BrokenRule, finding, shown
+from reconciler.config.sections import keys_of
 from reconciler.config.source import Source
 from reconciler.config.values import nearest, wrong_shape
 from reconciler.diagnostics import Finding, Place
 
-_SHAPES: Final = {"model_type": "a mapping", "dict_type": "a mapping", "list_type": "a list"}
+_SHAPES: Final = {"dataclass_type": "a mapping", "dict_type": "a mapping", "list_type": "a list"}
 _HINTS: Final = {
     "version": "Write `version: 1` at the top.",
     "team_id": "Write `team_id:` and the number of the team, as the vendor shows it.",
@@ -59,7 +60,7 @@ def validate(source: Source, root: Node) -> Validated:
     if foreign := _foreign(root):
         return Validated(source.file, None, root, (foreign,))
     try:
-        model = schema.BackfillsFile.model_validate(root)
+        model = schema.read_file(root)
     except ValidationError as error:
         return _faulty(source, root, error)
     empty = () if model.transfers or source.findings else (_no_transfers(root),)
@@ -101,7 +102,7 @@ class _Report:
 
     def add(self, fault: Any) -> None:
         path, kind, value = fault["loc"], fault["type"], fault["input"]
-        if kind == "extra_forbidden":
+        if kind == "unexpected_keyword_argument":
             self.findings.append(self._unknown(path))
         elif kind == "missing":
             self.findings.append(self._missing(path))
@@ -178,41 +179,41 @@ def _shown_path(path: Path) -> str:
 
 # --- unknown keys -------------------------------------------------------------------------
 
-_HOMES: Final[tuple[tuple[type[BaseModel], str], ...]] = (
+_HOMES: Final[tuple[tuple[type, str], ...]] = (
     (schema.BackfillsFile, "at the top of the file"),
-    (schema.Defaults, "in a transfer or under `defaults`"),
-    (schema.Transfer, "in a transfer"),
-    (schema.Range, "in a range"),
-    (schema.Limits, "under `limits`"),
-    (schema.Guards, "under `guards`"),
+    (schema.DefaultsEntry, "in a transfer or under `defaults`"),
+    (schema.TransferEntry, "in a transfer"),
+    (schema.RangeEntry, "in a range"),
+    (schema.LimitsEntry, "under `limits`"),
+    (schema.GuardsEntry, "under `guards`"),
 )
 
 
-def _model_at(path: Path) -> type[BaseModel]:
-    """Return the model of the mapping that a path names."""
+def _section_at(path: Path) -> type:
+    """Return the section that a path names."""
     match path:
         case ("transfers", _):
-            return schema.Transfer
+            return schema.TransferEntry
         case ("transfers", _, "ranges", _):
-            return schema.Range
+            return schema.RangeEntry
         case ("transfers", _, "exclude", _):
-            return schema.Exclusion
+            return schema.ExclusionEntry
         case ("limits",):
-            return schema.Limits
+            return schema.LimitsEntry
         case ("guards",):
-            return schema.Guards
+            return schema.GuardsEntry
         case ("guards", "owners", _):
-            return schema.OwnerGuards
+            return schema.OwnerGuardsEntry
         case ("defaults",):
-            return schema.Defaults
+            return schema.DefaultsEntry
     return schema.BackfillsFile
 
 
 def _hint_for(key: str, path: Path) -> str:
-    here = sorted(_model_at(path[:-1]).model_fields)
+    here = sorted(keys_of(_section_at(path[:-1])))
     word = key.lower().replace("-", "_")
-    for model, where in _HOMES:
-        if word in model.model_fields and word not in here:
+    for section, where in _HOMES:
+        if word in keys_of(section) and word not in here:
             return f"`{word}` belongs {where}."
     if near := nearest(word, here):
         return f"Did you mean `{near}`?"
@@ -258,7 +259,7 @@ def _salvaged(root: Block, faults: list[Any]) -> tuple[schema.BackfillsFile | No
         if data is None:
             break
         try:
-            return schema.BackfillsFile.model_validate(data), data
+            return schema.read_file(data), data
         except ValidationError as error:
             faults = error.errors(include_url=False)
     return None, root

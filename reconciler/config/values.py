@@ -1,6 +1,6 @@
-"""How each kind of value is read from text, and how JSON Schema describes it: one annotation for both.
+"""How each kind of value is read from text, and how JSON Schema describes it: one value says both.
 
-``Annotated[int, whole(1, 100)]`` on a field of the schema is all there is to say about it.
+``key(whole(1, 100), "...")`` in the schema is all there is to say about a number.
 """
 
 from __future__ import annotations
@@ -12,9 +12,6 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any, Final
 from zoneinfo import ZoneInfo
-
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
 
 from reconciler.config.nodes import Block, Items, Text
 from reconciler.config.ranges import DATE_PATTERN, TERM_PATTERN, Term, parse_date, parse_term
@@ -38,18 +35,10 @@ _REFUSED_ZONE: Final = re.compile(r"localtime|Factory|posixrules|(posix|right)/.
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reads:
-    """A pydantic annotation: ``read`` turns a node into the value or raises ``BrokenRule``."""
+    """One kind of value: ``read`` turns a node into it or raises ``BrokenRule``; ``shape`` is JSON Schema."""
 
     read: Callable[[object], Any]
     shape: Mapping[str, Any]
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.read)
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return dict(self.shape)
 
 
 def text_of(value: object, expected: str) -> Text:
