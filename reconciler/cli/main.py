@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-import platform
 import sys
-import traceback
 from collections.abc import Sequence
 
 import click
@@ -112,6 +110,9 @@ def _show(error: ReconcilerError, color: str) -> None:
 
 def _report(bug: Exception) -> None:
     """Print what a bug report needs: version, platform, the frames; no values, so no secrets."""
+    import platform
+    import traceback
+
     frames = traceback.extract_tb(bug.__traceback__)
     err(f"error[bug]: This is a bug in reconciler: {type(bug).__name__}")
     err("  Please report it with these lines:")

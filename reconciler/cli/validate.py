@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.arguments import load_files
+from reconciler.cli.loading import load_files, show_findings
 from reconciler.cli.options import Common, shared
-from reconciler.cli.terminal import out, out_json, paint_for, show_findings
+from reconciler.cli.terminal import out, out_json, paint_for
 from reconciler.diagnostics import has_errors
-from reconciler.errors import Exit
-from reconciler.formats.messages import validation_json
+from reconciler.errors import ConfigError, Exit
+from reconciler.formats.reports import validation_json
 from reconciler.render.findings import tally
 from reconciler.render.words import BOLD, GREEN, RED, days
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 @shared("files", "as_of", "json", "output")
 def validate(common: Common, format_: str) -> int:
     """Check the files: all findings at once, and the declared days of each transfer."""
-    from reconciler.errors import ConfigError
-
     try:
         loaded = load_files(common)
     except ConfigError as missing:

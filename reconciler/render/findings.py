@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from reconciler.diagnostics import Finding, Place, Severity
 from reconciler.errors import ReconcilerError
-from reconciler.formats.messages import LONGEST_LINE, SourceLine
+from reconciler.formats.reports import LONGEST_LINE, SourceLine
 from reconciler.render.words import BOLD, CYAN, RED, YELLOW, Paint, plural
 
 
