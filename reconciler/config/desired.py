@@ -19,7 +19,7 @@ from reconciler.config.rules import MOST_FINDINGS, finding
 from reconciler.config.source import parse
 from reconciler.config.teams import resolve_team
 from reconciler.config.transfers import TeamFile
-from reconciler.config.validation import Validated, hidden, validate
+from reconciler.config.validation import Validated, validate
 from reconciler.diagnostics import Finding, Place, has_errors, sorted_findings
 from reconciler.errors import ConfigError
 from reconciler.model.desired import DesiredTeam
@@ -117,6 +117,8 @@ class _Reading:
     def _sort_in(self, checked: Validated) -> None:
         self.findings += checked.findings
         if checked.secrets:
+            from reconciler.config.faults import hidden
+
             self.texts[checked.file] = hidden(self.texts[checked.file], checked.secrets)
         if checked.model is not None:
             file = TeamFile(checked.file, checked.model, checked.data)

@@ -9,6 +9,9 @@ from reconciler.diagnostics import Place
 Path = tuple[str | int, ...]
 """Keys and positions (from 0) that lead from the root to a node."""
 
+TextSpan = tuple[int, int, int, int]
+"""First line and column, last line and the column it ends before; all count from 1."""
+
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 
 

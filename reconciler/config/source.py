@@ -15,7 +15,6 @@ import yaml
 from reconciler.config.nodes import Block, Items, Node, Text
 from reconciler.config.reading import decode
 from reconciler.config.rules import MOST_FINDINGS, finding, shown
-from reconciler.config.syntax import syntax_finding
 from reconciler.diagnostics import Finding, Place
 
 DEEPEST: Final = 64
@@ -52,6 +51,8 @@ def parse(data: bytes, file: str, loader: Any = LOADER) -> Source:
         return Source(file, text, None, (*tree.findings, stop.finding))
     # ValueError: the pure parser's own, from numbers in escapes and directives
     except (yaml.YAMLError, ValueError, OverflowError) as error:
+        from reconciler.config.syntax import syntax_finding  # only files with mistakes need it
+
         return Source(file, text, None, (*tree.findings, syntax_finding(error, text, file)))
     return _finished(tree, text)
 
