@@ -12,7 +12,6 @@ from reconciler.cli.terminal import err, paint_for
 from reconciler.config.desired import Loaded, default_paths, load
 from reconciler.config.rules import finding
 from reconciler.errors import ConfigError
-from reconciler.render.findings import findings_text
 
 
 def load_files(common: Common) -> Loaded:
@@ -31,5 +30,7 @@ def load_files(common: Common) -> Loaded:
 def show_findings(loaded: Loaded, common: Common) -> None:
     """Print all findings, errors and warnings, to stderr."""
     if loaded.findings:
+        from reconciler.render.findings import findings_text
+
         err(findings_text(loaded.findings, paint_for(common.color, sys.stderr), loaded.line))
         err("")

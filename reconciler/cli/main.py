@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -40,6 +41,7 @@ class Lazy(click.Group):
             return None
         module, attribute = COMMANDS[cmd_name][1].split(":")
         command: click.Command = getattr(importlib.import_module(f"reconciler.cli.{module}"), attribute)
+        gc.enable()  # ``__main__`` disabled it for the start
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -12,9 +12,7 @@ from reconciler.cli.options import Common, shared
 from reconciler.cli.terminal import out, out_json, paint_for
 from reconciler.diagnostics import has_errors
 from reconciler.errors import ConfigError, Exit
-from reconciler.formats.reports import validation_json
-from reconciler.render.findings import tally
-from reconciler.render.words import BOLD, GREEN, RED, days
+from reconciler.render.words import BOLD, GREEN, RED, days, tally
 
 if TYPE_CHECKING:
     from reconciler.config.desired import Loaded
@@ -31,18 +29,23 @@ if TYPE_CHECKING:
 @shared("files", "as_of", "json", "output")
 def validate(common: Common, format_: str) -> int:
     """Check the files: all findings at once, and the declared days of each transfer."""
+    if common.json or format_ == "json":
+        return _validate_json(common)
+    loaded = load_files(common)
+    show_findings(loaded, common)
+    out(_text(loaded, common))
+    return Exit.ERROR if has_errors(loaded.findings) else Exit.DONE
+
+
+def _validate_json(common: Common) -> int:
+    from reconciler.formats.reports import validation_json
+
     try:
         loaded = load_files(common)
     except ConfigError as missing:
-        if common.json or format_ == "json":
-            out_json(validation_json(missing.findings, lambda place: None))
-            return Exit.ERROR
-        raise
-    if common.json or format_ == "json":
-        out_json({**validation_json(loaded.findings, loaded.line), "transfers": _transfers(loaded)})
-    else:
-        show_findings(loaded, common)
-        out(_text(loaded, common))
+        out_json(validation_json(missing.findings, lambda place: None))
+        return Exit.ERROR
+    out_json({**validation_json(loaded.findings, loaded.line), "transfers": _transfers(loaded)})
     return Exit.ERROR if has_errors(loaded.findings) else Exit.DONE
 
 
