@@ -25,6 +25,7 @@ $(VENV)/.venv:
 $(VENV)/.run: $(VENV)/.venv pyproject.toml constraints.txt
 	$(PIP) install -c constraints.txt hatchling editables
 	$(PIP) install -c constraints.txt --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q reconciler # as pip does with what is not editable: no start compiles
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run

@@ -1,5 +1,6 @@
 """``python -m reconciler`` and the command ``reconciler``."""
 
+import gc
 import os
 import signal
 import sys
@@ -8,6 +9,7 @@ from types import FrameType
 
 def main() -> None:
     leave_on_signals()
+    gc.disable()  # a start makes many objects and no garbage; with the command at hand it is on again
     from reconciler.cli.main import run
 
     status = run(sys.argv[1:])

@@ -25,9 +25,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from reconciler.diagnostics import Finding
+if TYPE_CHECKING:
+    from reconciler.diagnostics import Finding
 
 
 class ReconcilerError(Exception):

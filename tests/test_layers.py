@@ -41,7 +41,8 @@ HOMES = {
     "click": {"cli"},
     "deepdiff": {"planning"},
     "rich": {"cli"},
-    "pydantic": {"config", "formats"},
+    "pydantic": {"formats"},
+    "pydantic_core": {"config"},
     "sqlite3": {"cli", "sandbox"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,12 +15,11 @@ from reconciler.cli.options import Common
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err
 from reconciler.diagnostics import has_errors
-from reconciler.errors import ConfigError, Exit, KeyProblem, UsageError
+from reconciler.errors import Exit, KeyProblem, UsageError
 from reconciler.model.desired import DesiredTeam
 
 if TYPE_CHECKING:
     from reconciler.api.client import ApiClient
-    from reconciler.config.desired import Loaded
     from reconciler.engine.clock import Clock
     from reconciler.engine.team import Settings, TeamRun
     from reconciler.events import Event
@@ -37,28 +34,12 @@ DEFAULT_STATE = "state"
 MOST_OF_KEY_FILE = 16 * 1024  # bytes
 
 
-def load_files(common: Common) -> Loaded:
-    """Read the files that the flags name. Raises ``UsageError`` for an ``--as-of`` in the future, and
-    ``ConfigError`` for a path that cannot even be looked at.
-    """
-    from reconciler.config.desired import default_paths, load
-    from reconciler.config.rules import finding
-
-    try:
-        paths: Sequence[Path | str] = common.config or default_paths()
-        return load(paths, as_of=common.as_of, now=datetime.now(UTC))
-    except OSError as error:
-        detail = f"{error.filename or 'A file'}: {error.strerror or error}."
-        hint = "Check the path and its permissions."
-        raise ConfigError((finding("BF002", detail, hint),)) from None
-
-
 def load_teams(common: Common) -> tuple[DesiredTeam, ...]:
     """Return the selected teams of good files; findings are shown, errors end the command (exit 1).
 
     Raises ``UsageError`` for a pattern that matches no transfer.
     """
-    from reconciler.cli.terminal import show_findings
+    from reconciler.cli.loading import load_files, show_findings
     from reconciler.config.desired import select, unmatched
 
     loaded = load_files(common)

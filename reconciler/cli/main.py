@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
-import platform
 import sys
-import traceback
 from collections.abc import Sequence
 
 import click
@@ -42,6 +41,7 @@ class Lazy(click.Group):
             return None
         module, attribute = COMMANDS[cmd_name][1].split(":")
         command: click.Command = getattr(importlib.import_module(f"reconciler.cli.{module}"), attribute)
+        gc.enable()  # ``__main__`` disabled it for the start
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -112,6 +112,9 @@ def _show(error: ReconcilerError, color: str) -> None:
 
 def _report(bug: Exception) -> None:
     """Print what a bug report needs: version, platform, the frames; no values, so no secrets."""
+    import platform
+    import traceback
+
     frames = traceback.extract_tb(bug.__traceback__)
     err(f"error[bug]: This is a bug in reconciler: {type(bug).__name__}")
     err("  Please report it with these lines:")

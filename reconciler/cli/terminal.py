@@ -1,8 +1,10 @@
-"""Printing: results to stdout, everything else to stderr; colour by the usual rules."""
+"""Printing: results to stdout, everything else to stderr; colour by the usual rules.
+
+Every command starts here, ``--help`` too: what not all of them need is imported where it is used.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -11,17 +13,16 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from reconciler.cli.options import Common
 from reconciler.errors import UsageError
-from reconciler.render.findings import findings_text
-from reconciler.render.words import Paint
 
 if TYPE_CHECKING:
-    from reconciler.config.desired import Loaded
+    from reconciler.render.words import Paint
 
 
 def paint_for(color: str, stream: TextIO | None) -> Paint:
     """Return colour or none: the flag first, then NO_COLOR, FORCE_COLOR, then whether it is a terminal."""
+    from reconciler.render.words import Paint
+
     if color != "auto":
         return Paint(color == "always")
     if os.environ.get("NO_COLOR"):
@@ -69,11 +70,15 @@ def err(text: str) -> None:
 
 
 def out_json(document: dict[str, Any]) -> None:
+    import json
+
     out(json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False))
 
 
 def out_json_line(document: dict[str, Any]) -> None:
     """Write one JSON object on a line of its own, at once."""
+    import json
+
     with unwritten_is_fine(sys.stdout):
         click.echo(json.dumps(document, ensure_ascii=False))
 
@@ -105,10 +110,3 @@ def is_confirmed(question: str) -> bool:
         err("")
         return False
     return answer.strip() == "yes"
-
-
-def show_findings(loaded: Loaded, common: Common) -> None:
-    """Print all findings, errors and warnings, to stderr."""
-    if loaded.findings:
-        err(findings_text(loaded.findings, paint_for(common.color, sys.stderr), loaded.line))
-        err("")

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.arguments import load_files
+from reconciler.cli.loading import load_files, show_findings
 from reconciler.cli.options import Common, shared
-from reconciler.cli.terminal import out, out_json, paint_for, show_findings
+from reconciler.cli.terminal import out, out_json, paint_for
 from reconciler.diagnostics import has_errors
-from reconciler.errors import Exit
-from reconciler.formats.messages import validation_json
-from reconciler.render.findings import tally
-from reconciler.render.words import BOLD, GREEN, RED, days
+from reconciler.errors import ConfigError, Exit
+from reconciler.render.words import BOLD, GREEN, RED, days, tally
 
 if TYPE_CHECKING:
     from reconciler.config.desired import Loaded
@@ -31,20 +29,23 @@ if TYPE_CHECKING:
 @shared("files", "as_of", "json", "output")
 def validate(common: Common, format_: str) -> int:
     """Check the files: all findings at once, and the declared days of each transfer."""
-    from reconciler.errors import ConfigError
+    if common.json or format_ == "json":
+        return _validate_json(common)
+    loaded = load_files(common)
+    show_findings(loaded, common)
+    out(_text(loaded, common))
+    return Exit.ERROR if has_errors(loaded.findings) else Exit.DONE
+
+
+def _validate_json(common: Common) -> int:
+    from reconciler.formats.reports import validation_json
 
     try:
         loaded = load_files(common)
     except ConfigError as missing:
-        if common.json or format_ == "json":
-            out_json(validation_json(missing.findings, lambda place: None))
-            return Exit.ERROR
-        raise
-    if common.json or format_ == "json":
-        out_json({**validation_json(loaded.findings, loaded.line), "transfers": _transfers(loaded)})
-    else:
-        show_findings(loaded, common)
-        out(_text(loaded, common))
+        out_json(validation_json(missing.findings, lambda place: None))
+        return Exit.ERROR
+    out_json({**validation_json(loaded.findings, loaded.line), "transfers": _transfers(loaded)})
     return Exit.ERROR if has_errors(loaded.findings) else Exit.DONE
 
 
@@ -68,8 +69,8 @@ def _text(loaded: Loaded, common: Common) -> str:
     lines = []
     for team in loaded.teams:
         lines.append(paint(f"Team {team.team_id}", BOLD))
-        width = max((len(one.name) for one in team.transfers), default=0)
-        for one in team.transfers:
-            lines.append(f"  {one.name.ljust(width)}  {days(len(one.days))} declared")
+        width = max((len(transfer.name) for transfer in team.transfers), default=0)
+        for transfer in team.transfers:
+            lines.append(f"  {transfer.name.ljust(width)}  {days(len(transfer.days))} declared")
     lines.append(paint(f"The files are valid: {tally(loaded.findings)}.", GREEN, BOLD))
     return "\n".join(lines)

@@ -14,9 +14,8 @@ from datetime import date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from reconciler.config.files import default_paths, find, read
+from reconciler.config.reading import default_paths, find, read
 from reconciler.config.rules import MOST_FINDINGS, finding
-from reconciler.config.secrets import hidden
 from reconciler.config.source import parse
 from reconciler.config.teams import resolve_team
 from reconciler.config.transfers import TeamFile
@@ -118,6 +117,8 @@ class _Reading:
     def _sort_in(self, checked: Validated) -> None:
         self.findings += checked.findings
         if checked.secrets:
+            from reconciler.config.faults import hidden
+
             self.texts[checked.file] = hidden(self.texts[checked.file], checked.secrets)
         if checked.model is not None:
             file = TeamFile(checked.file, checked.model, checked.data)
@@ -137,7 +138,7 @@ def _reported(findings: list[Finding]) -> tuple[Finding, ...]:
     found = sorted_findings(list(dict.fromkeys(findings)))
     if len(found) <= MOST_FINDINGS:
         return found
-    errors_first = sorted(found, key=lambda one: one.severity != "error")[:MOST_FINDINGS]
+    errors_first = sorted(found, key=lambda reported: reported.severity != "error")[:MOST_FINDINGS]
     detail = f"{len(found) - MOST_FINDINGS} more findings are left out."
     more = finding("BF020", detail, "Mend those below, and run again.")
     return sorted_findings([more, *errors_first])

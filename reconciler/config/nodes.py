@@ -9,6 +9,9 @@ from reconciler.diagnostics import Place
 Path = tuple[str | int, ...]
 """Keys and positions (from 0) that lead from the root to a node."""
 
+TextSpan = tuple[int, int, int, int]
+"""First line and column, last line and the column it ends before; all count from 1."""
+
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -36,7 +39,7 @@ class Block(dict[str, Any]):
         self.key_places: dict[str, Place] = {}
 
 
-class Listing(list[Any]):
+class Items(list[Any]):
     """A sequence; ``place`` and ``end`` as of a ``Block``."""
 
     __slots__ = ("end", "place")
@@ -46,7 +49,7 @@ class Listing(list[Any]):
         self.end = (place.line, place.column)
 
 
-Node = Text | Block | Listing
+Node = Text | Block | Items
 
 
 def at(root: Node, path: Path) -> Node:
@@ -57,7 +60,7 @@ def at(root: Node, path: Path) -> Node:
             child = node[step]  # type: ignore[index]
         except (KeyError, IndexError, TypeError):
             return node
-        if not isinstance(child, Text | Block | Listing):
+        if not isinstance(child, Text | Block | Items):
             return node  # a character of a text
         node = child
     return node
@@ -69,7 +72,7 @@ def key_place(root: Node, path: Path) -> Place:
         parent, step = at(root, path[: length - 1]), path[length - 1]
         if isinstance(parent, Block) and step in parent.key_places:
             return parent.key_places[str(step)]
-        if isinstance(parent, Listing) and isinstance(step, int) and step < len(parent):
+        if isinstance(parent, Items) and isinstance(step, int) and step < len(parent):
             return parent[step].place  # type: ignore[no-any-return]
     return Place(root.place.file, 1, 1, 1, 1)
 

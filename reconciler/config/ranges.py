@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from reconciler.config.rules import Unfit, shown
+from reconciler.config.rules import BrokenRule, shown
 from reconciler.dates import Day, Interval, iso
 
 # Nothing was measured before 1970, and a range that ends after 2199 is a slip of the keyboard.
@@ -56,15 +56,17 @@ class Term:
 
 
 def parse_term(text: str) -> Term:
-    """Read a date or a relative day. Raises ``Unfit``."""
+    """Read a date or a relative day. Raises ``BrokenRule``."""
     term = _term(text)
     if term is None:
-        raise Unfit("BF040", f"is {shown(text)}, but a single day is expected", _near(text) or _TERM_FORMS)
+        raise BrokenRule(
+            "BF040", f"is {shown(text)}, but a single day is expected", _near(text) or _TERM_FORMS
+        )
     return term
 
 
 def parse_shorthand(text: str) -> tuple[Term, Term]:
-    """Read a range written as one text, both ends inclusive. Raises ``Unfit``."""
+    """Read a range written as one text, both ends inclusive. Raises ``BrokenRule``."""
     if ".." in text:
         start, end = (_side(side, text) for side in text.split("..", 1))
         check_order(start, end)
@@ -73,11 +75,11 @@ def parse_shorthand(text: str) -> tuple[Term, Term]:
         return period
     if (term := _term(text)) is not None:
         return term, term
-    raise Unfit("BF040", f"is {shown(text)}, which is not a range", _near(text) or _RANGE_FORMS)
+    raise BrokenRule("BF040", f"is {shown(text)}, which is not a range", _near(text) or _RANGE_FORMS)
 
 
 def check_order(start: Term, end: Term) -> None:
-    """Refuse a range that ends before it starts whatever the date. Raises ``Unfit``.
+    """Refuse a range that ends before it starts whatever the date. Raises ``BrokenRule``.
 
     If only one end is relative, the range may be empty now and hold days at another date.
     """
@@ -88,7 +90,7 @@ def check_order(start: Term, end: Term) -> None:
         says = "ends before it starts"
         if not start.relative:
             says = f"ends on {iso(last)}, before it starts on {iso(first)}"
-        raise Unfit("BF043", says, "Swap the two days; both are inclusive.")
+        raise BrokenRule("BF043", says, "Swap the two days; both are inclusive.")
 
 
 def interval(start: Term, end: Term, as_of: Day) -> Interval:
@@ -98,7 +100,7 @@ def interval(start: Term, end: Term, as_of: Day) -> Interval:
 
 
 def parse_date(text: str) -> Day | None:
-    """Return the day of a ``YYYY-MM-DD``, or ``None`` for another form. Raises ``Unfit``."""
+    """Return the day of a ``YYYY-MM-DD``, or ``None`` for another form. Raises ``BrokenRule``."""
     found = _DATE.fullmatch(text)
     return _day(*map(int, found.groups())) if found else None
 
@@ -110,7 +112,7 @@ def _term(text: str) -> Term | None:
         days_ago = int(found[1])
         if days_ago > MOST_DAYS_AGO:
             hint = f"Reach back at most {MOST_DAYS_AGO} days, or write the date itself."
-            raise Unfit("BF042", f"is {shown(text)}, which reaches back too far", hint)
+            raise BrokenRule("BF042", f"is {shown(text)}, which reaches back too far", hint)
         return Term(days_ago=days_ago)
     day = parse_date(text)
     return None if day is None else Term(day)
@@ -121,7 +123,7 @@ def _side(side: str, text: str) -> Term:
     if term is not None:
         return term
     says = f"is {shown(text)}, but on both sides of `..` a single day is expected"
-    raise Unfit("BF040", says, _near_range(text) or _near(side) or _TERM_FORMS)
+    raise BrokenRule("BF040", says, _near_range(text) or _near(side) or _TERM_FORMS)
 
 
 def _near_range(text: str) -> str | None:
@@ -152,15 +154,15 @@ def _period(text: str) -> tuple[Term, Term] | None:
 
 def _day(year: int, month: int, day: int) -> Day:
     if not 1 <= month <= 12:
-        raise Unfit("BF041", f"names month {month:02}, which does not exist", "Months are 01 to 12.")
+        raise BrokenRule("BF041", f"names month {month:02}, which does not exist", "Months are 01 to 12.")
     if not FIRST_YEAR <= year <= LAST_YEAR:
         hint = f"Write a year from {FIRST_YEAR} to {LAST_YEAR}."
-        raise Unfit("BF042", f"names the year {year:04}, which cannot be meant", hint)
+        raise BrokenRule("BF042", f"names the year {year:04}, which cannot be meant", hint)
     days = monthrange(year, month)[1]
     if not 1 <= day <= days:
         says = f"names the day {year:04}-{month:02}-{day:02}, which does not exist"
         hint = f"{year:04}-{month:02} has the days 01 to {days}."
-        raise Unfit("BF041", says, hint)
+        raise BrokenRule("BF041", says, hint)
     return date(year, month, day).toordinal()
 
 
@@ -180,12 +182,12 @@ def _near(text: str) -> str | None:
 def _valid_term(text: str) -> Term | None:
     try:
         return _term(text)
-    except Unfit:
+    except BrokenRule:
         return None
 
 
 def _valid_period(text: str) -> tuple[Term, Term] | None:
     try:
         return _period(text)
-    except Unfit:
+    except BrokenRule:
         return None

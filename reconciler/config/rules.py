@@ -75,7 +75,7 @@ MOST_FINDINGS: Final = 1000
 """More than this many are not reported: nobody reads them, and a log has its limits."""
 
 
-class Unfit(ValueError):
+class BrokenRule(ValueError):
     """A value breaks a rule. ``problem`` continues a sentence whose subject is the value's path."""
 
     def __init__(self, rule: str, problem: str, hint: str) -> None:

@@ -1,35 +1,23 @@
 """The union of a transfer's ranges, as disjoint segments that remember where they come from. Pure.
 
-One sweep over the boundaries, O(n log n) in the number of ranges, whatever the days.
+One sweep over the boundaries, O(n log n) in the number of ranges, whatever the days. Ranges are
+``Segment`` too, as declared: they may overlap, and be empty.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from heapq import heappop, heappush
 from itertools import pairwise
 
 from reconciler.dates import DateSet, Day
-from reconciler.diagnostics import Place
 from reconciler.model.desired import Segment
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One declared range: the days ``[start, end)``, and what was said with them."""
-
-    start: Day
-    end: Day
-    place: Place
-    reason: str = ""
-    stale_before: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Overlap:
-    """Days ``[start, end)`` that two items declare, given by their positions."""
+    """Days ``[start, end)`` that two ranges declare, given by their positions."""
 
     earlier: int
     later: int
@@ -37,73 +25,94 @@ class Overlap:
     end: Day
 
 
-def segments(items: Sequence[Item], excluded: DateSet) -> tuple[Segment, ...]:
-    """Return the items' union without ``excluded``, sorted and disjoint.
+def segments(ranges: Sequence[Segment], excluded: DateSet) -> tuple[Segment, ...]:
+    """Return the ranges' union without ``excluded``, sorted and disjoint.
 
-    Where items overlap, the first declared gives the place, the first that has one the
+    Where ranges overlap, the first declared gives the place, the first that has one the
     reason, and the latest ``stale_before`` holds.
     """
-    return tuple(_joined(_pieces(items, excluded)))
+    return tuple(_joined(_pieces(ranges, excluded)))
 
 
-def overlaps(items: Sequence[Item]) -> list[Overlap]:
-    """Return, for each item that begins inside others, its overlap with the one reaching furthest."""
+def overlaps(ranges: Sequence[Segment]) -> list[Overlap]:
+    """Return, for each range that begins inside others, its overlap with the one reaching furthest."""
     found: list[Overlap] = []
     furthest = -1
-    for index in _by_start(items):
-        item = items[index]
-        if furthest >= 0 and item.start < items[furthest].end:
-            end = min(item.end, items[furthest].end)
-            found.append(Overlap(min(index, furthest), max(index, furthest), item.start, end))
-        if furthest < 0 or item.end > items[furthest].end:
+    for index in _by_start(ranges):
+        declared = ranges[index]
+        if furthest >= 0 and declared.start < ranges[furthest].end:
+            end = min(declared.end, ranges[furthest].end)
+            found.append(Overlap(min(index, furthest), max(index, furthest), declared.start, end))
+        if furthest < 0 or declared.end > ranges[furthest].end:
             furthest = index
     return found
 
 
-def _by_start(items: Sequence[Item]) -> list[int]:
-    """Return the positions of the non-empty items, by first day."""
-    held = (index for index, item in enumerate(items) if item.start < item.end)
-    return sorted(held, key=lambda index: (items[index].start, index))
+def _by_start(ranges: Sequence[Segment]) -> list[int]:
+    """Return the positions of the non-empty ranges, by first day."""
+    held = (index for index, declared in enumerate(ranges) if declared.start < declared.end)
+    return sorted(held, key=lambda index: (ranges[index].start, index))
+
+
+# Between two neighbouring boundaries nothing begins or ends, so one answer holds for all days there.
+#
+#     [0]  2024-01-01 .. 01-31                                 "History"
+#     [1]  2024-01-10 .. 01-20   stale_before 2024-06-01
+#     [2]  2024-01-15 .. 02-10   stale_before 2024-03-01       "Fix"
+#
+#     from 01-01   active 0      place [0]   "History"
+#     from 01-10   active 0 1    place [0]   "History"   stale 06-01
+#     from 01-15   active 0 1 2  place [0]   "History"   stale 06-01
+#     from 01-21   active 0 2    place [0]   "History"   stale 03-01   [1] is over: the next latest holds
+#     from 02-01   active 2      place [2]   "Fix"       stale 03-01   [0] is over: the next place holds
+#
+# The pieces from 01-10 and 01-15 differ in nothing that is said: ``_joined`` makes one segment of them.
+# Place, reason and ``stale_before`` may come from three different ranges, hence three heaps. A range that
+# is over stays in a heap until it comes to the top; only there it would be asked.
 
 
 @dataclass(slots=True)
 class _Active:
-    """The items that hold at one day of the sweep. Heaps; what has ended is dropped late."""
+    """The ranges that hold at one day of the sweep, in heaps of their positions.
 
-    items: Sequence[Item]
+    The top of ``first`` gives the place; that of ``reasoned`` (only ranges with a reason) the reason; that
+    of ``stalest`` (only those with a ``stale_before``, negated, so that the latest is the least) the time.
+    """
+
+    ranges: Sequence[Segment]
     first: list[int] = field(default_factory=list)
     reasoned: list[int] = field(default_factory=list)
     stalest: list[tuple[float, int]] = field(default_factory=list)
 
     def enter(self, index: int) -> None:
-        item = self.items[index]
+        declared = self.ranges[index]
         heappush(self.first, index)
-        if item.reason:
+        if declared.reason:
             heappush(self.reasoned, index)
-        if item.stale_before:
-            heappush(self.stalest, (-item.stale_before.timestamp(), index))
+        if declared.stale_before:
+            heappush(self.stalest, (-declared.stale_before.timestamp(), index))
 
     def segment(self, start: Day, end: Day) -> Segment | None:
-        """Return the piece ``[start, end)``, inside which no item begins or ends."""
+        """Return the piece ``[start, end)``, inside which no range begins or ends."""
         for heap in (self.first, self.reasoned):
-            while heap and self.items[heap[0]].end <= start:
+            while heap and self.ranges[heap[0]].end <= start:
                 heappop(heap)
-        while self.stalest and self.items[self.stalest[0][1]].end <= start:
+        while self.stalest and self.ranges[self.stalest[0][1]].end <= start:
             heappop(self.stalest)
         if not self.first:
             return None
-        reason = self.items[self.reasoned[0]].reason if self.reasoned else ""
-        stale = self.items[self.stalest[0][1]].stale_before if self.stalest else None
-        return Segment(start, end, self.items[self.first[0]].place, reason, stale)
+        reason = self.ranges[self.reasoned[0]].reason if self.reasoned else ""
+        stale = self.ranges[self.stalest[0][1]].stale_before if self.stalest else None
+        return Segment(start, end, self.ranges[self.first[0]].place, reason, stale)
 
 
-def _pieces(items: Sequence[Item], excluded: DateSet) -> Iterator[Segment]:
-    order = _by_start(items)
-    bounds = {bound for index in order for bound in (items[index].start, items[index].end)}
+def _pieces(ranges: Sequence[Segment], excluded: DateSet) -> Iterator[Segment]:
+    order = _by_start(ranges)
+    bounds = {bound for index in order for bound in (ranges[index].start, ranges[index].end)}
     bounds.update(bound for pair in excluded.intervals for bound in pair)
-    active, entered, gap = _Active(items), 0, 0
+    active, entered, gap = _Active(ranges), 0, 0
     for start, end in pairwise(sorted(bounds)):
-        while entered < len(order) and items[order[entered]].start <= start:
+        while entered < len(order) and ranges[order[entered]].start <= start:
             active.enter(order[entered])
             entered += 1
         while gap < len(excluded.intervals) and excluded.intervals[gap][1] <= start:
@@ -118,11 +127,7 @@ def _joined(pieces: Iterator[Segment]) -> Iterator[Segment]:
     """Join neighbours that differ in nothing but their days."""
     last: Segment | None = None
     for piece in pieces:
-        if (
-            last
-            and last.end == piece.start
-            and replace(piece, start=last.start) == replace(last, end=piece.end)
-        ):
+        if last and last.end == piece.start and replace(last, start=piece.start, end=piece.end) == piece:
             last = replace(last, end=piece.end)
             continue
         if last:

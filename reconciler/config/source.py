@@ -12,10 +12,9 @@ from typing import Any, Final
 
 import yaml
 
-from reconciler.config.decoding import decode
-from reconciler.config.nodes import Block, Listing, Node, Text
+from reconciler.config.nodes import Block, Items, Node, Text
+from reconciler.config.reading import decode
 from reconciler.config.rules import MOST_FINDINGS, finding, shown
-from reconciler.config.syntax import syntax_finding
 from reconciler.diagnostics import Finding, Place
 
 DEEPEST: Final = 64
@@ -52,6 +51,8 @@ def parse(data: bytes, file: str, loader: Any = LOADER) -> Source:
         return Source(file, text, None, (*tree.findings, stop.finding))
     # ValueError: the pure parser's own, from numbers in escapes and directives
     except (yaml.YAMLError, ValueError, OverflowError) as error:
+        from reconciler.config.syntax import syntax_finding  # only files with mistakes need it
+
         return Source(file, text, None, (*tree.findings, syntax_finding(error, text, file)))
     return _finished(tree, text)
 
@@ -77,7 +78,7 @@ class _Stop(Exception):
 class _Open:
     """A collection whose end has not come yet. ``values`` counts what it expands to."""
 
-    node: Block | Listing
+    node: Block | Items
     anchor: str | None
     values: int = 1
     key: Text | None = None
@@ -104,7 +105,7 @@ class _Tree:
         elif kind is yaml.MappingStartEvent:
             self._start(event, Block(self._place(event)))
         elif kind is yaml.SequenceStartEvent:
-            self._start(event, Listing(self._place(event)))
+            self._start(event, Items(self._place(event)))
         elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
             self._end(event)
         elif kind is yaml.AliasEvent:
@@ -136,7 +137,7 @@ class _Tree:
         self._remember(event, node, 1)
         self._put(node, 1)
 
-    def _start(self, event: Any, node: Block | Listing) -> None:
+    def _start(self, event: Any, node: Block | Items) -> None:
         self._tag(event, node.place)
         if len(self.open) >= DEEPEST:
             detail = f"The nesting is deeper than {DEEPEST} levels; a file of ours needs 6."
@@ -193,7 +194,7 @@ class _Tree:
             return
         level = self.open[-1]
         level.values += values
-        if isinstance(level.node, Listing):
+        if isinstance(level.node, Items):
             level.node.append(node)
         elif level.key is None:
             self._key(level, level.node, node)

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from reconciler.config import schema
 from reconciler.config.nodes import key_place, place_of
 from reconciler.config.rules import finding, shown
+from reconciler.config.sections import keys_of
 from reconciler.config.transfers import TeamFile, Today, resolve_transfer
 from reconciler.diagnostics import Finding, Place
 from reconciler.errors import UsageError
@@ -35,8 +36,8 @@ def resolve_team(
         team_id=files[0].model.team_id,
         as_of=resolved_on.toordinal(),
         as_of_is_today=resolved_on == today,
-        transfers=tuple(sorted(transfers, key=lambda one: one.address)),
-        declared_ids=frozenset(one.address.transfer_id for one in transfers),
+        transfers=tuple(sorted(transfers, key=lambda transfer: transfer.address)),
+        declared_ids=frozenset(transfer.address.transfer_id for transfer in transfers),
         files=tuple(file.file for file in files),
         **keys,
     )
@@ -67,9 +68,10 @@ def _team_keys(files: Sequence[TeamFile]) -> tuple[dict[str, Any], list[Finding]
 def _team_value(file: TeamFile, key: str) -> Any:
     value = getattr(file.model, key)
     match value:
-        case schema.Limits():
-            return Limits(**value.model_dump(exclude_none=True))
-        case schema.Guards():
+        case schema.LimitsEntry():
+            set_here = {name: getattr(value, name) for name in keys_of(schema.LimitsEntry)}
+            return Limits(**{name: bound for name, bound in set_here.items() if bound is not None})
+        case schema.GuardsEntry():
             owners = {owner: _guards(section) for owner, section in sorted((value.owners or {}).items())}
             return Guards(value.max_days_per_apply, value.max_rows_per_apply, owners)
         case str() if key == "state":
@@ -77,7 +79,7 @@ def _team_value(file: TeamFile, key: str) -> Any:
     return value
 
 
-def _guards(section: schema.OwnerGuards) -> Guards:
+def _guards(section: schema.OwnerGuardsEntry) -> Guards:
     return Guards(section.max_days_per_apply, section.max_rows_per_apply)
 
 
@@ -156,7 +158,7 @@ def _clash(
 
 
 def _guard_owners(files: Sequence[TeamFile], transfers: Sequence[DesiredTransfer]) -> Iterator[Finding]:
-    owners = {one.owner for one in transfers}
+    owners = {transfer.owner for transfer in transfers}
     for file in files:
         guards = file.model.guards
         for owner in (guards.owners if guards else None) or {}:

@@ -10,7 +10,7 @@ from reconciler.config import schema
 from reconciler.config.nodes import Node, Path, key_place, place_of
 from reconciler.config.ranges import interval
 from reconciler.config.rules import finding, shown
-from reconciler.config.segments import Item, overlaps, segments
+from reconciler.config.segments import overlaps, segments
 from reconciler.dates import DateSet, Day, iso, last_iso
 from reconciler.diagnostics import Finding, Place
 from reconciler.model.desired import Address, DesiredTransfer, Segment
@@ -50,7 +50,7 @@ class _Declared:
     findings: list[Finding] = field(default_factory=list)
 
     @property
-    def transfer(self) -> schema.Transfer:
+    def transfer(self) -> schema.TransferEntry:
         return self.file.model.transfers[self.name]
 
     def place(self, *path: str | int) -> Place:
@@ -79,17 +79,17 @@ def resolve_transfer(file: TeamFile, name: str, clock: Today) -> tuple[DesiredTr
     return desired, declared.findings
 
 
-def _setting(file: schema.BackfillsFile, transfer: schema.Transfer, key: str) -> Any:
+def _setting(file: schema.BackfillsFile, transfer: schema.TransferEntry, key: str) -> Any:
     own = getattr(transfer, key)
     return own if own is not None or file.defaults is None else getattr(file.defaults, key)
 
 
 def _segments(declared: _Declared) -> tuple[Segment, ...]:
-    items = _items(declared)
-    _warn_of_overlaps(declared, items)
-    exclude = declared.transfer.exclude or ()
-    excluded = DateSet.of(_days(declared, one, ("exclude", index)) for index, one in enumerate(exclude))
-    found = segments(items, excluded)
+    ranges = _ranges(declared)
+    _warn_of_overlaps(declared, ranges)
+    exclude = enumerate(declared.transfer.exclude or ())
+    excluded = DateSet.of(_days(declared, entry, ("exclude", index)) for index, entry in exclude)
+    found = segments(ranges, excluded)
     days = sum(segment.end - segment.start for segment in found)
     if days > MOST_DAYS:
         detail = (
@@ -99,27 +99,33 @@ def _segments(declared: _Declared) -> tuple[Segment, ...]:
     return found
 
 
-def _items(declared: _Declared) -> list[Item]:
+def _ranges(declared: _Declared) -> list[Segment]:
+    """Return each range as declared: they may overlap, and hold days that are excluded."""
     general = _stale_before(declared, declared.transfer.stale_before, ("stale_before",))
-    items = []
-    for index, one in enumerate(declared.transfer.ranges):
+    ranges = []
+    for index, entry in enumerate(declared.transfer.ranges):
         path = ("ranges", index)
-        start, end = _days(declared, one, path)
-        own = _stale_before(declared, one.stale_before, (*path, "stale_before"))
-        items.append(Item(start, end, declared.place(*path), one.reason or "", own or general))
-    return items
+        start, end = _days(declared, entry, path)
+        own = _stale_before(declared, entry.stale_before, (*path, "stale_before"))
+        ranges.append(Segment(start, end, declared.place(*path), entry.reason or "", own or general))
+    return ranges
 
 
-def _days(declared: _Declared, one: schema.Exclusion, path: Path) -> tuple[Day, Day]:
-    days = interval(one.start, one.end, declared.clock.as_of)
-    if days[0] == days[1] and one.start.relative:
+def _days(declared: _Declared, entry: schema.ExclusionEntry, path: Path) -> tuple[Day, Day]:
+    days = interval(entry.start, entry.end, declared.clock.as_of)
+    if days[0] == days[1] and entry.start.relative:
         detail = f"The range starts on {iso(days[0])} by now, after its end, and holds no day any more."
         declared.report("BF048", detail, "Remove it, or make its start a date.", declared.place(*path))
     return days
 
 
 def _stale_before(declared: _Declared, value: date | datetime | None, path: Path) -> datetime | None:
-    """Return the time in UTC; a date is its first moment in the team's timezone."""
+    """Return the time in UTC; a date is its first moment in the team's timezone.
+
+    ``values.py`` cannot do this while it reads the file: another file of the team may be the one that
+    sets ``timezone``. So 2026-02-01 stays a date until here; with Europe/Helsinki it then is
+    2026-01-31T22:00:00Z.
+    """
     if value is None:
         return None
     time = value
@@ -133,9 +139,9 @@ def _stale_before(declared: _Declared, value: date | datetime | None, path: Path
     return time
 
 
-def _warn_of_overlaps(declared: _Declared, items: list[Item]) -> None:
+def _warn_of_overlaps(declared: _Declared, ranges: list[Segment]) -> None:
     """Report each range that shares days with ranges declared above it, once."""
-    found = sorted(overlaps(items), key=lambda overlap: (overlap.later, overlap.start))
+    found = sorted(overlaps(ranges), key=lambda overlap: (overlap.later, overlap.start))
     by_later: dict[int, list[Any]] = {}
     for overlap in found:
         by_later.setdefault(overlap.later, []).append(overlap)
@@ -144,8 +150,8 @@ def _warn_of_overlaps(declared: _Declared, items: list[Item]) -> None:
         days = f"{iso(first.start)}..{last_iso(first.end)}"
         which = f"days {days} are" if first.end - first.start > 1 else f"day {iso(first.start)} is"
         detail = f"The {which} declared above already."
-        also = [items[overlap.earlier].place for overlap in several[:_MOST_PLACES]]
+        also = [ranges[overlap.earlier].place for overlap in several[:_MOST_PLACES]]
         hint = (
             "Shorten one of the ranges. Days count once; where ranges overlap, the reason of the first holds."
         )
-        declared.report("BF046", detail, hint, items[later].place, *dict.fromkeys(also))
+        declared.report("BF046", detail, hint, ranges[later].place, *dict.fromkeys(also))

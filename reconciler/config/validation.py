@@ -1,30 +1,17 @@
-"""A file's data against the schema: pydantic finds, the places and the words are ours."""
+"""A file's data against the schema. What is wrong with it is worded in ``faults.py``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
 
-from pydantic import BaseModel, ValidationError
+from pydantic_core import ValidationError
 
 from reconciler.config import schema
-from reconciler.config.nodes import Block, Listing, Node, Path, Text, at, key_place, place_of
-from reconciler.config.rules import MOST_FINDINGS, Unfit, finding, shown
-from reconciler.config.secrets import Span, names_secret, span
+from reconciler.config.nodes import Block, Node, TextSpan, key_place
+from reconciler.config.rules import finding
 from reconciler.config.source import Source
-from reconciler.config.values import nearest, wrong_shape
+from reconciler.config.values import wrong_shape
 from reconciler.diagnostics import Finding, Place
-
-_SHAPES: Final = {"model_type": "a mapping", "dict_type": "a mapping", "list_type": "a list"}
-_HINTS: Final = {
-    "version": "Write `version: 1` at the top.",
-    "team_id": "Write `team_id:` and the number of the team, as the vendor shows it.",
-    "transfer_id": "Write `transfer_id:` and the number of the transfer, as the vendor shows it.",
-    "ranges": "Write `ranges:` with at least one range, or `ranges: []` for none.",
-    "transfers": "Write `transfers:` with the transfers below it.",
-    "start": "Write the first day, like `start: 2024-01-01`.",
-    "end": "Write the last day, like `end: 2024-03-31`, or `end: yesterday`.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +26,33 @@ class Validated:
     model: schema.BackfillsFile | None
     data: Node
     findings: tuple[Finding, ...]
-    secrets: tuple[Span, ...] = ()
+    secrets: tuple[TextSpan, ...] = ()
 
 
 def validate(source: Source, root: Node) -> Validated:
     """Check one file's data. Raises nothing for bad content."""
     if not isinstance(root, Block):
+        from reconciler.config.faults import broken
+
         wrong = wrong_shape(root, "a mapping with `version`, `team_id` and `transfers`")
-        return Validated(source.file, None, root, (_unfit(wrong, root, ()),))
+        return Validated(source.file, None, root, (broken(wrong, root, ()),))
     if foreign := _foreign(root):
         return Validated(source.file, None, root, (foreign,))
     try:
-        model = schema.BackfillsFile.model_validate(root)
+        model = schema.read_file(root)
     except ValidationError as error:
         return _faulty(source, root, error)
     empty = () if model.transfers or source.findings else (_no_transfers(root),)
     return Validated(source.file, model, root, empty)
+
+
+def _faulty(source: Source, root: Block, error: ValidationError) -> Validated:
+    from reconciler.config.faults import report_of, salvaged
+
+    faults = error.errors(include_url=False)
+    report = report_of(root, faults, known={seen.place for seen in source.findings})
+    model, data = salvaged(root, faults)
+    return Validated(source.file, model, data, tuple(report.findings), tuple(report.secrets))
 
 
 def _no_transfers(root: Block) -> Finding:
@@ -69,182 +67,3 @@ def _foreign(root: Block) -> Finding | None:
     detail = "The file has no key `transfers` at the top, so it declares nothing to load."
     hint = "Move it out of the folder, or let its name begin with a dot; `reconciler init` writes a starter."
     return finding("BF021", detail, hint, Place(root.place.file, 1, 1, 1, 1))
-
-
-def _faulty(source: Source, root: Block, error: ValidationError) -> Validated:
-    known = {seen.place for seen in source.findings}
-    report = _Report(root)
-    faults = error.errors(include_url=False)
-    for fault in faults[:MOST_FINDINGS]:
-        if at(root, fault["loc"]).place not in known:  # else its YAML is refused already
-            report.add(fault)
-    model, data = _salvaged(root, faults)
-    return Validated(source.file, model, data, tuple(report.findings), tuple(report.secrets))
-
-
-@dataclass(slots=True)
-class _Report:
-    """Turns pydantic's errors into findings."""
-
-    root: Block
-    findings: list[Finding] = field(default_factory=list)
-    secrets: list[Span] = field(default_factory=list)
-
-    def add(self, fault: Any) -> None:
-        path, kind, value = fault["loc"], fault["type"], fault["input"]
-        if kind == "extra_forbidden":
-            self.findings.append(self._unknown(path))
-        elif kind == "missing":
-            self.findings.append(self._missing(path))
-        elif kind in _SHAPES:
-            in_list = path[-2:-1] in (("ranges",), ("exclude",))
-            expected = "a range" if in_list else _SHAPES[kind]
-            self.findings.append(_unfit(_misshapen(value, expected, path), self.root, path))
-        else:
-            problem = fault["ctx"]["error"]
-            if problem.rule == "BF025":
-                problem.hint = _HINTS.get(str(path[-1]), problem.hint)
-            self.findings.append(_unfit(problem, self.root, path))
-            if problem.rule == "BF034":
-                self._hide(path)
-
-    def _hide(self, path: Path) -> None:
-        self.secrets.append(span(at(self.root, path)))
-
-    def _missing(self, path: Path) -> Finding:
-        if path == ("transfers",):
-            detail = "The file has no key `transfers` at the top, so it declares nothing to load."
-            return finding("BF021", detail, _HINTS["transfers"], self._top())
-        key = str(path[-1])
-        place = key_place(self.root, path[:-1])
-        within = f" in {_shown_path(path[:-1])}" if path[:-1] else " at the top of the file"
-        return finding("BF024", f"`{key}` is missing{within}.", _HINTS.get(key, f"Add `{key}`."), place)
-
-    def _top(self) -> Place:
-        return Place(self.root.place.file, 1, 1, 1, 1)
-
-    def _unknown(self, path: Path) -> Finding:
-        key, place = str(path[-1]), key_place(self.root, path)
-        if names_secret(key):
-            self._hide(path)
-            detail = (
-                f"{_shown_path(path)} looks like a secret. Whoever can read the file, or its history, has it."
-            )
-            hint = (
-                "Remove it, revoke it, and name the environment variable that holds the key: `key_env: NAME`."
-            )
-            return finding("BF023", detail, hint, place)
-        return finding("BF022", f"{_shown_path(path)} is not a key known here.", _hint_for(key, path), place)
-
-
-def _unfit(problem: Unfit, root: Node, path: Path) -> Finding:
-    on_key = bool(path) and path[-1] == "[key]"
-    path = path[:-1] if on_key else path
-    place = key_place(root, path) if on_key else place_of(root, path)
-    subject = _shown_path(path) if path else "The file"
-    return finding(problem.rule, f"{subject} {problem.problem}.", problem.hint, place)
-
-
-def _misshapen(value: object, expected: str, path: Path) -> Unfit:
-    """Word a value that should have been a collection, or a range."""
-    problem = wrong_shape(value, expected)
-    if isinstance(value, Text) and value.null:
-        empty = "[]" if expected == "a list" else "{}"
-        hint = f"Write {expected} below it, `{empty}`, or remove the key."
-        return Unfit("BF025", "has no value", _HINTS.get(str(path[-1]), hint))
-    if expected == "a list" and isinstance(value, Text):
-        problem.hint = f"Put it into brackets: `[{value[:40]}]`."
-    elif expected == "a list":
-        problem.hint = "Begin each item with `- `."
-    return problem
-
-
-def _shown_path(path: Path) -> str:
-    """Return ``transfers.meta.ranges[2]``, in backticks."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else "." + (step or '""')
-    return shown(text.removeprefix("."), longest=100)
-
-
-# --- unknown keys -------------------------------------------------------------------------
-
-_HOMES: Final[tuple[tuple[type[BaseModel], str], ...]] = (
-    (schema.BackfillsFile, "at the top of the file"),
-    (schema.Defaults, "in a transfer or under `defaults`"),
-    (schema.Transfer, "in a transfer"),
-    (schema.Range, "in a range"),
-    (schema.Limits, "under `limits`"),
-    (schema.Guards, "under `guards`"),
-)
-
-
-def _model_at(path: Path) -> type[BaseModel]:
-    """Return the model of the mapping that a path names."""
-    match path:
-        case ("transfers", _):
-            return schema.Transfer
-        case ("transfers", _, "ranges", _):
-            return schema.Range
-        case ("transfers", _, "exclude", _):
-            return schema.Exclusion
-        case ("limits",):
-            return schema.Limits
-        case ("guards",):
-            return schema.Guards
-        case ("guards", "owners", _):
-            return schema.OwnerGuards
-        case ("defaults",):
-            return schema.Defaults
-    return schema.BackfillsFile
-
-
-def _hint_for(key: str, path: Path) -> str:
-    here = sorted(_model_at(path[:-1]).model_fields)
-    word = key.lower().replace("-", "_")
-    for model, where in _HOMES:
-        if word in model.model_fields and word not in here:
-            return f"`{word}` belongs {where}."
-    if near := nearest(word, here):
-        return f"Did you mean `{near}`?"
-    return "Known here: " + ", ".join(f"`{name}`" for name in here) + "."
-
-
-# --- what can be used all the same --------------------------------------------------------
-
-
-def _salvaged(root: Block, faults: list[Any]) -> tuple[schema.BackfillsFile | None, Node]:
-    """Leave out the faulty parts, and what cannot do without them, until the rest is valid."""
-    data: Any = root
-    for _ in range(8):  # deeper than the schema: each round moves a fault up by a level at least
-        data = _without(data, {_faulty_part(fault) for fault in faults}, ())
-        if data is None:
-            break
-        try:
-            return schema.BackfillsFile.model_validate(data), data
-        except ValidationError as error:
-            faults = error.errors(include_url=False)
-    return None, root
-
-
-def _faulty_part(fault: Any) -> Path:
-    path: Path = fault["loc"]
-    return path[:-1] if fault["type"] == "missing" or path[-1:] == ("[key]",) else path
-
-
-def _without(node: Any, parts: set[Path], path: Path) -> Any:
-    """Return a copy without the named parts; ``None`` if it is one of them itself."""
-    if path in parts:
-        return None
-    if isinstance(node, Block):
-        block = Block(node.place)
-        block.key_places = node.key_places
-        kept = ((key, _without(child, parts, (*path, key))) for key, child in node.items())
-        block.update((key, child) for key, child in kept if child is not None)
-        return block
-    if isinstance(node, Listing):
-        listing = Listing(node.place)
-        kept_items = (_without(child, parts, (*path, index)) for index, child in enumerate(node))
-        listing.extend(child for child in kept_items if child is not None)
-        return listing
-    return node

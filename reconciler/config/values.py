@@ -1,6 +1,6 @@
-"""How each kind of value is read from text, and how JSON Schema describes it: one annotation for both.
+"""How each kind of value is read from text, and how JSON Schema describes it: one value says both.
 
-``Annotated[int, whole(1, 100)]`` on a field of the schema is all there is to say about it.
+``key(whole(1, 100), "...")`` in the schema is all there is to say about a number.
 """
 
 from __future__ import annotations
@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
-
-from reconciler.config.decoding import FORBIDDEN
-from reconciler.config.nodes import Block, Listing, Text
+from reconciler.config.nodes import Block, Items, Text
 from reconciler.config.ranges import DATE_PATTERN, TERM_PATTERN, Term, parse_date, parse_term
-from reconciler.config.rules import Unfit, shown
-from reconciler.config.timezones import check_timezone
+from reconciler.config.reading import FORBIDDEN
+from reconciler.config.rules import BrokenRule, shown
 
 LARGEST_ID: Final = 2**63 - 1
 _OWNER_PATTERN: Final = r"[A-Za-z0-9@][A-Za-z0-9 ._@/+-]{0,62}"
@@ -31,37 +28,32 @@ _NUMBER: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _TIME_PATTERN: Final = r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?(?:Z|[+-]\d{2}:\d{2})"
 _TIME: Final = re.compile(_TIME_PATTERN, re.ASCII)
+_ZONE: Final = re.compile(r"[A-Za-z0-9+_/-]{1,64}")
+# Not the same everywhere, or not the time people use ("right/" counts leap seconds).
+_REFUSED_ZONE: Final = re.compile(r"localtime|Factory|posixrules|(posix|right)/.*")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reads:
-    """A pydantic annotation: ``read`` turns a node into the value or raises ``Unfit``."""
+    """One kind of value: ``read`` turns a node into it or raises ``BrokenRule``; ``shape`` is JSON Schema."""
 
     read: Callable[[object], Any]
     shape: Mapping[str, Any]
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.read)
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return dict(self.shape)
-
 
 def text_of(value: object, expected: str) -> Text:
-    """Return the text of a scalar that has one. Raises ``Unfit``."""
+    """Return the text of a scalar that has one. Raises ``BrokenRule``."""
     if not isinstance(value, Text):
         raise wrong_shape(value, expected)
     if value.null:
-        raise Unfit("BF025", "has no value", f"Give it {expected}, or remove it.")
+        raise BrokenRule("BF025", "has no value", f"Give it {expected}, or remove it.")
     return value
 
 
-def wrong_shape(value: object, expected: str) -> Unfit:
-    kinds: dict[type, str] = {Block: "a mapping", Listing: "a list"}
+def wrong_shape(value: object, expected: str) -> BrokenRule:
+    kinds: dict[type, str] = {Block: "a mapping", Items: "a list"}
     got = kinds.get(type(value)) or shown(str(value))
-    return Unfit("BF026", f"is {got}, but {expected} is expected", f"Write {expected} here.")
+    return BrokenRule("BF026", f"is {got}, but {expected} is expected", f"Write {expected} here.")
 
 
 def whole(low: int, high: int) -> Reads:
@@ -72,20 +64,22 @@ def whole(low: int, high: int) -> Reads:
 def _whole(value: object, low: int, high: int) -> int:
     text = text_of(value, "a whole number")
     if not _WHOLE.fullmatch(text):
-        raise Unfit(
+        raise BrokenRule(
             "BF027", f"is {shown(text)}, but a whole number is expected", "Write digits only, like 456789."
         )
     if not text.plain:
-        raise Unfit(
+        raise BrokenRule(
             "BF027", f"is the text {shown(text)}, in quotes, but a number is expected", "Remove the quotes."
         )
     digits = text.lstrip("+-")
     if digits != "0" and digits.startswith("0"):
         says = f"is {shown(text)}: with a leading zero, some readers take it for an octal number"
         rest = digits.lstrip("0")[:20]
-        raise Unfit("BF027", says, f"Write {rest}." if rest else _bounds(low, high))
+        raise BrokenRule("BF027", says, f"Write {rest}." if rest else _bounds(low, high))
     if len(digits) > 20 or not low <= int(text) <= high:
-        raise Unfit("BF028", f"is {shown(text)}, which is {_beyond(text, low, high)}", _bounds(low, high))
+        raise BrokenRule(
+            "BF028", f"is {shown(text)}, which is {_beyond(text, low, high)}", _bounds(low, high)
+        )
     return int(text)
 
 
@@ -110,10 +104,10 @@ def decimal(low: float, high: float) -> Reads:
         text = text_of(value, "a number")
         if not (text.plain and _NUMBER.fullmatch(text)):
             says = f"is {shown(text)}, but a number without quotes is expected"
-            raise Unfit("BF027", says, "Write digits, like 20 or 0.5.")
+            raise BrokenRule("BF027", says, "Write digits, like 20 or 0.5.")
         if not low <= float(text) <= high:
             says = f"is {shown(text)}, which is not from {low:g} to {high:g}"
-            raise Unfit("BF028", says, f"Write a number from {low:g} to {high:g}.")
+            raise BrokenRule("BF028", says, f"Write a number from {low:g} to {high:g}.")
         return float(text)
 
     return Reads(read, {"type": "number", "minimum": low, "maximum": high})
@@ -126,7 +120,7 @@ def _truth(value: object) -> bool:
     likely = "true" if text.lower() in ("true", "yes", "on", "y", "1") else "false"
     got = shown(text) if text.plain else f"the text {shown(text)}, in quotes"
     says = f"is {got}, but `true` or `false` is expected"
-    raise Unfit("BF029", says, f"Write `{likely}`, without quotes, if that is what is meant.")
+    raise BrokenRule("BF029", says, f"Write `{likely}`, without quotes, if that is what is meant.")
 
 
 def choice(kind: type[StrEnum]) -> Reads:
@@ -137,7 +131,7 @@ def choice(kind: type[StrEnum]) -> Reads:
     def read(value: object) -> StrEnum:
         text = text_of(value, f"one of {listed}")
         if text not in allowed:
-            raise Unfit(
+            raise BrokenRule(
                 "BF030", f"is {shown(text)}, which is not one of {listed}", _near_choice(text, allowed)
             )
         return kind(str(text))
@@ -165,7 +159,7 @@ def matching(pattern: str, rule: str, what: str, hint: str, *, echo: bool = True
         text = text_of(value, what)
         if not form.fullmatch(text):
             got = f"is {shown(text)}, which is not {what}" if echo else f"is not {what}"
-            raise Unfit(rule, got, hint)
+            raise BrokenRule(rule, got, hint)
         return str(text)
 
     return Reads(read, {"type": "string", "pattern": f"^{pattern}$"})
@@ -179,7 +173,9 @@ def key(pattern: str, hint: str) -> Reads:
         if isinstance(value, str) and form.fullmatch(value):
             return value
         near = re.sub(r"[^a-z0-9._-]+", "-", str(value)[:63].lower()).strip("-._")
-        raise Unfit("BF032", "has a name that is not allowed", f"{hint} Perhaps `{near}`." if near else hint)
+        raise BrokenRule(
+            "BF032", "has a name that is not allowed", f"{hint} Perhaps `{near}`." if near else hint
+        )
 
     return Reads(read, {"type": "string", "pattern": f"^{pattern}$"})
 
@@ -189,9 +185,9 @@ def _line(value: object) -> str:
     text = " ".join(text_of(value, "a text").split())
     if not text or len(text) > _LONGEST_TEXT:
         says = f"has {len(text)} characters"
-        raise Unfit("BF033", says, f"Write 1 to {_LONGEST_TEXT} characters.")
+        raise BrokenRule("BF033", says, f"Write 1 to {_LONGEST_TEXT} characters.")
     if FORBIDDEN.search(text):
-        raise Unfit("BF033", "holds an invisible or control character", "Remove the escape.")
+        raise BrokenRule("BF033", "holds an invisible or control character", "Remove the escape.")
     return text
 
 
@@ -199,10 +195,12 @@ def _folder(value: object) -> str:
     text = text_of(value, "a folder")
     if _URL.match(text):
         says = "is a URL: whoever edits the file could redirect the store's credentials"
-        raise Unfit("BF035", says, "Give the URL by `--state` or RECONCILER_STATE; a file may name a folder.")
+        raise BrokenRule(
+            "BF035", says, "Give the URL by `--state` or RECONCILER_STATE; a file may name a folder."
+        )
     if text.startswith("~") or FORBIDDEN.search(text) or text.strip() != text or len(text) > _LONGEST_TEXT:
         says = f"is {shown(text)}, which is not a folder relative to this file"
-        raise Unfit("BF033", says, "Write a folder like `../state`; `~` is not expanded.")
+        raise BrokenRule("BF033", says, "Write a folder like `../state`; `~` is not expanded.")
     return str(text)
 
 
@@ -214,11 +212,39 @@ def _version(value: object) -> int:
     if text.isdecimal() and len(text) < 5 and int(text) > 1:
         hint = "Update reconciler, or write `version: 1`."
     got = shown(text) if text.plain else f"the text {shown(text)}, in quotes"
-    raise Unfit("BF031", f"is {got}, but this reconciler reads version 1", hint)
+    raise BrokenRule("BF031", f"is {got}, but this reconciler reads version 1", hint)
 
 
 def _timezone(value: object) -> str:
-    return check_timezone(text_of(value, "a timezone"))
+    """Return the name if the tz database knows it. Raises ``BrokenRule``, with the nearest names."""
+    name = text_of(value, "a timezone")
+    if _ZONE.fullmatch(name) and not _REFUSED_ZONE.fullmatch(name):
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):  # OSError: "Europe" is a folder
+            pass
+        else:
+            return str(name)
+    raise BrokenRule("BF036", f"is {shown(name)}, which is not a known timezone", _near_zones(name))
+
+
+def _near_zones(name: str) -> str:
+    from difflib import get_close_matches  # only files with mistakes need it
+    from zoneinfo import available_timezones
+
+    # People know the city: compare with the last part as well as with the whole.
+    by_word: dict[str, str] = {}
+    for zone in sorted(available_timezones()):
+        if not _REFUSED_ZONE.fullmatch(zone):
+            by_word.setdefault(zone.lower(), zone)
+            by_word.setdefault(zone.rpartition("/")[2].lower(), zone)
+    if any(zone.startswith(name + "/") for zone in by_word.values()):
+        return "It is a region: add a city, as in `Europe/Helsinki`."
+    near = get_close_matches(name[:64].lower().replace(" ", "_"), sorted(by_word), n=3, cutoff=0.6)
+    names = list(dict.fromkeys(by_word[word] for word in near))
+    if names:
+        return "Did you mean " + " or ".join(f"`{zone}`" for zone in names) + "?"
+    return "Write a name of the tz database, like `UTC` or `Europe/Helsinki`."
 
 
 def _term(value: object) -> Term:
@@ -226,7 +252,11 @@ def _term(value: object) -> Term:
 
 
 def _stale_before(value: object) -> date | datetime:
-    """Read a date (to become midnight in the team's timezone) or an aware time, in UTC."""
+    """Read a date, or an aware time in UTC.
+
+    A date becomes its midnight in ``transfers.py``: only there all files of the team are read, and with
+    them its timezone.
+    """
     text = text_of(value, "a date or time")
     if (day := parse_date(text)) is not None:
         return date.fromordinal(day)
@@ -234,13 +264,13 @@ def _stale_before(value: object) -> date | datetime:
         if _TIME.fullmatch(text) and parse_date(text[:10]):
             return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        if isinstance(error, Unfit):
+        if isinstance(error, BrokenRule):
             raise
     says = f"is {shown(text)}, which is not a date or an RFC 3339 time"
     hint = "Write 2026-02-01, or 2026-03-01T06:00:00Z with `Z` or an offset."
     if "today" in text or "yesterday" in text:
         says = f"is {shown(text)}, but must be absolute: else days would be due again every day"
-    raise Unfit("BF044", says, hint)
+    raise BrokenRule("BF044", says, hint)
 
 
 ID: Final = whole(1, LARGEST_ID)

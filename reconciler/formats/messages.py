@@ -1,13 +1,11 @@
-"""What commands print for programs: findings, events, the status, as JSON objects."""
+"""What commands print for programs: events and the status, as JSON objects."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from reconciler.dates import Day, iso, last_iso
-from reconciler.diagnostics import Finding, Place, Severity
 from reconciler.events import (
     Cancelled,
     Created,
@@ -23,67 +21,9 @@ from reconciler.model.memory import Intent
 from reconciler.model.observed import ApiError
 from reconciler.planning.plan import Action, DayCounts, Plan, TransferSummary
 
-Json = dict[str, Any]
-
-LONGEST_LINE = 120  # characters of a line that are shown
-
-SourceLine = Callable[[Place], str | None]
-"""Returns the text of the line a place lies in, or None if it cannot be shown."""
-
 
 def encode_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def encode_finding(finding: Finding) -> Json:
-    """Return a finding in the shape of ``terraform validate -json``, its rule id in ``code``."""
-    encoded: Json = {
-        "code": finding.rule,
-        "severity": finding.severity.value,
-        "summary": finding.summary,
-        "detail": " ".join(part for part in (finding.detail, finding.hint) if part),
-    }
-    if finding.place is not None:
-        encoded["range"] = _range(finding.place)
-    if finding.also:
-        encoded["also"] = [_range(place) for place in finding.also]
-    return encoded
-
-
-def _range(place: Place) -> Json:
-    end_line, end_column = place.end_line or place.line, place.end_column or place.column
-    return {
-        "filename": place.file,
-        "start": {"line": place.line, "column": place.column},
-        "end": {"line": end_line, "column": end_column},
-    }
-
-
-def validation_json(findings: tuple[Finding, ...], source_line: SourceLine) -> dict[str, Any]:
-    """Return findings in the shape of ``terraform validate -json``."""
-    errors = sum(one.severity is Severity.ERROR for one in findings)
-    return {
-        "format_version": "1.0",
-        "valid": errors == 0,
-        "error_count": errors,
-        "warning_count": len(findings) - errors,
-        "diagnostics": [_with_snippet(one, source_line) for one in findings],
-    }
-
-
-def _with_snippet(finding: Finding, source_line: SourceLine) -> dict[str, Any]:
-    encoded = encode_finding(finding)
-    line = source_line(finding.place) if finding.place else None
-    if line is not None and finding.place is not None:
-        encoded["snippet"] = {
-            "code": line[:LONGEST_LINE],
-            "start_line": finding.place.line,
-            "highlight_start_offset": min(finding.place.column - 1, LONGEST_LINE),
-            "highlight_end_offset": min(
-                max(finding.place.end_column - 1, finding.place.column), LONGEST_LINE
-            ),
-        }
-    return encoded
 
 
 def event_json(event: Event) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from reconciler.diagnostics import Finding, Place, Severity
 from reconciler.errors import ReconcilerError
-from reconciler.formats.messages import LONGEST_LINE, SourceLine
-from reconciler.render.words import BOLD, CYAN, RED, YELLOW, Paint, plural
+from reconciler.formats.reports import LONGEST_LINE, SourceLine
+from reconciler.render.words import BOLD, CYAN, RED, YELLOW, Paint
 
 
 def finding_text(finding: Finding, paint: Paint, source_line: SourceLine) -> str:
@@ -55,8 +55,3 @@ def error_text(error: ReconcilerError, paint: Paint) -> str:
     """Return an error for a person: summary, detail, what to do."""
     head = paint(f"error[{error.code}]", RED, BOLD)
     return "\n".join([f"{head}: {paint(error.summary, BOLD)}", *_wrapped(error.detail, error.hint)])
-
-
-def tally(findings: tuple[Finding, ...]) -> str:
-    errors = sum(one.severity is Severity.ERROR for one in findings)
-    return f"{plural(errors, 'error')}, {plural(len(findings) - errors, 'warning')}"

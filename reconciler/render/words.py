@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.dates import Day, iso, last_iso
-from reconciler.planning.ledger import Bucket
+from reconciler.diagnostics import Finding, Severity
 
 GREEN, RED, YELLOW, CYAN, BOLD, DIM = "32", "31", "33", "36", "1", "2"
 
@@ -33,6 +33,11 @@ def plural(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-def worded(bucket: Bucket) -> str:
+def worded(bucket: str) -> str:
     """Return a bucket as people read it: ``in flight``."""
-    return bucket.value.replace("_", " ")
+    return bucket.replace("_", " ")
+
+
+def tally(findings: tuple[Finding, ...]) -> str:
+    errors = sum(finding.severity is Severity.ERROR for finding in findings)
+    return f"{plural(errors, 'error')}, {plural(len(findings) - errors, 'warning')}"

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from reconciler.config.desired import Loaded, load
-from reconciler.config.files import LARGEST
+from reconciler.config.reading import LARGEST
 from reconciler.dates import iso, last_iso
 from reconciler.diagnostics import Finding, Place
 from reconciler.model.desired import DesiredTeam, DesiredTransfer, Segment

@@ -9,8 +9,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from reconciler.config.nodes import Block, Listing, Node, Text
+from reconciler.config.nodes import Block, Items, Node, Text
 from reconciler.config.schema import BackfillsFile, json_schema
+from reconciler.config.sections import keys_of
 from reconciler.config.source import parse
 from reconciler.config.starter import starter
 
@@ -24,7 +25,7 @@ def as_editors_see(node: Node) -> Any:
     """Return the value by YAML 1.2's core rules, which editors follow."""
     if isinstance(node, Block):
         return {key: as_editors_see(child) for key, child in node.items()}
-    if isinstance(node, Listing):
+    if isinstance(node, Items):
         return [as_editors_see(child) for child in node]
     return _scalar(node)
 
@@ -155,4 +156,4 @@ def test_every_key_is_described() -> None:
 
 
 def test_every_key_of_the_models_is_there() -> None:
-    assert set(json_schema()["properties"]) == set(BackfillsFile.model_fields)
+    assert set(json_schema()["properties"]) == set(keys_of(BackfillsFile))

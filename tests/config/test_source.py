@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reconciler.config.desired import load
-from reconciler.config.nodes import Block, Listing, Text, at, key_place, place_of
+from reconciler.config.nodes import Block, Items, Text, at, key_place, place_of
 from reconciler.config.source import DEEPEST, LIBYAML, parse
 from reconciler.diagnostics import Finding, Place
 
@@ -193,7 +193,7 @@ def test_random_yaml_never_raises(text: str) -> None:
     for parser in PARSERS:
         source = parse(text.encode(), "f.yaml", parser)
         assert source.root is not None or source.findings
-        assert source.root is None or isinstance(source.root, Text | Block | Listing)
+        assert source.root is None or isinstance(source.root, Text | Block | Items)
 
 
 @settings(max_examples=300, deadline=1000)

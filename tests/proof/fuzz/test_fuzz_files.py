@@ -16,8 +16,8 @@ from reconciler.config.desired import load
 from reconciler.config.rules import RULES
 from reconciler.diagnostics import has_errors
 from reconciler.errors import ConfigError
-from reconciler.formats.messages import validation_json
 from reconciler.formats.planfile import dump
+from reconciler.formats.reports import validation_json
 from reconciler.render.findings import findings_text
 from reconciler.render.words import Paint
 

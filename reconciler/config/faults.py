@@ -1,0 +1,245 @@
+"""What is wrong with a file's data: pydantic finds, the places and the words are ours.
+
+Only files with mistakes need this, so only they import it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydantic_core import ValidationError
+
+from reconciler.config import schema
+from reconciler.config.nodes import Block, Items, Node, Path, Text, TextSpan, at, key_place, place_of
+from reconciler.config.rules import MOST_FINDINGS, BrokenRule, finding, shown
+from reconciler.config.sections import keys_of
+from reconciler.config.values import nearest, wrong_shape
+from reconciler.diagnostics import Finding, Place
+
+_SHAPES: Final = {"dataclass_type": "a mapping", "dict_type": "a mapping", "list_type": "a list"}
+_HINTS: Final = {
+    "version": "Write `version: 1` at the top.",
+    "team_id": "Write `team_id:` and the number of the team, as the vendor shows it.",
+    "transfer_id": "Write `transfer_id:` and the number of the transfer, as the vendor shows it.",
+    "ranges": "Write `ranges:` with at least one range, or `ranges: []` for none.",
+    "transfers": "Write `transfers:` with the transfers below it.",
+    "start": "Write the first day, like `start: 2024-01-01`.",
+    "end": "Write the last day, like `end: 2024-03-31`, or `end: yesterday`.",
+}
+
+_SECRET: Final = re.compile(
+    r".*(apikey|accesskey|secret|token|passw(or)?d|credential|bearer|privatekey|authorization).*|(.*_)?(key|pwd|pass|auth)"
+)
+_HIDDEN: Final = "***"
+
+
+@dataclass(slots=True)
+class Report:
+    """Turns pydantic's errors into findings; ``secrets`` are the spans that must not be shown."""
+
+    root: Block
+    findings: list[Finding] = field(default_factory=list)
+    secrets: list[TextSpan] = field(default_factory=list)
+
+    def add(self, fault: Any) -> None:
+        path, kind, value = fault["loc"], fault["type"], fault["input"]
+        if kind == "unexpected_keyword_argument":
+            self.findings.append(self._unknown(path))
+        elif kind == "missing":
+            self.findings.append(self._missing(path))
+        elif kind in _SHAPES:
+            in_list = path[-2:-1] in (("ranges",), ("exclude",))
+            expected = "a range" if in_list else _SHAPES[kind]
+            self.findings.append(broken(_misshapen(value, expected, path), self.root, path))
+        else:
+            problem = fault["ctx"]["error"]
+            if problem.rule == "BF025":
+                problem.hint = _HINTS.get(str(path[-1]), problem.hint)
+            self.findings.append(broken(problem, self.root, path))
+            if problem.rule == "BF034":
+                self._hide(path)
+
+    def _hide(self, path: Path) -> None:
+        self.secrets.append(_span(at(self.root, path)))
+
+    def _missing(self, path: Path) -> Finding:
+        if path == ("transfers",):
+            detail = "The file has no key `transfers` at the top, so it declares nothing to load."
+            return finding("BF021", detail, _HINTS["transfers"], self._top())
+        key = str(path[-1])
+        place = key_place(self.root, path[:-1])
+        within = f" in {_shown_path(path[:-1])}" if path[:-1] else " at the top of the file"
+        return finding("BF024", f"`{key}` is missing{within}.", _HINTS.get(key, f"Add `{key}`."), place)
+
+    def _top(self) -> Place:
+        return Place(self.root.place.file, 1, 1, 1, 1)
+
+    def _unknown(self, path: Path) -> Finding:
+        key, place = str(path[-1]), key_place(self.root, path)
+        if _names_secret(key):
+            self._hide(path)
+            detail = (
+                f"{_shown_path(path)} looks like a secret. Whoever can read the file, or its history, has it."
+            )
+            hint = (
+                "Remove it, revoke it, and name the environment variable that holds the key: `key_env: NAME`."
+            )
+            return finding("BF023", detail, hint, place)
+        return finding("BF022", f"{_shown_path(path)} is not a key known here.", _hint_for(key, path), place)
+
+
+def report_of(root: Block, faults: list[Any], known: Collection[Place | None]) -> Report:
+    """Return the findings for the faults that pydantic found.
+
+    ``known`` are the places whose YAML is refused already: what stands there is not judged again.
+    """
+    report = Report(root)
+    for fault in faults[:MOST_FINDINGS]:
+        if at(root, fault["loc"]).place not in known:
+            report.add(fault)
+    return report
+
+
+def broken(problem: BrokenRule, root: Node, path: Path) -> Finding:
+    """Return the finding for a rule that the value at a path, or its key, breaks."""
+    on_key = bool(path) and path[-1] == "[key]"
+    path = path[:-1] if on_key else path
+    place = key_place(root, path) if on_key else place_of(root, path)
+    subject = _shown_path(path) if path else "The file"
+    return finding(problem.rule, f"{subject} {problem.problem}.", problem.hint, place)
+
+
+def _misshapen(value: object, expected: str, path: Path) -> BrokenRule:
+    """Word a value that should have been a collection, or a range."""
+    problem = wrong_shape(value, expected)
+    if isinstance(value, Text) and value.null:
+        empty = "[]" if expected == "a list" else "{}"
+        hint = f"Write {expected} below it, `{empty}`, or remove the key."
+        return BrokenRule("BF025", "has no value", _HINTS.get(str(path[-1]), hint))
+    if expected == "a list" and isinstance(value, Text):
+        problem.hint = f"Put it into brackets: `[{value[:40]}]`."
+    elif expected == "a list":
+        problem.hint = "Begin each item with `- `."
+    return problem
+
+
+def _shown_path(path: Path) -> str:
+    """Return ``transfers.meta.ranges[2]``, in backticks."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else "." + (step or '""')
+    return shown(text.removeprefix("."), longest=100)
+
+
+# --- unknown keys -------------------------------------------------------------------------
+
+_HOMES: Final[tuple[tuple[type, str], ...]] = (
+    (schema.BackfillsFile, "at the top of the file"),
+    (schema.DefaultsEntry, "in a transfer or under `defaults`"),
+    (schema.TransferEntry, "in a transfer"),
+    (schema.RangeEntry, "in a range"),
+    (schema.LimitsEntry, "under `limits`"),
+    (schema.GuardsEntry, "under `guards`"),
+)
+
+
+def _section_at(path: Path) -> type:
+    """Return the section that a path names."""
+    match path:
+        case ("transfers", _):
+            return schema.TransferEntry
+        case ("transfers", _, "ranges", _):
+            return schema.RangeEntry
+        case ("transfers", _, "exclude", _):
+            return schema.ExclusionEntry
+        case ("limits",):
+            return schema.LimitsEntry
+        case ("guards",):
+            return schema.GuardsEntry
+        case ("guards", "owners", _):
+            return schema.OwnerGuardsEntry
+        case ("defaults",):
+            return schema.DefaultsEntry
+    return schema.BackfillsFile
+
+
+def _hint_for(key: str, path: Path) -> str:
+    here = sorted(keys_of(_section_at(path[:-1])))
+    word = key.lower().replace("-", "_")
+    for section, where in _HOMES:
+        if word in keys_of(section) and word not in here:
+            return f"`{word}` belongs {where}."
+    if near := nearest(word, here):
+        return f"Did you mean `{near}`?"
+    return "Known here: " + ", ".join(f"`{name}`" for name in here) + "."
+
+
+# --- secrets ------------------------------------------------------------------------------
+
+
+def _names_secret(key: str) -> bool:
+    """True for a key like ``api_key`` or ``token``, which the schema does not know anyway."""
+    word = key[:64].lower().replace("-", "_").replace(" ", "_")
+    return bool(_SECRET.fullmatch(word) or _SECRET.fullmatch(word.replace("_", "")))
+
+
+def _span(node: Text | Block | Items) -> TextSpan:
+    place = node.place
+    if isinstance(node, Text):
+        return (place.line, place.column, place.end_line, place.end_column)
+    return (place.line, place.column, *node.end)
+
+
+def hidden(text: str, spans: Iterable[TextSpan]) -> str:
+    """Return the text with the spans blanked out, line numbers unchanged: it is for showing."""
+    lines = text.split("\n")
+    for first, column, last, end in spans:
+        for number in range(first, min(last, len(lines)) + 1):
+            line = lines[number - 1]
+            left = line[: column - 1] if number == first else ""
+            right = line[end - 1 :] if number == last else ""
+            lines[number - 1] = left + _HIDDEN + right
+    return "\n".join(lines)
+
+
+# --- what can be used all the same --------------------------------------------------------
+
+
+def salvaged(root: Block, faults: list[Any]) -> tuple[schema.BackfillsFile | None, Node]:
+    """Leave out the faulty parts, and what cannot do without them, until the rest is valid."""
+    data: Any = root
+    for _ in range(8):  # deeper than the schema: each round moves a fault up by a level at least
+        data = _without(data, {_faulty_part(fault) for fault in faults}, ())
+        if data is None:
+            break
+        try:
+            return schema.read_file(data), data
+        except ValidationError as error:
+            faults = error.errors(include_url=False)
+    return None, root
+
+
+def _faulty_part(fault: Any) -> Path:
+    path: Path = fault["loc"]
+    return path[:-1] if fault["type"] == "missing" or path[-1:] == ("[key]",) else path
+
+
+def _without(node: Any, parts: set[Path], path: Path) -> Any:
+    """Return a copy without the named parts; ``None`` if it is one of them itself."""
+    if path in parts:
+        return None
+    if isinstance(node, Block):
+        block = Block(node.place)
+        block.key_places = node.key_places
+        kept = ((key, _without(child, parts, (*path, key))) for key, child in node.items())
+        block.update((key, child) for key, child in kept if child is not None)
+        return block
+    if isinstance(node, Items):
+        listing = Items(node.place)
+        kept_items = (_without(child, parts, (*path, index)) for index, child in enumerate(node))
+        listing.extend(child for child in kept_items if child is not None)
+        return listing
+    return node

@@ -1,0 +1,64 @@
+"""What ``validate`` reports to programs: findings as JSON. It knows no plan, so a cold start is cheap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from reconciler.diagnostics import Finding, Place, Severity
+
+LONGEST_LINE = 120  # characters of a line that are shown
+
+SourceLine = Callable[[Place], str | None]
+"""Returns the text of the line a place lies in, or None if it cannot be shown."""
+
+
+def encode_finding(finding: Finding) -> dict[str, Any]:
+    """Return a finding in the shape of ``terraform validate -json``, its rule id in ``code``."""
+    encoded: dict[str, Any] = {
+        "code": finding.rule,
+        "severity": finding.severity.value,
+        "summary": finding.summary,
+        "detail": " ".join(part for part in (finding.detail, finding.hint) if part),
+    }
+    if finding.place is not None:
+        encoded["range"] = _range(finding.place)
+    if finding.also:
+        encoded["also"] = [_range(place) for place in finding.also]
+    return encoded
+
+
+def _range(place: Place) -> dict[str, Any]:
+    end_line, end_column = place.end_line or place.line, place.end_column or place.column
+    return {
+        "filename": place.file,
+        "start": {"line": place.line, "column": place.column},
+        "end": {"line": end_line, "column": end_column},
+    }
+
+
+def validation_json(findings: tuple[Finding, ...], source_line: SourceLine) -> dict[str, Any]:
+    """Return findings in the shape of ``terraform validate -json``."""
+    errors = sum(finding.severity is Severity.ERROR for finding in findings)
+    return {
+        "format_version": "1.0",
+        "valid": errors == 0,
+        "error_count": errors,
+        "warning_count": len(findings) - errors,
+        "diagnostics": [_with_snippet(finding, source_line) for finding in findings],
+    }
+
+
+def _with_snippet(finding: Finding, source_line: SourceLine) -> dict[str, Any]:
+    encoded = encode_finding(finding)
+    line = source_line(finding.place) if finding.place else None
+    if line is not None and finding.place is not None:
+        encoded["snippet"] = {
+            "code": line[:LONGEST_LINE],
+            "start_line": finding.place.line,
+            "highlight_start_offset": min(finding.place.column - 1, LONGEST_LINE),
+            "highlight_end_offset": min(
+                max(finding.place.end_column - 1, finding.place.column), LONGEST_LINE
+            ),
+        }
+    return encoded
