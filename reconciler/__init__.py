@@ -1,3 +1,28 @@
-"""Declarative, Terraform-style reconciler for Supermetrics backfills."""
+"""Declarative, Terraform-style reconciler for Supermetrics backfills.
 
-__version__ = "0.1.0"
+As a library: ``load`` the files, ``observe`` the API and the state, ``plan``, ``apply``
+(``docs/library.md``). Each is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from reconciler.version import __version__ as __version__
+
+TYPE_CHECKING = False  # typing's own would have to be imported
+if TYPE_CHECKING:
+    from typing import Any
+
+    from reconciler.config.desired import load as load
+    from reconciler.engine.run import apply as apply
+    from reconciler.engine.run import observe as observe
+    from reconciler.engine.teams import plan as plan
+
+_HOMES = {"load": "config.desired", "observe": "engine.run", "plan": "engine.teams", "apply": "engine.run"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

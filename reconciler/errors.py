@@ -23,12 +23,12 @@ else that escapes is a bug.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from reconciler.diagnostics import Finding
+    from reconciler.diagnostics import Finding, Place
 
 
 class ReconcilerError(Exception):
@@ -45,13 +45,21 @@ class ReconcilerError(Exception):
 
 
 class ConfigError(ReconcilerError):
-    """The files have errors; ``findings`` holds all of them, warnings too."""
+    """The files have errors; ``findings`` holds all of them, warnings too.
+
+    ``line_of`` returns the text of the line that a place lies in, or ``None`` if it cannot be shown.
+    """
 
     code = "config-invalid"
 
-    def __init__(self, findings: tuple[Finding, ...]) -> None:
+    def __init__(
+        self,
+        findings: tuple[Finding, ...],
+        line_of: Callable[[Place], str | None] = lambda place: None,
+    ) -> None:
         super().__init__("The files have errors")
         self.findings = findings
+        self.line_of = line_of
 
 
 class UsageError(ReconcilerError):

@@ -1,13 +1,16 @@
-"""What happens during an apply, as values. A renderer words them; the report counts them."""
+"""What happens during an apply, as values. Renderers word them; the report counts them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.model.memory import Intent
+from reconciler.dates import Day, Span
+from reconciler.model.desired import Address
+from reconciler.model.memory import BackfillRecord, Document, Intent
 from reconciler.model.observed import ApiError, joined
-from reconciler.planning.plan import Action
+from reconciler.planning.plan import Action, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +76,47 @@ class Waiting:
     why: str
 
 
-Event = Created | Cancelled | WriteRefused | UnknownOutcome | Withdrawn | Settled | Waiting
+@dataclass(frozen=True, slots=True)
+class LeftUndone(Span):
+    """An approved plan was to create these days, or to cancel ``cancels``; this run leaves it undone."""
+
+    address: Address
+    start: Day
+    end: Day
+    cancels: tuple[int, ...] = ()
+
+
+Event = Created | Cancelled | WriteRefused | UnknownOutcome | Withdrawn | Settled | Waiting | LeftUndone
+"""What is told in a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan of an apply is made; nothing is written to the API yet."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What was planned is about to be done."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaved:
+    """What became of our writes could not be saved in the state. ``lost`` are the backfills it lacks.
+
+    ``document`` is the state with them. Not ``restorable``: the state that the run began with is not there
+    any more. ``restore_command`` returns the shell command that puts a file with the document in the place
+    of the state; "" if there is none.
+    """
+
+    document: Document
+    lost: tuple[BackfillRecord, ...]
+    restorable: bool
+    restore_command: Callable[[str], str]
+
+
+RunEvent = Event | Planned | Started | Unsaved

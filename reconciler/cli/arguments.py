@@ -1,145 +1,68 @@
-"""From flags and environment to parts: teams from files, a client and a store for each."""
+"""From flags and environment to the values that a run takes: the API, the key, the state."""
 
 from __future__ import annotations
 
 import os
-import random
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
-from reconciler import __version__
-from reconciler.cli.options import Common
-from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err
-from reconciler.diagnostics import has_errors
-from reconciler.errors import Exit, KeyProblem, UsageError
-from reconciler.model.desired import DesiredTeam
+from reconciler.errors import KeyProblem, UsageError
 
 if TYPE_CHECKING:
-    from reconciler.api.client import ApiClient
-    from reconciler.engine.clock import Clock
-    from reconciler.engine.team import Settings, TeamRun
-    from reconciler.events import Event
-    from reconciler.http import Pacer, Transport
+    from reconciler.api.client import Verbose
+    from reconciler.cli.options import Common
+    from reconciler.cli.signals import Signals
+    from reconciler.engine.parts import EmbeddedApi, Parts
+    from reconciler.http.wsgi import WsgiApp
+    from reconciler.model.desired import DesiredTeam
     from reconciler.sandbox import Sandbox
-    from reconciler.stores.base import StateStore
 
 SANDBOX = "sandbox"
 SANDBOX_STATE = "state/sandbox"
 SANDBOX_FILE = "state/sandbox/world.db"
-DEFAULT_STATE = "state"
 MOST_OF_KEY_FILE = 16 * 1024  # bytes
 
 
-def load_teams(common: Common) -> tuple[DesiredTeam, ...]:
-    """Return the selected teams of good files; findings are shown, errors end the command (exit 1).
+@dataclass(frozen=True, slots=True)
+class EmbeddedSandbox:
+    """The sandbox in this process. ``url`` is what ``--api`` says."""
 
-    Raises ``UsageError`` for a pattern that matches no transfer.
-    """
-    from reconciler.cli.loading import load_files, show_findings
-    from reconciler.config.desired import select, unmatched
-
-    loaded = load_files(common)
-    show_findings(loaded, common)
-    if has_errors(loaded.findings):
-        raise click.exceptions.Exit(Exit.ERROR)
-    teams = loaded.teams
-    lost = unmatched(teams, (*common.target, *common.exclude))
-    if lost:
-        raise UsageError(
-            "A pattern matches no transfer",
-            f"No transfer of the files is named {', '.join(lost)}.",
-            "Check --target and --exclude against the names in the files.",
-        )
-    return tuple(select(team, common.target, common.exclude) for team in teams)
+    url: str
+    app: WsgiApp
 
 
-@dataclass(slots=True)
-class Wiring:
-    """Makes the parts of a run. ``signals`` interrupts every wait in them."""
+def api_of(common: Common) -> str | EmbeddedApi:
+    """Return the API's URL, or the sandbox. Raises ``UsageError`` for a file that holds none."""
+    if not is_sandbox(common):
+        return common.api
+    return EmbeddedSandbox(common.api, open_sandbox(common.api.partition(":")[2] or SANDBOX_FILE).app)
 
-    common: Common
-    signals: Signals = field(default_factory=Signals)
-    sandbox_state: str = SANDBOX_STATE
-    _sandbox: Sandbox | None = None
-    _pacers: dict[str, Pacer] = field(default_factory=dict)
 
-    @property
-    def is_sandbox(self) -> bool:
-        return self.common.api == SANDBOX or self.common.api.startswith(SANDBOX + ":")
+def is_sandbox(common: Common) -> bool:
+    return common.api == SANDBOX or common.api.startswith(SANDBOX + ":")
 
-    @property
-    def api_url(self) -> str:
-        """What a plan and a state say of the API they are for."""
-        return self.common.api.rstrip("/")
 
-    def clock(self) -> Clock:
-        from reconciler.engine.clock import system_clock
+def state_of(common: Common) -> str | None:
+    """Return where the flags or the environment say that the state is; the sandbox's lies apart."""
+    if not is_sandbox(common):
+        return common.state
+    return common.state if _given_by_flag("state") and common.state else SANDBOX_STATE
 
-        return system_clock(self.signals.sleep)
 
-    def team_run(
-        self, team: DesiredTeam, settings: Settings, on_event: Callable[[Event], None] = lambda event: None
-    ) -> TeamRun:
-        """Return the parts of one team's run. Raises ``KeyProblem``, ``UsageError``."""
-        from reconciler.engine.team import TeamRun
-        from reconciler.model.memory import Document
+def verbose_of(common: Common) -> Verbose | None:
+    return _tell_request if common.verbose else None
 
-        return TeamRun(
-            team=team,
-            client=self._client(team, settings),
-            store=self.store(team),
-            blank=Document(team_id=team.team_id, api_url=self.api_url),
-            clock=self.clock(),
-            settings=settings,
-            on_event=on_event,
-            saving=self.signals.deferred,
-        )
 
-    def store(self, team: DesiredTeam) -> StateStore:
-        from reconciler.stores.urls import open_store
+def parts_of(common: Common, signals: Signals) -> Parts:
+    """Return what makes clients and stores, for commands that look after one of them."""
+    from reconciler.engine.parts import Parts
 
-        written_by = f"reconciler {__version__}"
-        where = self.state_url(team)
-        return open_store(where, team.team_id, self.api_url, written_by, sleep=self.signals.sleep)
-
-    def state_url(self, team: DesiredTeam) -> str:
-        """Return where a team's state is: flag, environment, file, default; the sandbox's apart."""
-        if self.is_sandbox:
-            return self.common.state if _given_by_flag("state") and self.common.state else self.sandbox_state
-        return self.common.state or team.state or DEFAULT_STATE
-
-    def sandbox(self) -> Sandbox:
-        """Return the embedded sandbox, opened once."""
-        if self._sandbox is None:
-            self._sandbox = open_sandbox(self.common.api.partition(":")[2] or SANDBOX_FILE)
-        return self._sandbox
-
-    def client(self, team_id: int, key_env: str, rate: float = 20.0, max_wait: float = 300.0) -> ApiClient:
-        """Return a client for one team. Raises ``KeyProblem`` if no key is set."""
-        from reconciler.api.client import ApiClient
-        from reconciler.http import Pacer, Retry
-
-        transport, pace = self._transport(key_env)
-        rate = rate if pace else float("inf")
-        pacer = self._pacers.setdefault(key_env, Pacer(rate, sleep=self.signals.sleep))
-        pacer.slow_down(rate)  # teams that share a key share its pace: that of the slowest
-        retry = Retry(max_wait=max_wait, rng=random.Random(), sleep=self.signals.sleep)
-        verbose = _tell_request if self.common.verbose else None
-        return ApiClient(transport, team_id, pacer=pacer, retry=retry, verbose=verbose)
-
-    def _client(self, team: DesiredTeam, settings: Settings) -> ApiClient:
-        return self.client(team.team_id, team.key_env, team.limits.requests_per_second, settings.max_wait)
-
-    def _transport(self, key_env: str) -> tuple[Transport, bool]:
-        from reconciler.http import HttpTransport, WsgiTransport
-
-        if self.is_sandbox:
-            return WsgiTransport(self.sandbox().app), False
-        return HttpTransport(self.common.api, read_key(key_env)), True
+    return Parts(api_of(common), read_key, state_of(common), signals, verbose_of(common))
 
 
 def open_sandbox(path: str) -> Sandbox:
@@ -199,8 +122,6 @@ def _key_in(file: str, variable: str) -> str:
 
 
 def _given_by_flag(name: str) -> bool:
-    from click.core import ParameterSource
-
     context = click.get_current_context(silent=True)
     return context is not None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
@@ -209,17 +130,15 @@ def _tell_request(method: str, path: str, status: int | None, seconds: float) ->
     err(f"{method} {path} -> {status or 'no answer'} ({seconds * 1000:.0f} ms)")
 
 
-def warn_of_ci(wiring: Wiring, teams: Iterable[DesiredTeam]) -> None:
+def warn_of_ci(common: Common, teams: Iterable[DesiredTeam]) -> None:
     """Warn where a CI job keeps its state on the runner's disk, which is thrown away."""
-    if not os.environ.get("CI") or wiring.is_sandbox:
+    if not os.environ.get("CI") or is_sandbox(common):
         return
-    urls = (wiring.state_url(team) for team in teams)
-    if any("://" not in url or url.startswith("file://") for url in urls):
+    from reconciler.engine.parts import state_url
+    from reconciler.stores.urls import is_on_disk
+
+    if any(is_on_disk(state_url(state_of(common), team)) for team in teams):
         err(
             "warning[CI001]: The state is on this runner's disk\n"
             "  CI usually throws that away. Keep it elsewhere (--state URL), or store the folder with it."
         )
-
-
-def with_selection(common: Common, target: tuple[str, ...], exclude: tuple[str, ...]) -> Common:
-    return replace(common, target=target, exclude=exclude)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +12,13 @@ from typing import Any
 
 import click
 
-from reconciler.bounds import DEFAULT_EXPIRY
-from reconciler.cli.apply import Applying, Flags
-from reconciler.cli.arguments import Wiring, load_teams
+import reconciler
+from reconciler.cli.arguments import EmbeddedSandbox
 from reconciler.cli.options import Common
 from reconciler.cli.plan import show
-from reconciler.cli.planning import plan_teams
+from reconciler.cli.progress import Reporter
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import out, paint_for
-from reconciler.engine.team import Settings
 from reconciler.errors import Exit
 from reconciler.render.words import BOLD, CYAN, DIM
 
@@ -112,20 +111,20 @@ def demo(color: str) -> int:
 
     with tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder, chdir(folder):
         Path("backfills.yaml").write_text(FILE, "utf-8")
-        common = Common(config=("backfills.yaml",), api="sandbox", color=color)
         signals = Signals()
         with signals.caught(), Sandbox.in_memory(WORLD, speed=0.0) as sandbox:
-            wiring = Wiring(common, signals, sandbox_state="state", _sandbox=sandbox)
-            return Demo(common, wiring, sandbox.advance).tell()
+            common = Common(api="sandbox", color=color)
+            return Demo(common, signals, EmbeddedSandbox("sandbox", sandbox.app), sandbox.advance).tell()
 
 
 @dataclass(slots=True)
 class Demo:
-    """The steps, each of them the real command on the same parts."""
+    """The steps, each of them what the command does."""
 
     common: Common
-    wiring: Wiring
-    advance: Any
+    signals: Signals
+    api: EmbeddedSandbox
+    advance: Callable[[float], object]
 
     def tell(self) -> int:
         self._say("A file declares which days must be loaded. Three backfills already run at the API:")
@@ -151,17 +150,23 @@ class Demo:
 
     def _plan(self) -> int:
         self._command("plan")
-        planned = plan_teams(self.common, self.wiring, load_teams(self.common), Settings())
-        show(planned.plan, self.common)
-        return planned.status
+        desired = reconciler.load(["backfills.yaml"])
+        made = reconciler.plan(reconciler.observe(desired, api=self.api, interrupts=self.signals))
+        show(made, self.common)
+        return made.exit
 
     def _apply(self) -> None:
         self._command("apply")
-        flags = Flags(True, None, False, DEFAULT_EXPIRY, Settings(), show_plan=False)
-        status = Applying(
-            self.common, flags, self.wiring.signals, self.wiring, load_teams(self.common), None
-        ).run()
-        assert status == Exit.DONE, status
+        with Reporter(self.common, show_plan=False) as reporter:
+            report = reconciler.apply(
+                reconciler.load(["backfills.yaml"]),
+                api=self.api,
+                interrupts=self.signals,
+                confirm=lambda plan: True,
+                on_event=reporter.tell,
+            )
+        reporter.summarise(report)
+        assert report.exit == Exit.DONE, report
 
 
 def _listing() -> str:

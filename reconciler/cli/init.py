@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.arguments import Wiring
+from reconciler.cli.arguments import parts_of
 from reconciler.cli.options import Common, shared
+from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err
 from reconciler.errors import Refused, UsageError
 from reconciler.model.observed import Unreadable
@@ -35,7 +36,7 @@ def init(common: Common, file: Path, team_id: int | None, from_api: bool) -> Non
 def _transfers(common: Common, team_id: int) -> list[tuple[str, int]]:
     from reconciler.config.starter import names_for
 
-    found = Wiring(common).client(team_id, "SUPERMETRICS_API_KEY").transfers()
+    found = parts_of(common, Signals()).client(team_id, "SUPERMETRICS_API_KEY").transfers()
     if isinstance(found, Unreadable):
         detail = f"The API does not show the transfers of team {team_id} ({found.value})."
         raise Refused("The transfer list is not readable", detail, "Run init without --from-api.")

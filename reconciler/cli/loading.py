@@ -1,36 +1,41 @@
-"""From flags to what the files say, and the showing of what is wrong with them."""
+"""From flags to what the files declare, and the showing of what is wrong with them."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler.cli.options import Common
 from reconciler.cli.terminal import err, paint_for
-from reconciler.config.desired import Loaded, default_paths, load
-from reconciler.config.rules import finding
-from reconciler.errors import ConfigError
+from reconciler.config.desired import default_paths, load, read_files, select
+
+if TYPE_CHECKING:
+    from reconciler.model.desired import Desired
 
 
-def load_files(common: Common) -> Loaded:
-    """Read the files that the flags name. Raises ``UsageError`` for an ``--as-of`` in the future, and
-    ``ConfigError`` for a path that cannot even be looked at.
+def read_all(common: Common) -> Desired:
+    """Read the files that the flags name, good or bad. Raises ``ConfigError`` for a path that cannot be
+    looked at, and ``UsageError`` for an ``--as-of`` in the future.
     """
-    try:
-        paths: Sequence[Path | str] = common.config or default_paths()
-        return load(paths, as_of=common.as_of, now=datetime.now(UTC))
-    except OSError as error:
-        detail = f"{error.filename or 'A file'}: {error.strerror or error}."
-        hint = "Check the path and its permissions."
-        raise ConfigError((finding("BF002", detail, hint),)) from None
+    return read_files(common.config or default_paths(), as_of=common.as_of, now=datetime.now(UTC))
 
 
-def show_findings(loaded: Loaded, common: Common) -> None:
+def load_selected(common: Common) -> Desired:
+    """Load the files that the flags name, and select the transfers. Warnings are shown.
+
+    Raises ``ConfigError`` with all findings if one is an error, and ``UsageError`` for a pattern that
+    matches no transfer.
+    """
+    desired = load(common.config or default_paths(), common.as_of)
+    show_findings(desired, common)
+    return select(desired, common.target, common.exclude)
+
+
+def show_findings(desired: Desired, common: Common) -> None:
     """Print all findings, errors and warnings, to stderr."""
-    if loaded.findings:
+    if desired.findings:
         from reconciler.render.findings import findings_text
 
-        err(findings_text(loaded.findings, paint_for(common.color, sys.stderr), loaded.line))
+        err(findings_text(desired.findings, paint_for(common.color, sys.stderr), desired.line))
         err("")

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import click
 
-from reconciler import __version__
 from reconciler.cli.terminal import err, is_output_lost, paint_for, unwritten_is_fine
 from reconciler.errors import ConfigError, Exit, Interrupted, ReconcilerError
+from reconciler.version import __version__
 
 # name: (short help, module:attribute). The short help stands here so that --help imports nothing.
 COMMANDS = {
@@ -105,7 +105,7 @@ def _show(error: ReconcilerError, color: str) -> None:
 
     paint = paint_for(color, sys.stderr)
     if isinstance(error, ConfigError):
-        err(findings_text(error.findings, paint, lambda place: None))
+        err(findings_text(error.findings, paint, error.line_of))
     else:
         err(error_text(error, paint))
 

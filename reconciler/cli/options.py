@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from reconciler import bounds
 
 if TYPE_CHECKING:
     _Duration = click.ParamType[timedelta]
@@ -23,9 +25,12 @@ LONGEST = timedelta(days=3650)
 
 
 class Duration(_Duration):
-    """``90s``, ``15m``, ``6h``, ``7d``."""
+    """``90s``, ``15m``, ``6h``, ``7d``; not less than ``least``, and ten years at most."""
 
     name = "duration"
+
+    def __init__(self, least: Callable[[], timedelta] = timedelta) -> None:
+        self.least = least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         if isinstance(value, timedelta):
@@ -36,7 +41,14 @@ class Duration(_Duration):
         length = timedelta(seconds=int(found[1]) * _UNITS[found[2]])
         if length > LONGEST:
             self.fail(f"{value!r} is longer than ten years.", param, ctx)
+        if length < self.least():
+            self.fail(f"{value!r} is less than {_worded(self.least())}.", param, ctx)
         return length
+
+
+def _worded(length: timedelta) -> str:
+    seconds = int(length.total_seconds())
+    return f"{seconds // 60}m" if seconds % 60 == 0 else f"{seconds}s"
 
 
 class Date(_Date):
@@ -99,6 +111,17 @@ class Common:
     color: str = "auto"
     verbose: int = 0
 
+    def selecting(self, target: tuple[str, ...], exclude: tuple[str, ...]) -> Common:
+        return replace(self, target=target, exclude=exclude)
+
+
+settle_option = click.option(
+    "--settle",
+    type=Duration(least=lambda: bounds.MIN_SETTLE),
+    default="15m",
+    metavar="DURATION",
+    help="Time in which a create takes effect or never will (15m); 3m at least.",
+)
 
 _FILES = [
     click.option(

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from datetime import timedelta
-from pathlib import Path
 from shlex import quote
 
 import click
 
-from reconciler import __version__
-from reconciler.cli.arguments import Wiring, load_teams
-from reconciler.cli.options import DEFAULT_API, Common, Duration, OutFile, shared
-from reconciler.cli.planning import plan_teams, show_diagnostics
+import reconciler
+from reconciler.cli.arguments import api_of, read_key, state_of, verbose_of
+from reconciler.cli.loading import load_selected
+from reconciler.cli.options import DEFAULT_API, Common, OutFile, settle_option, shared
+from reconciler.cli.progress import show_diagnostics
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import out, out_json, paint_for
+from reconciler.cli.writing import write_whole
 from reconciler.engine.team import Settings
-from reconciler.errors import Exit, UsageError, worst
+from reconciler.engine.teams import TeamsPlan
+from reconciler.errors import Exit, worst
 from reconciler.formats.planfile import dump, encode_plan
+from reconciler.model.desired import Desired
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Plan
 from reconciler.render.text import plan_text
 from reconciler.render.words import Paint
+from reconciler.version import __version__
 
 FORMATS = ("json", "text")
 
@@ -39,27 +41,35 @@ FORMATS = ("json", "text")
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit 2 if there are planned or deferred days, or a cancel."
 )
-@click.option(
-    "--settle",
-    type=Duration(),
-    default="15m",
-    metavar="DURATION",
-    help="Time in which a create takes effect or never will (15m); below 3m it may be made twice.",
-)
+@settle_option
 @shared("files", "api", "state", "as_of", "select", "json", "output")
 def plan(
     common: Common, outs: tuple[tuple[str, str], ...], detailed_exitcode: bool, settle: timedelta
 ) -> int:
     """Show which backfills are missing, and why. Writes nothing; a read-only key will do."""
-    teams = load_teams(common)
+    desired = load_selected(common)
+    made = plan_teams(common, desired, Settings(settle=settle))
+    for format_, path in outs:
+        write_out(made, format_, path)
+    show(made, common)
+    return worst({*made.statuses, *_statuses(made, detailed_exitcode)})
+
+
+def plan_teams(common: Common, desired: Desired, settings: Settings) -> TeamsPlan:
+    """Observe and plan, as ``status`` does too; a signal ends it."""
     signals = Signals()
     with signals.caught():
-        wiring = Wiring(common, signals)
-        planned = plan_teams(common, wiring, teams, Settings(settle=settle))
-    for format_, path in outs:
-        write_out(planned.plan, format_, path)
-    show(planned.plan, common)
-    return worst({*planned.statuses, *_statuses(planned.plan, detailed_exitcode)})
+        return reconciler.plan(
+            reconciler.observe(
+                desired,
+                api=api_of(common),
+                key=read_key,
+                state=state_of(common),
+                settings=settings,
+                interrupts=signals,
+                verbose=verbose_of(common),
+            )
+        )
 
 
 def _statuses(made: Plan, detailed: bool) -> set[int]:
@@ -91,20 +101,4 @@ def apply_by(common: Common) -> str:
 def write_out(made: Plan, format_: str, path: str) -> None:
     """Write a plan to a file, whole or not at all. Raises ``UsageError`` if it cannot be written."""
     text = dump(encode_plan(made, __version__)) if format_ == "json" else plan_text(made, Paint())
-    given, target = Path(path), Path(os.path.realpath(path))
-    try:
-        if given.exists() and not given.is_file():  # a pipe or a device is written to, never replaced
-            given.write_text(text, "utf-8")
-            return
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        detail = f"{path}: {error.strerror}."
-        raise UsageError("The plan cannot be written", detail, "Check --out and its folder.") from None
+    write_whole(path, text)

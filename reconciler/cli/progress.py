@@ -10,33 +10,39 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.options import Common
 from reconciler.cli.terminal import err, out, out_json_line, paint_for
-from reconciler.engine.team import TeamReport
-from reconciler.events import Created, Event, Waiting
-from reconciler.formats.messages import event_json, where_json
-from reconciler.formats.planfile import encode_item
-from reconciler.planning.ledger import Bucket
-from reconciler.planning.plan import Action, ActionKind, Plan
-from reconciler.planning.totals import NOT_APPROVED
-from reconciler.render.findings import error_text
-from reconciler.render.progress import event_line
-from reconciler.render.words import BOLD, GREEN, YELLOW, Paint, days, plural, span
+from reconciler.cli.writing import save_unsaved
+from reconciler.events import Created, Event, Planned, RunEvent, Started, Unsaved, Waiting
+from reconciler.formats.messages import event_json, left_out_json, summary_json
+from reconciler.planning.plan import ActionKind, Plan, all_findings
+from reconciler.render.findings import error_text, findings_text
+from reconciler.render.progress import event_line, summary_sentence
+from reconciler.render.text import plan_text
+from reconciler.render.words import BOLD, GREEN, YELLOW, Paint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from types import TracebackType
 
     from rich.progress import Progress, TaskID
 
-    from reconciler.dates import DateSet
-    from reconciler.model.desired import Address
+    from reconciler.engine.run import Report
 
 QUIET_SECONDS = 60.0  # CI systems end jobs that say nothing
 
 
+def show_diagnostics(plan: Plan, common: Common) -> None:
+    """Print the findings of a plan to stderr."""
+    findings = all_findings(plan)
+    if findings:
+        err(findings_text(findings, paint_for(common.color, sys.stderr), lambda place: None))
+        err("")
+
+
 @dataclass(slots=True)
 class Reporter:
-    """Told of events by any thread."""
+    """Told of events by any thread. As a context it takes the bar away in the end."""
 
     common: Common
+    show_plan: bool = True
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _bar: Progress | None = None
     _task: TaskID | None = None
@@ -44,9 +50,48 @@ class Reporter:
     _done: int = 0
     _beat: threading.Event = field(default_factory=threading.Event)
 
-    def begin(self, plan: Plan) -> None:
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def tell(self, event: RunEvent) -> None:
+        """Show one event."""
+        match event:
+            case Planned(plan=plan):
+                self._show_planned(plan)
+            case Started(plan=plan):
+                self._begin(plan)
+            case Unsaved():
+                self._end()
+                save_unsaved(event)
+            case _:
+                self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        with self._lock:
+            self._done += isinstance(event, Created)
+            if self.common.json:
+                out_json_line(event_json(event))
+            else:
+                self._show(event)
+
+    def _show_planned(self, plan: Plan) -> None:
+        show_diagnostics(plan, self.common)
+        if self.common.json:
+            for line in left_out_json(plan):
+                out_json_line(line)
+        elif self.show_plan:
+            out(plan_text(plan, paint_for(self.common.color, sys.stdout)))
+
+    # -- progress ----------------------------------------------------------------------------
+
+    def _begin(self, plan: Plan) -> None:
         """Begin to show progress over the creates of a plan."""
-        self._total = sum(one.kind is not ActionKind.CANCEL for one in plan.actions)
+        self._total = sum(action.kind is not ActionKind.CANCEL for action in plan.actions)
         if self.common.json:
             return
         if sys.stderr.isatty():
@@ -70,44 +115,11 @@ class Reporter:
         while not self._beat.wait(QUIET_SECONDS):
             err(f"still applying: {self._done} of {self._total} done, {time.monotonic() - began:.0f} s")
 
-    def end(self) -> None:
+    def _end(self) -> None:
         self._beat.set()
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-
-    def tell(self, event: Event) -> None:
-        """Show one event."""
-        with self._lock:
-            self._done += isinstance(event, Created)
-            if self.common.json:
-                out_json_line(event_json(event))
-            else:
-                self._show(event)
-
-    def tell_left_out(self, plan: Plan) -> None:
-        """Name, for programs, the days that a saved plan does not approve."""
-        for item in (item for item in plan.of(Bucket.DEFERRED) if item.reason == NOT_APPROVED):
-            out_json_line({"type": NOT_APPROVED, **encode_item(item)})
-
-    def tell_undone(self, days_of: Mapping[Address, DateSet], prunes: Iterable[Action]) -> None:
-        """Name what an approved plan was to create or cancel, and that this run leaves undone."""
-        for address, left in sorted(days_of.items()):
-            for start, end in left.intervals:
-                if self.common.json:
-                    out_json_line({"type": "not-done", **where_json(address, start, end)})
-                else:
-                    where = f"transfer {address.transfer_id}, {span(start, end)}"
-                    err(f"{where}: not done under this plan; make a new one")
-        for prune in prunes:
-            named = ", ".join(map(str, prune.cancels))
-            if self.common.json:
-                where_of = where_json(prune.address, prune.start, prune.end)
-                out_json_line({"type": "not-done", **where_of, "cancels": list(prune.cancels)})
-            else:
-                err(
-                    f"transfer {prune.address.transfer_id}: backfill {named} is not cancelled under this plan"
-                )
 
     def _show(self, event: Event) -> None:
         colour = GREEN if isinstance(event, Created) else YELLOW if not isinstance(event, Waiting) else ""
@@ -123,30 +135,13 @@ class Reporter:
     def _paint(self) -> Paint:
         return paint_for(self.common.color, sys.stderr)
 
-    def summarise(self, reports: list[TeamReport], status: int) -> None:
+    def summarise(self, report: Report) -> None:
         """Print the end of an apply: the last JSON line, or the last line of text."""
-        total = _added(reports)
-        for report in reports:
-            for error in report.errors:
-                err(error_text(error, self._paint()))
+        for error in report.errors:
+            err(error_text(error, self._paint()))
         if self.common.json:
-            out_json_line({"type": "summary", "exit": status, **total})
+            out_json_line(summary_json(report.exit, report.totals))
             return
         paint = paint_for(self.common.color, sys.stdout)
-        out(paint(_sentence(total, status), BOLD, GREEN if status == 0 else YELLOW))
-
-
-def _added(reports: list[TeamReport]) -> dict[str, int]:
-    names = ("created", "retried", "cancelled", "refused", "unknown", "days")
-    return {name: sum(getattr(report, name) for report in reports) for name in names}
-
-
-def _sentence(total: dict[str, int], status: int) -> str:
-    made = f"{total['created']} created, {total['retried']} retried, {total['cancelled']} cancelled"
-    told = f"{made} ({days(total['days'])})"
-    if total["refused"]:
-        told += f", {total['refused']} refused"
-    if total["unknown"]:
-        told += f", {plural(total['unknown'], 'outcome')} unknown"
-    head = "Apply complete" if status == 0 else f"Apply incomplete (exit {status})"
-    return f"{head}: {told}."
+        colour = YELLOW if report.exit else GREEN
+        out(paint(summary_sentence(report.exit, report.totals), BOLD, colour))

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.arguments import Wiring, load_teams
-from reconciler.cli.locking import locked
+from reconciler.cli.arguments import parts_of
+from reconciler.cli.loading import load_selected
 from reconciler.cli.options import Common, shared
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, is_confirmed, out, out_json, refuse_without_terminal
+from reconciler.engine.run import locked
 from reconciler.engine.team import Settings
 from reconciler.errors import Exit, UsageError
-from reconciler.formats.messages import encode_time
+from reconciler.formats.reports import encode_time
 from reconciler.render.words import span
 
 if TYPE_CHECKING:
+    from reconciler.engine.parts import Parts
     from reconciler.engine.team import TeamRun
     from reconciler.model.desired import DesiredTeam
     from reconciler.model.memory import Delta, Intent
@@ -37,28 +39,29 @@ def resolve(
     Look at the vendor's pages first: was that backfill created? Without arguments, list what is
     unresolved.
     """
-    teams = load_teams(common)
+    teams = load_selected(common).teams
     signals = Signals()
     with signals.caught():
-        wiring = Wiring(common, signals)
+        parts = parts_of(common, signals)
         if transfer is None:
-            return _list(wiring, teams, as_json=common.json)
+            return _list(parts, teams, as_json=common.json)
         if days is None or verdict is None:
             raise UsageError(
                 "Not enough is said", "Name TRANSFER, START..END and --as.", "See: reconciler resolve -h"
             )
-        team, transfer_id = _find(wiring, teams, transfer)
-        run = wiring.team_run(team, Settings())
-        with locked(common, [run], "resolve"):
+        team, transfer_id = _find(parts, teams, transfer)
+        settings = Settings(lock=common.lock, lock_timeout=common.lock_timeout)
+        run = parts.team_run(team, settings)
+        with locked([run], settings, "resolve"):
             return _settle(run, transfer_id, days, verdict, auto_approve)
 
 
-def _list(wiring: Wiring, teams: tuple[DesiredTeam, ...], *, as_json: bool) -> int:
+def _list(parts: Parts, teams: tuple[DesiredTeam, ...], *, as_json: bool) -> int:
     from reconciler.engine.resolve import unresolved
     from reconciler.formats.messages import intent_json
     from reconciler.render.progress import resolve_command
 
-    documents = [(team.team_id, wiring.store(team).read()[0]) for team in teams]
+    documents = [(team.team_id, parts.store(team).read()[0]) for team in teams]
     found = [(team_id, one) for team_id, document in documents if document for one in unresolved(document)]
     if as_json:
         out_json(
@@ -71,7 +74,7 @@ def _list(wiring: Wiring, teams: tuple[DesiredTeam, ...], *, as_json: bool) -> i
     return Exit.DONE
 
 
-def _find(wiring: Wiring, teams: tuple[DesiredTeam, ...], name: str) -> tuple[DesiredTeam, int]:
+def _find(parts: Parts, teams: tuple[DesiredTeam, ...], name: str) -> tuple[DesiredTeam, int]:
     """Return the team and id of a transfer, by its id or as named in the files or, since it may have been
     renamed or taken out of them, in the state.
     """
@@ -80,7 +83,7 @@ def _find(wiring: Wiring, teams: tuple[DesiredTeam, ...], name: str) -> tuple[De
         for team in teams
         for one in team.transfers
         if name in (one.name, str(one.address.transfer_id))
-    } or _remembered(wiring, teams, name)
+    } or _remembered(parts, teams, name)
     if len(found) != 1:
         detail = f"{len(found)} transfers are named {name}."
         raise UsageError("The transfer is not clear", detail, "Name it as in the files; -c narrows them.")
@@ -89,11 +92,11 @@ def _find(wiring: Wiring, teams: tuple[DesiredTeam, ...], name: str) -> tuple[De
 
 
 def _remembered(
-    wiring: Wiring, teams: tuple[DesiredTeam, ...], name: str
+    parts: Parts, teams: tuple[DesiredTeam, ...], name: str
 ) -> dict[tuple[int, int], DesiredTeam]:
     from reconciler.engine.resolve import unresolved
 
-    documents = ((team, wiring.store(team).read()[0]) for team in teams)
+    documents = ((team, parts.store(team).read()[0]) for team in teams)
     return {
         (team.team_id, one.transfer_id): team
         for team, document in documents

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.arguments import Wiring, load_teams
+from reconciler.cli.arguments import parts_of
+from reconciler.cli.loading import load_selected
 from reconciler.cli.options import Common, shared
+from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import out, out_json
 from reconciler.errors import Exit
 
@@ -23,8 +25,8 @@ def unlock(common: Common, lock_id: str | None) -> int:
 
     A lock in a folder dies with its run, and that of a living run is never taken away.
     """
-    wiring = Wiring(common)
-    freed = {team.team_id: wiring.store(team).unlock(lock_id) for team in load_teams(common)}
+    parts, desired = parts_of(common, Signals()), load_selected(common)
+    freed = {team.team_id: parts.store(team).unlock(lock_id) for team in desired.teams}
     if common.json:
         out_json({"teams": [{"team_id": one, "freed": holder is not None} for one, holder in freed.items()]})
         return Exit.DONE

@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from reconciler.cli.arguments import Wiring, load_teams
+from reconciler.cli.loading import load_selected
 from reconciler.cli.options import Common, shared
-from reconciler.cli.planning import plan_teams, show_diagnostics
-from reconciler.cli.signals import Signals
+from reconciler.cli.plan import plan_teams
+from reconciler.cli.progress import show_diagnostics
 from reconciler.cli.terminal import out, out_json, paint_for
 from reconciler.engine.team import Settings
 from reconciler.errors import Exit, worst
@@ -25,15 +25,12 @@ def status(common: Common, check: bool) -> int:
 
     Synced: nothing planned, deferred or waiting. Healthy: nothing blocked or failed.
     """
-    teams = load_teams(common)
-    signals = Signals()
-    with signals.caught():
-        planned = plan_teams(common, Wiring(common, signals), teams, Settings())
+    made = plan_teams(common, load_selected(common), Settings())
     if common.json:
-        out_json(status_json(planned.plan))
+        out_json(status_json(made))
     else:
-        show_diagnostics(planned.plan, common)
-        out(status_text(planned.plan, paint_for(common.color, sys.stdout)))
-    counts = planned.plan.counts
+        show_diagnostics(made, common)
+        out(status_text(made, paint_for(common.color, sys.stdout)))
+    counts = made.counts
     good = counts.synced and counts.healthy
-    return worst({*planned.statuses, *(() if good or not check else (Exit.PARTLY,))})
+    return worst({*made.statuses, *(() if good or not check else (Exit.PARTLY,))})

@@ -1,16 +1,16 @@
 """Files to ``DesiredTeam``: the way in to this package.
 
-``load`` raises nothing for bad content; whatever is wrong is a finding, and all of them are
-reported at once. Warnings do not stand in the way, errors do.
+Whatever is wrong with the content is a finding, and all of them are reported at once. Warnings do not
+stand in the way, errors do.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -20,69 +20,72 @@ from reconciler.config.source import parse
 from reconciler.config.teams import resolve_team
 from reconciler.config.transfers import TeamFile
 from reconciler.config.validation import Validated, validate
-from reconciler.diagnostics import Finding, Place, has_errors, sorted_findings
-from reconciler.errors import ConfigError
-from reconciler.model.desired import DesiredTeam
+from reconciler.diagnostics import Finding, has_errors, sorted_findings
+from reconciler.errors import ConfigError, UsageError
+from reconciler.model.desired import Desired, DesiredTeam
 
-__all__ = ["Loaded", "default_paths", "load", "select", "unmatched"]
+__all__ = ["default_paths", "load", "read_files", "select"]
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What the files say. ``teams``, by team id, is empty if there are errors.
+def load(paths: Sequence[Path | str], as_of: date | None = None) -> Desired:
+    """Read files and folders; relative days are resolved against ``as_of``, by default today.
 
-    ``texts`` holds each file's text by its name in ``Place.file``, for showing lines;
-    secrets in it are blanked out.
+    Raises ``ConfigError`` with all findings if one is an error, and ``UsageError`` if ``as_of`` is later
+    than today.
     """
-
-    teams: tuple[DesiredTeam, ...]
-    findings: tuple[Finding, ...]
-    texts: Mapping[str, str] = field(default_factory=dict)
-
-    def require(self) -> tuple[DesiredTeam, ...]:
-        """Return the teams. Raises ``ConfigError`` with all findings if one is an error."""
-        if has_errors(self.findings):
-            raise ConfigError(self.findings)
-        return self.teams
-
-    def line(self, place: Place) -> str | None:
-        """Return the text of the line a place begins in, or ``None`` if there is none."""
-        lines = self.texts.get(place.file, "").split("\n")
-        return lines[place.line - 1].rstrip("\r") if 0 < place.line <= len(lines) else None
+    desired = read_files(paths, as_of=as_of, now=datetime.now(UTC))
+    if has_errors(desired.findings):
+        raise ConfigError(desired.findings, desired.line)
+    return desired
 
 
-def load(paths: Sequence[Path | str], *, as_of: date | None, now: datetime) -> Loaded:
+def read_files(paths: Sequence[Path | str], *, as_of: date | None, now: datetime) -> Desired:
     """Read files and folders. ``now`` is aware; ``as_of`` defaults to today in a team's timezone.
 
-    Raises ``UsageError`` if ``as_of`` is later than today, and ``ValueError`` if ``now`` is naive.
+    Raises ``UsageError`` if ``as_of`` is later than today, ``ConfigError`` for a path that cannot even be
+    looked at, and ``ValueError`` if ``now`` is naive.
     """
     if now.tzinfo is None:
         raise ValueError("now must be aware")
-    with _collector_off():
-        reading = _Reading()
-        reading.read(paths)
-        teams = reading.resolve(as_of, now)
+    try:
+        with _collector_off():
+            reading = _Reading()
+            reading.read(paths)
+            teams = reading.resolve(as_of, now)
+    except OSError as error:
+        detail = f"{error.filename or 'A file'}: {error.strerror or error}."
+        raise ConfigError((finding("BF002", detail, "Check the path and its permissions."),)) from None
     findings = _reported(reading.findings)
-    return Loaded(() if has_errors(findings) else teams, findings, reading.texts)
+    return Desired(() if has_errors(findings) else teams, findings, reading.texts)
 
 
-def select(team: DesiredTeam, target: Sequence[str], exclude: Sequence[str]) -> DesiredTeam:
-    """Return the team with the transfers whose names match a target and no exclusion.
+def select(desired: Desired, target: Sequence[str], exclude: Sequence[str]) -> Desired:
+    """Return what is declared for the transfers whose names match a target and no exclusion.
 
-    Patterns are globs, case counts; no target means all. ``declared_ids`` stay.
+    Patterns are globs, case counts; no target means all. ``declared_ids`` stay. Raises ``UsageError`` for
+    a pattern that matches no transfer: a slip of the keyboard.
     """
+    names = [transfer.name for team in desired.teams for transfer in team.transfers]
+    lost = [
+        pattern for pattern in (*target, *exclude) if not any(_matches(name, (pattern,)) for name in names)
+    ]
+    if lost:
+        raise UsageError(
+            "A pattern matches no transfer",
+            f"No transfer of the files is named {', '.join(lost)}.",
+            "Check --target and --exclude against the names in the files.",
+        )
+    teams = tuple(_selected(team, target, exclude) for team in desired.teams)
+    return replace(desired, teams=teams, target=tuple(target), exclude=tuple(exclude))
+
+
+def _selected(team: DesiredTeam, target: Sequence[str], exclude: Sequence[str]) -> DesiredTeam:
     kept = (
         transfer
         for transfer in team.transfers
         if (not target or _matches(transfer.name, target)) and not _matches(transfer.name, exclude)
     )
     return replace(team, transfers=tuple(kept))
-
-
-def unmatched(teams: Sequence[DesiredTeam], patterns: Sequence[str]) -> tuple[str, ...]:
-    """Return the patterns that match no transfer of any team; they are slips of the keyboard."""
-    names = [transfer.name for team in teams for transfer in team.transfers]
-    return tuple(pattern for pattern in patterns if not any(fnmatchcase(name, pattern) for name in names))
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

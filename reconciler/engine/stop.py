@@ -65,3 +65,42 @@ class StopSignal:
             self.stop()
         except ReconcilerError as error:
             self.stop(error)
+
+
+@dataclass(slots=True)
+class Interrupts:
+    """How a signal, if somebody handles them (``cli/signals.py``), ends the waits and the work of a run.
+
+    Outside ``deferred`` and ``only_noted`` it may raise ``Interrupted`` at any line of the main thread;
+    inside, it only sets ``signal``: while writes are under way the state must be saved first.
+    """
+
+    signal: StopSignal = field(default_factory=StopSignal)
+    _deferring: int = 0
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Let a signal only be noted; raise ``Interrupted`` at the end if one came."""
+        with self.only_noted():
+            yield
+        if not self._deferring:
+            self.check()
+
+    @contextmanager
+    def only_noted(self) -> Iterator[None]:
+        """Let a signal only be noted: whoever does the work looks at it."""
+        self._deferring += 1
+        try:
+            yield
+        finally:
+            self._deferring -= 1
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep; a signal ends it. Raises ``Interrupted`` then, in whatever thread."""
+        self.signal.wait(seconds)
+        self.check()
+
+    def check(self) -> None:
+        """Raise ``Interrupted`` if a signal came."""
+        if self.signal.signum is not None:
+            raise Interrupted(self.signal.signum)

@@ -1,10 +1,6 @@
-"""The whole run, in order. Read this first.
+"""One team's run: read, plan, carry out, sum up.
 
-    plan:   read the state → survey the API → decide                     (writes nothing)
-    apply:  lock → read the state → survey → commit what was learned → decide → (ask)
-            → carry out, transfers in parallel → plan again once what somebody else changed
-
-One ``TeamRun`` per team; the teams of the files are independent of each other.
+``run.py`` has the run over all teams; each has a ``TeamRun``, and they are independent of each other.
 """
 
 from __future__ import annotations
@@ -16,25 +12,26 @@ from datetime import datetime, timedelta
 
 from reconciler.api.client import ApiClient
 from reconciler.bounds import DEFAULT_SETTLE
-from reconciler.dates import grouped, union
+from reconciler.dates import DaysByTransfer, grouped
 from reconciler.engine.clock import Clock
 from reconciler.engine.effects import Ending
 from reconciler.engine.executor import Executor, drive_all
 from reconciler.engine.freshness import Freshness
 from reconciler.engine.observe import Reader
+from reconciler.engine.resolve import unresolved
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import StopSignal
 from reconciler.engine.transfer import Rules, TransferApply
 from reconciler.engine.warnings import evidence_warnings, missing_state, unresolved_creates
-from reconciler.errors import Interrupted, ReconcilerError, Refused, StateConflict
+from reconciler.errors import Exit, Interrupted, ReconcilerError, Refused, StateConflict
 from reconciler.events import Cancelled, Created, Event, Settled, UnknownOutcome, WriteRefused
 from reconciler.model.desired import DesiredTeam, Limits, OnUnknown
-from reconciler.model.memory import Document, Intent, IntentKind
+from reconciler.model.memory import Document, Intent
 from reconciler.planning.approval import Approval, planned_days
 from reconciler.planning.evidence import is_active
 from reconciler.planning.plan import Action, ActionKind, TeamPlan
 from reconciler.planning.planner import make_plan
-from reconciler.planning.situation import Situation, by_transfer
+from reconciler.planning.situation import Situation
 from reconciler.stores.base import StateStore
 
 MAX_SURVEYS = 20
@@ -42,12 +39,14 @@ MAX_SURVEYS = 20
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the flags say of a run, for all teams. ``max_wait`` is in seconds."""
+    """What the flags say of a run, for all teams. ``max_wait``: seconds to wait for rate limits, in all."""
 
     settle: timedelta = DEFAULT_SETTLE
     max_wait: float = 300.0
     parallelism: int = 10
     new_state: bool = False
+    lock: bool = True
+    lock_timeout: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,17 @@ class Surveyed:
 
     plan: TeamPlan
     situation: Situation
+
+
+def team_plan(situation: Situation, approval: Approval | None = None) -> TeamPlan:
+    """Return what to do for a team, with what there is reason to warn of. Pure."""
+    plan = make_plan(situation, approval)
+    warnings = (
+        *evidence_warnings(situation),
+        *unresolved_creates(situation),
+        *missing_state(situation, plan),
+    )
+    return replace(plan, diagnostics=(*plan.diagnostics, *warnings))
 
 
 @dataclass(slots=True)
@@ -103,20 +113,15 @@ class TeamRun:
 
     # -- plan ------------------------------------------------------------------------------
 
-    def plan(self, approval: Approval | None = None) -> Surveyed:
-        """Return what apply would do, writing nothing, neither to the API nor to the state."""
+    def look(self) -> Situation:
+        """Read what a plan needs, writing nothing, neither to the API nor to the state."""
         document, _revision = self.store.read()
-        situation = self._reader().survey(self.team, document or self.blank)
-        return self._planned(situation, self.team, approval)
+        return self._reader().survey(self.team, document or self.blank)
 
-    def _planned(self, situation: Situation, team: DesiredTeam, approval: Approval | None) -> Surveyed:
-        plan = make_plan(replace(situation, team=team), approval)
-        warnings = (
-            *evidence_warnings(situation),
-            *unresolved_creates(situation),
-            *missing_state(situation, plan),
-        )
-        return Surveyed(replace(plan, diagnostics=(*plan.diagnostics, *warnings)), situation)
+    def plan(self, approval: Approval | None = None) -> Surveyed:
+        """Return what apply would do."""
+        situation = self.look()
+        return Surveyed(team_plan(situation, approval), situation)
 
     def _reader(self) -> Reader:
         return Reader(self.client, self.clock.now, self.settings.settle, self.settings.parallelism)
@@ -127,19 +132,36 @@ class TeamRun:
         """Read the state for an apply. The lock is the caller's."""
         return StateSession.open(self.store, self.blank)
 
-    def survey(self, session: StateSession, approval: Approval | None = None) -> Surveyed:
-        """Survey, commit what was learned, and plan. Read again while other runs commit first."""
+    def survey(
+        self, session: StateSession, approval: Approval | None = None, limits: Limits | None = None
+    ) -> Surveyed:
+        """Survey, plan, and commit what was learned. Again while other runs commit first.
+
+        ``limits`` stand in for those of the file. Raises ``Refused`` if the state may be missing: before
+        anything is written, for a first commit would make a state of its own.
+        """
         for _attempt in range(MAX_SURVEYS):
             session.plan_from_here()
             situation = self._reader().survey(self.team, session.document)
-            self._refuse_missing_state(situation)
+            if limits is not None:
+                situation = replace(situation, team=replace(self.team, limits=limits))
+            plan = team_plan(situation, approval)
+            self._refuse_missing_state(situation, plan)
             with self.saving():
                 committed = session.commit_alone(situation.delta)
             if committed:
                 session.plan_from_here()
                 self._tell_settled(situation)
-                return self._planned(replace(situation, document=session.document), self.team, approval)
+                document = session.document
+                plan = replace(plan, lineage=document.lineage, serial=document.serial)
+                return Surveyed(plan, replace(situation, document=document))
         raise StateConflict("The state keeps changing", "Other runs commit all the time.", "Run again later.")
+
+    def _refuse_missing_state(self, situation: Situation, plan: TeamPlan) -> None:
+        if self.settings.new_state:
+            return
+        for missing in missing_state(situation, plan):
+            raise Refused(missing.summary, missing.detail, missing.hint)
 
     def _tell_settled(self, situation: Situation) -> None:
         resolution = situation.resolution
@@ -148,35 +170,27 @@ class TeamRun:
         for intent in resolution.late:
             self.on_event(Settled(intent, late=True))
 
-    def unfiltered(self, surveyed: Surveyed) -> TeamPlan:
-        """Return the plan that the same situation gives without an approval."""
-        return self._planned(surveyed.situation, self.team, None).plan
-
-    def _refuse_missing_state(self, situation: Situation) -> None:
-        """Raise ``Refused`` before anything is written: a first commit would make a state of its own."""
-        if self.settings.new_state or situation.document.lineage:
-            return
-        plan = make_plan(situation)
-        for missing in missing_state(situation, plan):
-            raise Refused(missing.summary, missing.detail, missing.hint)
-
     def carry_out(
-        self, session: StateSession, surveyed: Surveyed, switch: StopSignal, holds_lock: Callable[[], bool]
+        self,
+        session: StateSession,
+        surveyed: Surveyed,
+        whole_run: StopSignal,
+        holds_lock: Callable[[], bool],
     ) -> TeamReport:
         """Do the plan; what others changed meanwhile is read and planned again, once. Folds the state."""
         report = TeamReport(self.team.team_id)
-        own = StopSignal(parent=switch)
-        hands = Executor(self.client, session, self.clock, own, self._counting(report), holds_lock)
-        endings = self._round(hands, surveyed)
+        signal = StopSignal(parent=whole_run)
+        executor = Executor(self.client, session, self.clock, signal, self._counting(report), holds_lock)
+        endings = self._round(executor, surveyed)
         again = [key for key, ending in endings.items() if ending is Ending.REPLAN]
-        if again and not own.off:
-            with own.stopping():
-                endings.update(self._second_round(hands, surveyed, again, report))
+        if again and not signal.off:
+            with signal.stopping():
+                endings.update(self._second_round(executor, surveyed, again, report))
         if session.broken is None:
-            with own.stopping():
+            with signal.stopping():
                 self.store.compact()
-        report.told.update(one.nonce for one in surveyed.situation.resolution.unresolved)
-        self.conclude(report, endings, own, session)
+        report.told.update(intent.nonce for intent in surveyed.situation.resolution.unresolved)
+        self.conclude(report, endings, signal, session)
         return report
 
     def _counting(self, report: TeamReport) -> Callable[[Event], None]:
@@ -186,36 +200,41 @@ class TeamRun:
 
         return tell
 
-    def _round(self, hands: Executor, surveyed: Surveyed) -> dict[int, Ending]:
+    def _round(self, executor: Executor, surveyed: Surveyed) -> dict[int, Ending]:
         rules = Rules(self.settings.settle, self.team.on_unknown, self.settings.max_wait)
-        sources = {one.address.transfer_id: one.source_ids for one in self.team.transfers}
-        seen, now = surveyed.situation.observed, surveyed.situation.now
-        records = by_transfer(surveyed.situation.document.backfills.values())
-        carriers = {
-            own: TransferApply(
+        by_transfer_id = grouped(surveyed.plan.actions, lambda action: action.address.transfer_id)
+        transfers = {
+            transfer_id: TransferApply(
                 actions,
-                Freshness.of(seen, sources.get(own, (own,)), now, records.get(own, ()), self.settings.settle),
-                lambda: hands.session.document,
+                self._freshness(transfer_id, surveyed.situation),
+                lambda: executor.session.document,
                 self.clock,
                 rules,
             )
-            for own, actions in grouped(
-                surveyed.plan.actions, lambda action: action.address.transfer_id
-            ).items()
+            for transfer_id, actions in by_transfer_id.items()
         }
-        return drive_all(carriers, hands, self.settings.parallelism) if carriers else {}
+        return drive_all(transfers, executor, self.settings.parallelism) if transfers else {}
+
+    def _freshness(self, transfer_id: int, situation: Situation) -> Freshness:
+        sources = {transfer.address.transfer_id: transfer.source_ids for transfer in self.team.transfers}
+        records = situation.document.backfills.values()
+        return Freshness.of(
+            situation.observed,
+            sources.get(transfer_id, (transfer_id,)),
+            situation.now,
+            [record for record in records if record.transfer_id == transfer_id],
+            self.settings.settle,
+        )
 
     def _second_round(
-        self, hands: Executor, first: Surveyed, again: list[int], report: TeamReport
+        self, executor: Executor, first: Surveyed, again: list[int], report: TeamReport
     ) -> dict[int, Ending]:
         """Plan the given transfers again, for no more than the days of the first plan."""
         approval = _restricted(first.plan.actions, set(again), self.team.team_id)
         made = report.created + report.retried + report.unknown
-        surveyed = self.survey(hands.session, approval)
-        limited = replace(self.team, limits=_what_is_left(self.team, made))
-        surveyed = self._planned(surveyed.situation, limited, approval)
+        surveyed = self.survey(executor.session, approval, _what_is_left(self.team.limits, made))
         left = _not_taken_up(approval, surveyed)
-        endings = self._round(hands, surveyed)
+        endings = self._round(executor, surveyed)
         for key in again:
             if endings.get(key, Ending.FINISHED) is Ending.FINISHED:
                 endings[key] = Ending.REPLAN if key in left else Ending.FINISHED
@@ -226,34 +245,32 @@ class TeamRun:
         return intent.intended_at + self.settings.settle if settles else None
 
     def conclude(
-        self, report: TeamReport, endings: dict[int, Ending], switch: StopSignal, session: StateSession
+        self, report: TeamReport, endings: dict[int, Ending], signal: StopSignal, session: StateSession
     ) -> None:
         """Say in the report which exit statuses hold."""
-        ended = list(endings.values())
-        pending = [one for one in session.document.intents.values() if one.pending]
-        creates = [one for one in pending if one.kind is IntentKind.CREATE]
+        creates = unresolved(session.document)
         for intent in creates:
             if intent.nonce not in report.told:  # its request was under way when the run was interrupted
                 self.on_event(UnknownOutcome(intent, self._settles_at(intent)))
         report.unknown = len(creates)
-        report.errors = [one for one in switch.errors if not isinstance(one, Interrupted)]
+        report.errors = [error for error in signal.errors if not isinstance(error, Interrupted)]
         report.statuses = {error.exit_status for error in report.errors}
         if report.unknown:
-            report.statuses.add(4)
-        if report.refused or any(ending is not Ending.FINISHED for ending in ended):
-            report.statuses.add(3)
-        if switch.interrupted:
-            report.statuses.add(128 + _signum(switch))
+            report.statuses.add(Exit.UNKNOWN)
+        if report.refused or any(ending is not Ending.FINISHED for ending in endings.values()):
+            report.statuses.add(Exit.PARTLY)
+        if signal.interrupted:
+            report.statuses.add(128 + _signum(signal))
 
 
-def _signum(switch: StopSignal) -> int:
-    root = switch if switch.signum is not None or switch.parent is None else switch.parent
+def _signum(signal: StopSignal) -> int:
+    root = signal if signal.signum is not None or signal.parent is None else signal.parent
     return root.signum or 2
 
 
 def _restricted(actions: Iterable[Action], transfers: set[int], team_id: int) -> Approval:
-    chosen = [one for one in actions if one.address.transfer_id in transfers]
-    cancels = frozenset((team_id, one) for action in chosen for one in action.cancels)
+    chosen = [action for action in actions if action.address.transfer_id in transfers]
+    cancels = frozenset((team_id, backfill_id) for action in chosen for backfill_id in action.cancels)
     return Approval(planned_days(chosen), cancels)
 
 
@@ -261,21 +278,21 @@ def _not_taken_up(approval: Approval, surveyed: Surveyed) -> set[int]:
     """Return the transfers of which the plan leaves alone approved days that nobody loads, or an approved
     cancel of what is still active.
     """
-    planned_too = {one for action in surveyed.plan.actions for one in action.cancels}
+    cancelled = {backfill_id for action in surveyed.plan.actions for backfill_id in action.cancels}
     records = surveyed.situation.document.backfills
-    left = (records[one] for _team, one in approval.cancels if one in records and one not in planned_too)
-    found = {one.transfer_id for one in left if is_active(one)}
-    for ledger in surveyed.situation.ledgers:
-        address = ledger.transfer.address
-        planned = union(one.days for one in surveyed.plan.actions if one.address == address)
-        taken_up = planned | ledger.taken_up
-        if approval.days.of(address) - taken_up:
-            found.add(address.transfer_id)
-    return found
+    kept = {backfill_id for _team, backfill_id in approval.cancels} - cancelled
+    active = {
+        records[backfill_id].transfer_id
+        for backfill_id in kept & records.keys()
+        if is_active(records[backfill_id])
+    }
+    ledgers = surveyed.situation.ledgers
+    taken_up = DaysByTransfer((ledger.transfer.address, ledger.taken_up) for ledger in ledgers)
+    declared = DaysByTransfer((ledger.transfer.address, ledger.transfer.days) for ledger in ledgers)
+    left = (approval.days & declared) - (taken_up | planned_days(surveyed.plan.actions))
+    return active | {address.transfer_id for address in left}
 
 
-def _what_is_left(team: DesiredTeam, made: int) -> Limits:
-    allowed = team.limits.max_creates_per_apply
-    return (
-        team.limits if allowed is None else replace(team.limits, max_creates_per_apply=max(0, allowed - made))
-    )
+def _what_is_left(limits: Limits, made: int) -> Limits:
+    allowed = limits.max_creates_per_apply
+    return limits if allowed is None else replace(limits, max_creates_per_apply=max(0, allowed - made))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.dates import iso, last_iso
 from reconciler.diagnostics import Finding, Severity
-from reconciler.formats.messages import encode_time
+from reconciler.formats.reports import encode_time
 from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import Intent
 from reconciler.model.observed import Unreadable

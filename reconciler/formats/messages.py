@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
 from typing import Any, assert_never
 
 from reconciler.dates import Day, iso, last_iso
@@ -10,20 +10,21 @@ from reconciler.events import (
     Cancelled,
     Created,
     Event,
+    LeftUndone,
     Settled,
     UnknownOutcome,
     Waiting,
     Withdrawn,
     WriteRefused,
 )
+from reconciler.formats.planfile import encode_item
+from reconciler.formats.reports import encode_time
 from reconciler.model.desired import Address
 from reconciler.model.memory import Intent
 from reconciler.model.observed import ApiError
+from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Action, DayCounts, Plan, TransferSummary
-
-
-def encode_time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+from reconciler.planning.totals import NOT_APPROVED
 
 
 def event_json(event: Event) -> dict[str, Any]:
@@ -47,6 +48,9 @@ def event_json(event: Event) -> dict[str, Any]:
             return {**intent_json("settled", intent), "outcome": intent.outcome.value, "late": late}
         case Waiting(seconds=seconds, why=why):
             return {"type": "waiting", "seconds": seconds, "why": why}
+        case LeftUndone(address=address, cancels=cancels):
+            told = where_json(address, event.start, event.end)
+            return {"type": "not-done", **told, **({"cancels": list(cancels)} if cancels else {})}
         case never:
             assert_never(never)
 
@@ -98,3 +102,15 @@ def _one(summary: TransferSummary) -> dict[str, Any]:
 def _counts(counts: DayCounts) -> dict[str, Any]:
     verdicts = {"percent": counts.percent, "synced": counts.synced, "healthy": counts.healthy}
     return {"days": counts.as_dict(), **verdicts}
+
+
+def left_out_json(plan: Plan) -> Iterator[dict[str, Any]]:
+    """Yield the days that a saved plan does not approve."""
+    for item in plan.of(Bucket.DEFERRED):
+        if item.reason == NOT_APPROVED:
+            yield {"type": NOT_APPROVED, **encode_item(item)}
+
+
+def summary_json(exit_status: int, totals: Mapping[str, int]) -> dict[str, Any]:
+    """Return the last line of ``apply --json``."""
+    return {"type": "summary", "exit": exit_status, **totals}

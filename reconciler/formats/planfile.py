@@ -11,8 +11,7 @@ import json
 from typing import Any
 
 from reconciler.dates import DateSet, iso, last_iso
-from reconciler.formats.messages import encode_time
-from reconciler.formats.reports import encode_finding
+from reconciler.formats.reports import encode_finding, encode_time
 from reconciler.model.desired import Address
 from reconciler.planning.approval import approved
 from reconciler.planning.plan import (

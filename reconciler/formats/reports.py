@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.diagnostics import Finding, Place, Severity
@@ -11,6 +12,10 @@ LONGEST_LINE = 120  # characters of a line that are shown
 
 SourceLine = Callable[[Place], str | None]
 """Returns the text of the line a place lies in, or None if it cannot be shown."""
+
+
+def encode_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def encode_finding(finding: Finding) -> dict[str, Any]:

@@ -22,11 +22,11 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from reconciler import __version__
 from reconciler.errors import Interrupted, UsageError
 from reconciler.http.address import checked_base_url, checked_key, is_loopback
 from reconciler.http.message import AnswerLost, Headers, NotSent, Request, Response, without_secret
 from reconciler.http.secret import Secret
+from reconciler.version import __version__
 
 if TYPE_CHECKING:
     import ssl

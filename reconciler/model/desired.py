@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from reconciler.dates import DateSet, Day, Span, union
-from reconciler.diagnostics import Place
+from reconciler.diagnostics import Finding, Place
 
 
 class Chunk(StrEnum):
@@ -131,3 +131,23 @@ class DesiredTeam:
     key_env: str = "SUPERMETRICS_API_KEY"
     state: str | None = None
     files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What the files declare. ``teams``, by team id, is empty if a finding is an error.
+
+    ``texts`` holds each file's text by its name in ``Place.file``, for showing lines; secrets in it are
+    blanked out. ``target`` and ``exclude`` are the patterns by which the transfers were selected.
+    """
+
+    teams: tuple[DesiredTeam, ...]
+    findings: tuple[Finding, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    target: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def line(self, place: Place) -> str | None:
+        """Return the text of the line a place begins in, or ``None`` if there is none."""
+        lines = self.texts.get(place.file, "").split("\n")
+        return lines[place.line - 1].rstrip("\r") if 0 < place.line <= len(lines) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
@@ -10,16 +11,17 @@ from reconciler.events import (
     Cancelled,
     Created,
     Event,
+    LeftUndone,
     Settled,
     UnknownOutcome,
     Waiting,
     Withdrawn,
     WriteRefused,
 )
-from reconciler.formats.messages import encode_time
+from reconciler.formats.reports import encode_time
 from reconciler.model.memory import Intent, Outcome
 from reconciler.planning.plan import Action, ActionKind
-from reconciler.render.words import days, span
+from reconciler.render.words import days, plural, span
 
 
 def event_line(event: Event) -> str:
@@ -45,6 +47,12 @@ def event_line(event: Event) -> str:
             return f"{_intent(intent)}: {_settled(intent, late)}"
         case Waiting(seconds=seconds, why=why):
             return f"waiting {seconds:.0f} s: {why}"
+        case LeftUndone(address=address, cancels=()):
+            where = f"transfer {address.transfer_id}, {span(event.start, event.end)}"
+            return f"{where}: not done under this plan; make a new one"
+        case LeftUndone(address=address, cancels=cancels):
+            named = ", ".join(map(str, cancels))
+            return f"transfer {address.transfer_id}: backfill {named} is not cancelled under this plan"
         case never:
             assert_never(never)
 
@@ -73,3 +81,15 @@ def _intent(intent: Intent) -> str:
 def resolve_command(intent: Intent) -> str:
     span_ = f"{iso(intent.start)}..{last_iso(intent.end)}"
     return f"reconciler resolve {intent.transfer} {span_} --as created:ID|not-created"
+
+
+def summary_sentence(exit_status: int, totals: Mapping[str, int]) -> str:
+    """Return the last line of an apply."""
+    made = f"{totals['created']} created, {totals['retried']} retried, {totals['cancelled']} cancelled"
+    told = f"{made} ({days(totals['days'])})"
+    if totals["refused"]:
+        told += f", {totals['refused']} refused"
+    if totals["unknown"]:
+        told += f", {plural(totals['unknown'], 'outcome')} unknown"
+    head = f"Apply incomplete (exit {exit_status})" if exit_status else "Apply complete"
+    return f"{head}: {told}."

@@ -106,6 +106,12 @@ class StateStore(Protocol):
         """
         ...
 
+    def restore_command(self, file: str) -> str:
+        """Return the shell command that puts a file with a document in the place of the state, "" if none
+        can; no other run may write meanwhile.
+        """
+        ...
+
     def close(self) -> None:
         """Release what the instance holds. Writes nothing, raises nothing, may be repeated."""
         ...

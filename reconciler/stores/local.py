@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import threading
 import time
 from collections.abc import Iterator
@@ -116,6 +117,10 @@ class LocalStore:
                 if not snapshot.appendable:
                     snapshot = self._fold(snapshot)
                 return self._append(snapshot, delta)
+
+    def restore_command(self, file: str) -> str:
+        state, journal = shlex.quote(self._path), shlex.quote(f"{self._path}.journal")
+        return f"cp {shlex.quote(file)} {state} && rm -f {journal}"
 
     def compact(self) -> None:
         """See ``StateStore.compact``: fold the journal into the JSON."""

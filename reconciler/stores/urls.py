@@ -46,6 +46,11 @@ def open_store(
     return _local(folder, team_id, api_url, written_by, sleep)
 
 
+def is_on_disk(where: str) -> bool:
+    """Tell whether a store lies in a folder of this machine."""
+    return "://" not in where or where.startswith("file://")
+
+
 def _bare_scheme(where: str) -> str:
     """Return the scheme of a URL that lacks its slashes, so that it makes no folder of that name."""
     start = where.partition(":")[0].lower() if ":" in where else ""

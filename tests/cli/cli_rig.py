@@ -91,12 +91,17 @@ class Shop:
         return base | kept | self.env | dict(more or {})
 
     def run(
-        self, *arguments: str, env: Mapping[str, str] | None = None, stdin: str = "", code: int | None = None
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
+        code: int | None = None,
+        command: Sequence[str] = COMMAND,
     ) -> Done:
         """Run a command to its end; with ``code``, its exit status must be that."""
         began = time.monotonic()
         ended = subprocess.run(
-            [*COMMAND, *arguments],
+            [*command, *arguments],
             cwd=self.folder,
             env=self.environ(env),
             input=stdin,

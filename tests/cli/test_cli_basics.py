@@ -34,7 +34,7 @@ def test_each_command_has_help(command: str, shop: Shop) -> None:
 
 
 def test_version(shop: Shop) -> None:
-    from reconciler import __version__
+    from reconciler.version import __version__
 
     assert shop.run("--version", code=0).out == f"reconciler {__version__}\n"
 
@@ -116,7 +116,7 @@ def test_a_cold_start_imports_nothing_heavy(command: str, shop: Shop) -> None:
 def test_help_imports_click_and_hardly_more(shop: Shop) -> None:
     found = _imported(shop, "--help")
     assert not found & {"dataclasses", "json", "pydantic", "pydantic_core", "traceback", "yaml"}
-    assert _ours(found) == {"cli", "cli.main", "cli.terminal", "errors"}
+    assert _ours(found) == {"cli", "cli.main", "cli.terminal", "errors", "version"}
 
 
 def test_validate_imports_what_reads_files_and_nothing_above(shop: Shop) -> None:

@@ -121,8 +121,8 @@ def test_a_saved_cancel_that_is_left_undone_is_told(shop: Shop) -> None:
 def test_what_may_not_be_done_any_more_after_a_slow_yes_is_told(shop: Shop) -> None:
     """A plan that was looked at for more than a minute, here for more than no time, is made again."""
     program = (
-        "import sys, datetime; from reconciler.cli import apply, main;"
-        "apply.FRESH = datetime.timedelta(); sys.exit(main.run(sys.argv[1:]))"
+        "import sys, datetime; from reconciler.cli import main; from reconciler.engine import run;"
+        "run.SHOWN_WITHIN = datetime.timedelta(); sys.exit(main.run(sys.argv[1:]))"
     )
     with serving() as api:
         shop.env |= api.env
@@ -162,13 +162,18 @@ def _cancel(api: Api, number: int) -> None:
 
 def test_a_killed_run_of_a_saved_plan_is_finished_by_the_next(shop: Shop) -> None:
     """Its create was given up as never made, so the same plan may create it."""
+    program = (
+        "import sys, datetime; from reconciler import bounds; from reconciler.cli import main;"
+        "bounds.MIN_SETTLE = datetime.timedelta(); sys.exit(main.run(sys.argv[1:]))"
+    )
+    soon = ("apply", "plan.json", "--settle", "1s")
     with serving() as api:
         shop.env |= api.env
         shop.run("plan", "--out", "plan.json", code=0)
         api.sandbox.faults("status-500-before@create")
-        shop.run("apply", "plan.json", "--settle", "1s", "--parallelism", "1")
+        shop.run(*soon, "--parallelism", "1", command=(sys.executable, "-c", program))
         api.sandbox.faults()
-        shop.run("apply", "plan.json", "--settle", "1s", code=0)
+        shop.run(*soon, code=0, command=(sys.executable, "-c", program))
         assert len(api.made()) == 2
 
 

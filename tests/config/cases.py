@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from reconciler.config.desired import Loaded, load
+from reconciler.config.desired import read_files
 from reconciler.config.reading import LARGEST
 from reconciler.dates import iso, last_iso
 from reconciler.diagnostics import Finding, Place
-from reconciler.model.desired import DesiredTeam, DesiredTransfer, Segment
+from reconciler.model.desired import Desired, DesiredTeam, DesiredTransfer, Segment
 
 CASES = Path(__file__).parent.parent / "cases" / "config"
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -22,9 +22,9 @@ INPUTS = sorted(path for path in CASES.iterdir() if path.suffix != ".findings")
 NAMES = [path.stem for path in INPUTS]
 
 
-def read_case(path: Path) -> Loaded:
+def read_case(path: Path) -> Desired:
     """Load a case from its own folder, so that the places in it are short."""
-    return load([path.name], as_of=_as_of(path), now=NOW)
+    return read_files([path.name], as_of=_as_of(path), now=NOW)
 
 
 def _as_of(path: Path) -> date | None:
@@ -41,7 +41,7 @@ def check_golden(path: Path, text: str) -> None:
     assert text == path.read_text()
 
 
-def written(loaded: Loaded) -> str:
+def written(loaded: Desired) -> str:
     """Return findings and teams as text, for golden files."""
     blocks = [*map(_finding, loaded.findings), *map(_team, loaded.teams)]
     return "\n".join(blocks)

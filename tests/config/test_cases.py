@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.config.desired import default_paths, load
+from reconciler.config.desired import default_paths, read_files
 from reconciler.config.rules import MOST_FINDINGS, RULES, WARNINGS
 from reconciler.diagnostics import Severity, has_errors
 from reconciler.errors import ConfigError
@@ -35,7 +35,7 @@ def test_generated(name: str, tmp_path: Path) -> None:
     file = tmp_path / "backfills.yaml"
     file.write_bytes(content)
     started = time.process_time()
-    loaded = load([file], as_of=None, now=NOW)
+    loaded = read_files([file], as_of=None, now=NOW)
     assert time.process_time() - started < (5 if name == "many-values" else 1)
     first = next(finding for finding in loaded.findings if finding.rule == rule)
     assert first.place is not None
@@ -48,7 +48,7 @@ def test_generated(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", PLACES)
 def test_places(name: str, tmp_path: Path) -> None:
     paths, rule = PLACES[name]
-    loaded = load(paths(tmp_path), as_of=None, now=NOW)
+    loaded = read_files(paths(tmp_path), as_of=None, now=NOW)
     assert [finding.rule for finding in loaded.findings] == [rule]
     assert loaded.findings[0].place is not None
 

@@ -17,27 +17,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.config.desired import Loaded, default_paths, load, select, unmatched
+from reconciler.config.desired import default_paths, load, read_files, select
 from reconciler.config.rules import MOST_FINDINGS
 from reconciler.config.starter import names_for, starter
 from reconciler.dates import DateSet, parse_iso
 from reconciler.diagnostics import Place
 from reconciler.errors import ConfigError, UsageError
-from reconciler.model.desired import DesiredTeam
+from reconciler.model.desired import Desired, DesiredTeam
 
 from .cases import CASES, HEAD, NOW
 
 ONE = HEAD + "transfers:\n  meta: {transfer_id: 1, ranges: [today-1d..today]}\n"
 
 
-def load_text(folder: Path, text: str, *, as_of: date | None = None, now: datetime = NOW) -> Loaded:
+def load_text(folder: Path, text: str, *, as_of: date | None = None, now: datetime = NOW) -> Desired:
     file = folder / "backfills.yaml"
     file.write_text(text)
-    return load([file], as_of=as_of, now=now)
+    return read_files([file], as_of=as_of, now=now)
 
 
-def the_team(loaded: Loaded) -> DesiredTeam:
-    (team,) = loaded.require()
+def the_team(loaded: Desired) -> DesiredTeam:
+    (team,) = loaded.teams
     return team
 
 
@@ -73,7 +73,7 @@ def test_as_of_may_be_today_but_not_later(tmp_path: Path) -> None:
 
 def test_now_must_be_aware() -> None:
     with pytest.raises(ValueError, match="aware"):
-        load([], as_of=None, now=datetime(2026, 1, 1))
+        read_files([], as_of=None, now=datetime(2026, 1, 1))
 
 
 def test_midnight_that_does_not_exist_is_the_first_moment_of_the_day(tmp_path: Path) -> None:
@@ -105,11 +105,11 @@ def test_paths_stay_as_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     (tmp_path / "conf" / "eu").mkdir(parents=True)
     (tmp_path / "conf" / "eu" / "a.yml").write_text(f"state: ../../there\n{ONE}")
-    relative = the_team(load(["conf"], as_of=None, now=NOW))
+    relative = the_team(read_files(["conf"], as_of=None, now=NOW))
     assert relative.files == ("conf/eu/a.yml",)
     assert relative.transfers[0].place == Place("conf/eu/a.yml", 5, 3, 5, 7)
     assert relative.state == "there"
-    absolute = the_team(load([tmp_path / "conf"], as_of=None, now=NOW))
+    absolute = the_team(read_files([tmp_path / "conf"], as_of=None, now=NOW))
     assert absolute.files == (str(tmp_path / "conf/eu/a.yml"),)
     assert absolute.state == str(tmp_path / "there")
 
@@ -118,7 +118,7 @@ def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(ONE)
     (tmp_path / "loop").symlink_to(tmp_path)
     (tmp_path / "same.yaml").symlink_to("a.yaml")
-    loaded = load([tmp_path / "a.yaml", tmp_path, tmp_path], as_of=None, now=NOW)
+    loaded = read_files([tmp_path / "a.yaml", tmp_path, tmp_path], as_of=None, now=NOW)
     assert the_team(loaded).files == (str(tmp_path / "a.yaml"),)
 
 
@@ -128,13 +128,13 @@ def test_folders_are_read_in_sorted_order(tmp_path: Path) -> None:
         (tmp_path / name).write_text(
             HEAD + f"transfers:\n  t{number}: {{transfer_id: {number}, ranges: []}}\n"
         )
-    team = the_team(load([tmp_path], as_of=None, now=NOW))
+    team = the_team(read_files([tmp_path], as_of=None, now=NOW))
     assert team.files == tuple(str(tmp_path / name) for name in ("a/d.yaml", "a.yml", "b.yaml", "sub/c.yaml"))
 
 
 def test_a_file_name_cannot_break_a_line(tmp_path: Path) -> None:
     (tmp_path / "a\n::error::b.yaml").write_text("x")
-    (finding,) = load([tmp_path], as_of=None, now=NOW).findings
+    (finding,) = read_files([tmp_path], as_of=None, now=NOW).findings
     assert finding.place is not None
     assert "\n" not in finding.place.file
 
@@ -143,7 +143,7 @@ def test_a_file_name_cannot_break_a_line(tmp_path: Path) -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    loaded = load([CASES / "secrets.yaml"], as_of=None, now=NOW)
+    loaded = read_files([CASES / "secrets.yaml"], as_of=None, now=NOW)
     text = "".join(loaded.texts.values()) + str(loaded.findings)
     for secret in ("0123456789", "hunter", "lines", "two"):
         assert secret not in text
@@ -151,17 +151,17 @@ def test_secrets_are_not_shown() -> None:
 
 
 def test_lines_outside_the_text() -> None:
-    loaded = load([CASES / "valid-minimal.yaml"], as_of=None, now=NOW)
+    loaded = read_files([CASES / "valid-minimal.yaml"], as_of=None, now=NOW)
     assert loaded.line(Place("elsewhere", 5, 1)) is None
     assert loaded.line(Place(next(iter(loaded.texts)), 99, 1)) is None
 
 
 def test_warnings_do_not_stand_in_the_way_and_errors_do(tmp_path: Path) -> None:
-    warned = load([CASES / "overlaps.yaml"], as_of=None, now=NOW)
+    warned = read_files([CASES / "overlaps.yaml"], as_of=None, now=NOW)
     assert warned.findings
-    assert warned.require() == warned.teams != ()
+    assert load([CASES / "overlaps.yaml"], date(2026, 1, 1)).findings == warned.findings
     with pytest.raises(ConfigError) as caught:
-        load([CASES / "dates.yaml"], as_of=None, now=NOW).require()
+        load([CASES / "dates.yaml"])
     assert {finding.rule for finding in caught.value.findings} == {"BF040", "BF041", "BF042"}
 
 
@@ -185,15 +185,18 @@ def test_selection_by_globs(tmp_path: Path) -> None:
     listed = "".join(
         f"  {name}: {{transfer_id: {n}, ranges: []}}\n" for n, name in enumerate(["c", "b", "a"], 1)
     )
-    team = the_team(load_text(tmp_path, HEAD + "transfers:\n" + listed))
-    assert names(team) == ["c", "b", "a"]
-    assert names(select(team, [], [])) == ["c", "b", "a"]
-    assert names(select(team, ["[ab]"], [])) == ["b", "a"]
-    assert names(select(team, ["*"], ["b"])) == ["c", "a"]
-    assert names(select(team, ["A"], [])) == []
-    assert select(team, ["a"], []).declared_ids == frozenset({1, 2, 3})
-    assert unmatched([team], ["a", "A", "x*", "*"]) == ("A", "x*")
-    assert unmatched([], ["a"]) == ("a",)
+    desired = load_text(tmp_path, HEAD + "transfers:\n" + listed)
+
+    def kept(target: list[str], exclude: list[str]) -> list[str]:
+        return names(the_team(select(desired, target, exclude)))
+
+    assert names(the_team(desired)) == kept([], []) == ["c", "b", "a"]
+    assert kept(["[ab]"], []) == ["b", "a"]
+    assert kept(["*"], ["b"]) == ["c", "a"]
+    assert the_team(select(desired, ["a"], [])).declared_ids == frozenset({1, 2, 3})
+    with pytest.raises(UsageError) as caught:
+        select(desired, ["a", "A", "*"], ["x*"])  # case counts
+    assert "named A, x*." in caught.value.detail
 
 
 # --- laws ---------------------------------------------------------------------------------

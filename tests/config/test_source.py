@@ -12,7 +12,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reconciler.config.desired import load
+from reconciler.config.desired import read_files
 from reconciler.config.nodes import Block, Items, Text, at, key_place, place_of
 from reconciler.config.source import DEEPEST, LIBYAML, parse
 from reconciler.diagnostics import Finding, Place
@@ -108,9 +108,9 @@ def test_the_process_survives(name: str, tmp_path: Path) -> None:
     file = tmp_path / "backfills.yaml"
     file.write_bytes(GENERATED[name][0])
     code = (
-        "import sys, datetime; from reconciler.config.desired import load;"
+        "import sys, datetime; from reconciler.config.desired import read_files;"
         "now = datetime.datetime.now(datetime.UTC);"
-        "print([finding.rule for finding in load([sys.argv[1]], as_of=None, now=now).findings])"
+        "print([finding.rule for finding in read_files([sys.argv[1]], as_of=None, now=now).findings])"
     )
     run = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, timeout=60)
     assert (run.returncode, run.stdout.strip(), run.stderr) == (0, f"['{GENERATED[name][1]}']", "")
@@ -207,7 +207,7 @@ def test_random_yaml_never_raises(text: str) -> None:
 def test_loading_anything_never_raises(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     file = tmp_path_factory.getbasetemp() / "random.yaml"
     file.write_bytes(data)
-    loaded = load([file], as_of=None, now=NOW)
+    loaded = read_files([file], as_of=None, now=NOW)
     assert loaded.findings or loaded.teams
     for finding in loaded.findings:
         assert finding.place is not None
@@ -223,5 +223,5 @@ def test_mutated_cases_never_raise(tmp_path_factory: pytest.TempPathFactory, dat
     end = data.draw(st.integers(start, min(start + 30, len(text))))
     file = tmp_path_factory.getbasetemp() / "mutated.yaml"
     file.write_text(text[:start] + data.draw(st.sampled_from(["", *FRAGMENTS])) + text[end:])
-    loaded = load([file], as_of=None, now=NOW)
+    loaded = read_files([file], as_of=None, now=NOW)
     assert loaded.findings or loaded.teams

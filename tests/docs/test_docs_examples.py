@@ -11,7 +11,7 @@ import pytest
 import yaml
 from docs_fences import PAGES, ROOT, Fence, fences
 
-from reconciler.config.desired import load
+from reconciler.config.desired import read_files
 from reconciler.config.schema import json_schema
 from reconciler.sandbox.scene import read_scene
 
@@ -22,7 +22,7 @@ WORLDS = [fence for fence in YAML if "world" in fence.words]
 
 
 def test_example_validates_without_findings() -> None:
-    loaded = load([EXAMPLE], as_of=None, now=datetime.now(UTC))
+    loaded = read_files([EXAMPLE], as_of=None, now=datetime.now(UTC))
     assert loaded.findings == ()
     assert [len(team.transfers) for team in loaded.teams] == [3]
 
@@ -49,7 +49,7 @@ def test_example_shows_every_key_or_names_it_in_a_comment() -> None:
 def test_whole_files_in_the_docs_validate(fence: Fence, tmp_path: Path) -> None:
     file = tmp_path / "backfills.yaml"
     file.write_text(fence.body, "utf-8")
-    assert load([file], as_of=None, now=datetime.now(UTC)).findings == ()
+    assert read_files([file], as_of=None, now=datetime.now(UTC)).findings == ()
 
 
 @pytest.mark.parametrize("fence", WORLDS, ids=lambda fence: fence.where)

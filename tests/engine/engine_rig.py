@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.api.client import ApiClient
-from reconciler.config.desired import load
+from reconciler.config.desired import read_files
 from reconciler.dates import DateSet, iso, last_iso, parse_iso
 from reconciler.engine.clock import Clock
 from reconciler.engine.stop import StopSignal
@@ -279,7 +279,7 @@ class Rig:
         return Clock(self.time.wall, self.time.elapsed, self.time.sleep)
 
     def team(self) -> DesiredTeam:
-        (team,) = load([self.folder / "backfills.yaml"], as_of=None, now=self.time.wall()).require()
+        (team,) = read_files([self.folder / "backfills.yaml"], as_of=None, now=self.time.wall()).teams
         return team
 
     def run(self, transport: Transport | None = None, store: StateStore | None = None) -> TeamRun:

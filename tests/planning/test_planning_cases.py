@@ -18,7 +18,7 @@ from planning_values import API
 
 from reconciler.api.wire import parse_backfill, parse_backfills, parse_runs, parse_transfers
 from reconciler.bounds import DEFAULT_SETTLE
-from reconciler.config.desired import load
+from reconciler.config.desired import read_files
 from reconciler.dates import EMPTY, DateSet, Day, iso, parse_iso
 from reconciler.formats.planfile import dump, encode_plan
 from reconciler.formats.planreader import read_plan
@@ -180,7 +180,7 @@ def _time(text: str) -> datetime:
 
 def plan_case(case: dict[str, Any], folder: Path) -> Plan:
     Path(folder, "backfills.yaml").write_text(case["file"], "utf-8")
-    (team,) = load(["backfills.yaml"], as_of=None, now=NOW).require()
+    (team,) = read_files(["backfills.yaml"], as_of=None, now=NOW).teams
     seen, memory = observed_of(case["api"]), document_of(case["state"], team.team_id)
     return Plan(API, NOW, (make_plan(weigh(team, memory, seen, NOW, DEFAULT_SETTLE)),))
 

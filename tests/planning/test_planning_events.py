@@ -19,6 +19,7 @@ SAMPLES: dict[type, tuple[Any, ...]] = {
     events.Withdrawn: (ACTION, "another run was first"),
     events.Settled: (intent("1-3"),),
     events.Waiting: (3.0, "the API limits our rate"),
+    events.LeftUndone: (ACTION.address, 1, 2, (7,)),
 }
 
 

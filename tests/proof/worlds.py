@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.api.client import ApiClient
-from reconciler.config.desired import load
+from reconciler.config.desired import read_files
 from reconciler.dates import DateSet, parse_iso, union
 from reconciler.engine.clock import Clock
 from reconciler.engine.resolve import as_not_created, unresolved
@@ -147,7 +147,7 @@ class World:
         return ApiClient(transport, TEAM, pacer=pacer, retry=retry, now=self.time.wall)
 
     def team(self) -> DesiredTeam:
-        (team,) = load([self.folder / "backfills.yaml"], as_of=None, now=self.time.wall()).require()
+        (team,) = read_files([self.folder / "backfills.yaml"], as_of=None, now=self.time.wall()).teams
         return team
 
     def run(self) -> TeamRun:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.api.client import ApiClient
-from reconciler.config.desired import load
+from reconciler.config.desired import read_files
 from reconciler.dates import DateSet, parse_iso
 from reconciler.engine.clock import Clock
 from reconciler.engine.stop import StopSignal
@@ -118,7 +118,7 @@ class Rig:
     def team(self) -> DesiredTeam:
         path = self.folder / "backfills.yaml"
         path.write_text(self.text, "utf-8")
-        (team,) = load([path], as_of=None, now=self.time.wall()).require()
+        (team,) = read_files([path], as_of=None, now=self.time.wall()).teams
         return team
 
     def client(self, transport: Transport) -> ApiClient:

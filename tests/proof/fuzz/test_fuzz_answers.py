@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from reconciler.api.client import ApiClient, Listing
 from reconciler.api.outcome import Done, WriteOutcome
-from reconciler.config.desired import load
+from reconciler.config.desired import read_files
 from reconciler.dates import parse_iso
 from reconciler.engine.clock import Clock
 from reconciler.engine.team import Settings, TeamRun
@@ -225,7 +225,7 @@ def sandbox() -> Sandbox:
 def team(tmp_path_factory: pytest.TempPathFactory) -> DesiredTeam:
     path = tmp_path_factory.mktemp("file") / "backfills.yaml"
     path.write_text(FILE, "utf-8")
-    (team,) = load([path], as_of=None, now=NOW).require()
+    (team,) = read_files([path], as_of=None, now=NOW).teams
     return team
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from reconciler.api.client import ApiClient
 from reconciler.cli.main import run
-from reconciler.config.desired import load
+from reconciler.config.desired import read_files
 from reconciler.engine.clock import Clock
 from reconciler.engine.team import Settings, TeamRun
 from reconciler.errors import ReconcilerError, Refused, StateError
@@ -80,7 +80,7 @@ class Made:
         retry = Retry(attempts=2, sleep=lambda seconds: None)
         transport = WsgiTransport(self.sandbox.app)
         client = ApiClient(transport, TEAM, pacer=pacer, retry=retry, now=lambda: self.now)
-        (team,) = load([self.file], as_of=None, now=self.now).require()
+        (team,) = read_files([self.file], as_of=None, now=self.now).teams
         clock = Clock(lambda: self.now, lambda: 0.0, lambda seconds: None)
         blank = Document(team_id=TEAM, api_url=API)
         return TeamRun(
@@ -168,7 +168,7 @@ def test_many_changed_states(made: Made, tmp_path: Path, change: Any, lines: Any
     reads_or_refuses(made, tmp_path / "state", *state_of(made, change, lines, cuts))
 
 
-ROUNDTRIP = Path(__file__).resolve().parents[2] / "state" / "roundtrip"
+ROUNDTRIP = Path(__file__).resolve().parents[2] / "formats" / "roundtrip"
 FULL = [json.loads(one.read_text("utf-8")) for one in sorted(ROUNDTRIP.glob("v1-[ef]*.json"))]
 DELTAS = [
     {"intents": one["intents"], "backfills": one["backfills"], "drop_intents": ["x"], "drop_backfills": [1]}

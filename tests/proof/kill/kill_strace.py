@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import kill_paths  # noqa: F401
-from kill_children import Ended, environment, ran
+from kill_children import COMMAND, Ended, environment, ran
 from kill_points import Tally
 from kill_served import await_quiet, served
 from kill_worlds import (
@@ -104,7 +104,7 @@ _TRIAL = "import os; os.getppid()"
 
 def _traced(folder: Path, arguments: Sequence[str], group: str, more: Sequence[str]) -> list[str]:
     files = [word for name in GROUPS[group] for word in ("-P", str(folder / name))]
-    return [STRACE, "-f", "-o", "trace", *files, *more, sys.executable, "-m", "reconciler", *arguments]
+    return [STRACE, "-f", "-o", "trace", *files, *more, *COMMAND, *arguments]
 
 
 def run_traced(folder: Path, arguments: Sequence[str], group: str, more: Sequence[str]) -> Ended:
@@ -113,7 +113,7 @@ def run_traced(folder: Path, arguments: Sequence[str], group: str, more: Sequenc
 
 def ran_really(folder: Path, arguments: Sequence[str], _name: str) -> Ended:
     """Run the command as a user does."""
-    return _run(folder, [sys.executable, "-m", "reconciler", *arguments])
+    return _run(folder, [*COMMAND, *arguments])
 
 
 def _run(folder: Path, command: Sequence[str]) -> Ended:

@@ -13,10 +13,10 @@ import kill_paths  # noqa: F401
 import pytest
 from faulty_os import Trouble, troubled
 
-from reconciler.cli.apply import Applying, Flags
-from reconciler.cli.arguments import Wiring, load_teams
+import reconciler
+from reconciler.cli.arguments import EmbeddedSandbox
 from reconciler.cli.options import Common
-from reconciler.cli.signals import Signals
+from reconciler.cli.progress import Reporter
 from reconciler.engine.team import Settings
 from reconciler.formats.statefile import decode_document
 from reconciler.http import Request, Response, WsgiTransport
@@ -40,12 +40,16 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
 
 
 def apply(sandbox: Sandbox, settle: int = 900) -> int:
-    common = Common(config=("backfills.yaml",), api="sandbox")
-    signals = Signals()
-    wiring = Wiring(common, signals, sandbox_state="state", _sandbox=sandbox)
-    settings = Settings(settle=timedelta(seconds=settle), parallelism=WORKERS)
-    flags = Flags(True, None, False, timedelta(days=7), settings)
-    return Applying(common, flags, signals, wiring, load_teams(common), None).run()
+    with Reporter(Common(api="sandbox")) as reporter:
+        report = reconciler.apply(
+            reconciler.load(["backfills.yaml"]),
+            api=EmbeddedSandbox("sandbox", sandbox.app),
+            settings=Settings(settle=timedelta(seconds=settle), parallelism=WORKERS),
+            confirm=lambda plan: True,
+            on_event=reporter.tell,
+        )
+    reporter.summarise(report)
+    return report.exit
 
 
 def full(lasting: bool = True) -> Trouble:

@@ -28,7 +28,7 @@ from kill_children import Ended, environment, kill_self, ran, start, wait
 from kill_served import EMBEDDED, await_quiet, free_url, served
 from kill_worlds import AT_ONCE, COMMON, HEAD, all_backfills, check_unlocked, coverage, situated, state_of
 
-from reconciler.config.desired import load
+from reconciler.config.desired import read_files
 from reconciler.dates import iso, last_iso
 from reconciler.sandbox import Sandbox
 
@@ -240,7 +240,7 @@ def declared(files: Sequence[Path]) -> set[tuple[int, str, bool]]:
     """Return the days that the files declare, in the shape of ``coverage``. (They exclude nothing.)"""
     days = set()
     for file in files:
-        (team,) = load([file], as_of=None, now=datetime.now(UTC)).require()
+        (team,) = read_files([file], as_of=None, now=datetime.now(UTC)).teams
         for transfer in team.transfers:
             number = transfer.address.transfer_id
             for start_, end in transfer.days.intervals:

@@ -136,10 +136,10 @@ class Process:
     def sleep(self, seconds: float) -> None:
         """Sleep as the command does: a signal ends it."""
         self.point("sleep")
-        if self.signals.switch.signum is None:
+        if self.signals.signal.signum is None:
             self.pause(seconds)
-        if self.signals.switch.signum is not None:
-            raise Interrupted(self.signals.switch.signum)
+        if self.signals.signal.signum is not None:
+            raise Interrupted(self.signals.signal.signum)
 
     def _strike(self, trouble: Trouble, kind: str) -> None:
         self.note(f"{trouble.kind.name.lower()}:{kind}")
@@ -151,7 +151,7 @@ class Process:
                 self.log(f"is frozen for {seconds:.0f} s at {kind}")
                 self.pause(seconds)
                 self.log("thaws")
-            case Kind.SIGNAL if self.signals.switch.signum is None:
+            case Kind.SIGNAL if self.signals.signal.signum is None:
                 self.log(f"is terminated at {kind}")
                 self.signals._on_signal(TERM, None)
 
@@ -224,7 +224,7 @@ class Process:
                 raise Refused("A guard refuses this plan")
             holds = self.store.holds_lock if self.flags.lock else lambda: True
             with self.signals.only_noted():
-                self.report = run.carry_out(session, surveyed, self.signals.switch, holds)
+                self.report = run.carry_out(session, surveyed, self.signals.signal, holds)
         return self.report.statuses
 
     def sources(self, transfer_id: int) -> tuple[int, ...]:

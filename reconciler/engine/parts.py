@@ -1,0 +1,103 @@
+"""The parts of a run: a client and a store for each team. Reads no flags and no environment."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from reconciler.api.client import ApiClient, Verbose
+from reconciler.engine.clock import Clock, system_clock
+from reconciler.engine.stop import Interrupts
+from reconciler.engine.team import Settings, TeamRun
+from reconciler.errors import KeyProblem
+from reconciler.events import Event
+from reconciler.http import HttpTransport, Pacer, Retry, Transport, WsgiTransport
+from reconciler.http.wsgi import WsgiApp
+from reconciler.model.desired import DesiredTeam
+from reconciler.model.memory import Document
+from reconciler.stores.base import StateStore
+from reconciler.stores.urls import open_store
+from reconciler.version import __version__
+
+DEFAULT_STATE = "state"
+
+
+class EmbeddedApi(Protocol):
+    """An API in this process (the sandbox). ``url`` is what a plan and a state say of it."""
+
+    @property
+    def app(self) -> WsgiApp: ...
+
+    @property
+    def url(self) -> str: ...
+
+
+Keys = str | Callable[[str], str] | None
+"""The API key, or a function from a team's ``key_env`` to its key; ``None``: the API asks for none."""
+
+States = str | Callable[[DesiredTeam], str] | None
+"""A state URL, or a function from a team to its own; ``None``: what the files say, else ``state/`` here."""
+
+
+def state_url(given: States, team: DesiredTeam) -> str:
+    """Return where a team's state is."""
+    return (given(team) if callable(given) else given) or team.state or DEFAULT_STATE
+
+
+@dataclass(slots=True)
+class Parts:
+    """Makes the clients and stores of a run. ``interrupts`` ends every wait in them."""
+
+    api: str | EmbeddedApi
+    key: Keys = None
+    state: States = None
+    interrupts: Interrupts = field(default_factory=Interrupts)
+    verbose: Verbose | None = None
+    _pacers: dict[str, Pacer] = field(default_factory=dict)
+
+    @property
+    def api_url(self) -> str:
+        """What a plan and a state say of the API they are for."""
+        return (self.api if isinstance(self.api, str) else self.api.url).rstrip("/")
+
+    def clock(self) -> Clock:
+        return system_clock(self.interrupts.sleep)
+
+    def team_run(
+        self, team: DesiredTeam, settings: Settings, on_event: Callable[[Event], None] = lambda event: None
+    ) -> TeamRun:
+        """Return the parts of one team's run. Raises ``KeyProblem``, ``UsageError``."""
+        rate, max_wait = team.limits.requests_per_second, settings.max_wait
+        return TeamRun(
+            team=team,
+            client=self.client(team.team_id, team.key_env, rate, max_wait),
+            store=self.store(team),
+            blank=Document(team_id=team.team_id, api_url=self.api_url),
+            clock=self.clock(),
+            settings=settings,
+            on_event=on_event,
+            saving=self.interrupts.deferred,
+        )
+
+    def store(self, team: DesiredTeam) -> StateStore:
+        written_by, sleep = f"reconciler {__version__}", self.interrupts.sleep
+        return open_store(state_url(self.state, team), team.team_id, self.api_url, written_by, sleep=sleep)
+
+    def client(self, team_id: int, key_env: str, rate: float = 20.0, max_wait: float = 300.0) -> ApiClient:
+        """Return a client for one team, of at most ``rate`` requests a second. Raises ``KeyProblem``."""
+        transport, sleep = self._transport(key_env), self.interrupts.sleep
+        rate = rate if isinstance(self.api, str) else float("inf")
+        pacer = self._pacers.setdefault(key_env, Pacer(rate, sleep=sleep))
+        pacer.slow_down(rate)  # teams that share a key share its pace: that of the slowest
+        retry = Retry(max_wait=max_wait, rng=random.Random(), sleep=sleep)
+        return ApiClient(transport, team_id, pacer=pacer, retry=retry, verbose=self.verbose)
+
+    def _transport(self, key_env: str) -> Transport:
+        if not isinstance(self.api, str):
+            return WsgiTransport(self.api.app)
+        key = self.key(key_env) if callable(self.key) else self.key
+        if not key:
+            raise KeyProblem("There is no API key", "None was given.", "Give a key, or use the sandbox.")
+        return HttpTransport(self.api, key)

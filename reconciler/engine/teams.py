@@ -1,0 +1,95 @@
+"""What is planned over the teams of the files: a situation each, and one plan of all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from reconciler.diagnostics import Finding, Severity
+from reconciler.engine.stop import Interrupts
+from reconciler.engine.team import team_plan
+from reconciler.errors import Interrupted, ReconcilerError, UsageError, worst
+from reconciler.formats.planfile import dump, encode_plan
+from reconciler.model.desired import DesiredTeam
+from reconciler.planning.plan import Options, Plan, TeamPlan
+from reconciler.planning.situation import Situation
+from reconciler.version import __version__
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Situations:
+    """What plans are made from: a situation for each team that could be read at ``at``, and the findings and
+    the exit statuses of those that could not.
+    """
+
+    api_url: str
+    at: datetime
+    teams: tuple[Situation, ...]
+    findings: tuple[Finding, ...] = ()
+    statuses: frozenset[int] = frozenset()
+    options: Options = field(default_factory=Options)
+
+
+@dataclass(frozen=True, slots=True)
+class TeamsPlan(Plan):
+    """The plan of all teams. ``statuses`` are the exit statuses of those that could not be planned."""
+
+    statuses: frozenset[int] = frozenset()
+
+    @property
+    def exit(self) -> int:
+        return worst(self.statuses)
+
+    def to_json(self) -> str:
+        """Return what ``plan --json`` prints."""
+        return dump(encode_plan(self, __version__))
+
+
+def plan(situations: Situations) -> TeamsPlan:
+    """Return what an apply would do. Pure."""
+    plans = [team_plan(situation) for situation in situations.teams]
+    return joined_plan(situations, plans)
+
+
+def joined_plan(situations: Situations, plans: Sequence[TeamPlan]) -> TeamsPlan:
+    return TeamsPlan(
+        api_url=situations.api_url,
+        created_at=_whole_second(situations.at),
+        teams=tuple(plans),
+        options=situations.options,
+        diagnostics=situations.findings,
+        errored=bool(situations.findings),
+        statuses=situations.statuses,
+    )
+
+
+def _whole_second(moment: datetime) -> datetime:
+    """Return the next whole second: what was intended before the plan must not count as later."""
+    return (moment + timedelta(microseconds=999_999)).replace(microsecond=0)
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What became of the teams, one after the other: one that fails is a finding, and the others go on."""
+
+    interrupts: Interrupts
+    findings: list[Finding] = field(default_factory=list)
+    statuses: set[int] = field(default_factory=set)
+
+    def each(self, teams: Iterable[DesiredTeam], do: Callable[[DesiredTeam], T]) -> list[T]:
+        done = []
+        for team in teams:
+            try:
+                done.append(do(team))
+            except (Interrupted, UsageError):
+                raise
+            except ReconcilerError as error:
+                self.interrupts.check()  # a read gave up because of a signal
+                self.statuses.add(error.exit_status)
+                detail = f"Team {team.team_id} could not be planned. {error.detail}".rstrip()
+                self.findings.append(Finding(error.code, Severity.ERROR, error.summary, detail, error.hint))
+        return done

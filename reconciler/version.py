@@ -1,0 +1,3 @@
+"""The version, on its own: everybody may import it."""
+
+__version__ = "0.1.0"
