@@ -56,6 +56,7 @@ MANY_PAGES = 2  # a longer list is read while no other long one is, so that endl
 
 _parsing = threading.Lock()  # one document at a time: a large one takes ten times its bytes
 
+_Classify = Callable[[Response | Exception], WriteOutcome]
 Verbose = Callable[[str, str, int | None, float], None]
 """Told of each request: method, path, status (``None``: no answer) and seconds."""
 
@@ -98,10 +99,8 @@ class ApiClient:
 
     def list_incomplete(self) -> Listing:
         """Return the CREATED, SCHEDULED, RUNNING and FAILED backfills as sent. A 403 is a ``KeyProblem``."""
-        request = self._get("backfills")
-        (backfills, sent), response = self._read_or_raise(
-            request, _of_body(wire.parse_backfills), no_team=True
-        )
+        request, parse = self._get("backfills"), _of_body(wire.parse_backfills)
+        (backfills, sent), response = self._read_or_raise(request, parse, no_team=True)
         return Listing(backfills, sent >= LIST_CAP, server_time(response.headers) or self._now())
 
     def get(self, backfill_id: int) -> Backfill | None:
@@ -175,9 +174,7 @@ class ApiClient:
         request = Request("PATCH", path, json={"status": "CANCELLED"})
         return self._write(request, lambda result: classify_cancel(result, backfill_id))
 
-    def _write(
-        self, request: Request, classify: Callable[[Response | Exception], WriteOutcome]
-    ) -> WriteOutcome:
+    def _write(self, request: Request, classify: _Classify) -> WriteOutcome:
         """Send at once, and once."""
         try:
             outcome = classify(self._send(request, WRITE_TIMEOUT.total_seconds()))
