@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 from reconciler.errors import ReconcilerError
 from reconciler.events import Event
-from reconciler.model.memory import Delta, Intent, Origin, record_of
+from reconciler.model.memory import Delta, Intent
 from reconciler.model.observed import Backfill
 from reconciler.planning.evidence import is_active
 
@@ -96,12 +96,7 @@ class ProbeResult:
         """Return what stands in the way of a create: an active one first, then a FAILED one."""
         same = (one for one in self.backfills if one.transfer_id == intent.transfer_id)
         over = (one for one in same if one.days & intent.days and not one.status.final)
-        return min(over, key=lambda one: (not shows_active(one), one.id), default=None)
-
-
-def shows_active(backfill: Backfill) -> bool:
-    """Tell whether runs of a backfill may still come, by what it shows of itself."""
-    return is_active(record_of(backfill, "", Origin.OBSERVED))
+        return min(over, key=lambda one: (not is_active(one), one.id), default=None)
 
 
 @dataclass(frozen=True, slots=True)

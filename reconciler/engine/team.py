@@ -273,7 +273,7 @@ def _not_taken_up(approval: Approval, surveyed: Surveyed) -> set[int]:
     planned_too = {one for action in surveyed.plan.actions for one in action.cancels}
     records = surveyed.situation.document.backfills
     left = (records[one] for _team, one in approval.cancels if one in records and one not in planned_too)
-    found = {one.transfer_id for one in left if is_active(one)}
+    found = {one.transfer_id for one in left if is_active(one.seen)}
     for ledger in surveyed.situation.ledgers:
         address = ledger.transfer.address
         planned = union(one.days for one in surveyed.plan.actions if one.address == address)

@@ -31,7 +31,6 @@ from reconciler.engine.effects import (
     SendCreate,
     Step,
     Unfit,
-    shows_active,
 )
 from reconciler.engine.freshness import Freshness
 from reconciler.events import Cancelled, Created, UnknownOutcome, Withdrawn, WriteRefused
@@ -44,9 +43,9 @@ from reconciler.model.memory import (
     IntentKind,
     Origin,
     Outcome,
-    record_of,
 )
 from reconciler.model.observed import Backfill, Observed, Status
+from reconciler.planning.evidence import is_active
 from reconciler.planning.intents import adopt, find_match, resolve
 from reconciler.planning.plan import Action, ActionKind
 from reconciler.planning.situation import updated
@@ -111,9 +110,7 @@ class TransferApply:
             case Ending():
                 return answer
             case Done(backfill=backfill):
-                record = replace(
-                    record_of(backfill, intent.transfer, Origin.CREATED), stale_before=intent.stale_before
-                )
+                record = BackfillRecord(backfill, intent.transfer, Origin.CREATED, intent.stale_before)
                 return (yield from self._made(action, intent, record, adopted=False))
             case Rejected():
                 return (yield from self._rejected(action, intent, answer))
@@ -141,8 +138,8 @@ class TransferApply:
         if match_ is not None:
             return (yield from self._made(action, intent, adopt(match_, intent), adopted=True))
         blocker = sight.blocker(intent)
-        if blocker is not None and (shows_active(blocker) or self._is_ours(blocker)):
-            state = "active on" if shows_active(blocker) else "ours, and failed on"
+        if blocker is not None and (is_active(blocker) or self._is_ours(blocker)):
+            state = "active on" if is_active(blocker) else "ours, and failed on"
             # Kept: a gateway that sent it twice may have made one that completed before we looked.
             kept = replace(intent, outcome=Outcome.ABANDONED, blocker=blocker.id)
             yield Record(Delta(intents=(kept,)))

@@ -52,7 +52,7 @@ from reconciler.model.memory import (
     Origin,
     Outcome,
 )
-from reconciler.model.observed import Status
+from reconciler.model.observed import Backfill, Status
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -65,7 +65,7 @@ UPGRADE = "Use the release of reconciler that wrote it, or a later one. Nothing 
 
 _EVIDENCE_KEYS = frozenset(EVIDENCE_NAMES)
 _INTENT_KEYS = frozenset(one.name for one in fields(Intent))
-_BACKFILL_KEYS = frozenset(one.name for one in fields(BackfillRecord))
+_BACKFILL_KEYS = frozenset(one.name for kind in (Backfill, BackfillRecord) for one in fields(kind)) - {"seen"}
 _DOCUMENT_KEYS = frozenset(one.name for one in fields(Document))
 _DELTA_KEYS = frozenset(one.name for one in fields(Delta))
 
@@ -209,15 +209,13 @@ def _backfill(data: Any) -> BackfillRecord:
         raise Bad("it is not an object")
     check_keys(data, _BACKFILL_KEYS)
     start, end = day_range(data)
-    return BackfillRecord(
+    seen = Backfill(
         id=whole(data, "id"),
         transfer_id=whole(data, "transfer_id"),
-        transfer=text(data, "transfer"),
         start=start,
         end=end,
         status=choice(data, "status", Status),
         created_time=time(data, "created_time"),
-        origin=choice(data, "origin", Origin),
         total=whole(data, "total"),
         completed=whole(data, "completed"),
         failed=whole(data, "failed"),
@@ -225,6 +223,11 @@ def _backfill(data: Any) -> BackfillRecord:
         start_time=maybe_time(data, "start_time"),
         end_time=maybe_time(data, "end_time"),
         removed_time=maybe_time(data, "removed_time"),
+    )
+    return BackfillRecord(
+        seen=seen,
+        transfer=text(data, "transfer"),
+        origin=choice(data, "origin", Origin),
         stale_before=maybe_time(data, "stale_before"),
         evidence=_evidence(data["evidence"]),
         settled=flag(data, "settled"),

@@ -77,26 +77,27 @@ def _value_text(value: Any) -> str:
 
 def _backfill_data(one: BackfillRecord) -> dict[str, Any]:
     """Return the fields of a record, keys sorted."""
+    seen = one.seen
     return {
-        "completed": one.completed,
-        "created_time": _time_text(one.created_time),
+        "completed": seen.completed,
+        "created_time": _time_text(seen.created_time),
         "end": _end_text(one),
-        "end_time": _maybe_time_text(one.end_time),
+        "end_time": _maybe_time_text(seen.end_time),
         "evidence": _evidence_data(one.evidence),
-        "failed": one.failed,
-        "failed_days": _days_data(one.failed_days),
+        "failed": seen.failed,
+        "failed_days": _days_data(seen.failed_days),
         "gone": one.gone,
-        "id": one.id,
+        "id": seen.id,
         "origin": one.origin.value,
-        "removed_time": _maybe_time_text(one.removed_time),
+        "removed_time": _maybe_time_text(seen.removed_time),
         "settled": one.settled,
         "stale_before": _maybe_time_text(one.stale_before),
-        "start": iso(one.start),
-        "start_time": _maybe_time_text(one.start_time),
-        "status": one.status.value,
-        "total": one.total,
+        "start": iso(seen.start),
+        "start_time": _maybe_time_text(seen.start_time),
+        "status": seen.status.value,
+        "total": seen.total,
         "transfer": one.transfer,
-        "transfer_id": one.transfer_id,
+        "transfer_id": seen.transfer_id,
     }
 
 

@@ -184,7 +184,7 @@ def failed_blockers_of(observed: Observed, document: Document) -> dict[int, list
     found: dict[int, list[BackfillRecord]] = {}
     for listed in observed.listed:
         record = document.backfills.get(listed.id)
-        if record and record.ours and record.status is Status.FAILED and not is_active(record):
+        if record and record.ours and record.status is Status.FAILED and not is_active(record.seen):
             found.setdefault(record.transfer_id, []).append(record)
     return found
 
@@ -264,7 +264,7 @@ def _prunes(
     for listed in sorted(observed.listed, key=lambda one: one.id):
         record = document.backfills.get(listed.id)
         transfer = transfers.get(listed.transfer_id)
-        if record is None or transfer is None or not record.ours or not is_active(record):
+        if record is None or transfer is None or not record.ours or not is_active(record.seen):
             continue
         if record.days & transfer.days or _unapproved_cancel(approval, team.team_id, record.id):
             continue

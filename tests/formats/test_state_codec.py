@@ -229,14 +229,15 @@ def test_what_a_delta_drops_is_checked(field: str, value: Any) -> None:
 @LAW
 @given(backfills())
 def test_a_delta_that_would_not_read_back_is_never_written(backfill: BackfillRecord) -> None:
-    for broken in (
-        replace(backfill, end=backfill.start),
-        replace(backfill, id=-1),
-        replace(backfill, created_time=datetime(2024, 1, 1)),
-        replace(backfill, failed_days=DateSet(((5, 6), (6, 7)))),
-    ):
+    broken: list[dict[str, Any]] = [
+        {"end": backfill.start},
+        {"id": -1},
+        {"created_time": datetime(2024, 1, 1)},
+        {"failed_days": DateSet(((5, 6), (6, 7)))},
+    ]
+    for change in broken:
         with pytest.raises(ValueError):
-            encode_delta(Delta(backfills=(broken,)))
+            encode_delta(Delta(backfills=(replace(backfill, seen=replace(backfill.seen, **change)),)))
 
 
 @LAW

@@ -135,8 +135,12 @@ def record(
     only_here = {"stale_before", "evidence", "settled", "gone"}
     kept = {key: value for key, value in more.items() if key in only_here}
     seen = backfill(text, status, **{key: value for key, value in more.items() if key not in only_here})
-    shared = {name: getattr(seen, name) for name in Backfill.__slots__}
-    return BackfillRecord(**shared, transfer="transfer-1", origin=origin, **kept)
+    return BackfillRecord(seen, "transfer-1", origin, **kept)
+
+
+def seen_as(remembered: BackfillRecord, **changes: Any) -> BackfillRecord:
+    """Return a record of a backfill that looks another way."""
+    return replace(remembered, seen=replace(remembered.seen, **changes))
 
 
 def known(**words: str) -> DayEvidence:

@@ -168,7 +168,7 @@ def test_many_changed_states(made: Made, tmp_path: Path, change: Any, lines: Any
     reads_or_refuses(made, tmp_path / "state", *state_of(made, change, lines, cuts))
 
 
-ROUNDTRIP = Path(__file__).resolve().parents[2] / "state" / "roundtrip"
+ROUNDTRIP = Path(__file__).resolve().parents[2] / "formats" / "roundtrip"
 FULL = [json.loads(one.read_text("utf-8")) for one in sorted(ROUNDTRIP.glob("v1-[ef]*.json"))]
 DELTAS = [
     {"intents": one["intents"], "backfills": one["backfills"], "drop_intents": ["x"], "drop_backfills": [1]}
