@@ -6,14 +6,13 @@ reported at once. Warnings do not stand in the way, errors do.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from reconciler.collector import collector_paused
 from reconciler.config.files import default_paths, find, read
 from reconciler.config.rules import MOST_FINDINGS, finding
 from reconciler.config.secrets import hidden
@@ -59,7 +58,7 @@ def load(paths: Sequence[Path | str], *, as_of: date | None, now: datetime) -> L
     """
     if now.tzinfo is None:
         raise ValueError("now must be aware")
-    with _collector_off():
+    with collector_paused():
         reading = _Reading()
         reading.read(paths)
         teams = reading.resolve(as_of, now)
@@ -141,15 +140,3 @@ def _reported(findings: list[Finding]) -> tuple[Finding, ...]:
     detail = f"{len(found) - MOST_FINDINGS} more findings are left out."
     more = finding("BF020", detail, "Mend those below, and run again.")
     return sorted_findings([more, *errors_first])
-
-
-@contextmanager
-def _collector_off() -> Iterator[None]:
-    """Reading makes many objects and no garbage; the collector would walk them again and again."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

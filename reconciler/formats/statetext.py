@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 
 from reconciler.dates import DateSet, Day, iso, last_iso
+from reconciler.formats.checks import EVIDENCE_NAMES
 from reconciler.model.memory import NOTHING_KNOWN, BackfillRecord, DayEvidence, Delta, Document, Intent
-
-EVIDENCE_NAMES = tuple(sorted(one.name for one in fields(DayEvidence)))
 
 compact = json.JSONEncoder(separators=(",", ":")).encode
 spaced = json.JSONEncoder().encode
