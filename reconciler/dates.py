@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 Day = int
 Interval = tuple[Day, Day]
@@ -92,8 +92,13 @@ class Span:
 
     __slots__ = ()
 
-    start: Day
-    end: Day
+    if TYPE_CHECKING:  # fields, or properties; at run time these would be the fields' defaults
+
+        @property
+        def start(self) -> Day: ...
+
+        @property
+        def end(self) -> Day: ...
 
     @property
     def days(self) -> DateSet:

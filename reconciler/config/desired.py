@@ -6,14 +6,13 @@ stand in the way, errors do.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from reconciler.collector import collector_paused
 from reconciler.config.reading import default_paths, find, read
 from reconciler.config.rules import MOST_FINDINGS, finding
 from reconciler.config.source import parse
@@ -48,7 +47,7 @@ def read_files(paths: Sequence[Path | str], *, as_of: date | None, now: datetime
     if now.tzinfo is None:
         raise ValueError("now must be aware")
     try:
-        with _collector_off():
+        with collector_paused():
             reading = _Reading()
             reading.read(paths)
             teams = reading.resolve(as_of, now)
@@ -145,15 +144,3 @@ def _reported(findings: list[Finding]) -> tuple[Finding, ...]:
     detail = f"{len(found) - MOST_FINDINGS} more findings are left out."
     more = finding("BF020", detail, "Mend those below, and run again.")
     return sorted_findings([more, *errors_first])
-
-
-@contextmanager
-def _collector_off() -> Iterator[None]:
-    """Reading makes many objects and no garbage; the collector would walk them again and again."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 from reconciler.api.outcome import WriteOutcome
 from reconciler.errors import ReconcilerError
 from reconciler.events import Event
-from reconciler.model.memory import Delta, Intent, IntentKind, Origin, record_of
+from reconciler.model.memory import Delta, Intent, IntentKind
 from reconciler.model.observed import Backfill
 from reconciler.planning.evidence import is_active
 
@@ -118,12 +118,7 @@ class ProbeResult:
         """Return what stands in the way of a create: an active one first, then a FAILED one."""
         own = (backfill for backfill in self.backfills if backfill.transfer_id == intent.transfer_id)
         over = (backfill for backfill in own if backfill.days & intent.days and not backfill.status.final)
-        return min(over, key=lambda backfill: (not shows_active(backfill), backfill.id), default=None)
-
-
-def shows_active(backfill: Backfill) -> bool:
-    """Tell whether runs of a backfill may still come, by what it shows of itself."""
-    return is_active(record_of(backfill, "", Origin.OBSERVED))
+        return min(over, key=lambda backfill: (not is_active(backfill), backfill.id), default=None)
 
 
 @dataclass(frozen=True, slots=True)

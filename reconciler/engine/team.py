@@ -284,7 +284,7 @@ def _not_taken_up(approval: Approval, surveyed: Surveyed) -> set[int]:
     active = {
         records[backfill_id].transfer_id
         for backfill_id in kept & records.keys()
-        if is_active(records[backfill_id])
+        if is_active(records[backfill_id].seen)
     }
     ledgers = surveyed.situation.ledgers
     taken_up = DaysByTransfer((ledger.transfer.address, ledger.taken_up) for ledger in ledgers)

@@ -34,13 +34,13 @@ from reconciler.engine.effects import (
     Stop,
     Withheld,
     ask,
-    shows_active,
 )
 from reconciler.engine.freshness import Freshness
 from reconciler.events import Cancelled, Created, UnknownOutcome, Withdrawn, WriteRefused
 from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import BackfillRecord, Delta, Document, Intent, IntentKind, Origin, Outcome
 from reconciler.model.observed import ApiError, Backfill, Observed, Status
+from reconciler.planning.evidence import is_active
 from reconciler.planning.intents import adopt, find_match, resolve
 from reconciler.planning.plan import Action, ActionKind
 from reconciler.planning.situation import updated
@@ -128,8 +128,8 @@ class TransferApply:
         if found is not None:
             return (yield from self._made(action, intent, adopt(found, intent), adopted=True))
         blocker = probe.blocker(intent)
-        if blocker is not None and (shows_active(blocker) or self._is_ours(blocker)):
-            state = "active on" if shows_active(blocker) else "ours, and failed on"
+        if blocker is not None and (is_active(blocker) or self._is_ours(blocker)):
+            state = "active on" if is_active(blocker) else "ours, and failed on"
             # Kept: a gateway that sent it twice may have made one that completed before we looked.
             kept = replace(intent, outcome=Outcome.ABANDONED, blocker=blocker.id)
             yield Record(Delta(intents=(kept,)))

@@ -1,28 +1,139 @@
-"""Strict reading of JSON: every check that a field of a state must pass.
+"""Strict reading of a state's JSON: the checks that each kind of field must pass, and words for what fails.
 
-A check takes the object and the field's name and returns the value, or raises ``Bad``.
+pydantic does the checking: ``true`` and ``1.0`` are no whole numbers, an object has exactly its fields.
+What dates and ranges of days mean is kept, as most of them occur many times in a state.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 
-from reconciler.dates import EMPTY, DateSet, Day, Interval, parse_iso
+from pydantic_core import ErrorDetails, ValidationError, from_json
+from pydantic_core.core_schema import (
+    CoreSchema,
+    arguments_parameter,
+    arguments_schema,
+    bool_schema,
+    call_schema,
+    dict_schema,
+    enum_schema,
+    int_schema,
+    list_schema,
+    literal_schema,
+    no_info_after_validator_function,
+    no_info_wrap_validator_function,
+    nullable_schema,
+    str_schema,
+)
 
-E = TypeVar("E", bound=StrEnum)
+from reconciler.dates import EMPTY, DateSet, Day, parse_iso, union
+from reconciler.model.memory import NOTHING_KNOWN, DayEvidence
+
 K = TypeVar("K")
 
 MAX_ID = 2**63 - 1
+EVIDENCE_NAMES = ("cancelled", "failed", "loaded", "not_run", "unlocated")
+
+
+# --- what texts mean: functions that raise ValueError with what is wrong ---------------------
+
+
+@lru_cache(maxsize=65536)
+def _first_day(text: str) -> Day:
+    try:
+        return parse_iso(text)
+    except ValueError:
+        raise ValueError(f"{shown(text)} is not a date of the form YYYY-MM-DD") from None
+
+
+@lru_cache(maxsize=65536)
+def _end_day(text: str) -> Day:
+    """Return the day after the inclusive last one that ``text`` is."""
+    return _first_day(text) + 1
+
+
+@lru_cache(maxsize=65536)
+def _interval(text: str) -> DateSet:
+    """Return the days of ``"2024-01-01..2024-01-05"`` or ``"2024-01-01"``."""
+    first, dots, last = text.partition("..")
+    try:
+        days = DateSet.span(parse_iso(first), parse_iso(last if dots else first) + 1)
+    except ValueError:
+        days = EMPTY
+    if not days:
+        raise ValueError(f"{shown(text)} is neither a date nor dates as FIRST..LAST")
+    return days
+
+
+def _days(texts: list[str]) -> DateSet:
+    if len(texts) > 1:
+        return union(map(_interval, texts))
+    return _interval(texts[0]) if texts else EMPTY
+
+
+def _evidence(sets: Any, read: Callable[[Any], dict[str, DateSet]]) -> DayEvidence:
+    """Return what is known of single days; an absent set is empty. Most have one range of one kind."""
+    if type(sets) is dict and len(sets) == 1:
+        for name, texts in sets.items():
+            if name in EVIDENCE_NAMES and type(texts) is list and len(texts) == 1 and type(texts[0]) is str:
+                return _one_known(name, texts[0])
+    known = read(sets)
+    if len(known) > 1 and len(union(known.values())) != sum(map(len, known.values())):
+        raise ValueError("a day stands in two of its sets")
+    return DayEvidence(**known) if known else NOTHING_KNOWN
+
+
+@lru_cache(maxsize=65536)
+def _one_known(name: str, text: str) -> DayEvidence:
+    return DayEvidence(**{name: _interval(text)})
+
+
+def then(made: Callable[[Any], Any], schema: CoreSchema) -> CoreSchema:
+    """Return the schema of what is made of a value; ``ValueError`` says what is wrong with it."""
+    return no_info_after_validator_function(made, schema)
+
+
+# --- kinds of fields ------------------------------------------------------------------------
 
 # Years from 9000 on are absurd, and adding to them would overflow.
-_TIME = re.compile(r"[0-8]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", re.ASCII)
+_TIME_FORM = r"^[0-8][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z$"
+
+WHOLE = int_schema(strict=True, ge=0, le=MAX_ID)
+MAYBE_WHOLE = nullable_schema(WHOLE)
+POSITIVE = int_schema(strict=True, ge=1, le=MAX_ID)
+FLAG = bool_schema(strict=True)
+TEXT = str_schema(min_length=0)  # a bound, as only then half a surrogate pair is refused
+FILLED = str_schema(min_length=1)
+TIME = then(datetime.fromisoformat, str_schema(pattern=_TIME_FORM))
+MAYBE_TIME = nullable_schema(TIME)
+FIRST_DAY = then(_first_day, TEXT)
+END_DAY = then(_end_day, TEXT)
+DAYS = then(_days, list_schema(TEXT))
+EVIDENCE = no_info_wrap_validator_function(_evidence, dict_schema(literal_schema([*EVIDENCE_NAMES]), DAYS))
+
+
+def choice(choices: type[StrEnum]) -> CoreSchema:
+    return enum_schema(choices, list(choices), sub_type="str")
+
+
+def several(schema: CoreSchema, made: Callable[[list[Any]], Any] = tuple) -> CoreSchema:
+    """Return the schema of a list of which the first bad item is told; ``made`` makes something of it."""
+    return then(made, list_schema(schema, fail_fast=True))
+
+
+def an_object(make: Callable[..., Any], schemas: Mapping[str, CoreSchema]) -> CoreSchema:
+    """Return the schema of an object with exactly these fields, of which ``make`` makes something."""
+    fields = [arguments_parameter(name, schema, mode="keyword_only") for name, schema in schemas.items()]
+    return call_schema(arguments_schema(fields), make)
+
+
+# --- what is wrong --------------------------------------------------------------------------
 
 
 class Bad(Exception):
@@ -34,12 +145,71 @@ class Bad(Exception):
         self.where = where
         self.newer = newer
 
-    def inside(self, outer: str) -> Bad:
-        dot = "." if self.where and not self.where.startswith("[") else ""
-        return Bad(self.what, f"{outer}{dot}{self.where}", self.newer)
+
+_MISSING, _UNKNOWN = "missing_keyword_only_argument", "unexpected_keyword_argument"
+_UNKNOWN_KEY = "literal_error"  # of the mapping of evidence
+_WORDS = {
+    _MISSING: "the field {name!r} is missing",
+    _UNKNOWN: "the field {name!r} is not known to this release",
+    _UNKNOWN_KEY: "the field {value} is not known to this release",
+    "arguments_type": "it is not an object",
+    "dict_type": "it is not an object",
+    "list_type": "it is not a list",
+    "string_type": "{value} is not a text",
+    "string_unicode": "{value} is not Unicode text",
+    "string_too_short": "it is empty",
+    "string_pattern_mismatch": "{value} is not a time of the form YYYY-MM-DDTHH:MM:SSZ",
+    "bool_type": "{value} is neither true nor false",
+    "enum": "{value} is none of {expected}",
+    "value_error": "{error}",
+}
+_NO_NUMBER = "{value} is not a whole number from {ge} to 2**63-1"
+
+
+def bad_of(error: ValidationError) -> Bad:
+    """Return what is wrong first: of one object a missing field, then an unknown one, then a bad value."""
+    first = _first(error.errors(include_url=False))
+    kind, value, places = first["type"], first["input"], first["loc"]
+    if kind == _MISSING and type(value) is not dict:
+        kind, places = "arguments_type", places[:-1]
+    words = _WORDS.get(kind, _NO_NUMBER)
+    name = places[-1] if places else ""
+    what = words.format(**{"ge": 0, **first.get("ctx", {}), "value": shown(value), "name": name})
+    if kind in (_MISSING, _UNKNOWN):
+        places = places[:-1]
+    elif kind == _UNKNOWN_KEY:
+        places = places[:-2]
+    return Bad(what, _path(places), newer=kind in (_UNKNOWN, _UNKNOWN_KEY))
+
+
+def _first(found: list[ErrorDetails]) -> ErrorDetails:
+    """Return the error to tell: of the whole, then of the first item, what is missing or unknown first."""
+    for whole in ((), found[0]["loc"][:2]):
+        for kind in (_MISSING, _UNKNOWN):
+            for error in found:
+                if error["type"] == kind and error["loc"][:-1] == whole:
+                    return error
+    return found[0]
+
+
+def _path(places: Iterable[int | str]) -> str:
+    path = "".join(f"[{place}]" if isinstance(place, int) else f".{place}" for place in places)
+    return path.removeprefix(".")
+
+
+def shown(value: Any) -> str:
+    """Return a value in a few characters; a container by its kind only, as it may be deep."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    text = ascii(value)
+    return text if len(text) <= 50 else f"{text[:47]}..."
+
+
+# --- JSON -----------------------------------------------------------------------------------
 
 
 def parsed(text: str | bytes) -> Any:
+    """Return the JSON that ``text`` is. Raises ``Bad`` unless it is, and no key stands twice in an object."""
     try:
         whole = text.decode() if isinstance(text, bytes) else text
         return json.loads(whole, object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -51,6 +221,14 @@ def parsed(text: str | bytes) -> Any:
         raise Bad("it is nested too deeply") from None
     except ValueError as error:  # a number of thousands of digits
         raise Bad(f"it is not JSON of ours: {error}") from None
+
+
+def parsed_of_ours(text: str | bytes) -> Any:
+    """Return the JSON of a text that we wrote, so that no key stands twice in it: in half the time."""
+    try:
+        return from_json(text, cache_strings="keys")
+    except ValueError:
+        return parsed(text)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -67,147 +245,3 @@ def first_twice(keys: Iterable[K]) -> K:
 
 def _no_constant(name: str) -> NoReturn:
     raise Bad(f"{name} is not a JSON number")
-
-
-def check_keys(data: dict[str, Any], keys: frozenset[str]) -> None:
-    if data.keys() == keys:
-        return
-    missing = sorted(keys - data.keys())
-    if missing:
-        raise Bad(f"the field {missing[0]!r} is missing")
-    unknown = sorted(data.keys() - keys)
-    raise Bad(f"the field {unknown[0]!r} is not known to this release", newer=True)
-
-
-def whole(data: dict[str, Any], name: str) -> int:
-    """Return a number from 0 to 2**63-1; ``true`` and ``1.0`` are none."""
-    value = data[name]
-    if type(value) is int and 0 <= value <= MAX_ID:
-        return value
-    raise Bad(f"{shown(value)} is not a whole number from 0 to 2**63-1", name)
-
-
-def positive(data: dict[str, Any], name: str) -> int:
-    value = whole(data, name)
-    if value == 0:
-        raise Bad("it is 0, and counts from 1", name)
-    return value
-
-
-def maybe_whole(data: dict[str, Any], name: str) -> int | None:
-    return None if data[name] is None else whole(data, name)
-
-
-def text(data: dict[str, Any], name: str) -> str:
-    value = data[name]
-    if type(value) is not str:
-        raise Bad(f"{shown(value)} is not a text", name)
-    if not value.isascii():
-        _check_characters(value, name)
-    return value
-
-
-def _check_characters(value: str, name: str) -> None:
-    """Refuse half a surrogate pair: no output could show it."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise Bad(f"{shown(value)} is not Unicode text", name) from None
-
-
-def filled(data: dict[str, Any], name: str) -> str:
-    value = text(data, name)
-    if not value:
-        raise Bad("it is empty", name)
-    return value
-
-
-def flag(data: dict[str, Any], name: str) -> bool:
-    value = data[name]
-    if value is True or value is False:
-        return bool(value)
-    raise Bad(f"{shown(value)} is neither true nor false", name)
-
-
-def choice(data: dict[str, Any], name: str, choices: type[E]) -> E:
-    value = data[name]
-    if type(value) is str:
-        try:
-            return choices(value)
-        except ValueError:
-            pass
-    raise Bad(f"{shown(value)} is none of {', '.join(choices)}", name)
-
-
-def day_range(data: dict[str, Any]) -> tuple[Day, Day]:
-    start, last = _day(data, "start"), _day(data, "end")
-    if last < start:
-        raise Bad("the range ends before it starts", "end")
-    return start, last + 1
-
-
-def _day(data: dict[str, Any], name: str) -> Day:
-    value = data[name]
-    if type(value) is str:
-        try:
-            return _known_day(value)
-        except ValueError:
-            pass
-    raise Bad(f"{shown(value)} is not a date of the form YYYY-MM-DD", name)
-
-
-@lru_cache(maxsize=65536)
-def _known_day(text: str) -> Day:
-    return parse_iso(text)
-
-
-def days(data: dict[str, Any], name: str) -> DateSet:
-    items = data[name]
-    if type(items) is not list:
-        raise Bad(f"{shown(items)} is not a list of days", name)
-    if not items:
-        return EMPTY
-    if len(items) == 1:
-        return DateSet((_interval(items[0], name),))
-    return DateSet.of([_interval(item, name) for item in items])
-
-
-def _interval(item: Any, name: str) -> Interval:
-    if type(item) is str:
-        try:
-            return _known_interval(item)
-        except ValueError:
-            pass
-    raise Bad(f"{shown(item)} is neither a date nor dates as FIRST..LAST", name)
-
-
-@lru_cache(maxsize=65536)
-def _known_interval(text: str) -> Interval:
-    first, dots, last = text.partition("..")
-    start = parse_iso(first)
-    end = parse_iso(last) if dots else start
-    if end < start:
-        raise ValueError(text)
-    return start, end + 1
-
-
-def time(data: dict[str, Any], name: str) -> datetime:
-    value = data[name]
-    if type(value) is str and _TIME.fullmatch(value):
-        try:
-            return datetime.fromisoformat(value)
-        except ValueError:
-            pass
-    raise Bad(f"{shown(value)} is not a time of the form YYYY-MM-DDTHH:MM:SSZ", name)
-
-
-def maybe_time(data: dict[str, Any], name: str) -> datetime | None:
-    return None if data[name] is None else time(data, name)
-
-
-def shown(value: Any) -> str:
-    """Return a value in a few characters; a container by its kind only, as it may be deep."""
-    if isinstance(value, list | dict):
-        return "a list" if isinstance(value, list) else "an object"
-    text = ascii(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 
 from reconciler.dates import DateSet, Day, iso, last_iso
+from reconciler.formats.checks import EVIDENCE_NAMES
 from reconciler.model.memory import NOTHING_KNOWN, BackfillRecord, DayEvidence, Delta, Document, Intent
-
-EVIDENCE_NAMES = tuple(sorted(one.name for one in fields(DayEvidence)))
 
 compact = json.JSONEncoder(separators=(",", ":")).encode
 spaced = json.JSONEncoder().encode
@@ -77,26 +75,27 @@ def _value_text(value: Any) -> str:
 
 def _backfill_data(one: BackfillRecord) -> dict[str, Any]:
     """Return the fields of a record, keys sorted."""
+    seen = one.seen
     return {
-        "completed": one.completed,
-        "created_time": _time_text(one.created_time),
+        "completed": seen.completed,
+        "created_time": _time_text(seen.created_time),
         "end": _end_text(one),
-        "end_time": _maybe_time_text(one.end_time),
+        "end_time": _maybe_time_text(seen.end_time),
         "evidence": _evidence_data(one.evidence),
-        "failed": one.failed,
-        "failed_days": _days_data(one.failed_days),
+        "failed": seen.failed,
+        "failed_days": _days_data(seen.failed_days),
         "gone": one.gone,
-        "id": one.id,
+        "id": seen.id,
         "origin": one.origin.value,
-        "removed_time": _maybe_time_text(one.removed_time),
+        "removed_time": _maybe_time_text(seen.removed_time),
         "settled": one.settled,
         "stale_before": _maybe_time_text(one.stale_before),
-        "start": iso(one.start),
-        "start_time": _maybe_time_text(one.start_time),
-        "status": one.status.value,
-        "total": one.total,
+        "start": iso(seen.start),
+        "start_time": _maybe_time_text(seen.start_time),
+        "status": seen.status.value,
+        "total": seen.total,
         "transfer": one.transfer,
-        "transfer_id": one.transfer_id,
+        "transfer_id": seen.transfer_id,
     }
 
 

@@ -62,57 +62,48 @@ NOTHING_KNOWN = DayEvidence()
 
 @dataclass(frozen=True, slots=True)
 class BackfillRecord(Span):
-    """A backfill we made, adopted or saw on declared days. ``[start, end)`` in ordinals.
+    """A backfill we made, adopted or saw on declared days, as it was last ``seen``.
 
-    ``settled``: the evidence is complete and will never be read again. ``gone``: a get
-    answers 404 long after its creation. ``stale_before``: the latest one among the days it
-    was made for. ``failed_days``: what its error report names.
+    ``transfer`` is the name its transfer was declared by. ``settled``: the evidence is complete
+    and will never be read again. ``gone``: a get answers 404 long after its creation.
+    ``stale_before``: the latest one among the days it was made for.
     """
 
-    id: int
-    transfer_id: int
+    seen: Backfill
     transfer: str
-    start: Day
-    end: Day
-    status: Status
-    created_time: datetime
     origin: Origin
-    total: int = 0
-    completed: int = 0
-    failed: int = 0
-    failed_days: DateSet = EMPTY
-    start_time: datetime | None = None
-    end_time: datetime | None = None
-    removed_time: datetime | None = None
     stale_before: datetime | None = None
     evidence: DayEvidence = NOTHING_KNOWN
     settled: bool = False
     gone: bool = False
 
     @property
+    def id(self) -> int:
+        return self.seen.id
+
+    @property
+    def transfer_id(self) -> int:
+        return self.seen.transfer_id
+
+    @property
+    def start(self) -> Day:
+        return self.seen.start
+
+    @property
+    def end(self) -> Day:
+        return self.seen.end
+
+    @property
+    def status(self) -> Status:
+        return self.seen.status
+
+    @property
+    def created_time(self) -> datetime:
+        return self.seen.created_time
+
+    @property
     def ours(self) -> bool:
         return self.origin is not Origin.OBSERVED
-
-
-def record_of(backfill: Backfill, transfer: str, origin: Origin) -> BackfillRecord:
-    """Return a first record of a backfill, without evidence."""
-    return BackfillRecord(
-        id=backfill.id,
-        transfer_id=backfill.transfer_id,
-        transfer=transfer,
-        start=backfill.start,
-        end=backfill.end,
-        status=backfill.status,
-        created_time=backfill.created_time,
-        origin=origin,
-        total=backfill.total,
-        completed=backfill.completed,
-        failed=backfill.failed,
-        failed_days=backfill.failed_days,
-        start_time=backfill.start_time,
-        end_time=backfill.end_time,
-        removed_time=backfill.removed_time,
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from datetime import datetime
 from reconciler.bounds import CANCEL_SETTLES
 from reconciler.dates import EMPTY, DateSet, Day, grouped, union
 from reconciler.model.memory import NOTHING_KNOWN, BackfillRecord, DayEvidence
-from reconciler.model.observed import Run, RunStatus, Status
+from reconciler.model.observed import Backfill, Run, RunStatus, Status
 
 RunsByDay = Mapping[Day, Sequence[Run]]
 
@@ -39,11 +39,11 @@ def runs_by_day(runs: Iterable[Run]) -> dict[Day, list[Run]]:
     return grouped(sorted(runs, key=lambda run: (run.created_time, run.id)), lambda run: run.day)
 
 
-def is_active(record: BackfillRecord) -> bool:
+def is_active(backfill: Backfill) -> bool:
     """Tell whether runs of it may still come. An unknown status counts as active."""
-    if record.status is Status.FAILED:
-        return record.completed + record.failed < record.total and record.end_time is None
-    return not record.status.final
+    if backfill.status is Status.FAILED:
+        return backfill.completed + backfill.failed < backfill.total and backfill.end_time is None
+    return not backfill.status.final
 
 
 def judge(record: BackfillRecord, runs: RunsByDay | None, vendor_now: datetime) -> Verdict:
@@ -54,11 +54,11 @@ def judge(record: BackfillRecord, runs: RunsByDay | None, vendor_now: datetime) 
     """
     if record.gone:
         return _gone(record)
-    if is_active(record):
+    if is_active(record.seen):
         return Verdict(in_flight=record.days, evidence=record.evidence)
     if record.settled:
         return Verdict(evidence=record.evidence, settled=True)
-    if _is_settling(record, vendor_now):
+    if _is_settling(record.seen, vendor_now):
         return Verdict(settling=record.days - record.evidence.loaded, evidence=record.evidence)
     return _judge_ended(record, runs)
 
@@ -68,74 +68,75 @@ def _gone(record: BackfillRecord) -> Verdict:
     return Verdict(gone=record.days - known_days(known), evidence=known)
 
 
-def _is_settling(record: BackfillRecord, vendor_now: datetime) -> bool:
-    if record.status is not Status.CANCELLED or record.completed + record.failed >= record.total:
+def _is_settling(seen: Backfill, vendor_now: datetime) -> bool:
+    if seen.status is not Status.CANCELLED or seen.completed + seen.failed >= seen.total:
         return False
-    removed = record.removed_time or record.end_time or record.created_time
+    removed = seen.removed_time or seen.end_time or seen.created_time
     return vendor_now < removed + CANCEL_SETTLES
 
 
 def _judge_ended(record: BackfillRecord, runs: RunsByDay | None) -> Verdict:
-    told = _from_counts(record)
+    told = _from_counts(record.seen)
     if told is not None:
         return Verdict(evidence=merge(record.evidence, told, record.days), settled=True)
     if runs is None:
-        blind = _without_runs(record)
+        blind = _without_runs(record.seen)
         return Verdict(evidence=merge(record.evidence, blind, record.days))
     return _from_runs(record, runs)
 
 
-def _from_counts(record: BackfillRecord) -> DayEvidence | None:
+def _from_counts(seen: Backfill) -> DayEvidence | None:
     """Return what the counts alone prove, or ``None`` when they leave a day open."""
-    whole = record.completed + record.failed == record.total == len(record.days)
-    if whole and record.failed == 0:
-        return DayEvidence(loaded=record.days)
-    if whole and record.completed == 0:
-        return DayEvidence(failed=record.days)
-    named = record.failed_days & record.days
-    if whole and len(named) == record.failed == len(record.failed_days):
-        return DayEvidence(loaded=record.days - named, failed=named)
-    if record.completed == record.failed == 0:
-        return _none_ran(record, record.days)
+    whole = seen.completed + seen.failed == seen.total == len(seen.days)
+    if whole and seen.failed == 0:
+        return DayEvidence(loaded=seen.days)
+    if whole and seen.completed == 0:
+        return DayEvidence(failed=seen.days)
+    named = seen.failed_days & seen.days
+    if whole and len(named) == seen.failed == len(seen.failed_days):
+        return DayEvidence(loaded=seen.days - named, failed=named)
+    if seen.completed == seen.failed == 0:
+        return _none_ran(seen, seen.days)
     return None
 
 
-def _none_ran(record: BackfillRecord, days: DateSet) -> DayEvidence:
-    if record.status is Status.CANCELLED:
+def _none_ran(seen: Backfill, days: DateSet) -> DayEvidence:
+    if seen.status is Status.CANCELLED:
         return DayEvidence(cancelled=days)
     return DayEvidence(not_run=days)
 
 
-def _without_runs(record: BackfillRecord) -> DayEvidence:
-    named = record.failed_days & record.days
-    return DayEvidence(failed=named, unlocated=record.days - named)
+def _without_runs(seen: Backfill) -> DayEvidence:
+    named = seen.failed_days & seen.days
+    return DayEvidence(failed=named, unlocated=seen.days - named)
 
 
 def _from_runs(record: BackfillRecord, runs: RunsByDay) -> Verdict:
-    own = {day: run for day in record.days if (run := _run_of(record, runs.get(day, ())))}
+    seen = record.seen
+    own = {day: run for day in seen.days if (run := _run_of(seen, runs.get(day, ())))}
     loaded = _days_with(own, RunStatus.COMPLETED)
-    failed = _days_with(own, RunStatus.FAILED) | ((record.failed_days & record.days) - loaded)
+    failed = _days_with(own, RunStatus.FAILED) | ((seen.failed_days & seen.days) - loaded)
     running = _days_with(own, RunStatus.IN_FLIGHT) - failed - known_days(record.evidence)
-    rest = record.days - loaded - failed - running
-    if len(loaded) + len(failed) >= record.completed + record.failed:
-        none = _none_ran(record, rest)
+    rest = seen.days - loaded - failed - running
+    if len(loaded) + len(failed) >= seen.completed + seen.failed:
+        none = _none_ran(seen, rest)
     else:  # the list holds fewer runs than the counts: a day without one may still be loaded
         none = DayEvidence(unlocated=rest)
-    evidence = merge(record.evidence, replace(none, loaded=loaded, failed=failed), record.days - running)
+    evidence = merge(record.evidence, replace(none, loaded=loaded, failed=failed), seen.days - running)
     settled = not running and not evidence.unlocated
     return Verdict(in_flight=running, evidence=evidence, settled=settled)
 
 
-def _run_of(record: BackfillRecord, runs: Sequence[Run]) -> Run | None:
+def _run_of(seen: Backfill, runs: Sequence[Run]) -> Run | None:
     """Return the run that a backfill made for a day while it lived: one that loaded it, else the first."""
-    last = record.end_time or record.removed_time
-    if last is not None and record.status is Status.CANCELLED:
+    last = seen.end_time or seen.removed_time
+    if last is not None and seen.status is Status.CANCELLED:
         last += CANCEL_SETTLES
     own = [
         run
         for run in runs
         if run.backfill
-        and run.created_time >= record.created_time
+        and run.created_time >= seen.created_time
         and (last is None or run.created_time <= last)
     ]
     return next((run for run in own if run.status is RunStatus.COMPLETED), own[0] if own else None)

@@ -20,7 +20,6 @@ from reconciler.model.memory import (
     IntentKind,
     Origin,
     Outcome,
-    record_of,
 )
 from reconciler.model.observed import Backfill, Observed, Unreadable
 
@@ -184,8 +183,7 @@ def _was_taken_up(intent: Intent, sources: tuple[int, ...], document: Document) 
 
 def adopt(backfill: Backfill, intent: Intent) -> BackfillRecord:
     """Return the record of a backfill that one of our intents made."""
-    record = record_of(backfill, intent.transfer, Origin.ADOPTED)
-    return replace(record, stale_before=intent.stale_before)
+    return BackfillRecord(backfill, intent.transfer, Origin.ADOPTED, intent.stale_before)
 
 
 def _not_created(

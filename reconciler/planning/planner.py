@@ -216,7 +216,7 @@ def _open_ids(situation: Situation) -> dict[int, int]:
 def _failed_blockers(situation: Situation) -> Iterator[BackfillRecord]:
     for listed in situation.observed.listed:
         record = situation.document.backfills.get(listed.id)
-        if record and record.ours and record.status is Status.FAILED and not is_active(record):
+        if record and record.ours and record.status is Status.FAILED and not is_active(record.seen):
             yield record
 
 
@@ -269,7 +269,7 @@ def _prunes(situation: Situation, approval: Approval | None) -> Iterator[Action]
     for listed in sorted(situation.observed.listed, key=lambda backfill: backfill.id):
         record = situation.document.backfills.get(listed.id)
         transfer = transfers.get(listed.transfer_id)
-        if record is None or transfer is None or not record.ours or not is_active(record):
+        if record is None or transfer is None or not record.ours or not is_active(record.seen):
             continue
         approved = approval is None or (team.team_id, record.id) in approval.cancels
         if approved and not record.days & transfer.days:

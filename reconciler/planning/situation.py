@@ -23,7 +23,6 @@ from reconciler.model.memory import (
     Origin,
     Outcome,
     apply_delta,
-    record_of,
 )
 from reconciler.model.observed import Backfill, Observed, Status, Unreadable
 from reconciler.planning.evidence import RunsByDay, judge, judged_days, runs_by_day
@@ -136,17 +135,16 @@ def updated(record: BackfillRecord, seen: Backfill) -> BackfillRecord:
     """Return the record with what was seen. A final status we know beats a lagging read."""
     if record.status.final and not seen.status.final:
         return record
-    fresh = record_of(seen, record.transfer, record.origin)
-    return replace(
-        fresh,
-        transfer_id=record.transfer_id,  # what a backfill is of never changes: a list that says so errs
-        start=record.start,
-        end=record.end,
-        stale_before=record.stale_before,
-        evidence=record.evidence,
-        settled=record.settled and seen.completed <= record.completed,
-        failed_days=record.failed_days | seen.failed_days,
+    known = record.seen
+    fresh = replace(
+        seen,
+        transfer_id=known.transfer_id,  # what a backfill is of never changes: a list that says so errs
+        start=known.start,
+        end=known.end,
+        failed_days=known.failed_days | seen.failed_days,
     )
+    settled = record.settled and seen.completed <= known.completed
+    return replace(record, seen=fresh, settled=settled, gone=False)
 
 
 def wanted_gets(document: Document, listed: Iterable[Backfill]) -> tuple[int, ...]:
@@ -187,7 +185,7 @@ def refresh(document: Document, observed: Observed, team: DesiredTeam) -> Delta:
         if backfill.id not in document.backfills and _touches(backfill, names):
             name, _days = names[backfill.transfer_id]
             dated = _dated(backfill, observed.vendor_now)
-            changed.append(_judged(record_of(dated, name, Origin.OBSERVED), runs, observed))
+            changed.append(_judged(BackfillRecord(dated, name, Origin.OBSERVED), runs, observed))
     for record in document.backfills.values():
         fresh = _judged(_seen_again(record, seen, observed), runs, observed)
         if fresh != record:
@@ -234,7 +232,7 @@ def _dated(seen: Backfill, since: datetime) -> Backfill:
 def _seen_again(record: BackfillRecord, seen: Mapping[int, Backfill], observed: Observed) -> BackfillRecord:
     view = seen.get(record.id)
     if view is not None:
-        dated = _dated(view, record.removed_time or observed.vendor_now)
+        dated = _dated(view, record.seen.removed_time or observed.vendor_now)
         return replace(updated(record, dated), gone=False)
     if record.id in observed.fetched and not record.status.final:
         return replace(record, gone=observed.vendor_now - record.created_time >= GONE_AFTER)

@@ -62,7 +62,7 @@ def unmanaged_backfills(team: DesiredTeam, observed: Observed, document: Documen
     for listed in sorted(observed.listed, key=lambda one: one.id):
         record = document.backfills.get(listed.id)
         if record is not None and record.ours:
-            shown = is_active(record) and listed.transfer_id not in team.declared_ids
+            shown = is_active(record.seen) and listed.transfer_id not in team.declared_ids
         else:
             shown = bool(declared.get(listed.transfer_id, EMPTY) & listed.days)
         if shown:
@@ -116,7 +116,7 @@ def prunes_undone(
         if team.team_id == document.team_id
         for action in team.actions
         if action.kind is ActionKind.CANCEL and not action.days & declared.get(action.address, EMPTY)
-        if any(is_active(document.backfills[one]) for one in action.cancels if one in document.backfills)
+        if any(is_active(document.backfills[one].seen) for one in action.cancels if one in document.backfills)
         if not going.issuperset(action.cancels)
     )
 

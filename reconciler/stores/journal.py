@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.errors import StateDamaged, StateNewer
-from reconciler.formats.statefile import UPGRADE, decode_delta, encode_delta
+from reconciler.formats.statefile import UPGRADE, encode_delta, read_delta
 from reconciler.model.memory import Delta
 
 VERSION = 1
@@ -158,7 +158,7 @@ def _entry(data: dict[str, Any], serial: int, source: str, number: int) -> Journ
     if data["serial"] != serial:
         raise _damaged(source, number, f"its serial is {data['serial']} where {serial} must follow")
     place = f"{source}, line {number}"
-    return JournalEntry(serial, data["written_by"], decode_delta(_compact(data["delta"]), place, RESTORE))
+    return JournalEntry(serial, data["written_by"], read_delta(data["delta"], place, RESTORE))
 
 
 def _damaged(source: str, line: int, what: str) -> StateDamaged:

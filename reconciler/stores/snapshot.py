@@ -79,9 +79,11 @@ def load(path: str, team_id: int, api_url: str) -> Snapshot:
         return Snapshot()
     journal = None if journal_data is None else journals.parse(journal_data, f"{path}.journal")
     data, found = document_file
-    document = decode_document(data, path, _restore(path))
+    digest = journals.digest_of(data)
+    ours = journal is not None and journal.header.document_digest == digest
+    document = decode_document(data, path, _restore(path), ours=ours)
     check_owner(document, team_id, api_url, path)
-    snapshot = _joined(path, document, journals.digest_of(data), journal)
+    snapshot = _joined(path, document, digest, journal)
     snapshot.identity = found
     if journal is not None and journal_data is not None:
         snapshot.tail_start = journal.size - len(journal.last_line)

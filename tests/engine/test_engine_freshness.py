@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.engine.effects import ProbeResult
 from reconciler.engine.freshness import Freshness
-from reconciler.model.memory import Origin, record_of
+from reconciler.model.memory import BackfillRecord, Origin
 from reconciler.model.observed import Backfill, Observed, Status
 
 NOW = datetime(2024, 6, 1, 9, tzinfo=UTC)
@@ -35,7 +35,7 @@ def backfill(number: int, minutes: float, transfer_id: int = 1) -> Backfill:
     ],
 )
 def test_the_newest_before_ours(latest: Backfill | None, known: list[Backfill], newest: int | None) -> None:
-    records = [record_of(one, "a", Origin.CREATED) for one in known]
+    records = [BackfillRecord(one, "a", Origin.CREATED) for one in known]
     freshness = Freshness.of(Observed(NOW, latest={1: latest}), (1,), NOW, records, SETTLE)
     assert freshness.latest == newest
 

@@ -21,7 +21,8 @@ def test_a_record_under_a_wrong_id_does_not_overwrite_another(tmp_path: Path) ->
     rig = Rig(tmp_path, ONE)
     rig.apply()
     (known,) = rig.document().backfills.values()
-    opened(rig).record(Delta(backfills=(replace(known, start=known.start - 40, end=known.end - 40),)))
+    seen = replace(known.seen, start=known.start - 40, end=known.end - 40)
+    opened(rig).record(Delta(backfills=(replace(known, seen=seen),)))
     assert rig.document().backfills == {known.id: known}
 
 

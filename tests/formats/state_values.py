@@ -16,7 +16,7 @@ from reconciler.model.memory import (
     Origin,
     Outcome,
 )
-from reconciler.model.observed import Status
+from reconciler.model.observed import Backfill, Status
 
 LAW = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -58,15 +58,13 @@ def evidence(draw: st.DrawFn) -> DayEvidence:
 @st.composite
 def backfills(draw: st.DrawFn) -> BackfillRecord:
     start, end = draw(ranges())
-    return BackfillRecord(
+    seen = Backfill(
         id=draw(IDS),
         transfer_id=draw(IDS),
-        transfer=draw(NAMES),
         start=start,
         end=end,
         status=draw(st.sampled_from(Status)),
         created_time=draw(TIMES),
-        origin=draw(st.sampled_from(Origin)),
         total=draw(COUNTS),
         completed=draw(COUNTS),
         failed=draw(COUNTS),
@@ -74,6 +72,11 @@ def backfills(draw: st.DrawFn) -> BackfillRecord:
         start_time=draw(MAYBE_TIMES),
         end_time=draw(MAYBE_TIMES),
         removed_time=draw(MAYBE_TIMES),
+    )
+    return BackfillRecord(
+        seen=seen,
+        transfer=draw(NAMES),
+        origin=draw(st.sampled_from(Origin)),
         stale_before=draw(MAYBE_TIMES),
         evidence=draw(evidence()),
         settled=draw(st.booleans()),

@@ -4,6 +4,7 @@ Days are written as days of January 2024 ("1-3 7" is four of them; 32 is 1 Febru
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -132,8 +133,12 @@ def record(
     only_here = {"stale_before", "evidence", "settled", "gone"}
     kept = {key: value for key, value in more.items() if key in only_here}
     seen = backfill(text, status, **{key: value for key, value in more.items() if key not in only_here})
-    shared = {name: getattr(seen, name) for name in Backfill.__slots__}
-    return BackfillRecord(**shared, transfer="transfer-1", origin=origin, **kept)
+    return BackfillRecord(seen, "transfer-1", origin, **kept)
+
+
+def seen_as(remembered: BackfillRecord, **changes: Any) -> BackfillRecord:
+    """Return a record of a backfill that looks another way."""
+    return replace(remembered, seen=replace(remembered.seen, **changes))
 
 
 def known(**words: str) -> DayEvidence:

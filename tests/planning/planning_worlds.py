@@ -202,9 +202,8 @@ def _counts(tape: Tape, total: int) -> tuple[int, int]:
 def _record(tape: Tape, number: int, sources: Sequence[int]) -> BackfillRecord:
     seen = _backfill(tape, number, sources)
     settled = tape.chance(4)
-    shared = {name: getattr(seen, name) for name in Backfill.__slots__}
     return BackfillRecord(
-        **shared,
+        seen,
         transfer=f"transfer-{seen.transfer_id}",
         origin=tape.one((Origin.CREATED, Origin.ADOPTED, Origin.OBSERVED)),
         stale_before=tape.one(STALE),
@@ -274,8 +273,7 @@ def _view(tape: Tape, record: BackfillRecord) -> Backfill | None:
     """How the API shows a backfill now: as remembered, or with another status and other counts."""
     if record.gone:
         return None
-    shared = {name: getattr(record, name) for name in Backfill.__slots__}
-    seen = Backfill(**shared)
+    seen = record.seen
     if tape.chance(2):
         failed, ran = _counts(tape, seen.total)
         seen = replace(

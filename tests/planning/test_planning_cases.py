@@ -7,7 +7,6 @@ the difference. ``tests/cases/plan/README.md`` says what a case may hold.
 
 import json
 import os
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,6 @@ from reconciler.model.memory import (
     IntentKind,
     Origin,
     Outcome,
-    record_of,
 )
 from reconciler.model.observed import Backfill, Observed, Unreadable
 from reconciler.planning.plan import Plan
@@ -130,11 +128,10 @@ def document_of(state: dict[str, Any], team_id: int) -> Document:
 
 def _record(words: dict[str, Any]) -> BackfillRecord:
     known = {name: _days(text) for name, text in words.get("evidence", {}).items()}
-    first = record_of(
-        parse_backfill(_defaults(words)), words["transfer"], Origin(words.get("origin", "created"))
-    )
-    return replace(
-        first,
+    return BackfillRecord(
+        parse_backfill(_defaults(words)),
+        words["transfer"],
+        Origin(words.get("origin", "created")),
         evidence=DayEvidence(**known),
         settled=bool(known) and not known.get("unlocated"),
         stale_before=_time(words["stale_before"]) if "stale_before" in words else None,

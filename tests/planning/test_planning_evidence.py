@@ -28,7 +28,7 @@ from planning_values import (
 from planning_worlds import Tape, World, read_world, tapes, worlds
 
 from reconciler.dates import DateSet, union
-from reconciler.model.memory import BackfillRecord, DayEvidence, Document, Origin, apply_delta, record_of
+from reconciler.model.memory import BackfillRecord, DayEvidence, Document, Origin, apply_delta
 from reconciler.model.observed import Backfill, Run, Status, Unreadable
 from reconciler.planning.evidence import Verdict, is_active, judge, known_days, merge, runs_by_day
 from reconciler.planning.situation import refresh, updated, wanted_gets
@@ -242,7 +242,7 @@ def test_the_runs_of_a_cancelled_one_may_come_an_hour_later() -> None:
 )
 def test_what_is_active(status: str, counts: tuple[int, int], end_time: Any, active: bool) -> None:
     ran, failed = counts
-    assert is_active(record("1-10", status, ran=ran, failed=failed, end_time=end_time)) is active
+    assert is_active(backfill("1-10", status, ran=ran, failed=failed, end_time=end_time)) is active
 
 
 # --- reading again ------------------------------------------------------------------------
@@ -289,8 +289,8 @@ def test_of_two_readings_the_one_further_on_holds() -> None:
     assert read_again(once, running, fetched={100: done}).status is Status.COMPLETED
     assert read_again(once, running, latest={1: done}).status is Status.COMPLETED
     further = replace(running, completed=4)
-    assert read_again(once, running, latest={1: further}).completed == 4
-    assert read_again(once, further, latest={1: running}).completed == 4
+    assert read_again(once, running, latest={1: further}).seen.completed == 4
+    assert read_again(once, further, latest={1: running}).seen.completed == 4
 
 
 def test_days_that_a_report_named_stay_named() -> None:
@@ -429,11 +429,10 @@ def test_evidence_never_shrinks(tape: Tape) -> None:
 
 
 def _another_view(tape: Tape, one: BackfillRecord) -> Backfill:
-    shared = {name: getattr(one, name) for name in Backfill.__slots__}
     total = one.end - one.start
     failed = tape.below(total + 1)
     return replace(
-        Backfill(**shared),
+        one.seen,
         status=tape.one(tuple(Status)),
         failed=failed,
         completed=tape.below(total + 1 - failed),
@@ -443,6 +442,6 @@ def _another_view(tape: Tape, one: BackfillRecord) -> Backfill:
 
 
 def test_a_first_record_has_no_evidence() -> None:
-    first = record_of(backfill("1-5"), "ads", Origin.OBSERVED)
+    first = BackfillRecord(backfill("1-5"), "ads", Origin.OBSERVED)
     assert (first.days, first.evidence, first.settled) == (days("1-5"), DayEvidence(), False)
     assert first.start == EVE + 1

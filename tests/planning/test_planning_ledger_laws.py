@@ -13,7 +13,7 @@ from planning_worlds import World, worlds
 from reconciler.dates import Day
 from reconciler.model.desired import DesiredTransfer, EvidenceMode, Segment
 from reconciler.model.memory import BackfillRecord, DayEvidence, Intent, IntentKind, Outcome
-from reconciler.model.observed import Run, RunStatus, Status, Unreadable
+from reconciler.model.observed import Backfill, Run, RunStatus, Status, Unreadable
 from reconciler.planning.ledger import Bucket, TransferLedger
 from reconciler.planning.situation import keep_ledgers
 
@@ -33,21 +33,21 @@ class Oracle:
         before = remembered(one.evidence, day)
         if one.gone:
             return before if before in CERTAIN else "gone"
-        if active(one):
+        if active(one.seen):
             return "in_flight"
         if one.settled:
             return before
-        if self.settling(one):
+        if self.settling(one.seen):
             return "loaded" if before == "loaded" else "settling"
-        now = self.reads(one, day, before)
+        now = self.reads(one.seen, day, before)
         return min((word for word in (before, now) if word), key=("in_flight", *WORDS).index)
 
-    def settling(self, one: BackfillRecord) -> bool:
+    def settling(self, one: Backfill) -> bool:
         ended = one.removed_time or one.end_time or one.created_time
         runs_may_go_on = one.status is Status.CANCELLED and one.completed + one.failed < one.total
         return runs_may_go_on and self.world.observed.vendor_now < ended + timedelta(hours=1)
 
-    def reads(self, one: BackfillRecord, day: Day, before: str) -> str:
+    def reads(self, one: Backfill, day: Day, before: str) -> str:
         days = one.end - one.start
         adds_up = one.completed + one.failed == one.total == days
         named = sum(one.start <= failed_day < one.end for failed_day in one.failed_days)
@@ -72,7 +72,7 @@ class Oracle:
         )
         return none_of(one) if told >= one.completed + one.failed else "unlocated"
 
-    def run_says(self, one: BackfillRecord, day: Day, runs: tuple[Run, ...]) -> str:
+    def run_says(self, one: Backfill, day: Day, runs: tuple[Run, ...]) -> str:
         """Of the runs that it made for a day: did one load it, else what became of the first?"""
         last = one.end_time or one.removed_time
         if last and one.status is Status.CANCELLED:
@@ -202,11 +202,11 @@ def remembered(evidence: DayEvidence, day: Day) -> str:
     return next((word for word in WORDS if day in getattr(evidence, word)), "")
 
 
-def none_of(one: BackfillRecord) -> str:
+def none_of(one: Backfill) -> str:
     return "cancelled" if one.status is Status.CANCELLED else "not_run"
 
 
-def active(one: BackfillRecord) -> bool:
+def active(one: Backfill) -> bool:
     if one.status is Status.FAILED:
         return one.completed + one.failed < one.total and one.end_time is None
     return one.status not in (Status.COMPLETED, Status.CANCELLED)

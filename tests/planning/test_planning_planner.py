@@ -20,6 +20,7 @@ from planning_values import (
     put_off,
     record,
     runs,
+    seen_as,
     segment,
     shown,
     shuffled,
@@ -129,7 +130,7 @@ def test_a_failed_one_that_is_not_ours_is_never_cancelled() -> None:
 
 def test_a_shell_of_a_predecessor_is_never_cancelled() -> None:
     listed, memory = shell()
-    listed, memory = replace(listed, transfer_id=90), replace(memory, transfer_id=90)
+    listed, memory = replace(listed, transfer_id=90), seen_as(memory, transfer_id=90)
     desired = team(transfer("1-10", previous_ids=(90,)))
     assert actions(planned(desired, observed(listed), document(memory))) == ["create 4"]
 
@@ -144,9 +145,8 @@ def test_a_shell_that_vanished_or_still_runs_is_not_cancelled() -> None:
 
 def test_a_cancelled_shell_in_a_lagging_list_is_not_cancelled_again() -> None:
     listed, memory = shell()
-    memory = replace(
-        memory, status=Status.CANCELLED, evidence=known(loaded="1-3 5-10", failed="4"), settled=True
-    )
+    memory = seen_as(memory, status=Status.CANCELLED)
+    memory = replace(memory, evidence=known(loaded="1-3 5-10", failed="4"), settled=True)
     assert actions(planned(team(transfer("1-10")), observed(listed), document(memory))) == ["create 4"]
 
 
@@ -209,9 +209,9 @@ def test_our_own_on_no_declared_day_is_pruned() -> None:
         (OURS, LISTED, {"prune": False}),
         (OURS, LISTED, {"as_of_is_today": False}),
         (replace(OURS, origin=Origin.OBSERVED), LISTED, {}),
-        (replace(OURS, id=7), LISTED, {}),  # unknown: not ours
-        (replace(OURS, transfer_id=2), replace(LISTED, transfer_id=2), {}),  # not named, or not targeted
-        (replace(OURS, transfer_id=90), replace(LISTED, transfer_id=90), {}),  # a predecessor's
+        (seen_as(OURS, id=7), LISTED, {}),  # unknown: not ours
+        (seen_as(OURS, transfer_id=2), replace(LISTED, transfer_id=2), {}),  # not named, or not targeted
+        (seen_as(OURS, transfer_id=90), replace(LISTED, transfer_id=90), {}),  # a predecessor's
         (record("10-12", "CANCELLED", ran=0), LISTED, {}),  # the list lags
         (
             record("10-12", "FAILED", ran=0),

@@ -28,7 +28,7 @@ from reconciler.model.memory import (
     Outcome,
     apply_delta,
 )
-from reconciler.model.observed import Status
+from reconciler.model.observed import Backfill, Status
 from reconciler.stores.base import NEVER_WRITTEN, LockInfo, Revision, StateStore, this_process
 from reconciler.stores.urls import open_store
 
@@ -64,9 +64,8 @@ def intent(nonce: str, outcome: Outcome = Outcome.PENDING) -> Intent:
 
 
 def backfill(number: int, status: Status = Status.RUNNING) -> BackfillRecord:
-    return BackfillRecord(
-        number, 456789, "google-ads-daily", 738000, 738031, status, NOW, Origin.CREATED, total=31
-    )
+    seen = Backfill(number, 456789, 738000, 738031, status, NOW, total=31)
+    return BackfillRecord(seen, "google-ads-daily", Origin.CREATED)
 
 
 def adds(*nonces: str) -> Delta:
