@@ -13,7 +13,7 @@ from reconciler.cli.terminal import err, out, out_json_line, paint_for
 from reconciler.engine.team import TeamReport
 from reconciler.events import Created, Event, Waiting
 from reconciler.formats.messages import event_json, where_json
-from reconciler.formats.planfile import encode_item
+from reconciler.formats.planparts import encode_item
 from reconciler.planning.plan import Action, ActionKind, Plan
 from reconciler.planning.totals import NOT_APPROVED
 from reconciler.render.findings import error_text

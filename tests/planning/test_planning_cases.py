@@ -18,8 +18,7 @@ from planning_values import API, surveyed
 from reconciler.api.wire import parse_backfill, parse_backfills, parse_runs, parse_transfers
 from reconciler.config.desired import load
 from reconciler.dates import EMPTY, DateSet, Day, iso, parse_iso
-from reconciler.formats.planfile import dump, encode_plan
-from reconciler.formats.planreader import read_plan
+from reconciler.formats.planfile import dump, encode_plan, read_plan
 from reconciler.model.memory import (
     BackfillRecord,
     DayEvidence,
