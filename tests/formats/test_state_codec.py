@@ -15,7 +15,13 @@ from state_values import LAW, backfills, deltas, documents, intents
 
 from reconciler.dates import DateSet
 from reconciler.errors import StateDamaged, StateError, StateNewer
-from reconciler.formats.statefile import decode_delta, decode_document, encode_delta, encode_document
+from reconciler.formats.statefile import (
+    decode_delta,
+    decode_document,
+    encode_delta,
+    encode_document,
+    read_delta,
+)
 from reconciler.model.memory import BackfillRecord, Delta, Document, Intent
 
 ROUNDTRIP = sorted(Path(__file__).with_name("roundtrip").glob("v1-*.json"))
@@ -38,6 +44,7 @@ def test_a_delta_reads_back_as_it_was(delta: Delta) -> None:
     text = encode_delta(delta)
     assert "\n" not in text
     assert decode_delta(text) == delta
+    assert read_delta(json.loads(text), "a journal", "") == delta
 
 
 @LAW
