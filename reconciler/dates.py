@@ -1,9 +1,8 @@
 """Sets of calendar days, as sorted half-open intervals of day ordinals.
 
-A *day* is a proleptic Gregorian ordinal (``date.toordinal()``). A ``DateSet`` is always
-normalised: its intervals are non-empty, sorted, disjoint and not adjacent, so two sets are
-equal exactly when they hold the same days. Inclusive dates exist only in YAML, on the wire
-and on screen.
+A *day* is a proleptic Gregorian ordinal (``date.toordinal()``). A ``DateSet`` is always normalised: its
+intervals are non-empty, sorted, disjoint and not adjacent, so two sets are equal exactly when they hold the
+same days. Inclusive dates exist only in YAML, on the wire and on screen.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 Day = int
@@ -208,14 +208,10 @@ def cut(interval: Interval, boundary_after: Boundary, longest: int | None) -> It
     start, end = interval
     while start < end:
         stop = min(end, boundary_after(start))
-        yield from _every(start, stop, longest)
+        step = longest or stop - start
+        for first in range(start, stop, step):
+            yield first, min(first + step, stop)
         start = stop
-
-
-def _every(start: Day, end: Day, longest: int | None) -> Iterator[Interval]:
-    step = longest or end - start
-    for first in range(start, end, step):
-        yield first, min(first + step, end)
 
 
 def no_boundary(_day: Day) -> Day:
@@ -227,24 +223,17 @@ def next_week(day: Day) -> Day:
     return day - (day - 1) % 7 + 7
 
 
-def next_month(day: Day) -> Day:
-    return _first_of_month_after(day, 1)
-
-
-def next_quarter(day: Day) -> Day:
-    return _first_of_month_after(day, 3)
-
-
-def next_year(day: Day) -> Day:
-    return _first_of_month_after(day, 12)
-
-
-def _first_of_month_after(day: Day, months: int) -> Day:
+def _first_of_month_after(day: Day, *, months: int) -> Day:
     """Return the first day of the next period of ``months`` months, counted from January."""
     current = date.fromordinal(day)
     month = (current.month - 1) // months * months + months
     year, month = current.year + month // 12, month % 12 + 1
     return date(year, month, 1).toordinal() if year <= date.max.year else LAST_DAY + 1
+
+
+next_month: Boundary = partial(_first_of_month_after, months=1)
+next_quarter: Boundary = partial(_first_of_month_after, months=3)
+next_year: Boundary = partial(_first_of_month_after, months=12)
 
 
 def iso(day: Day) -> str:

@@ -5,21 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, assert_never
 
-from reconciler.dates import Day, iso, last_iso
-from reconciler.events import (
-    Cancelled,
-    Created,
-    Event,
-    LeftUndone,
-    Settled,
-    UnknownOutcome,
-    Waiting,
-    Withdrawn,
-    WriteRefused,
-)
-from reconciler.formats.planparts import encode_item
+from reconciler import events
+from reconciler.dates import iso, last_iso
+from reconciler.formats.planparts import encode_item, where, where_json
 from reconciler.formats.reports import encode_time
-from reconciler.model.desired import Address
 from reconciler.model.memory import Intent
 from reconciler.model.observed import ApiError
 from reconciler.planning.ledger import Bucket
@@ -27,28 +16,28 @@ from reconciler.planning.plan import Action, DayCounts, Plan, TransferSummary
 from reconciler.planning.totals import NOT_APPROVED
 
 
-def event_json(event: Event) -> dict[str, Any]:
+def event_json(event: events.Event) -> dict[str, Any]:
     """Return one event as a JSON object, its kind in ``type``."""
     match event:
-        case Created(action=action, backfill_id=backfill_id, adopted=adopted):
+        case events.Created(action=action, backfill_id=backfill_id, adopted=adopted):
             return {**_action_json("created", action), "backfill_id": backfill_id, "adopted": adopted}
-        case Cancelled(action=action, backfill_id=backfill_id):
+        case events.Cancelled(action=action, backfill_id=backfill_id):
             return {**_action_json("cancelled", action), "backfill_id": backfill_id}
-        case WriteRefused(action=action, blocker=blocker):
+        case events.WriteRefused(action=action, blocker=blocker):
             error = event.error or ApiError(0)
             said = {"status": error.status, "message": event.message, "blocker": blocker}
             named = {"code": error.code, "request_id": error.request_id}
             return {**_action_json("refused", action), **said, **named}
-        case UnknownOutcome(intent=intent, settles_at=settles_at):
+        case events.UnknownOutcome(intent=intent, settles_at=settles_at):
             when = encode_time(settles_at) if settles_at else None
             return {**intent_json("unknown", intent), "settles_at": when}
-        case Withdrawn(action=action, why=why):
+        case events.Withdrawn(action=action, why=why):
             return {**_action_json("withdrawn", action), "why": why}
-        case Settled(intent=intent, late=late):
+        case events.Settled(intent=intent, late=late):
             return {**intent_json("settled", intent), "outcome": intent.outcome.value, "late": late}
-        case Waiting(seconds=seconds, why=why):
+        case events.Waiting(seconds=seconds, why=why):
             return {"type": "waiting", "seconds": seconds, "why": why}
-        case LeftUndone(address=address, cancels=cancels):
+        case events.LeftUndone(address=address, cancels=cancels):
             told = where_json(address, event.start, event.end)
             return {"type": "not-done", **told, **({"cancels": list(cancels)} if cancels else {})}
         case never:
@@ -56,20 +45,7 @@ def event_json(event: Event) -> dict[str, Any]:
 
 
 def _action_json(kind: str, action: Action) -> dict[str, Any]:
-    team_id = action.address.team_id
-    named = {"type": kind, "action": action.kind.value, "team_id": team_id, "transfer": action.transfer}
-    return {**named, **where_json(action.address, action.start, action.end)}
-
-
-def where_json(address: Address, start: Day, end: Day) -> dict[str, Any]:
-    """Return the half-open days of a transfer as a part of a JSON object."""
-    return {
-        "team_id": address.team_id,
-        "transfer_id": address.transfer_id,
-        "start": iso(start),
-        "end": last_iso(end),
-        "days": end - start,
-    }
+    return {"type": kind, "action": action.kind.value, **where(action)}
 
 
 def intent_json(kind: str, intent: Intent) -> dict[str, Any]:
@@ -89,7 +65,7 @@ def status_json(plan: Plan) -> dict[str, Any]:
     return {
         "format_version": "1.0",
         "errored": plan.errored,
-        "transfers": [_one(summary) for team in plan.teams for summary in team.transfers],
+        "transfers": [_one(summary) for summary in plan.transfers],
         "total": _counts(plan.counts),
     }
 

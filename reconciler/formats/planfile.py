@@ -49,7 +49,7 @@ def encode_plan(plan: Plan, tool_version: str) -> Json:
         "complete": plan.complete,
         "errored": plan.errored,
         "summary": _summary(plan),
-        "transfers": [parts.encode_transfer(one) for team in plan.teams for one in team.transfers],
+        "transfers": [parts.encode_transfer(one) for one in plan.transfers],
         "actions": [parts.encode_action(one) for one in plan.actions],
         **{bucket.value: [parts.encode_item(item) for item in plan.of(bucket)] for bucket in LISTED},
         "unmanaged": [parts.encode_unmanaged(one) for team in plan.teams for one in team.unmanaged],

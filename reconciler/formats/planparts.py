@@ -7,21 +7,11 @@ minor version) and strict about types; what is of the right type and means nothi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pydantic_core.core_schema import (
-    CoreSchema,
-    dict_schema,
-    int_schema,
-    list_schema,
-    no_info_after_validator_function,
-    nullable_schema,
-    str_schema,
-    typed_dict_field,
-    typed_dict_schema,
-    with_default_schema,
-)
+from pydantic_core import CoreSchema
+from pydantic_core import core_schema as core
 
 from reconciler.dates import FIRST_DAY, Day, iso, last_iso, parse_iso
 from reconciler.diagnostics import Finding, Place, Severity
@@ -35,22 +25,24 @@ T = TypeVar("T")
 
 # --- kinds of fields ------------------------------------------------------------------------
 
-TEXT = no_info_after_validator_function(one_line, str_schema(strict=True))
-DATE = str_schema(strict=True, pattern=r"^\d{4}-\d{2}-\d{2}$")
-NUMBER = int_schema(strict=True)
-ID = int_schema(strict=True, ge=1, le=2**63 - 1)
-TEXTS = list_schema(TEXT, strict=True)
-COUNTS = dict_schema(TEXT, NUMBER, strict=True)
-_NAME = str_schema(strict=True, pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
-_OWNER = nullable_schema(TEXT)
+TEXT = core.no_info_after_validator_function(one_line, core.str_schema(strict=True))
+DATE = core.str_schema(strict=True, pattern=r"^\d{4}-\d{2}-\d{2}$")
+NUMBER = core.int_schema(strict=True)
+ID = core.int_schema(strict=True, ge=1, le=2**63 - 1)
+TEXTS = core.list_schema(TEXT, strict=True)
+COUNTS = core.dict_schema(TEXT, NUMBER, strict=True)
+_NAME = core.str_schema(strict=True, pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
+_OWNER = core.nullable_schema(TEXT)
 
 
 def an_object(required: dict[str, CoreSchema], **optional: tuple[CoreSchema, Any]) -> CoreSchema:
     """Return the schema of an object with these fields; an optional one has a default."""
-    fields = {name: typed_dict_field(schema) for name, schema in required.items()}
+    fields = {name: core.typed_dict_field(schema) for name, schema in required.items()}
     for name, (schema, default) in optional.items():
-        fields[name] = typed_dict_field(with_default_schema(schema, default=default), required=False)
-    return typed_dict_schema(fields, extra_behavior="ignore", strict=True)
+        fields[name] = core.typed_dict_field(
+            core.with_default_schema(schema, default=default), required=False
+        )
+    return core.typed_dict_schema(fields, extra_behavior="ignore", strict=True)
 
 
 def read(name: str, text: str, function: Callable[[str], T]) -> T:
@@ -68,15 +60,16 @@ _PLACES = (TEXTS, ())
 _PLACE = re.compile(r"(.*):(\d{1,9}):(\d{1,9})", re.ASCII)
 
 
-def _where(part: Action | Item) -> Json:
-    return {
-        "team_id": part.address.team_id,
-        "transfer": part.transfer,
-        "transfer_id": part.address.transfer_id,
-        "start": iso(part.start),
-        "end": last_iso(part.end),
-        "days": part.end - part.start,
-    }
+def where_json(address: Address, start: Day, end: Day) -> Json:
+    """Return the half-open days of a transfer as a part of a JSON object."""
+    ids = {"team_id": address.team_id, "transfer_id": address.transfer_id}
+    return {**ids, "start": iso(start), "end": last_iso(end), "days": end - start}
+
+
+def where(part: Action | Item) -> Json:
+    """Return the same with the transfer's name."""
+    named = {"team_id": part.address.team_id, "transfer": part.transfer}
+    return {**named, **where_json(part.address, part.start, part.end)}
 
 
 def _address(data: Json) -> Address:
@@ -90,12 +83,8 @@ def _range(data: Json) -> tuple[Day, Day]:
     return start, end
 
 
-def _places_json(places: Iterable[Place]) -> list[str]:
-    return [str(place) for place in places]
-
-
 def _places(data: Json) -> tuple[Place, ...]:
-    return tuple(_place(text) for text in data["declared_at"])
+    return tuple(map(_place, data["declared_at"]))
 
 
 def _place(text: str) -> Place:
@@ -108,34 +97,25 @@ def _place(text: str) -> Place:
 
 # --- actions --------------------------------------------------------------------------------
 
-_DOING = {"transfer": _NAME, "action": TEXT, "reasons": COUNTS, "cancels": list_schema(ID, strict=True)}
+_DOING = {"transfer": _NAME, "action": TEXT, "reasons": COUNTS, "cancels": core.list_schema(ID, strict=True)}
 ACTION = an_object({**_SPAN, **_DOING}, owner=(_OWNER, None), declared_at=_PLACES)
 
 
 def encode_action(action: Action) -> Json:
     return {
         "action": action.kind.value,
-        **_where(action),
+        **where(action),
         "reasons": dict(action.reasons),
         "owner": action.owner,
-        "declared_at": _places_json(action.declared_at),
+        "declared_at": list(map(str, action.declared_at)),
         "cancels": list(action.cancels),
     }
 
 
 def action_of(data: Json) -> Action:
-    start, end = _range(data)
-    return Action(
-        kind=read("action", data["action"], ActionKind),
-        address=_address(data),
-        transfer=data["transfer"],
-        start=start,
-        end=end,
-        reasons=data["reasons"],
-        owner=data["owner"],
-        declared_at=_places(data),
-        cancels=tuple(data["cancels"]),
-    )
+    kind, cancels = read("action", data["action"], ActionKind), tuple(data["cancels"])
+    named = (kind, _address(data), data["transfer"], *_range(data))
+    return Action(*named, data["reasons"], data["owner"], _places(data), cancels)
 
 
 # --- days that are not acted on ---------------------------------------------------------------
@@ -145,7 +125,7 @@ ITEM = an_object({**_SPAN, "transfer": _NAME, "reason": TEXT}, declared_at=_PLAC
 
 def encode_item(item: Item) -> Json:
     """Return days that are not acted on, as in a plan document."""
-    return {**_where(item), "reason": item.reason, "declared_at": _places_json(item.declared_at)}
+    return {**where(item), "reason": item.reason, "declared_at": list(map(str, item.declared_at))}
 
 
 def item_of(bucket: Bucket, data: Json) -> Item:
@@ -179,11 +159,6 @@ TRANSFER = an_object(
 )
 
 
-def counts_of(days: dict[str, int]) -> DayCounts:
-    """Return the counts of the buckets that we know."""
-    return DayCounts({bucket: days.get(bucket.value, 0) for bucket in COUNTED})
-
-
 def encode_transfer(summary: TransferSummary) -> Json:
     return {
         "team_id": summary.address.team_id,
@@ -195,7 +170,8 @@ def encode_transfer(summary: TransferSummary) -> Json:
 
 
 def transfer_of(data: Json) -> TransferSummary:
-    return TransferSummary(_address(data), data["transfer"], data["owner"], counts_of(data["days"]))
+    known = {bucket: data["days"].get(bucket.value, 0) for bucket in COUNTED}
+    return TransferSummary(_address(data), data["transfer"], data["owner"], DayCounts(known))
 
 
 # --- findings: written as everywhere (reports.py) ----------------------------------------------

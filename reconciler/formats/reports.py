@@ -56,14 +56,13 @@ def validation_json(findings: tuple[Finding, ...], source_line: SourceLine) -> d
 
 def _with_snippet(finding: Finding, source_line: SourceLine) -> dict[str, Any]:
     encoded = encode_finding(finding)
-    line = source_line(finding.place) if finding.place else None
-    if line is not None and finding.place is not None:
+    place = finding.place
+    line = source_line(place) if place else None
+    if line is not None and place is not None:
         encoded["snippet"] = {
             "code": line[:LONGEST_LINE],
-            "start_line": finding.place.line,
-            "highlight_start_offset": min(finding.place.column - 1, LONGEST_LINE),
-            "highlight_end_offset": min(
-                max(finding.place.end_column - 1, finding.place.column), LONGEST_LINE
-            ),
+            "start_line": place.line,
+            "highlight_start_offset": min(place.column - 1, LONGEST_LINE),
+            "highlight_end_offset": min(max(place.end_column - 1, place.column), LONGEST_LINE),
         }
     return encoded

@@ -15,17 +15,7 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 from pydantic_core import CoreSchema, SchemaValidator
-from pydantic_core.core_schema import (
-    bool_schema,
-    enum_schema,
-    int_schema,
-    list_schema,
-    no_info_after_validator_function,
-    nullable_schema,
-    str_schema,
-    typed_dict_field,
-    typed_dict_schema,
-)
+from pydantic_core import core_schema as core
 
 from reconciler.dates import EMPTY, DateSet, Day, dates_of, iso, last_iso, parse_iso, union
 from reconciler.formats.checks import MAX_ID, Bad, shown
@@ -138,40 +128,40 @@ class Kind:
 
 def meaning(read: Callable[[Any], Any], schema: CoreSchema) -> CoreSchema:
     """Return the schema of what ``read`` makes of JSON; it raises ``ValueError`` for nonsense."""
-    return no_info_after_validator_function(read, schema)
+    return core.no_info_after_validator_function(read, schema)
 
 
 def maybe(kind: Kind) -> Kind:
-    return replace(kind, schema=nullable_schema(kind.schema))
+    return replace(kind, schema=core.nullable_schema(kind.schema))
 
 
 def choice(choices: type[StrEnum]) -> Kind:
-    return Kind(enum_schema(choices, list(choices), sub_type="str"), str)
+    return Kind(core.enum_schema(choices, list(choices), sub_type="str"), str)
 
 
 def several(schema: CoreSchema) -> Kind:
     """Return a list of which the first bad item is told."""
-    return Kind(list_schema(schema, strict=True, fail_fast=True))
+    return Kind(core.list_schema(schema, strict=True, fail_fast=True))
 
 
 def an_object(kinds: Mapping[str, Kind], required: bool = True) -> CoreSchema:
     """Return the schema of an object with exactly these fields."""
-    entries = {name: typed_dict_field(kind.schema, required=required) for name, kind in kinds.items()}
-    return typed_dict_schema(entries, extra_behavior="forbid", strict=True)
+    entries = {name: core.typed_dict_field(kind.schema, required=required) for name, kind in kinds.items()}
+    return core.typed_dict_schema(entries, extra_behavior="forbid", strict=True)
 
 
 # Years from 9000 on are absurd, and adding to them would overflow.
 _TIME_FORM = r"^[0-8][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z$"
 
-WHOLE = Kind(int_schema(strict=True, ge=0, le=MAX_ID))
-POSITIVE = Kind(int_schema(strict=True, ge=1, le=MAX_ID))
-FLAG = Kind(bool_schema(strict=True))
-TEXT = Kind(str_schema(strict=True, min_length=0))  # a bound, as only then half a surrogate pair is refused
-FILLED = Kind(str_schema(strict=True, min_length=1))
-TIME = Kind(meaning(datetime.fromisoformat, str_schema(strict=True, pattern=_TIME_FORM)), time_text)
+WHOLE = Kind(core.int_schema(strict=True, ge=0, le=MAX_ID))
+POSITIVE = Kind(core.int_schema(strict=True, ge=1, le=MAX_ID))
+FLAG = Kind(core.bool_schema(strict=True))
+TEXT = Kind(core.str_schema(strict=True, min_length=0))  # a bound: only then half a surrogate pair is refused
+FILLED = Kind(core.str_schema(strict=True, min_length=1))
+TIME = Kind(meaning(datetime.fromisoformat, core.str_schema(strict=True, pattern=_TIME_FORM)), time_text)
 FIRST = Kind(meaning(first_day, TEXT.schema), iso)
 LAST = Kind(meaning(end_day, TEXT.schema), last_iso)
-_TEXTS = list_schema(TEXT.schema, strict=True)
+_TEXTS = core.list_schema(TEXT.schema, strict=True)
 DAYS = Kind(meaning(days, _TEXTS), day_texts)
 EVIDENCE_NAMES = sorted(field.name for field in fields(DayEvidence))
 _SETS = an_object(dict.fromkeys(EVIDENCE_NAMES, Kind(_TEXTS)), required=False)

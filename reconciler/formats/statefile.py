@@ -5,10 +5,9 @@ two states diff well. Dates are inclusive ``YYYY-MM-DD``, sets of days are lists
 ``"2024-01-01..2024-01-05"`` or ``"2024-01-01"``, times are RFC 3339 in UTC with ``Z``
 (microseconds only where there are some), ids are numbers.
 
-Reading is strict, since a state that is half understood buys days twice: every field must
-be there and of its type, and nothing else. Layout and order are free, as people edit the
-file by hand. A field we do not know was added by a newer release, so it is refused as newer
-rather than dropped.
+Reading is strict, since a state that is half understood buys days twice: every field must be there and of
+its type, and nothing else. Layout and order are free, as people edit the file by hand. A field we do not
+know was added by a newer release, so it is refused as newer rather than dropped.
 """
 
 from __future__ import annotations

@@ -163,28 +163,21 @@ class Delta:
 
     def __add__(self, later: Delta) -> Delta:
         """Return one delta that does this one, then ``later``."""
-        intents = _later_wins(self.intents, later.intents, later.drop_intents, lambda one: one.nonce)
-        backfills = _later_wins(self.backfills, later.backfills, later.drop_backfills, lambda one: one.id)
-        return Delta(
-            intents,
-            backfills,
-            _still_dropped(self.drop_intents, later.drop_intents, {one.nonce for one in later.intents}),
-            _still_dropped(self.drop_backfills, later.drop_backfills, {one.id for one in later.backfills}),
-        )
+        first, then = (self.intents, self.drop_intents), (later.intents, later.drop_intents)
+        intents, drop_intents = _joined(first, then, lambda intent: intent.nonce)
+        known, seen = (self.backfills, self.drop_backfills), (later.backfills, later.drop_backfills)
+        backfills, drop_backfills = _joined(known, seen, lambda record: record.id)
+        return Delta(intents, backfills, drop_intents, drop_backfills)
 
 
-def _later_wins(
-    first: tuple[V, ...], later: tuple[V, ...], dropped: tuple[K, ...], key: Callable[[V], K]
-) -> tuple[V, ...]:
-    merged = {key(one): one for one in first}
-    for gone in dropped:
-        merged.pop(gone, None)
-    return tuple((merged | {key(one): one for one in later}).values())
+_Changes = tuple[tuple[V, ...], tuple[K, ...]]  # upserts, and removals by key
 
 
-def _still_dropped(first: tuple[K, ...], later: tuple[K, ...], revived: set[K]) -> tuple[K, ...]:
-    kept = [key for key in first if key not in revived]
-    return tuple(dict.fromkeys([*kept, *later]))
+def _joined(first: _Changes[V, K], later: _Changes[V, K], key: Callable[[V], K]) -> _Changes[V, K]:
+    put, dropped = {key(item): item for item in later[0]}, set(later[1])
+    kept = {key(item): item for item in first[0] if key(item) not in dropped}
+    still_dropped = [name for name in first[1] if name not in put]
+    return tuple((kept | put).values()), tuple(dict.fromkeys([*still_dropped, *later[1]]))
 
 
 def apply_delta(document: Document, delta: Delta) -> Document:
@@ -202,7 +195,7 @@ def apply_deltas(document: Document, deltas: Iterable[Delta]) -> Document:
             intents.pop(nonce, None)
         for backfill_id in delta.drop_backfills:
             backfills.pop(backfill_id, None)
-        intents.update((one.nonce, one) for one in delta.intents)
-        backfills.update((one.id, one) for one in delta.backfills)
+        intents.update((intent.nonce, intent) for intent in delta.intents)
+        backfills.update((record.id, record) for record in delta.backfills)
         serial += 1
     return replace(document, serial=serial, intents=intents, backfills=backfills)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from reconciler.bounds import DEFAULT_EXPIRY
-from reconciler.dates import DateSet, DaysByTransfer, dates_of, iso
+from reconciler.dates import DaysByTransfer, dates_of, iso
 from reconciler.model.desired import Address
 from reconciler.model.memory import Document, IntentKind, Outcome
 from reconciler.planning.ledger import Bucket
@@ -99,11 +99,12 @@ def differences(before: Plan, after: Plan) -> list[str]:
 
     # By default two dicts with few keys in common are told as one change of the whole.
     found = DeepDiff(_told(before), _told(after), view="tree", threshold_to_diff_deeper=0)
-    gone = [
-        f"no longer: {one.path(output_format='list')[-1]}" for one in found.get("dictionary_item_removed", ())
-    ]
-    come = [f"new: {one.path(output_format='list')[-1]}" for one in found.get("dictionary_item_added", ())]
-    return [*sorted(gone), *sorted(come)]
+
+    def told(kind: str) -> list[str]:
+        return sorted(change.path(output_format="list")[-1] for change in found.get(kind, ()))
+
+    gone, come = told("dictionary_item_removed"), told("dictionary_item_added")
+    return [*(f"no longer: {phrase}" for phrase in gone), *(f"new: {phrase}" for phrase in come)]
 
 
 def _told(plan: Plan) -> dict[str, bool]:
@@ -121,9 +122,8 @@ def approved_days(plan: Plan) -> DaysByTransfer[Address]:
 
 def planned_days(actions: Iterable[Action]) -> DaysByTransfer[Address]:
     """Return the days that actions create."""
-    return DaysByTransfer(
-        (action.address, action.days) for action in actions if action.kind is not ActionKind.CANCEL
-    )
+    creates = (action for action in actions if action.kind is not ActionKind.CANCEL)
+    return DaysByTransfer((action.address, action.days) for action in creates)
 
 
 def approved_cancels(plan: Plan) -> frozenset[tuple[int, int]]:
@@ -137,12 +137,8 @@ def approved(plan: Plan) -> dict[str, Any]:
         "api_url": plan.api_url,
         "as_of": {str(team.team_id): iso(team.as_of) for team in plan.teams},
         "days": {
-            f"{address.team_id}/{address.transfer_id}": _ranges(days)
+            f"{address.team_id}/{address.transfer_id}": [dates_of(*interval) for interval in days.intervals]
             for address, days in sorted(approved_days(plan).items())
         },
         "cancels": [f"{team_id}/{backfill_id}" for team_id, backfill_id in sorted(approved_cancels(plan))],
     }
-
-
-def _ranges(days: DateSet) -> list[str]:
-    return [dates_of(start, end) for start, end in days.intervals]

@@ -1,4 +1,4 @@
-"""What a backfill tells of each of its days: the table of design section 4. Pure.
+"""What a backfill tells of each of its days. Pure.
 
 Counts are trusted only where they add up to one run per day of the range; whatever they
 leave open is read from the run list, and what that cannot tell is ``unlocated``: a person
@@ -101,9 +101,8 @@ def _from_counts(seen: Backfill) -> DayEvidence | None:
 
 
 def _none_ran(seen: Backfill, days: DateSet) -> DayEvidence:
-    if seen.status is Status.CANCELLED:
-        return DayEvidence(cancelled=days)
-    return DayEvidence(not_run=days)
+    cancelled = seen.status is Status.CANCELLED
+    return DayEvidence(cancelled=days) if cancelled else DayEvidence(not_run=days)
 
 
 def _without_runs(seen: Backfill) -> DayEvidence:
@@ -132,13 +131,8 @@ def _run_of(seen: Backfill, runs: Sequence[Run]) -> Run | None:
     last = seen.end_time or seen.removed_time
     if last is not None and seen.status is Status.CANCELLED:
         last += CANCEL_SETTLES
-    own = [
-        run
-        for run in runs
-        if run.backfill
-        and run.created_time >= seen.created_time
-        and (last is None or run.created_time <= last)
-    ]
+    later = (run for run in runs if run.backfill and run.created_time >= seen.created_time)
+    own = [run for run in later if last is None or run.created_time <= last]
     return next((run for run in own if run.status is RunStatus.COMPLETED), own[0] if own else None)
 
 

@@ -81,7 +81,7 @@ class DayFacts:
 
     @property
     def in_flight(self) -> DateSet:
-        return _active(self.counting) | self._runs_in_flight(counts=True)
+        return _active(self.counting) | self._days_of_runs(RunStatus.IN_FLIGHT, counts=True)
 
     @property
     def loaded(self) -> DateSet:
@@ -91,7 +91,7 @@ class DayFacts:
     @property
     def in_flight_but_stale(self) -> DateSet:
         stale = (backfill for backfill in self.judged if not backfill.counts(self.stale_before))
-        return _active(stale) | self._runs_in_flight(counts=False)
+        return _active(stale) | self._days_of_runs(RunStatus.IN_FLIGHT, counts=False)
 
     @property
     def settling(self) -> DateSet:
@@ -100,9 +100,6 @@ class DayFacts:
     @property
     def loaded_but_stale(self) -> DateSet:
         return self._days_of_runs(RunStatus.COMPLETED, counts=False)
-
-    def _runs_in_flight(self, *, counts: bool) -> DateSet:
-        return self._days_of_runs(RunStatus.IN_FLIGHT, counts=counts)
 
     def _days_of_runs(self, status: RunStatus, *, counts: bool) -> DateSet:
         return DateSet.days(

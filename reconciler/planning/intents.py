@@ -22,14 +22,7 @@ from typing import Any
 
 from reconciler.bounds import REFUSAL_HOLDS
 from reconciler.model.desired import DesiredTransfer
-from reconciler.model.memory import (
-    BackfillRecord,
-    Document,
-    Intent,
-    IntentKind,
-    Origin,
-    Outcome,
-)
+from reconciler.model.memory import BackfillRecord, Document, Intent, IntentKind, Origin, Outcome
 from reconciler.model.observed import Backfill
 from reconciler.planning.evidence import is_active
 
@@ -73,15 +66,16 @@ class Transition:
 _CREATE, _CANCEL = IntentKind.CREATE, IntentKind.CANCEL
 _PENDING, _DONE, _REFUSED, _WITHDRAWN, _ABANDONED = State
 _SENDER, _ANY, _PERSON, _LATER = "the run that sent it", "any run", "any run, or a person", "any later run"
-_FITS = "a backfill of its transfer and range, of an unknown id"
+_FITS, _UNMOVED = (
+    "a backfill of its transfer and range, of an unknown id",
+    "`latest` as it was, settle time on",
+)
 TRANSITIONS = (
     Transition(_CREATE, _PENDING, Change.ANSWERED, _DONE, _SENDER, "the answer has its id"),
     Transition(_CREATE, _PENDING, Change.FOUND, _DONE, _PERSON, _FITS),
     Transition(_CREATE, _PENDING, Change.REFUSED, _REFUSED, _SENDER, "a refusal, and nothing fits"),
     Transition(_CREATE, _PENDING, Change.OVERLAPPED, _WITHDRAWN, _SENDER, "one active, or ours, on its days"),
-    Transition(
-        _CREATE, _PENDING, Change.NOT_CREATED, _ABANDONED, _PERSON, "`latest` as it was, settle time on"
-    ),
+    Transition(_CREATE, _PENDING, Change.NOT_CREATED, _ABANDONED, _PERSON, _UNMOVED),
     Transition(_CREATE, _REFUSED, Change.FOUND_LATE, _DONE, _LATER, f"{_FITS}, within 7 days"),
     Transition(_CREATE, _ABANDONED, Change.FOUND_LATE, _DONE, _LATER, f"{_FITS}, within 7 days"),
     Transition(_CREATE, _WITHDRAWN, Change.FOUND_LATE, _DONE, _LATER, f"{_FITS}, within settle time"),
@@ -94,13 +88,8 @@ _AFTER = {(row.kind, row.before, row.change): row.after for row in TRANSITIONS}
 
 
 def state_of(intent: Intent) -> State:
-    if (
-        intent.outcome is Outcome.ABANDONED
-        and intent.kind is IntentKind.CREATE
-        and intent.blocker is not None
-    ):
-        return State.WITHDRAWN
-    return State(intent.outcome.value)
+    abandoned = intent.outcome is Outcome.ABANDONED and intent.kind is IntentKind.CREATE
+    return State.WITHDRAWN if abandoned and intent.blocker is not None else State(intent.outcome.value)
 
 
 def _changed(intent: Intent, change: Change, **values: Any) -> Intent:
@@ -166,11 +155,8 @@ def adopted(backfill: Backfill, intent: Intent) -> BackfillRecord:
 
 def is_match(intent: Intent, backfill: Backfill) -> bool:
     """Tell whether a backfill has exactly the transfer and the range of a create."""
-    return (backfill.transfer_id, backfill.start, backfill.end) == (
-        intent.transfer_id,
-        intent.start,
-        intent.end,
-    )
+    wanted = (intent.transfer_id, intent.start, intent.end)
+    return (backfill.transfer_id, backfill.start, backfill.end) == wanted
 
 
 def find_match(intent: Intent, seen: Iterable[Backfill], known: Iterable[int]) -> Backfill | None:
@@ -207,9 +193,8 @@ def _is_ours(backfill: Backfill, document: Document) -> bool:
 
 def unresolved(document: Document) -> tuple[Intent, ...]:
     """Return the creates whose outcome is unknown, oldest first."""
-    creates = (
-        intent for intent in document.intents.values() if intent.pending and intent.kind is IntentKind.CREATE
-    )
+    pending = (intent for intent in document.intents.values() if intent.pending)
+    creates = (intent for intent in pending if intent.kind is IntentKind.CREATE)
     return tuple(sorted(creates, key=lambda intent: (intent.intended_at, intent.nonce)))
 
 

@@ -162,10 +162,7 @@ def keep_ledger(transfer: DesiredTransfer, evidence: TransferEvidence) -> Transf
 
 def _by_stale_before(transfer: DesiredTransfer) -> list[tuple[datetime | None, DateSet]]:
     groups = grouped(transfer.segments, lambda segment: segment.stale_before)
-    return [
-        (stale_before, union(segment.days for segment in segments))
-        for stale_before, segments in groups.items()
-    ]
+    return [(moment, union(segment.days for segment in found)) for moment, found in groups.items()]
 
 
 def _walk(facts: DayFacts) -> tuple[list[Entry], DateSet]:
@@ -193,12 +190,9 @@ def _take(rules: Iterable[Rule], facts: DayFacts, left: DateSet) -> tuple[list[E
 def _joined(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     """Merge entries of one bucket and reason, in the order of the buckets and reasons."""
     groups = grouped((entry for entry in entries if entry.days), lambda entry: (entry.bucket, entry.reason))
-    order = {bucket: rank for rank, bucket in enumerate(Bucket)}
-    ranked = sorted(groups, key=lambda key: (order[key[0]], key[1]))
-    return tuple(
-        Entry(bucket, reason, union(entry.days for entry in groups[bucket, reason]))
-        for bucket, reason in ranked
-    )
+    order = list(Bucket)
+    ranked = sorted(groups, key=lambda key: (order.index(key[0]), key[1]))
+    return tuple(Entry(*key, union(entry.days for entry in groups[key])) for key in ranked)
 
 
 def _check(transfer: DesiredTransfer, entries: tuple[Entry, ...]) -> None:

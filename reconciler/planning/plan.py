@@ -46,14 +46,8 @@ class Action(Span):
 
 # The buckets in the order in which counts are told, and those of them whose days a plan lists.
 COUNTED = (
-    Bucket.COVERED,
-    Bucket.IN_FLIGHT,
-    Bucket.PLANNED,
-    Bucket.WAITING,
-    Bucket.BLOCKED,
-    Bucket.FAILED,
-    Bucket.DEFERRED,
-    Bucket.FUTURE,
+    *(Bucket.COVERED, Bucket.IN_FLIGHT, Bucket.PLANNED, Bucket.WAITING),
+    *(Bucket.BLOCKED, Bucket.FAILED, Bucket.DEFERRED, Bucket.FUTURE),
 )
 LISTED = (Bucket.DEFERRED, Bucket.BLOCKED, Bucket.WAITING, Bucket.FAILED)
 
@@ -175,6 +169,10 @@ class Plan:
     @property
     def actions(self) -> tuple[Action, ...]:
         return tuple(action for team in self.teams for action in team.actions)
+
+    @property
+    def transfers(self) -> tuple[TransferSummary, ...]:
+        return tuple(transfer for team in self.teams for transfer in team.transfers)
 
     @property
     def counts(self) -> DayCounts:

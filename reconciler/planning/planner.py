@@ -17,53 +17,40 @@ from reconciler.diagnostics import Severity
 from reconciler.model.desired import Address, Chunk, DesiredTransfer, Order
 from reconciler.model.memory import BackfillRecord
 from reconciler.model.observed import Status
+from reconciler.planning import totals
 from reconciler.planning.approval import Approval, planned_days
 from reconciler.planning.evidence import is_active
 from reconciler.planning.guards import check_guards
 from reconciler.planning.ledger import Bucket, Entry, TransferLedger
 from reconciler.planning.plan import Action, ActionKind, Item, TeamPlan
 from reconciler.planning.situation import Situation
-from reconciler.planning.totals import (
-    deferred_items,
-    evidence_used,
-    item_of,
-    items_of,
-    list_full_findings,
-    places_of,
-    summarise,
-    unmanaged_backfills,
-)
 
 LIST_FULL = "list-full"
 
 
 def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPlan:
     """Return what to do for a team; with an approval, only what lies in it too."""
-    team, observed, document, ledgers = (
-        situation.team,
-        situation.observed,
-        situation.document,
-        situation.ledgers,
-    )
+    team, observed = situation.team, situation.observed
+    document, ledgers = situation.document, situation.ledgers
     budget = Budget(situation, approval)
     withheld = _withheld_days(budget)
     for piece in _ordered(_pieces(situation, withheld), team.order):
         budget.visit(piece)
     actions = (*_prunes(situation, approval), *_creates(budget))
     planned = planned_days(actions)
-    findings = (*check_guards(team, actions, observed), *list_full_findings(observed, document))
-    listed = (items_of(ledgers, bucket) for bucket in (Bucket.BLOCKED, Bucket.WAITING, Bucket.FAILED))
+    findings = (*check_guards(team, actions, observed), *totals.list_full_findings(observed, document))
+    held_up = totals.items_of(ledgers, (Bucket.BLOCKED, Bucket.WAITING, Bucket.FAILED))
     return TeamPlan(
         team_id=team.team_id,
         as_of=team.as_of,
         lineage=document.lineage,
         serial=document.serial,
         list_full=observed.list_full,
-        evidence=evidence_used(ledgers, observed),
+        evidence=totals.evidence_used(ledgers, observed),
         actions=actions,
-        items=(*deferred_items(ledgers, _put_off(budget), withheld), *(i for items in listed for i in items)),
-        unmanaged=unmanaged_backfills(team, observed, document),
-        transfers=tuple(summarise(ledger, planned.of(ledger.transfer.address)) for ledger in ledgers),
+        items=(*totals.deferred_items(ledgers, budget.put_off, withheld), *held_up),
+        unmanaged=totals.unmanaged_backfills(team, observed, document),
+        transfers=tuple(totals.summarise(ledger, planned.of(ledger.transfer.address)) for ledger in ledgers),
         minimum_creates=_minimum_creates(situation, planned),
         diagnostics=findings,
         guarded=any(finding.severity is Severity.ERROR for finding in findings),
@@ -157,7 +144,7 @@ class Budget:
     situation: Situation
     approval: Approval | None
     taken: list[tuple[Piece, tuple[int, ...]]] = field(default_factory=list)
-    put_off: list[tuple[Piece, str]] = field(default_factory=list)
+    put_off: list[Item] = field(default_factory=list)
     cancelled: set[int] = field(default_factory=set)
     failed_blockers: dict[int, list[BackfillRecord]] = field(init=False)
     open_on: dict[int, int] = field(init=False)
@@ -173,7 +160,8 @@ class Budget:
         cancels = self._blockers_under(piece)
         limit = self._limit_hit(piece, cancels)
         if limit:
-            self.put_off.append((piece, limit))
+            days = (piece.start, piece.end)
+            self.put_off.append(totals.item_of(Bucket.DEFERRED, piece.transfer, days, limit))
             return
         self.taken.append((piece, cancels))
         self.cancelled.update(cancels)
@@ -220,13 +208,6 @@ def _failed_blockers(situation: Situation) -> Iterator[BackfillRecord]:
             yield record
 
 
-def _put_off(budget: Budget) -> list[Item]:
-    return [
-        item_of(Bucket.DEFERRED, piece.transfer, (piece.start, piece.end), limit)
-        for piece, limit in budget.put_off
-    ]
-
-
 # --- actions ------------------------------------------------------------------------------
 
 
@@ -248,7 +229,7 @@ def _create(piece: Piece, cancels: tuple[int, ...], ledger: TransferLedger) -> A
         end=piece.end,
         reasons=_reasons(ledger.of(Bucket.DUE), piece.days),
         owner=transfer.owner,
-        declared_at=places_of(transfer, piece.days),
+        declared_at=totals.places_of(transfer, piece.days),
         cancels=cancels,
         stale_before=max(times, default=None),
         notes=tuple(dict.fromkeys(segment.reason for segment in segments if segment.reason)),

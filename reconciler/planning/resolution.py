@@ -55,11 +55,7 @@ class Resolution:
 
 
 def resolve(
-    document: Document,
-    observed: Observed,
-    now: datetime,
-    settle: timedelta,
-    on_unknown: OnUnknown,
+    document: Document, observed: Observed, now: datetime, settle: timedelta, on_unknown: OnUnknown
 ) -> Resolution:
     """Settle what can be settled. Not created: ``latest`` still has the id it had, and settle
     time has passed since the intent; otherwise it stays unresolved.
@@ -92,8 +88,7 @@ class _Resolving:
     unresolved: list[Intent] = field(default_factory=list)
 
     def resolution(self) -> Resolution:
-        changed = (*self.adopted, *self.abandoned, *self.late)
-        delta = Delta(intents=tuple(changed), backfills=tuple(self.records))
+        delta = Delta((*self.adopted, *self.abandoned, *self.late), tuple(self.records))
         told = (tuple(self.adopted), tuple(self.abandoned), tuple(self.late), tuple(self.unresolved))
         return Resolution(delta, *told)
 
@@ -170,9 +165,8 @@ def doubted(
     A day whose refusal still holds is not due. ``unsettled_since`` is settle time ago: what was refused
     since then, reads may hide yet. ``latest`` tells, unless something newer hides it; run lists do.
     """
-    by_source = grouped(
-        ((source, transfer) for transfer in due for source in transfer[0]), lambda pair: pair[0]
-    )
+    pairs = ((source, transfer) for transfer in due for source in transfer[0])
+    by_source = grouped(pairs, lambda pair: pair[0])
     return tuple(
         doubted_again(intent)
         for intent in document.intents.values()
@@ -188,9 +182,5 @@ def doubted(
 
 def _was_taken_up(intent: Intent, sources: tuple[int, ...], document: Document) -> bool:
     """Tell whether a later run created on its days: it was no longer in doubt then."""
-    later = (
-        other
-        for other in document.intents.values()
-        if other.kind is intent.kind and other.intended_at > intent.intended_at
-    )
-    return is_taken(intent, sources, later)
+    alike = (other for other in document.intents.values() if other.kind is intent.kind)
+    return is_taken(intent, sources, (other for other in alike if other.intended_at > intent.intended_at))

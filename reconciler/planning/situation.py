@@ -10,27 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from reconciler.bounds import GONE_AFTER
 from reconciler.dates import EMPTY, DateSet, grouped
 from reconciler.model.desired import DesiredTeam
-from reconciler.model.memory import (
-    BackfillRecord,
-    Delta,
-    Document,
-    Intent,
-    Origin,
-    apply_delta,
-)
+from reconciler.model.memory import BackfillRecord, Delta, Document, Intent, Origin, apply_delta
 from reconciler.model.observed import Backfill, Observed, Status, Unreadable
 from reconciler.planning.evidence import RunsByDay, judge, judged_days, runs_by_day
 from reconciler.planning.facts import TransferEvidence
 from reconciler.planning.intents import bears_on
 from reconciler.planning.ledger import Bucket, TransferLedger, keep_ledger
 from reconciler.planning.resolution import Resolution, doubted, resolve
-
-R = TypeVar("R", BackfillRecord, Intent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +78,15 @@ def keep_ledgers(
 ) -> tuple[TransferLedger, ...]:
     """Return the ledger of every selected transfer, by transfer id."""
     runs = run_index(observed)
-    listed = frozenset(one.id for one in observed.listed)
-    records = by_transfer(document.backfills.values())
-    intents = by_transfer(document.intents.values())
+    listed = frozenset(backfill.id for backfill in observed.listed)
+    records = grouped(document.backfills.values(), lambda record: record.transfer_id)
+    intents = grouped(document.intents.values(), lambda intent: intent.transfer_id)
     ledgers = []
     for transfer in team.transfers:
         sources = transfer.source_ids
         known = (intent for source in sources for intent in intents.get(source, ()))
         evidence = TransferEvidence(
-            records=tuple(one for source in sources for one in records.get(source, ())),
+            records=tuple(record for source in sources for record in records.get(source, ())),
             runs={source: runs[source] for source in sources if source in runs},
             intents=tuple(intent for intent in known if bears_on(intent, transfer, now - settle)),
             observed=observed,
@@ -106,11 +96,6 @@ def keep_ledgers(
         )
         ledgers.append(keep_ledger(transfer, evidence))
     return tuple(ledgers)
-
-
-def by_transfer(items: Iterable[R]) -> Mapping[int, list[R]]:
-    """Group records or intents by transfer id."""
-    return grouped(items, lambda item: item.transfer_id)
 
 
 def _with(document: Document, delta: Delta) -> Document:
@@ -137,16 +122,14 @@ def updated(record: BackfillRecord, seen: Backfill) -> BackfillRecord:
 def wanted_gets(document: Document, listed: Iterable[Backfill]) -> tuple[int, ...]:
     """Return the ids to get: recorded, not listed, and not known to the end."""
     seen = {backfill.id for backfill in listed}
-    return tuple(
-        sorted(one.id for one in document.backfills.values() if one.id not in seen and _open_question(one))
-    )
+    unseen = (record for record in document.backfills.values() if record.id not in seen)
+    return tuple(sorted(record.id for record in unseen if _open_question(record)))
 
 
 def _open_question(record: BackfillRecord) -> bool:
     """Tell whether a get may still teach something: a final one is got again only to settle."""
-    if record.gone or record.settled:
-        return not record.gone and not record.status.final
-    return not record.status.final or judged_days(record.evidence) != record.days
+    told = record.settled or judged_days(record.evidence) == record.days
+    return not record.gone and not (record.status.final and told)
 
 
 def run_index(observed: Observed) -> dict[int, RunsByDay]:
@@ -166,18 +149,18 @@ def refresh(document: Document, observed: Observed, team: DesiredTeam) -> Delta:
     """
     seen = _newest_views(observed)
     runs = run_index(observed)
-    names = _declared(team)
+    declared = _declared(team)
     changed = []
     for backfill in seen.values():
-        if backfill.id not in document.backfills and _touches(backfill, names):
-            name, _days = names[backfill.transfer_id]
+        name, days = declared.get(backfill.transfer_id, ("", EMPTY))
+        if backfill.id not in document.backfills and days & backfill.days:
             dated = _dated(backfill, observed.vendor_now)
             changed.append(_judged(BackfillRecord(dated, name, Origin.OBSERVED), runs, observed))
     for record in document.backfills.values():
         fresh = _judged(_seen_again(record, seen, observed), runs, observed)
         if fresh != record:
             changed.append(fresh)
-    return Delta(backfills=tuple(sorted(changed, key=lambda one: one.id)))
+    return Delta(backfills=tuple(sorted(changed, key=lambda record: record.id)))
 
 
 def _declared(team: DesiredTeam) -> dict[int, tuple[str, DateSet]]:
@@ -190,20 +173,13 @@ def _declared(team: DesiredTeam) -> dict[int, tuple[str, DateSet]]:
     return found
 
 
-def _touches(backfill: Backfill, names: Mapping[int, tuple[str, DateSet]]) -> bool:
-    entry = names.get(backfill.transfer_id)
-    return entry is not None and bool(entry[1] & backfill.days)
-
-
 def _newest_views(observed: Observed) -> dict[int, Backfill]:
     """Return one view per backfill: the most advanced of what the reads showed."""
     views: dict[int, Backfill] = {}
     answers = (*observed.listed, *observed.latest.values(), *observed.fetched.values())
-    for backfill in answers:
-        if backfill is None:
-            continue
-        other = views.get(backfill.id)
-        if other is None or backfill.progress > other.progress:
+    for backfill in (answer for answer in answers if answer is not None):
+        other = views.setdefault(backfill.id, backfill)
+        if backfill.progress > other.progress:
             views[backfill.id] = backfill
     return views
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from reconciler.dates import EMPTY, DateSet, DaysByTransfer, Interval
 from reconciler.diagnostics import Finding, Place, Severity
@@ -27,13 +27,13 @@ NOT_APPROVED = "not-approved"
 
 
 def places_of(transfer: DesiredTransfer, days: DateSet) -> tuple[Place, ...]:
-    touched = (one.place for one in transfer.segments if one.days & days)
-    return tuple(sorted(set(touched)))
+    return tuple(sorted({segment.place for segment in transfer.segments if segment.days & days}))
 
 
-def items_of(ledgers: Iterable[TransferLedger], bucket: Bucket) -> tuple[Item, ...]:
+def items_of(ledgers: Collection[TransferLedger], buckets: Iterable[Bucket]) -> tuple[Item, ...]:
     return tuple(
         item_of(bucket, ledger.transfer, interval, entry.reason.value)
+        for bucket in buckets
         for ledger in ledgers
         for entry in ledger.of(bucket)
         for interval in entry.days.intervals
@@ -77,22 +77,14 @@ def list_full_findings(observed: Observed, document: Document) -> tuple[Finding,
     ours = {one.id for one in document.backfills.values() if one.ours}
     foreign = [one.id for one in observed.listed if one.status is Status.FAILED and one.id not in ours]
     named = ", ".join(str(one) for one in sorted(foreign)) or "none"
-    return (
-        Finding(
-            "PL003",
-            Severity.WARNING,
-            "The list of incomplete backfills is full",
-            f"It shows 100: older ones may be hidden, so nothing is created. FAILED ones of others: {named}.",
-            "Cancel failed backfills that nobody needs, or wait until some complete.",
-        ),
-    )
+    what = "The list of incomplete backfills is full"
+    detail = f"It shows 100: older ones may be hidden, so nothing is created. FAILED ones of others: {named}."
+    hint = "Cancel failed backfills that nobody needs, or wait until some complete."
+    return (Finding("PL003", Severity.WARNING, what, detail, hint),)
 
 
 def left_undone(
-    saved: Plan,
-    document: Document,
-    ledgers: Iterable[TransferLedger],
-    planned: DaysByTransfer[Address],
+    saved: Plan, document: Document, ledgers: Iterable[TransferLedger], planned: DaysByTransfer[Address]
 ) -> DaysByTransfer[Address]:
     """Return the declared days of a saved plan's actions that are neither loaded, nor in flight, nor
     ``planned`` now, nor created under it before: it would be wrong to say that it was carried out.

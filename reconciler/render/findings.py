@@ -36,11 +36,8 @@ def _underlined(place: Place, line: str | None, paint: Paint, colour: str) -> It
     yield f"  {paint(' ' * len(number) + ' |', CYAN)} {' ' * (place.column - 1)}{paint('^' * width, colour)}"
 
 
-def _wrapped(detail: str, hint: str) -> Iterator[str]:
-    if detail:
-        yield f"  {detail}"
-    if hint:
-        yield f"  {hint}"
+def _wrapped(detail: str, hint: str) -> list[str]:
+    return [f"  {text}" for text in (detail, hint) if text]
 
 
 def findings_text(findings: Iterable[Finding], paint: Paint, source_line: SourceLine) -> str:

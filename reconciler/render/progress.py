@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from reconciler.dates import iso, last_iso
 from reconciler.events import (
     Cancelled,
     Created,
@@ -40,11 +39,11 @@ def event_line(event: Event) -> str:
             when = (
                 f"an apply after {encode_time(settles_at)} settles it" if settles_at else "settle it yourself"
             )
-            return f"{_intent(intent)}: the outcome is unknown; {when} ({resolve_command(intent)})"
+            return f"{_name(intent)}: the outcome is unknown; {when} ({resolve_command(intent)})"
         case Withdrawn(action=action, why=why):
             return f"{_name(action)}: not done, {why}; planned again"
         case Settled(intent=intent, late=late):
-            return f"{_intent(intent)}: {_settled(intent, late)}"
+            return f"{_name(intent)}: {_settled(intent, late)}"
         case Waiting(seconds=seconds, why=why):
             return f"waiting {seconds:.0f} s: {why}"
         case LeftUndone(address=address, cancels=()):
@@ -70,17 +69,12 @@ def _settled(intent: Intent, late: bool) -> str:
     return f"an earlier run's {intent.kind.value} is settled: it did not happen"
 
 
-def _name(action: Action) -> str:
-    return f"{action.transfer} {span(action.start, action.end)}"
-
-
-def _intent(intent: Intent) -> str:
-    return f"{intent.transfer} {span(intent.start, intent.end)}"
+def _name(written: Action | Intent) -> str:
+    return f"{written.transfer} {span(written.start, written.end)}"
 
 
 def resolve_command(intent: Intent) -> str:
-    span_ = f"{iso(intent.start)}..{last_iso(intent.end)}"
-    return f"reconciler resolve {intent.transfer} {span_} --as created:ID|not-created"
+    return f"reconciler resolve {intent.transfer} {intent.dates} --as created:ID|not-created"
 
 
 def summary_sentence(exit_status: int, totals: Mapping[str, int]) -> str:

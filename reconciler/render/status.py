@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from reconciler.planning.plan import COUNTED, DayCounts, Plan, TransferSummary
+from reconciler.planning.plan import COUNTED, DayCounts, Plan
 from reconciler.render.words import BOLD, GREEN, RED, YELLOW, Paint, worded
-
-
-def _summaries(plan: Plan) -> Iterator[TransferSummary]:
-    for team in plan.teams:
-        yield from team.transfers
 
 
 def status_text(plan: Plan, paint: Paint) -> str:
     """Return a table, one line per transfer and a total, with plain columns that tools can cut."""
     rows = [("transfer", "declared", *(worded(bucket) for bucket in COUNTED), "loaded", "synced", "healthy")]
-    rows += [_row(one.name, one.counts) for one in _summaries(plan)]
+    rows += [_row(one.name, one.counts) for one in plan.transfers]
     rows.append(_row("total", plan.counts))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [_line(row, widths) for row in rows]
-    verdicts = [one.counts for one in _summaries(plan)] + [plan.counts]
+    verdicts = [*(one.counts for one in plan.transfers), plan.counts]
     coloured = [paint(line, _colour(counts)) for line, counts in zip(lines[1:], verdicts, strict=True)]
     return "\n".join([paint(lines[0], BOLD), *coloured]) + "\n"
 
@@ -32,9 +27,9 @@ def _row(name: str, counts: DayCounts) -> tuple[str, ...]:
 
 
 def _line(row: Iterable[str], widths: list[int]) -> str:
-    cells = list(row)
-    first = cells[0].ljust(widths[0])
-    return "  ".join([first, *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))])
+    name, *numbers = row
+    cells = (cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=True))
+    return "  ".join([name.ljust(widths[0]), *cells])
 
 
 def _colour(counts: DayCounts) -> str:
