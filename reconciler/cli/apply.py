@@ -15,8 +15,8 @@ from reconciler.cli.progress import Reporter
 from reconciler.cli.show import load_plan
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, is_confirmed, refuse_without_terminal
-from reconciler.engine.run import Report, Terms
 from reconciler.engine.team import Settings
+from reconciler.engine.teams import Report, Terms
 from reconciler.errors import ReconcilerError, UsageError, status_of
 from reconciler.planning.plan import Plan
 

@@ -37,50 +37,30 @@ WORLD: dict[str, Any] = {
             },
             "backfills": [
                 {
-                    "transfer_backfill_id": 12347,
-                    "transfer_id": 456790,
-                    "range_start_date": "2024-02-01",
-                    "range_end_date": "2024-02-28",
-                    "created_time": "2024-03-01T14:00:00Z",
-                    "created_user_id": 789,
-                    "start_time": "2024-03-01T14:30:00Z",
-                    "status": "RUNNING",
-                    "transfer_runs_total": 28,
-                    "transfer_runs_created": 28,
-                    "transfer_runs_completed": 15,
+                    "transfer_backfill_id": number,
+                    "transfer_id": transfer_id,
+                    "range_start_date": start,
+                    "range_end_date": end,
+                    "created_time": created,
+                    "created_user_id": user,
+                    **({"start_time": started} if started else {}),
+                    "status": "RUNNING" if started else "SCHEDULED",
+                    "transfer_runs_total": runs,
+                    "transfer_runs_created": runs,
+                    "transfer_runs_completed": completed,
                     "transfer_runs_failed": 0,
-                },
-                {
-                    "transfer_backfill_id": 12346,
-                    "transfer_id": 456789,
-                    "range_start_date": "2024-01-15",
-                    "range_end_date": "2024-01-31",
-                    "created_time": "2024-02-15T09:30:00Z",
-                    "created_user_id": 790,
-                    "start_time": "2024-02-15T10:00:00Z",
-                    "status": "RUNNING",
-                    "transfer_runs_total": 17,
-                    "transfer_runs_created": 17,
-                    "transfer_runs_completed": 10,
-                    "transfer_runs_failed": 0,
-                },
-                {
-                    "transfer_backfill_id": 12345,
-                    "transfer_id": 456788,
-                    "range_start_date": "2024-01-01",
-                    "range_end_date": "2024-01-14",
-                    "created_time": "2024-02-01T08:00:00Z",
-                    "created_user_id": 789,
-                    "status": "SCHEDULED",
-                    "transfer_runs_total": 14,
-                    "transfer_runs_created": 14,
-                    "transfer_runs_completed": 0,
-                    "transfer_runs_failed": 0,
-                },
+                }
+                for number, transfer_id, start, end, created, user, started, runs, completed in (
+                    (12347, 456790, "2024-02-01", "2024-02-28", "2024-03-01T14:00:00Z", 789,
+                     "2024-03-01T14:30:00Z", 28, 15),
+                    (12346, 456789, "2024-01-15", "2024-01-31", "2024-02-15T09:30:00Z", 790,
+                     "2024-02-15T10:00:00Z", 17, 10),
+                    (12345, 456788, "2024-01-01", "2024-01-14", "2024-02-01T08:00:00Z", 789, None, 14, 0),
+                )
             ],
         }
     },
-}
+}  # fmt: skip
 
 FILE = """\
 version: 1

@@ -15,19 +15,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 from reconciler.api.client import Verbose
-from reconciler.bounds import DEFAULT_EXPIRY, SHOWN_WITHIN
+from reconciler.bounds import SHOWN_WITHIN
 from reconciler.engine.clock import Clock
 from reconciler.engine.emergency import unsaved_of
 from reconciler.engine.parts import EmbeddedApi, Keys, Parts, States
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import Interrupts
 from reconciler.engine.team import Settings, Surveyed, TeamReport, TeamRun
-from reconciler.engine.teams import Gathered, Situations, TeamsPlan, joined_plan, plan
-from reconciler.errors import Exit, ReconcilerError, Refused, worst
+from reconciler.engine.teams import Gathered, Report, Situations, TeamsPlan, Terms, joined_plan, plan
+from reconciler.errors import Exit, Refused
 from reconciler.events import LeftUndone, Planned, RunEvent, Started
 from reconciler.formats.planfile import digest
 from reconciler.model.desired import Desired, DesiredTeam
@@ -45,51 +45,6 @@ from reconciler.planning.totals import left_undone, prunes_undone
 from reconciler.stores.base import this_process
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What an apply may do: all that its plan shows, if ``confirm`` says so; or what was approved before.
-
-    ``approved``: a saved plan, which is a filter; ``strict``: the fresh plan must be the same. ``expect``:
-    the digest that the fresh plan must have. A saved plan is refused once it is older than ``expiry``.
-    """
-
-    approved: Plan | None = None
-    strict: bool = False
-    expect: str | None = None
-    expiry: timedelta = DEFAULT_EXPIRY
-
-    @property
-    def compares(self) -> bool:
-        return self.strict or self.expect is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What an apply did. ``declined``: the answer was no, and nothing was done."""
-
-    teams: tuple[TeamReport, ...]
-    statuses: frozenset[int]
-    declined: bool = False
-
-    @property
-    def exit(self) -> int:
-        return worst(self.statuses)
-
-    @property
-    def created(self) -> int:
-        return self.totals["created"]
-
-    @property
-    def errors(self) -> tuple[ReconcilerError, ...]:
-        return tuple(error for team in self.teams for error in team.errors)
-
-    @property
-    def totals(self) -> dict[str, int]:
-        """Return the counts of all teams: of backfills, of outcomes, and of the days made."""
-        names = ("created", "retried", "cancelled", "refused", "unknown", "days")
-        return {name: sum(getattr(team, name) for team in self.teams) for name in names}
 
 
 # --- plan ---------------------------------------------------------------------------------
