@@ -85,7 +85,7 @@ def _evidence(sets: Any, read: Callable[[Any], dict[str, DateSet]]) -> DayEviden
                 return _one_known(name, texts[0])
     known = read(sets)
     if len(known) > 1 and len(union(known.values())) != sum(map(len, known.values())):
-        raise ValueError("a day stands in two of its sets")
+        raise ValueError("a day is in two of its sets")
     return DayEvidence(**known) if known else NOTHING_KNOWN
 
 
@@ -155,7 +155,7 @@ _WORDS = {
     "arguments_type": "it is not an object",
     "dict_type": "it is not an object",
     "list_type": "it is not a list",
-    "string_type": "{value} is not a text",
+    "string_type": "{value} is not a string",
     "string_unicode": "{value} is not Unicode text",
     "string_too_short": "it is empty",
     "string_pattern_mismatch": "{value} is not a time of the form YYYY-MM-DDTHH:MM:SSZ",
@@ -234,7 +234,7 @@ def parsed_of_ours(text: str | bytes) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data = dict(pairs)
     if len(data) != len(pairs):
-        raise Bad(f"the key {first_twice(key for key, _ in pairs)!r} stands twice in one object")
+        raise Bad(f"the key {first_twice(key for key, _ in pairs)!r} appears twice in one object")
     return data
 
 

@@ -158,7 +158,7 @@ def _form(value: Mapping[str, Any]) -> str:
         case "array":
             return "a list"
         case "string":
-            return "text"
+            return "string"
     return "a mapping"
 
 

@@ -1,4 +1,4 @@
-"""What became of writes whose answer nobody saw: every resolve rule of design section 6."""
+"""What became of writes whose answer nobody saw: every rule of planning/intents.py."""
 
 from datetime import datetime, timedelta
 from typing import Any
