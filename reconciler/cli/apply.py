@@ -23,7 +23,7 @@ from reconciler.planning.plan import Plan
 
 @click.command()
 @click.argument("planfile", type=click.Path(path_type=Path), required=False)
-@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@click.option("--auto-approve", is_flag=True, help="Skip the confirmation prompt.")
 @click.option(
     "--expect", metavar="sha256:...", help="Apply only if the fresh plan has this digest; no prompt."
 )
@@ -48,7 +48,7 @@ from reconciler.planning.plan import Plan
     help="Wait at most this long for a rate limit (300s).",
 )
 @settle_option
-@click.option("--new-state", is_flag=True, help="There is no earlier state to find: begin a new one.")
+@click.option("--new-state", is_flag=True, help="There is no earlier state: start a new one.")
 @shared("files", "api", "state", "as_of", "select", "lock", "json", "output")
 def apply(
     common: Common,
@@ -76,17 +76,21 @@ def apply(
 
 def _check_usage(common: Common, terms: Terms, auto_approve: bool) -> None:
     if terms.approved is not None and (common.target or common.exclude):
-        detail = "A saved plan brings its own --target and --exclude."
-        raise UsageError("The flags do not go together", detail, "Leave them out.")
+        detail = "A saved plan has its own --target and --exclude."
+        raise UsageError("These flags cannot be combined", detail, "Leave them out.")
     if terms.strict and terms.approved is None:
-        raise UsageError("The flags do not go together", "--strict compares with a PLANFILE.", "Name one.")
+        raise UsageError(
+            "These flags cannot be combined",
+            "--strict needs a PLANFILE to compare with.",
+            "Add the file: reconciler apply PLANFILE --strict",
+        )
     if terms.approved is not None and terms.expect is not None:
         raise UsageError(
-            "The flags do not go together", "A PLANFILE has its digest in it.", "Leave --expect out."
+            "These flags cannot be combined", "A PLANFILE already contains its digest.", "Leave --expect out."
         )
     if terms.approved is None and terms.expect is None and not auto_approve:
         if common.json:
-            raise UsageError("Nobody can be asked", "--json does not ask.", "Add --auto-approve.")
+            raise UsageError("Cannot ask for confirmation", "--json never prompts.", "Add --auto-approve.")
         refuse_without_terminal("reconciler apply")
 
 

@@ -76,7 +76,7 @@ def open_sandbox(path: str) -> Sandbox:
     except (sqlite3.DatabaseError, OSError) as error:
         detail = f"{path} cannot be used as a sandbox: {error}."
         raise UsageError(
-            "The sandbox's file cannot be used", detail, "Name another: --api sandbox:FILE"
+            "The sandbox file cannot be used", detail, "Use another file: --api sandbox:FILE"
         ) from None
 
 
@@ -117,7 +117,7 @@ def _key_in(file: str, variable: str) -> str:
         fault = f"cannot be read: {error.strerror}"
     if fault:
         detail = f"The file that {variable} names {fault}."
-        raise KeyProblem("The key's file cannot be read", detail, "Check its path and permissions.")
+        raise KeyProblem("The key file cannot be read", detail, "Check its path and permissions.")
     return key
 
 

@@ -83,10 +83,13 @@ transfers:
 
 @click.command()
 @click.option(
-    "--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="When to colour (auto)."
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    help="When to use colour (auto).",
 )
 def demo(color: str) -> int:
-    """Tell the whole story on the sandbox: plan, apply, a failed day, and no changes in the end."""
+    """See the whole story on the sandbox: plan, apply, a failed day, and no changes in the end."""
     from reconciler.sandbox import Sandbox
 
     with tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder, chdir(folder):

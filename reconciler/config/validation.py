@@ -64,6 +64,6 @@ def _foreign(root: Block) -> Finding | None:
     """Name a file that is not one of ours, and spare its reader every key of it."""
     if any(key in root for key in ("transfers", "team_id", "version")):
         return None
-    detail = "The file has no key `transfers` at the top, so it declares nothing to load."
-    hint = "Move it out of the folder, or let its name begin with a dot; `reconciler init` writes a starter."
+    detail = "The file has no top-level key `transfers`, so it declares nothing to load."
+    hint = "Move it out of the folder, or start its name with a dot; `reconciler init` writes a starter file."
     return finding("BF021", detail, hint, Place(root.place.file, 1, 1, 1, 1))

@@ -187,7 +187,7 @@ class Apply:
         faults = misfits(saved, api_url, documents, self.clock.now(), self.terms.expiry)
         if faults:
             hint = "Make a new one with: reconciler plan --out plan.json"
-            raise Refused("The plan file does not fit", " ".join(faults), hint)
+            raise Refused("The plan file cannot be applied", " ".join(faults), hint)
         approved = approval_of(saved)
         for part in self._parts.values():
             part.approval = without_later_intents(approved, part.session.document, saved.created_at)

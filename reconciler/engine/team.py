@@ -156,7 +156,7 @@ class TeamRun:
                 document = session.document
                 plan = replace(plan, lineage=document.lineage, serial=document.serial)
                 return Surveyed(plan, replace(situation, document=document))
-        raise StateConflict("The state keeps changing", "Other runs commit all the time.", "Run again later.")
+        raise StateConflict("The state keeps changing", "Other runs keep committing.", "Run again later.")
 
     def _refuse_missing_state(self, situation: Situation, plan: TeamPlan) -> None:
         if self.settings.new_state:

@@ -1,4 +1,4 @@
-"""What a backfill tells of each of its days: the table of design section 4. Pure.
+"""What a backfill says of each of its days: the table in docs/planning.md, "What counts as loaded". Pure.
 
 Counts are trusted only where they add up to one run per day of the range; whatever they
 leave open is read from the run list, and what that cannot tell is ``unlocated``: a person
