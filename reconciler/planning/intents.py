@@ -38,6 +38,9 @@ class Resolution:
     late: tuple[Intent, ...] = ()
     unresolved: tuple[Intent, ...] = ()
 
+    def __post_init__(self) -> None:
+        assert all(intent.backfill_id is not None for intent in (*self.adopted, *self.late))
+
 
 def is_match(intent: Intent, backfill: Backfill) -> bool:
     """Tell whether a backfill has exactly the transfer and the range of a create."""
