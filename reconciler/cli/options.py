@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reconciler import bounds
+from reconciler.dates import Day, parse_iso
+from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
     _Duration = click.ParamType[timedelta]
@@ -188,6 +190,18 @@ _LOCK = [
         help="How long to wait for the lock (0s).",
     ),
 ]
+
+
+def parse_range(text: str) -> tuple[Day, Day]:
+    """Return ``START..END`` (inclusive dates) as a half-open interval. Raises ``UsageError``."""
+    first, dots, last = text.partition("..")
+    try:
+        start, end = parse_iso(first), parse_iso(last if dots else first) + 1
+    except ValueError:
+        raise UsageError("Not a range of days", f"{text!r} is not START..END, both YYYY-MM-DD.") from None
+    if start >= end:
+        raise UsageError("Not a range of days", f"{text!r} ends before it starts.")
+    return start, end
 
 
 def _note_color(color: str) -> None:

@@ -9,7 +9,7 @@ import click
 
 from reconciler.cli.arguments import parts_of
 from reconciler.cli.loading import load_selected
-from reconciler.cli.options import Common, shared
+from reconciler.cli.options import Common, parse_range, shared
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, is_confirmed, out, out_json, refuse_without_terminal
 from reconciler.engine.run import locked
@@ -57,8 +57,8 @@ def resolve(
 
 
 def _list(parts: Parts, teams: tuple[DesiredTeam, ...], *, as_json: bool) -> int:
-    from reconciler.engine.resolve import unresolved
     from reconciler.formats.messages import intent_json
+    from reconciler.planning.intents import unresolved
     from reconciler.render.progress import resolve_command
 
     documents = [(team.team_id, parts.store(team).read()[0]) for team in teams]
@@ -94,7 +94,7 @@ def _find(parts: Parts, teams: tuple[DesiredTeam, ...], name: str) -> tuple[Desi
 def _remembered(
     parts: Parts, teams: tuple[DesiredTeam, ...], name: str
 ) -> dict[tuple[int, int], DesiredTeam]:
-    from reconciler.engine.resolve import unresolved
+    from reconciler.planning.intents import unresolved
 
     documents = ((team, parts.store(team).read()[0]) for team in teams)
     return {
@@ -106,7 +106,7 @@ def _remembered(
 
 
 def _settle(run: TeamRun, transfer_id: int, days: str, verdict: str, auto_approve: bool) -> int:
-    from reconciler.engine.resolve import find_intent, parse_range
+    from reconciler.engine.by_hand import find_intent
 
     session = run.open()
     intent = find_intent(session.document, transfer_id, *parse_range(days))
@@ -135,7 +135,7 @@ def _warn_if_early(run: TeamRun, intent: Intent, verdict: str) -> None:
 
 
 def _delta(run: TeamRun, intent: Intent, verdict: str) -> Delta:
-    from reconciler.engine.resolve import as_created, as_not_created
+    from reconciler.engine.by_hand import as_created, as_not_created
 
     if verdict == "not-created":
         return as_not_created(intent)

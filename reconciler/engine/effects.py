@@ -22,7 +22,6 @@ from reconciler.errors import ReconcilerError
 from reconciler.events import Event
 from reconciler.model.memory import Delta, Intent, IntentKind, Outcome
 from reconciler.model.observed import Backfill
-from reconciler.planning.evidence import is_active
 
 A = TypeVar("A")
 
@@ -117,12 +116,6 @@ class ProbeResult:
     @property
     def backfills(self) -> tuple[Backfill, ...]:
         return (*self.listed, self.latest) if self.latest else self.listed
-
-    def blocker(self, intent: Intent) -> Backfill | None:
-        """Return what stands in the way of a create: an active one first, then a FAILED one."""
-        own = (backfill for backfill in self.backfills if backfill.transfer_id == intent.transfer_id)
-        over = (backfill for backfill in own if backfill.days & intent.days and not backfill.status.final)
-        return min(over, key=lambda backfill: (not is_active(backfill), backfill.id), default=None)
 
 
 @dataclass(frozen=True, slots=True)

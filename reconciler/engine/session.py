@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from reconciler.errors import Interrupted, StateConflict, StateForeign
 from reconciler.model.memory import BackfillRecord, Delta, Document, Intent, Outcome, apply_delta
 from reconciler.planning.evidence import merge
+from reconciler.planning.intents import is_taken
 from reconciler.stores.base import Revision, StateStore
 
 MAX_CONFLICTS = 100
@@ -44,7 +45,7 @@ class StateSession:
     document: Document
     revision: Revision
     _known: set[str | int] = field(default_factory=set)
-    _strangers: tuple[Intent | BackfillRecord, ...] = ()
+    _others_changes: tuple[Intent | BackfillRecord, ...] = ()
     _queue: list[_Change] = field(default_factory=list)
     _arriving: threading.Lock = field(default_factory=threading.Lock)
     _writing: threading.Lock = field(default_factory=threading.Lock)
@@ -66,10 +67,10 @@ class StateSession:
     def plan_from_here(self) -> None:
         """Take what the document holds now as known: a plan is about to be made from it."""
         self._known = {*self.document.intents, *self.document.backfills}
-        self._strangers = ()
+        self._others_changes = ()
 
     def reread(self) -> None:
-        """Read what another run committed; what is new in it is remembered as a stranger's."""
+        """Read what another run committed; what is new in it is remembered as another's."""
         document, revision = self.store.read()
         self._check_lineage(document)
         if document is None:
@@ -79,7 +80,7 @@ class StateSession:
             *document.intents.values(),
             *document.backfills.values(),
         )
-        self._strangers = tuple(one for one in everything if _key(one) not in self._known)
+        self._others_changes = tuple(one for one in everything if _key(one) not in self._known)
 
     def catch_up(self) -> None:
         """Read what other runs committed meanwhile, between two commits of our own workers."""
@@ -159,7 +160,10 @@ class StateSession:
             raise self.broken
         for _attempt in range(MAX_CONFLICTS):
             for change in batch:
-                change.withdrawn = change.intent is not None and self._is_taken(change.intent, change.sources)
+                intent = change.intent
+                change.withdrawn = intent is not None and is_taken(
+                    intent, change.sources, self._others_changes
+                )
             merged = self._rebased(_merged(change.delta for change in batch if not change.withdrawn))
             if not merged:
                 return
@@ -187,15 +191,6 @@ class StateSession:
         self.revision = revision
         self._known.update(one.nonce for one in delta.intents)
         self._known.update(one.id for one in delta.backfills)
-
-    def _is_taken(self, intent: Intent, sources: tuple[int, ...]) -> bool:
-        """Tell whether another run, since our plan, intends or made any day of a create."""
-        if intent.backfill_id is not None:
-            return False
-        return any(
-            one.transfer_id in sources and one.start < intent.end and intent.start < one.end
-            for one in self._strangers
-        )
 
 
 def _joined(known: BackfillRecord | None, ours: BackfillRecord) -> BackfillRecord:

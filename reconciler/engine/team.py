@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from reconciler.api.client import ApiClient
 from reconciler.bounds import DEFAULT_SETTLE
@@ -18,19 +18,20 @@ from reconciler.engine.effects import Ending
 from reconciler.engine.executor import Executor, drive_all
 from reconciler.engine.freshness import Freshness
 from reconciler.engine.observe import Reader
-from reconciler.engine.resolve import unresolved
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import StopSignal
 from reconciler.engine.transfer import Rules, TransferApply
 from reconciler.engine.warnings import evidence_warnings, missing_state, unresolved_creates
 from reconciler.errors import Exit, Interrupted, ReconcilerError, Refused, StateConflict
 from reconciler.events import Cancelled, Created, Event, Settled, UnknownOutcome, WriteRefused
-from reconciler.model.desired import DesiredTeam, Limits, OnUnknown
-from reconciler.model.memory import Document, Intent
+from reconciler.model.desired import DesiredTeam, Limits
+from reconciler.model.memory import Document
 from reconciler.planning.approval import Approval, planned_days
 from reconciler.planning.evidence import is_active
+from reconciler.planning.intents import unresolved
 from reconciler.planning.plan import Action, ActionKind, TeamPlan
 from reconciler.planning.planner import make_plan
+from reconciler.planning.resolution import settles_at
 from reconciler.planning.situation import Situation
 from reconciler.stores.base import StateStore
 
@@ -240,10 +241,6 @@ class TeamRun:
                 endings[key] = Ending.REPLAN if key in left else Ending.FINISHED
         return endings
 
-    def _settles_at(self, intent: Intent) -> datetime | None:
-        settles = self.team.on_unknown is OnUnknown.SETTLE
-        return intent.intended_at + self.settings.settle if settles else None
-
     def conclude(
         self, report: TeamReport, endings: dict[int, Ending], signal: StopSignal, session: StateSession
     ) -> None:
@@ -251,7 +248,8 @@ class TeamRun:
         creates = unresolved(session.document)
         for intent in creates:
             if intent.nonce not in report.told:  # its request was under way when the run was interrupted
-                self.on_event(UnknownOutcome(intent, self._settles_at(intent)))
+                at = settles_at(intent, self.settings.settle, self.team.on_unknown)
+                self.on_event(UnknownOutcome(intent, at))
         report.unknown = len(creates)
         report.errors = [error for error in signal.errors if not isinstance(error, Interrupted)]
         report.statuses = {error.exit_status for error in report.errors}

@@ -8,7 +8,7 @@ again by the transport; what became of it is read, not guessed.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Generator, Iterable, Set
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
@@ -40,9 +40,10 @@ from reconciler.events import Cancelled, Created, UnknownOutcome, Withdrawn, Wri
 from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import BackfillRecord, Delta, Document, Intent, IntentKind, Origin, Outcome
 from reconciler.model.observed import ApiError, Backfill, Observed, Status
+from reconciler.planning import intents
 from reconciler.planning.evidence import is_active
-from reconciler.planning.intents import adopt, find_match, resolve
 from reconciler.planning.plan import Action, ActionKind
+from reconciler.planning.resolution import resolve, settles_at
 from reconciler.planning.situation import updated
 
 CANCEL_TRIES = 3
@@ -98,8 +99,10 @@ class TransferApply:
             case Ending():
                 return answer
             case Done(backfill=backfill):
-                record = replace(adopt(backfill, intent), origin=Origin.CREATED)
-                return (yield from self._made(action, intent, record, adopted=False))
+                record = replace(intents.adopted(backfill, intent), origin=Origin.CREATED)
+                return (
+                    yield from self._made(action, intents.made(intent, backfill.id), record, adopted=False)
+                )
             case Rejected():
                 return (yield from self._rejected(action, intent, answer))
             case Unknown():
@@ -107,12 +110,15 @@ class TransferApply:
             case never:
                 assert_never(never)
 
-    def _made(self, action: Action, intent: Intent, record: BackfillRecord, *, adopted: bool) -> Steps:
-        done = replace(intent, outcome=Outcome.DONE, backfill_id=record.id)
+    def _made(self, action: Action, done: Intent, record: BackfillRecord, *, adopted: bool) -> Steps:
         yield Record(Delta(intents=(done,), backfills=(record,)))
         self.freshness.made(record.id)
         yield Emit(Created(action, record.id, adopted))
         return Ending.FINISHED
+
+    def _found(self, action: Action, intent: Intent, backfill: Backfill) -> Steps:
+        done = intents.found(intent, backfill.id)
+        return (yield from self._made(action, done, intents.adopted(backfill, intent), adopted=True))
 
     def _rejected(self, action: Action, intent: Intent, answer: Rejected) -> Steps:
         """Look why: sent twice by a gateway (adopt it), overlapped by an active one (plan the
@@ -124,20 +130,17 @@ class TransferApply:
         known = self.document().intents.get(intent.nonce, intent)
         if not known.pending:
             return (yield from self._settled_by_another(action, known))
-        found = find_match(intent, probe.backfills, self._known_ids())
-        if found is not None:
-            return (yield from self._made(action, intent, adopt(found, intent), adopted=True))
-        blocker = probe.blocker(intent)
-        if blocker is not None and (is_active(blocker) or self._is_ours(blocker)):
-            state = "active on" if is_active(blocker) else "ours, and failed on"
-            # Kept: a gateway that sent it twice may have made one that completed before we looked.
-            kept = replace(intent, outcome=Outcome.ABANDONED, blocker=blocker.id)
-            yield Record(Delta(intents=(kept,)))
-            return (yield from self._withdrawn(action, f"backfill {blocker.id} is {state} some of its days"))
-        refused = replace(intent, outcome=Outcome.REFUSED, blocker=blocker.id if blocker else None)
-        yield Record(Delta(intents=(refused,)))
-        yield Emit(WriteRefused(action, answer.error, refused.blocker))
-        return Ending.REFUSED
+        match intents.after_refusal(intent, probe.backfills, self.document()):
+            case Backfill() as backfill:
+                return (yield from self._found(action, intent, backfill))
+            case Intent(outcome=Outcome.REFUSED) as refused:
+                yield Record(Delta(intents=(refused,)))
+                yield Emit(WriteRefused(action, answer.error, refused.blocker))
+                return Ending.REFUSED
+            case withdrawn:
+                yield Record(Delta(intents=(withdrawn,)))
+                why = f"backfill {_in_the_way(withdrawn, probe)} some of its days"
+                return (yield from self._withdrawn(action, why))
 
     def _find_out(self, action: Action, intent: Intent) -> Steps:
         """Look for some 30 seconds what became of a create; it may be settled by a later run."""
@@ -151,11 +154,11 @@ class TransferApply:
             known = self.document().intents.get(intent.nonce, intent)
             if not known.pending:
                 return (yield from self._settled_by_another(action, known))
-            found = find_match(intent, probe.backfills, self._known_ids())
-            if found is not None:
-                return (yield from self._made(action, intent, adopt(found, intent), adopted=True))
+            backfill = intents.find_match(intent, probe.backfills, self.document().backfills.keys())
+            if backfill is not None:
+                return (yield from self._found(action, intent, backfill))
             if self._is_settled(intent, probe, looked_at):
-                yield Record(Delta(intents=(replace(intent, outcome=Outcome.ABANDONED),)))
+                yield Record(Delta(intents=(intents.not_created(intent),)))
                 return (yield from self._withdrawn(action, "its request took no effect"))
         return (yield from self._left_unknown(intent))
 
@@ -173,8 +176,8 @@ class TransferApply:
         return Ending.FINISHED
 
     def _left_unknown(self, intent: Intent) -> Steps:
-        settles = self.rules.on_unknown is OnUnknown.SETTLE
-        yield Emit(UnknownOutcome(intent, intent.intended_at + self.rules.settle if settles else None))
+        at = settles_at(intent, self.rules.settle, self.rules.on_unknown)
+        yield Emit(UnknownOutcome(intent, at))
         return Ending.UNKNOWN
 
     def _is_settled(self, intent: Intent, probe: ProbeResult, now: datetime) -> bool:
@@ -199,13 +202,12 @@ class TransferApply:
                 seen = yield from ask(Get(backfill_id))
             if seen is not None and seen.status.final:
                 return (yield from self._cancelled(action, intent, record, seen))
-            yield Record(Delta(intents=(replace(intent, outcome=Outcome.ABANDONED),)))
+            yield Record(Delta(intents=(intents.not_cancelled(intent),)))
         yield Emit(WriteRefused(action, error, backfill_id, "it could not be cancelled"))
         return Ending.REFUSED
 
     def _cancelled(self, action: Action, intent: Intent, record: BackfillRecord, seen: Backfill) -> Steps:
-        done = replace(intent, outcome=Outcome.DONE)
-        yield Record(Delta(intents=(done,), backfills=(updated(record, seen),)))
+        yield Record(Delta(intents=(intents.cancelled(intent),), backfills=(updated(record, seen),)))
         if seen.status is Status.COMPLETED:  # it ended by itself: its days are loaded, not due
             why = f"backfill {seen.id} completed before it was cancelled"
             return (yield from self._withdrawn(action, why))
@@ -274,7 +276,7 @@ class TransferApply:
         probe = yield from ask(Probe(own, tuple(predecessors), needed=True))
         if probe is None:
             return Ending.STOPPED
-        news = self.freshness.again(probe, now, self._known_ids())
+        news = self.freshness.again(probe, now, self.document().backfills.keys())
         if news is None:
             return None
         whose = "its transfer" if news.transfer_id == own else f"its predecessor {news.transfer_id}"
@@ -287,13 +289,10 @@ class TransferApply:
 
     def _evidence_of(self, intent: Intent) -> Delta:
         """What is known of a backfill is committed again with the intent to cancel it."""
-        known = self.document().backfills
-        return Delta(backfills=() if intent.backfill_id is None else (known[intent.backfill_id],))
+        records = self.document().backfills
+        return Delta(backfills=(records[intent.backfill_id],) if intent.backfill_id else ())
 
-    def _is_ours(self, backfill: Backfill) -> bool:
-        """Tell whether a plan may cancel what stands in the way: the list hid it when we planned."""
-        record = self.document().backfills.get(backfill.id)
-        return record is not None and record.ours
 
-    def _known_ids(self) -> Set[int]:
-        return self.document().backfills.keys()
+def _in_the_way(withdrawn: Intent, probe: ProbeResult) -> str:
+    blocker = next(backfill for backfill in probe.backfills if backfill.id == withdrawn.blocker)
+    return f"{blocker.id} is {'active on' if is_active(blocker) else 'ours, and failed on'}"

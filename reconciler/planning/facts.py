@@ -5,17 +5,17 @@ Days are sets; nothing here goes through single days.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from reconciler.bounds import REFUSAL_HOLDS
 from reconciler.dates import EMPTY, DateSet, union
 from reconciler.model.desired import DesiredTransfer, EvidenceMode
 from reconciler.model.memory import BackfillRecord, Intent, IntentKind, Outcome
 from reconciler.model.observed import Observed, Run, RunStatus, Unreadable
 from reconciler.planning.evidence import RunsByDay, Verdict, judge
+from reconciler.planning.intents import refusal_holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +189,6 @@ class DayFacts:
 
     def _all_if(self, holds: bool) -> DateSet:
         return self.days if holds else EMPTY
-
-
-def refusal_holds(intent: Intent, listed: Container[int], now: datetime) -> bool:
-    """Tell whether a refusal still blocks: while its blocker is listed, else for 24 hours."""
-    if intent.blocker is not None:
-        return intent.blocker in listed
-    return now < intent.intended_at + REFUSAL_HOLDS
 
 
 def _active(judged: Iterable[JudgedBackfill]) -> DateSet:

@@ -1,42 +1,167 @@
-"""What became of the writes whose answer nobody saw: the *resolve* rules of design section 6. Pure.
+"""The life of an intent: its states, and who may change them on which evidence. Pure.
 
-Reasoned by ids and by our own clock only, never by the vendor's.
+An intent is a write that we are about to send, committed before it is sent: so whatever is killed, a later
+run knows what may be on its way. The API knows no idempotency key, and forgets what completed; hence what
+became of a create is reasoned by ids, and by our own clock alone:
+
+- *created*: a backfill of exactly its transfer and range, with an id that nobody knew before;
+- *not created*: settle time has passed, and ``latest`` still answers the id that it answered before.
+
+``TRANSITIONS`` has the whole life; every change of an intent is a function of this file that walks it.
+``resolution.py`` has what later runs make of what an earlier one left behind. The state file knows no
+*withdrawn*: it is an abandoned intent that names the backfill in its way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
-from reconciler.bounds import LATE_MATCH
-from reconciler.dates import DateSet
-from reconciler.model.desired import OnUnknown
+from reconciler.bounds import REFUSAL_HOLDS
+from reconciler.model.desired import DesiredTransfer
 from reconciler.model.memory import (
     BackfillRecord,
-    Delta,
     Document,
     Intent,
     IntentKind,
     Origin,
     Outcome,
 )
-from reconciler.model.observed import Backfill, Observed, Unreadable
+from reconciler.model.observed import Backfill
+from reconciler.planning.evidence import is_active
+
+# --- states and transitions -------------------------------------------------------------------
+
+
+class State(StrEnum):
+    """What an intent is in. ``WITHDRAWN``: refused, and given up because another backfill was in its way."""
+
+    PENDING = "pending"
+    DONE = "done"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    ABANDONED = "abandoned"
+
+
+class Change(StrEnum):
+    ANSWERED = "made"
+    FOUND = "found"
+    FOUND_LATE = "found late"
+    REFUSED = "refused"
+    OVERLAPPED = "overlapped"
+    NOT_CREATED = "not created"
+    DOUBTED = "doubted"
+    SEEN_FINAL = "cancelled"
+    NOT_CANCELLED = "not cancelled"
 
 
 @dataclass(frozen=True, slots=True)
-class Resolution:
-    """The delta that settles intents, and what to tell of it.
+class Transition:
+    """From ``before``, by ``change``, to ``after``; ``who`` may say so, on which ``evidence``."""
 
-    ``late`` are intents once settled as not created (or refused) that were found after all.
-    ``unresolved`` are still pending, with the time from which a run settles them by itself.
+    kind: IntentKind
+    before: State
+    change: Change
+    after: State
+    who: str
+    evidence: str
+
+
+_CREATE, _CANCEL = IntentKind.CREATE, IntentKind.CANCEL
+_PENDING, _DONE, _REFUSED, _WITHDRAWN, _ABANDONED = State
+_SENDER, _ANY, _PERSON, _LATER = "the run that sent it", "any run", "any run, or a person", "any later run"
+_FITS = "a backfill of its transfer and range, of an unknown id"
+TRANSITIONS = (
+    Transition(_CREATE, _PENDING, Change.ANSWERED, _DONE, _SENDER, "the answer has its id"),
+    Transition(_CREATE, _PENDING, Change.FOUND, _DONE, _PERSON, _FITS),
+    Transition(_CREATE, _PENDING, Change.REFUSED, _REFUSED, _SENDER, "a refusal, and nothing fits"),
+    Transition(_CREATE, _PENDING, Change.OVERLAPPED, _WITHDRAWN, _SENDER, "one active, or ours, on its days"),
+    Transition(
+        _CREATE, _PENDING, Change.NOT_CREATED, _ABANDONED, _PERSON, "`latest` as it was, settle time on"
+    ),
+    Transition(_CREATE, _REFUSED, Change.FOUND_LATE, _DONE, _LATER, f"{_FITS}, within 7 days"),
+    Transition(_CREATE, _ABANDONED, Change.FOUND_LATE, _DONE, _LATER, f"{_FITS}, within 7 days"),
+    Transition(_CREATE, _WITHDRAWN, Change.FOUND_LATE, _DONE, _LATER, f"{_FITS}, within settle time"),
+    Transition(_CREATE, _REFUSED, Change.DOUBTED, _PENDING, _LATER, "its days are due, and nothing tells"),
+    Transition(_CREATE, _WITHDRAWN, Change.DOUBTED, _PENDING, _LATER, "its days are due, and nothing tells"),
+    Transition(_CANCEL, _PENDING, Change.SEEN_FINAL, _DONE, _ANY, "its backfill is final"),
+    Transition(_CANCEL, _PENDING, Change.NOT_CANCELLED, _ABANDONED, _ANY, "nobody sends it any more"),
+)
+_AFTER = {(row.kind, row.before, row.change): row.after for row in TRANSITIONS}
+
+
+def state_of(intent: Intent) -> State:
+    if (
+        intent.outcome is Outcome.ABANDONED
+        and intent.kind is IntentKind.CREATE
+        and intent.blocker is not None
+    ):
+        return State.WITHDRAWN
+    return State(intent.outcome.value)
+
+
+def _changed(intent: Intent, change: Change, **values: Any) -> Intent:
+    """Walk the table. Raises ``AssertionError`` for a change that it does not have: a bug in reconciler."""
+    after = _AFTER.get((intent.kind, state_of(intent), change))
+    assert after is not None, f"{intent.kind} is {state_of(intent)}, and cannot be {change}"
+    outcome = Outcome.ABANDONED if after is State.WITHDRAWN else Outcome(after.value)
+    changed = replace(intent, outcome=outcome, **values)
+    assert state_of(changed) is after, (intent, changed)
+    assert after is not State.DONE or changed.backfill_id is not None
+    return changed
+
+
+def made(intent: Intent, backfill_id: int) -> Intent:
+    """Return a create whose answer had its backfill's id."""
+    return _changed(intent, Change.ANSWERED, backfill_id=backfill_id)
+
+
+def found(intent: Intent, backfill_id: int) -> Intent:
+    """Return a create whose backfill was found, now or after it had been given up."""
+    change = Change.FOUND if intent.pending else Change.FOUND_LATE
+    return _changed(intent, change, backfill_id=backfill_id)
+
+
+def refused(intent: Intent, blocker: Backfill | None) -> Intent:
+    return _changed(intent, Change.REFUSED, blocker=blocker.id if blocker else None)
+
+
+def withdrawn(intent: Intent, blocker: Backfill) -> Intent:
+    """Return a create that was refused since ``blocker`` was in its way: its days are planned again.
+
+    It is kept, since a gateway that sent it twice may have made one that completed before we looked.
     """
+    return _changed(intent, Change.OVERLAPPED, blocker=blocker.id)
 
-    delta: Delta = field(default_factory=Delta)
-    adopted: tuple[Intent, ...] = ()
-    abandoned: tuple[Intent, ...] = ()
-    late: tuple[Intent, ...] = ()
-    unresolved: tuple[Intent, ...] = ()
+
+def not_created(intent: Intent) -> Intent:
+    """Return a create that did not happen: its days are due again."""
+    return _changed(intent, Change.NOT_CREATED, blocker=None)
+
+
+def cancelled(intent: Intent) -> Intent:
+    return _changed(intent, Change.SEEN_FINAL)
+
+
+def not_cancelled(intent: Intent) -> Intent:
+    """Return a cancel that did not happen; another may be sent without harm."""
+    return _changed(intent, Change.NOT_CANCELLED)
+
+
+def doubted_again(intent: Intent) -> Intent:
+    """Return a create, refused or withdrawn, that may have been made all the same."""
+    return _changed(intent, Change.DOUBTED)
+
+
+def adopted(backfill: Backfill, intent: Intent) -> BackfillRecord:
+    """Return the record of a backfill that one of our intents made, and whose answer was lost."""
+    return BackfillRecord(backfill, intent.transfer, Origin.ADOPTED, intent.stale_before)
+
+
+# --- is it ours? ------------------------------------------------------------------------------
 
     def __post_init__(self) -> None:
         assert all(intent.backfill_id is not None for intent in (*self.adopted, *self.late))
@@ -54,172 +179,69 @@ def is_match(intent: Intent, backfill: Backfill) -> bool:
 def find_match(intent: Intent, seen: Iterable[Backfill], known: Iterable[int]) -> Backfill | None:
     """Return the newest backfill that can only be this create: exact, and of an id unknown before."""
     barred = {*known, intent.latest_before}
-    matches = [one for one in seen if is_match(intent, one) and one.id not in barred]
-    return max(matches, key=lambda one: one.id, default=None)
+    matches = [backfill for backfill in seen if is_match(intent, backfill) and backfill.id not in barred]
+    return max(matches, key=lambda backfill: backfill.id, default=None)
+
+
+def after_refusal(intent: Intent, seen: Iterable[Backfill], document: Document) -> Backfill | Intent:
+    """Return what a refusal means by what was seen after it: the backfill that the create made all the same,
+    or the intent withdrawn, or refused.
+    """
+    shown = tuple(seen)
+    match = find_match(intent, shown, document.backfills)
+    if match is not None:
+        return match
+    own = (backfill for backfill in shown if backfill.transfer_id == intent.transfer_id)
+    over = (backfill for backfill in own if backfill.overlaps(intent) and not backfill.status.final)
+    blocker = min(over, key=lambda backfill: (not is_active(backfill), backfill.id), default=None)
+    if blocker is not None and (is_active(blocker) or _is_ours(blocker, document)):
+        return withdrawn(intent, blocker)
+    return refused(intent, blocker)
+
+
+def _is_ours(backfill: Backfill, document: Document) -> bool:
+    """Tell whether a plan may cancel what is in the way: the list hid it when we planned."""
+    record = document.backfills.get(backfill.id)
+    return record is not None and record.ours
+
+
+# --- what is open -----------------------------------------------------------------------------
+
+
+def unresolved(document: Document) -> tuple[Intent, ...]:
+    """Return the creates whose outcome is unknown, oldest first."""
+    creates = (
+        intent for intent in document.intents.values() if intent.pending and intent.kind is IntentKind.CREATE
+    )
+    return tuple(sorted(creates, key=lambda intent: (intent.intended_at, intent.nonce)))
 
 
 def wants_latest(document: Document) -> frozenset[int]:
     """Return the transfers whose ``latest`` must be read to settle an intent."""
-    creates = (one for one in document.intents.values() if one.kind is IntentKind.CREATE)
-    return frozenset(one.transfer_id for one in creates if one.pending)
+    return frozenset(intent.transfer_id for intent in unresolved(document))
 
 
-def resolve(
-    document: Document,
-    observed: Observed,
-    now: datetime,
-    settle: timedelta,
-    on_unknown: OnUnknown,
-) -> Resolution:
-    """Settle what can be settled. Not created: ``latest`` still has the id it had, and settle
-    time has passed since the intent; otherwise it stays unresolved.
+def refusal_holds(intent: Intent, listed: Container[int], now: datetime) -> bool:
+    """Tell whether a refusal still blocks: while its blocker is listed, else for 24 hours."""
+    if intent.blocker is not None:
+        return intent.blocker in listed
+    return now < intent.intended_at + REFUSAL_HOLDS
 
-    ``now`` is when reading began: what took effect since may not have been seen.
+
+def bears_on(intent: Intent, transfer: DesiredTransfer, unsettled_since: datetime) -> bool:
+    """Tell whether an intent bears on a transfer's days: its own do, and those by which a predecessor may yet
+    turn out to load days: in doubt, or refused so lately that reads may still hide what a gateway, sending
+    it twice, made of it.
     """
-    known = set(document.backfills)
-    found = _Found()
-    # Pending ones first: a request takes effect within settle time, so a match is rather theirs.
-    order = sorted(document.intents.values(), key=lambda one: (not one.pending, one.intended_at, one.nonce))
-    for intent in order:
-        if intent.kind is IntentKind.CANCEL:
-            _resolve_cancel(intent, document, observed, now, found)
-        else:
-            _resolve_create(intent, observed, known, now, settle, on_unknown, found)
-    return found.resolution()
+    refused_lately = intent.outcome is Outcome.REFUSED and intent.intended_at > unsettled_since
+    return intent.transfer_id == transfer.address.transfer_id or intent.pending or refused_lately
 
 
-@dataclass(slots=True)
-class _Found:
-    records: list[BackfillRecord] = field(default_factory=list)
-    adopted: list[Intent] = field(default_factory=list)
-    abandoned: list[Intent] = field(default_factory=list)
-    late: list[Intent] = field(default_factory=list)
-    unresolved: list[Intent] = field(default_factory=list)
+def is_taken(intent: Intent, sources: Container[int], others: Iterable[Intent | BackfillRecord]) -> bool:
+    """Tell whether another run, since our plan, intends or made any day of a create.
 
-    def resolution(self) -> Resolution:
-        changed = (*self.adopted, *self.abandoned, *self.late)
-        delta = Delta(intents=tuple(changed), backfills=tuple(self.records))
-        told = (tuple(self.adopted), tuple(self.abandoned), tuple(self.late), tuple(self.unresolved))
-        return Resolution(delta, *told)
-
-
-def _seen(observed: Observed) -> tuple[Backfill, ...]:
-    answers = (*observed.listed, *observed.latest.values())
-    return tuple(one for one in answers if one is not None)
-
-
-def _resolve_create(
-    intent: Intent,
-    observed: Observed,
-    known: set[int],
-    now: datetime,
-    settle: timedelta,
-    on_unknown: OnUnknown,
-    found: _Found,
-) -> None:
-    if intent.outcome is Outcome.DONE or now - intent.intended_at > _matches_until(intent, settle):
-        return
-    match = find_match(intent, _seen(observed), known)
-    if match is not None:
-        known.add(match.id)
-        found.records.append(adopt(match, intent))
-        done = replace(intent, outcome=Outcome.DONE, backfill_id=match.id)
-        (found.adopted if intent.pending else found.late).append(done)
-    elif intent.pending and _not_created(intent, observed, now, settle, on_unknown):
-        found.abandoned.append(replace(intent, outcome=Outcome.ABANDONED, blocker=None))
-    elif intent.pending:
-        found.unresolved.append(intent)
-
-
-def _matches_until(intent: Intent, settle: timedelta) -> timedelta:
-    """Return how long after an intent a backfill that fits is taken for its own. What was withdrawn got an
-    answer: what a gateway may have made of it shows within settle time, and a later one is a person's.
+    ``sources``: the ids of its transfer and of the predecessors, whose days these are too.
     """
-    if intent.pending:
-        return timedelta.max
-    return settle if _was_withdrawn(intent) else LATE_MATCH
-
-
-def _was_withdrawn(intent: Intent) -> bool:
-    """Tell whether it was refused, and given up because another backfill was in its way."""
-    return intent.outcome is Outcome.ABANDONED and intent.blocker is not None
-
-
-def doubted(
-    document: Document,
-    observed: Observed,
-    due: Iterable[tuple[tuple[int, ...], DateSet]],
-    unsettled_since: datetime,
-) -> tuple[Intent, ...]:
-    """Return, pending again, the creates on due days that were refused, or withdrawn after a refusal, and
-    that may have been made after all.
-
-    ``due`` has, for each transfer, the ids whose loads count for it, and its due days: a day whose
-    refusal still holds is not among them. ``unsettled_since`` is settle time ago: what was refused since
-    then, reads may hide yet.
-    A gateway that sends a request twice passes on the refusal of the second one, while reads that
-    lag hide what the first one made. ``latest`` tells, unless something newer hides it; run lists do.
-    """
-    heirs: dict[int, list[tuple[tuple[int, ...], DateSet]]] = {}
-    for sources, days in due:
-        for source in sources:
-            heirs.setdefault(source, []).append((sources, days))
-    return tuple(
-        replace(one, outcome=Outcome.PENDING)
-        for one in document.intents.values()
-        if (one.outcome is Outcome.REFUSED or _was_withdrawn(one))
-        and isinstance(observed.runs.get(one.transfer_id, Unreadable.FAILED), Unreadable)
-        and (one.intended_at > unsettled_since or not _has_old_latest(one, observed))
-        and any(
-            one.days & days and not _was_taken_up(one, sources, document)
-            for sources, days in heirs.get(one.transfer_id, ())
-        )
-    )
-
-
-def _was_taken_up(intent: Intent, sources: tuple[int, ...], document: Document) -> bool:
-    """Tell whether a later run created on its days: it was no longer in doubt then."""
-    later = (one for one in document.intents.values() if one.intended_at > intent.intended_at)
-    same = (one for one in later if one.kind is intent.kind and one.transfer_id in sources)
-    return any(one.start < intent.end and intent.start < one.end for one in same)
-
-
-def adopt(backfill: Backfill, intent: Intent) -> BackfillRecord:
-    """Return the record of a backfill that one of our intents made."""
-    return BackfillRecord(backfill, intent.transfer, Origin.ADOPTED, intent.stale_before)
-
-
-def _not_created(
-    intent: Intent, observed: Observed, now: datetime, settle: timedelta, on_unknown: OnUnknown
-) -> bool:
-    if on_unknown is OnUnknown.BLOCK or now < intent.intended_at + settle:
+    if intent.kind is IntentKind.CANCEL:
         return False
-    return _has_old_latest(intent, observed)
-
-
-def _has_old_latest(intent: Intent, observed: Observed) -> bool:
-    """Tell whether ``latest`` was read, and still answers what it answered before the intent."""
-    if intent.transfer_id not in observed.latest:
-        return False
-    latest = observed.latest[intent.transfer_id]
-    return (latest.id if latest else None) == intent.latest_before
-
-
-def _resolve_cancel(
-    intent: Intent, document: Document, observed: Observed, now: datetime, found: _Found
-) -> None:
-    """A cancel may be sent again without harm, so one that did not happen is simply given up: once
-    its sender, which may be another run at work, does not send it any more.
-    """
-    if not intent.pending or intent.backfill_id is None:
-        return
-    if _is_final(intent.backfill_id, document, observed):
-        found.adopted.append(replace(intent, outcome=Outcome.DONE))
-    elif now >= intent.send_before:
-        found.abandoned.append(replace(intent, outcome=Outcome.ABANDONED))
-
-
-def _is_final(backfill_id: int, document: Document, observed: Observed) -> bool:
-    record = document.backfills.get(backfill_id)
-    fetched = observed.fetched.get(backfill_id)
-    return bool((record and record.status.final) or (fetched and fetched.status.final))
+    return any(other.transfer_id in sources and other.overlaps(intent) for other in others)

@@ -14,21 +14,21 @@ from typing import TypeVar
 
 from reconciler.bounds import GONE_AFTER
 from reconciler.dates import EMPTY, DateSet, grouped
-from reconciler.model.desired import DesiredTeam, DesiredTransfer
+from reconciler.model.desired import DesiredTeam
 from reconciler.model.memory import (
     BackfillRecord,
     Delta,
     Document,
     Intent,
     Origin,
-    Outcome,
     apply_delta,
 )
 from reconciler.model.observed import Backfill, Observed, Status, Unreadable
 from reconciler.planning.evidence import RunsByDay, judge, judged_days, runs_by_day
 from reconciler.planning.facts import TransferEvidence
-from reconciler.planning.intents import Resolution, doubted, resolve
+from reconciler.planning.intents import bears_on
 from reconciler.planning.ledger import Bucket, TransferLedger, keep_ledger
+from reconciler.planning.resolution import Resolution, doubted, resolve
 
 R = TypeVar("R", BackfillRecord, Intent)
 
@@ -94,10 +94,11 @@ def keep_ledgers(
     ledgers = []
     for transfer in team.transfers:
         sources = transfer.source_ids
+        known = (intent for source in sources for intent in intents.get(source, ()))
         evidence = TransferEvidence(
             records=tuple(one for source in sources for one in records.get(source, ())),
             runs={source: runs[source] for source in sources if source in runs},
-            intents=_intents_on(transfer, intents, now - settle),
+            intents=tuple(intent for intent in known if bears_on(intent, transfer, now - settle)),
             observed=observed,
             listed=listed,
             now=now,
@@ -105,20 +106,6 @@ def keep_ledgers(
         )
         ledgers.append(keep_ledger(transfer, evidence))
     return tuple(ledgers)
-
-
-def _intents_on(
-    transfer: DesiredTransfer, intents: Mapping[int, list[Intent]], unsettled_since: datetime
-) -> tuple[Intent, ...]:
-    """Return the transfer's intents, and those by which a predecessor may yet turn out to load days: in
-    doubt, or refused so lately that reads may still hide what a gateway, sending it twice, made of it.
-    """
-    own, found = transfer.address.transfer_id, []
-    for one in (one for source in transfer.source_ids for one in intents.get(source, ())):
-        refused_lately = one.outcome is Outcome.REFUSED and one.intended_at > unsettled_since
-        if one.transfer_id == own or one.pending or refused_lately:
-            found.append(one)
-    return tuple(found)
 
 
 def by_transfer(items: Iterable[R]) -> Mapping[int, list[R]]:

@@ -1,4 +1,4 @@
-"""The parts of the docs that are made from the code: commands and flags, and the keys of the file.
+"""The parts of the docs that are made from the code: commands, flags, the file's keys, the life of an intent.
 
 A page holds them between ``<!-- generated: NAME -->`` and ``<!-- end -->``; ``UPDATE_DOCS=1`` rewrites them.
 """
@@ -14,14 +14,25 @@ import click
 
 from reconciler.cli.main import group
 from reconciler.config.schema import json_schema
+from reconciler.planning.intents import TRANSITIONS
 
 _PART = re.compile(r"(?<=<!-- generated: (\w{4}) -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
 def filled(text: str) -> str:
     """Return a page's text with its generated parts made anew."""
-    makers = {"cmds": commands_part, "keys": keys_part}
+    makers = {"cmds": commands_part, "keys": keys_part, "life": life_part}
     return _PART.sub(lambda found: f"\n{makers[found[1]]()}\n", text)
+
+
+def life_part() -> str:
+    """Return the life of an intent: the table that every change of one walks."""
+    rows = (
+        f"| {row.kind} | {row.before} | {row.change} | {row.after} | {row.who} | {row.evidence} |"
+        for row in TRANSITIONS
+    )
+    head = ["| intent to | is | event | becomes | who says so | evidence |", "|---|---|---|---|---|---|"]
+    return "\n".join([*head, *rows, ""])
 
 
 # --- commands -----------------------------------------------------------------------------

@@ -24,11 +24,12 @@ from engine_rig import (
     open_store,
 )
 
-from reconciler.engine.resolve import as_not_created, unresolved
+from reconciler.engine.by_hand import as_not_created
 from reconciler.engine.session import StateSession
 from reconciler.events import Cancelled, Created, Withdrawn
 from reconciler.http import AnswerLost, Request, Response, Transport
 from reconciler.model.memory import Outcome
+from reconciler.planning.intents import unresolved
 from reconciler.planning.ledger import Bucket
 
 QUICK = {"seconds_until_scheduled": 1, "seconds_until_running": 1, "seconds_per_run": 1}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,13 @@ import pytest
 from engine_rig import DAY, ONE, TWO, Rig, answered, cancels, lost, not_sent, open_store
 from test_engine_moments import FAILS, Watched
 
-from reconciler.engine.effects import ProbeResult
-from reconciler.engine.resolve import as_created, as_not_created, unresolved
+from reconciler.engine.by_hand import as_created, as_not_created
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import StopSignal
 from reconciler.events import Created, Settled, Waiting, Withdrawn, WriteRefused
 from reconciler.http import AnswerLost, Headers, Request, Response, Transport
 from reconciler.model.memory import Delta, Intent, IntentKind, Outcome
-from reconciler.model.observed import Backfill, Status
+from reconciler.planning.intents import unresolved
 
 STALE = ONE.replace("    transfer_id: 1\n", "    transfer_id: 1\n    stale_before: 2024-05-20\n")
 
@@ -112,38 +110,6 @@ def test_another_run_found_it(tmp_path: Path) -> None:
 
 
 # -- what stands in the way ------------------------------------------------------------------------
-
-INTENT = Intent(
-    nonce="n",
-    kind=IntentKind.CREATE,
-    transfer_id=1,
-    transfer="a",
-    start=100,
-    end=110,
-    intended_at=datetime(2024, 6, 1, tzinfo=UTC),
-    send_before=datetime(2024, 6, 1, tzinfo=UTC),
-    latest_before=None,
-)
-ACTIVE = Backfill(7, 1, 105, 106, Status.RUNNING, datetime(2024, 5, 1, tzinfo=UTC))
-FAILED = replace(ACTIVE, id=5, status=Status.FAILED, total=1, completed=0, failed=1)
-
-
-@pytest.mark.parametrize(
-    "listed, found",
-    [
-        ((FAILED, ACTIVE), 7),  # an active one before a failed one
-        ((replace(ACTIVE, id=9), ACTIVE), 7),
-        ((FAILED,), 5),
-        ((replace(ACTIVE, transfer_id=2),), None),
-        ((replace(ACTIVE, start=110, end=111),), None),
-        ((replace(ACTIVE, start=99, end=100),), None),
-        ((replace(ACTIVE, status=Status.COMPLETED),), None),
-    ],
-)
-def test_the_blocker(listed: tuple[Backfill, ...], found: int | None) -> None:
-    for probe in (ProbeResult(listed, None), ProbeResult(listed[1:], listed[0])):
-        blocker = probe.blocker(INTENT)
-        assert (blocker.id if blocker else None) == found
 
 
 @pytest.mark.parametrize("what", ["active", "failed"])

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from engine_rig import HOUR, MINUTE, ONE, Rig, answered, open_store, passed
 
-from reconciler.engine.resolve import as_not_created, unresolved
+from reconciler.engine.by_hand import as_not_created
 from reconciler.engine.session import StateSession
 from reconciler.http import AnswerLost, Request, Response, Transport
+from reconciler.planning.intents import unresolved
 
 INSTANT = {"seconds_until_scheduled": 0, "seconds_until_running": 0, "seconds_per_run": 0}
 DAYS = "2024-05-01..2024-05-10"

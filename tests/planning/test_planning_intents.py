@@ -1,5 +1,6 @@
 """What became of writes whose answer nobody saw: every resolve rule of design section 6."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,10 +11,20 @@ from planning_worlds import World, worlds
 
 from reconciler.bounds import DEFAULT_SETTLE
 from reconciler.model.desired import OnUnknown
-from reconciler.model.memory import BackfillRecord, Intent, Origin, Outcome
+from reconciler.model.memory import BackfillRecord, Intent, IntentKind, Origin, Outcome
 from reconciler.model.observed import Backfill, Unreadable
-from reconciler.planning import intents
-from reconciler.planning.intents import Resolution, find_match, is_match, resolve, wants_latest
+from reconciler.planning import intents, resolution
+from reconciler.planning.intents import (
+    TRANSITIONS,
+    Change,
+    State,
+    after_refusal,
+    find_match,
+    is_match,
+    state_of,
+    wants_latest,
+)
+from reconciler.planning.resolution import Resolution, resolve
 
 HEAVY = settings.get_profile("planning-heavy")
 SECOND = timedelta(seconds=1)
@@ -161,7 +172,7 @@ def doubted(
     *entries: BackfillRecord | Intent, due: str = "1-31", sources: tuple[int, ...] = (1,), **seen: Any
 ) -> list[str]:
     reads = observed(**{"latest": {1: OTHER}, **seen})
-    found = intents.doubted(document(*entries), reads, [(sources, days(due))], ago(0.25))
+    found = resolution.doubted(document(*entries), reads, [(sources, days(due))], ago(0.25))
     assert all(one.outcome is Outcome.PENDING for one in found)
     return [one.nonce for one in found]
 
@@ -282,3 +293,91 @@ def test_resolving_decides_each_intent_once(world: World) -> None:
 def test_days_beside_a_refused_create_say_nothing_of_it(refused: str, later: str) -> None:
     after = intent(later, nonce="later", outcome="done", backfill_id=300, at=ago(50))
     assert doubted(intent(refused, outcome="refused", at=ago(99)), after) == ["n"]
+
+
+# --- what a refusal means -----------------------------------------------------------------------
+
+ASKED = intent("10-19")
+ACTIVE = backfill("15", "RUNNING", id=7, ran=0)
+FAILED = backfill("15", "FAILED", id=5, ran=0, failed=1)
+
+
+@pytest.mark.parametrize(
+    "listed, blocker",
+    [
+        ((FAILED, ACTIVE), 7),  # an active one before a failed one
+        ((replace(ACTIVE, id=9), ACTIVE), 7),
+        ((FAILED,), 5),
+        ((replace(ACTIVE, transfer_id=2),), None),
+        ((backfill("20", "RUNNING", id=7, ran=0),), None),
+        ((backfill("9", "RUNNING", id=7, ran=0),), None),
+        ((backfill("15", id=7),), None),
+    ],
+)
+def test_what_a_refusal_is_attributed_to(listed: tuple[Backfill, ...], blocker: int | None) -> None:
+    for seen in (listed, listed[::-1]):
+        told = after_refusal(ASKED, seen, document())
+        assert isinstance(told, Intent)
+        assert told.blocker == blocker
+        assert state_of(told) is (State.WITHDRAWN if blocker == 7 else State.REFUSED)
+
+
+def test_a_failed_one_of_ours_is_no_refusal_and_what_fits_was_made() -> None:
+    told = after_refusal(ASKED, (FAILED,), document(record("15", "FAILED", id=5, ran=0, failed=1)))
+    assert isinstance(told, Intent)
+    assert state_of(told) is State.WITHDRAWN
+    fits = backfill("10-19", "RUNNING", id=8, ran=0)
+    assert after_refusal(ASKED, (fits, ACTIVE), document()) == fits
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+CHANGES = {
+    Change.ANSWERED: lambda one: intents.made(one, 8),
+    Change.FOUND: lambda one: intents.found(one, 8),
+    Change.FOUND_LATE: lambda one: intents.found(one, 8),
+    Change.REFUSED: lambda one: intents.refused(one, None),
+    Change.OVERLAPPED: lambda one: intents.withdrawn(one, ACTIVE),
+    Change.NOT_CREATED: intents.not_created,
+    Change.DOUBTED: intents.doubted_again,
+    Change.SEEN_FINAL: intents.cancelled,
+    Change.NOT_CANCELLED: intents.not_cancelled,
+}
+
+
+def in_state(kind: IntentKind, state: State) -> Intent:
+    of_cancel = {"backfill_id": 7} if kind is IntentKind.CANCEL else {}
+    found = intent("10-19", kind=kind.value, **of_cancel)
+    match state:
+        case State.PENDING:
+            return found
+        case State.WITHDRAWN:
+            return replace(found, outcome=Outcome.ABANDONED, blocker=7)
+        case State.DONE:
+            return replace(found, outcome=Outcome.DONE, backfill_id=7)
+        case _:
+            return replace(found, outcome=Outcome(state.value))
+
+
+@pytest.mark.parametrize("kind", IntentKind)
+@pytest.mark.parametrize("change", Change)
+@pytest.mark.parametrize("state", State)
+def test_an_intent_changes_as_the_table_says_and_no_other_way(
+    kind: IntentKind, state: State, change: Change
+) -> None:
+    if (kind, state) == (IntentKind.CANCEL, State.WITHDRAWN):
+        return  # a cancel is never withdrawn
+    before = in_state(kind, state)
+    rows = [row for row in TRANSITIONS if (row.kind, row.before, row.change) == (kind, state, change)]
+    told_apart = {Change.FOUND: state is State.PENDING, Change.FOUND_LATE: state is not State.PENDING}
+    if not told_apart.get(change, True):
+        assert not rows
+    elif rows:
+        assert state_of(CHANGES[change](before)) is rows[0].after
+    else:
+        with pytest.raises(AssertionError):
+            CHANGES[change](before)
+
+
+def test_no_row_stands_twice() -> None:
+    assert len({(row.kind, row.before, row.change) for row in TRANSITIONS}) == len(TRANSITIONS)

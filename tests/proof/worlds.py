@@ -16,14 +16,15 @@ from typing import Any
 from reconciler.api.client import ApiClient
 from reconciler.config.desired import read_files
 from reconciler.dates import DateSet, parse_iso, union
+from reconciler.engine.by_hand import as_not_created
 from reconciler.engine.clock import Clock
-from reconciler.engine.resolve import as_not_created, unresolved
 from reconciler.engine.stop import StopSignal
 from reconciler.engine.team import Settings, Surveyed, TeamReport, TeamRun
 from reconciler.http import Pacer, Retry, WsgiTransport
 from reconciler.model.desired import DesiredTeam, DesiredTransfer, EvidenceMode
 from reconciler.model.memory import Document, Intent, apply_delta
 from reconciler.model.observed import RunStatus, Status, Unreadable
+from reconciler.planning.intents import unresolved
 from reconciler.planning.situation import keep_ledgers, refresh
 from reconciler.sandbox import Sandbox
 from reconciler.stores.urls import open_store

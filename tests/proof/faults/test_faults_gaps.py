@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from faults_rig import TEAM, Rig, served
 
+from reconciler.cli.options import parse_range
 from reconciler.dates import iso, parse_iso
-from reconciler.engine.resolve import as_created, as_not_created, find_intent, parse_range, unresolved
+from reconciler.engine.by_hand import as_created, as_not_created, find_intent
 from reconciler.errors import Refused, UsageError
 from reconciler.events import Withdrawn, WriteRefused
 from reconciler.http import WsgiTransport
 from reconciler.model.memory import Document, Intent, IntentKind, Origin, Outcome
+from reconciler.planning.intents import unresolved
 
 NOW = datetime(2024, 6, 1, 9, tzinfo=UTC)
 START, END = parse_iso("2024-05-01"), parse_iso("2024-05-11")

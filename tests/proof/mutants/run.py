@@ -41,7 +41,7 @@ TARGETS = (
     "reconciler/engine/transfer.py",
     "reconciler/engine/freshness.py",
     "reconciler/engine/backoff.py",
-    "reconciler/engine/resolve.py",
+    "reconciler/planning/resolution.py",
 )
 COPIED = ("reconciler", "tests", "pyproject.toml")
 # The tests nearest to a file first; then these, in this order. Tests that start processes are of no

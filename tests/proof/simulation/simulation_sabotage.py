@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reconciler.dates import EMPTY, DateSet
-from reconciler.engine import observe, team, transfer
+from reconciler.engine import observe, session, team, transfer
 from reconciler.engine.effects import Committed, Ending, ProbeResult, Record, Steps
 from reconciler.engine.executor import Executor
 from reconciler.engine.observe import Reader
@@ -23,7 +23,7 @@ from reconciler.engine.transfer import TransferApply
 from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import Delta, Intent
 from reconciler.model.observed import Backfill
-from reconciler.planning import intents, situation
+from reconciler.planning import intents, resolution, situation
 from reconciler.planning.facts import DayFacts
 from reconciler.planning.plan import Action
 from reconciler.stores import local
@@ -62,7 +62,7 @@ def on_unknown_block_ignored() -> Any:
 
 
 def _with_resolve(change: Callable[[datetime, timedelta, OnUnknown], tuple[Any, Any, Any]]) -> Any:
-    real = intents.resolve
+    real = resolution.resolve
 
     def changed(document: Any, observed: Any, now: Any, settle: Any, on_unknown: Any) -> Any:
         return real(document, observed, *change(now, settle, on_unknown))
@@ -83,7 +83,7 @@ def unknown_taken_as_not_created() -> Any:
 
 
 def latest_ignored() -> Any:
-    return _put((intents, "_has_old_latest", lambda intent, observed: True))
+    return _put((resolution, "_has_old_latest", lambda intent, observed: True))
 
 
 def known_ids_ignored() -> Any:
@@ -92,7 +92,7 @@ def known_ids_ignored() -> Any:
             (one for one in seen if intents.is_match(intent, one)), key=lambda one: one.id, default=None
         )
 
-    return _put((intents, "find_match", find_match), (transfer, "find_match", find_match))
+    return _put(*((room, "find_match", find_match) for room in (intents, resolution)))
 
 
 def deadline_ignored() -> Any:
@@ -100,12 +100,12 @@ def deadline_ignored() -> Any:
 
 
 def strangers_ignored() -> Any:
-    return _put((StateSession, "_is_taken", lambda self, intent, sources: False))
+    return _put((session, "is_taken", lambda intent, sources, others: False))
 
 
 def outcome_not_recorded() -> Any:
-    def made(self: TransferApply, action: Action, intent: Intent, record: Any, *, adopted: bool) -> Steps:
-        yield Record(Delta(drop_intents=(intent.nonce,)))
+    def made(self: TransferApply, action: Action, done: Intent, record: Any, *, adopted: bool) -> Steps:
+        yield Record(Delta(drop_intents=(done.nonce,)))
         return Ending.FINISHED
 
     return _put((TransferApply, "_made", made))
@@ -171,7 +171,7 @@ def outcome_overwritten() -> Any:
 
 def own_shell_is_a_refusal() -> Any:
     """Our own failed backfill, hidden by a lagging list, blocked its days until a person removed it."""
-    return _put((TransferApply, "_is_ours", lambda self, backfill: False))
+    return _put((intents, "_is_ours", lambda backfill, document: False))
 
 
 def left_over_days_unmentioned() -> Any:
@@ -181,12 +181,15 @@ def left_over_days_unmentioned() -> Any:
 
 def others_cancels_given_up() -> Any:
     """A cancel that another run was about to send was given up in the state."""
-    real = intents._resolve_cancel
+    resolving = resolution._Resolving
+    real = resolving.cancel
 
-    def given_up(intent: Intent, document: Any, observed: Any, now: datetime, found: Any) -> None:
-        real(intent, document, observed, now.replace(year=now.year + 1), found)
+    def given_up(self: Any, intent: Intent) -> None:
+        now, self.now = self.now, self.now.replace(year=self.now.year + 1)
+        real(self, intent)
+        self.now = now
 
-    return _put((intents, "_resolve_cancel", given_up))
+    return _put((resolving, "cancel", given_up))
 
 
 def newer_failure_believed() -> Any:
@@ -204,22 +207,22 @@ def newer_failure_believed() -> Any:
 
 def predecessors_refusals_believed() -> Any:
     """A create that a predecessor was refused, and made all the same, did not stand in our way."""
-    real, weigh = situation.doubted, situation._intents_on
+    real, bears = situation.doubted, situation.bears_on
 
     def doubted_of_own(document: Any, observed: Any, due: Any, since: Any) -> Any:
         return real(document, observed, [((sources[0],), days) for sources, days in due], since)
 
-    def intents_of_own(transfer: Any, intents: Any, _since: Any) -> Any:
-        return weigh(transfer, intents, datetime.max.replace(tzinfo=UTC))
+    def bears_if_own_or_pending(intent: Any, transfer: Any, _since: Any) -> Any:
+        return bears(intent, transfer, datetime.max.replace(tzinfo=UTC))
 
-    return _put((situation, "doubted", doubted_of_own), (situation, "_intents_on", intents_of_own))
+    return _put((situation, "doubted", doubted_of_own), (situation, "bears_on", bears_if_own_or_pending))
 
 
 def work_on_predecessors_unnoticed() -> Any:
     """Another run, whose file still names the predecessor, intended the same days."""
-    real = StateSession._is_taken
+    real = session.is_taken
     return _put(
-        (StateSession, "_is_taken", lambda self, intent, sources: real(self, intent, (intent.transfer_id,)))
+        (session, "is_taken", lambda intent, sources, others: real(intent, (intent.transfer_id,), others))
     )
 
 

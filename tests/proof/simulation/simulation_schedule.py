@@ -24,7 +24,7 @@ from simulation_truth import TEAM, Truth, unresolved
 from reconciler.api import client as api_client
 from reconciler.dates import DateSet
 from reconciler.engine import executor
-from reconciler.engine.resolve import as_created, as_not_created
+from reconciler.engine.by_hand import as_created, as_not_created
 from reconciler.engine.session import StateSession
 from reconciler.errors import Refused, StateConflict
 from reconciler.http import WsgiTransport

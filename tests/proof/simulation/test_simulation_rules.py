@@ -12,7 +12,7 @@ from reconciler.dates import DateSet
 from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import Document, Intent, IntentKind, Outcome
 from reconciler.model.observed import Backfill, Observed, Status, Unreadable
-from reconciler.planning.intents import doubted, resolve
+from reconciler.planning.resolution import doubted, resolve
 
 NOW = datetime(2024, 6, 1, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
