@@ -163,9 +163,6 @@ def adopted(backfill: Backfill, intent: Intent) -> BackfillRecord:
 
 # --- is it ours? ------------------------------------------------------------------------------
 
-    def __post_init__(self) -> None:
-        assert all(intent.backfill_id is not None for intent in (*self.adopted, *self.late))
-
 
 def is_match(intent: Intent, backfill: Backfill) -> bool:
     """Tell whether a backfill has exactly the transfer and the range of a create."""

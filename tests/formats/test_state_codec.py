@@ -15,7 +15,13 @@ from state_values import LAW, backfills, deltas, documents, intents
 
 from reconciler.dates import DateSet
 from reconciler.errors import StateDamaged, StateError, StateNewer
-from reconciler.formats.statefile import decode_delta, decode_document, encode_delta, encode_document
+from reconciler.formats.statefile import (
+    decode_delta,
+    decode_document,
+    encode_delta,
+    encode_document,
+    read_delta,
+)
 from reconciler.model.memory import BackfillRecord, Delta, Document, Intent
 
 ROUNDTRIP = sorted(Path(__file__).with_name("roundtrip").glob("v1-*.json"))
@@ -38,6 +44,7 @@ def test_a_delta_reads_back_as_it_was(delta: Delta) -> None:
     text = encode_delta(delta)
     assert "\n" not in text
     assert decode_delta(text) == delta
+    assert read_delta(json.loads(text), "a line", "") == delta
 
 
 @LAW
@@ -234,6 +241,12 @@ def test_what_a_later_release_wrote_is_newer(edit: Edit) -> None:
 def test_a_delta_is_read_strictly_too(text: str) -> None:
     with pytest.raises(StateDamaged):
         decode_delta(text)
+
+
+def test_a_delta_in_a_line_is_read_as_strictly_and_says_where() -> None:
+    with pytest.raises(StateDamaged) as caught:
+        read_delta({"drop_intents": [""]}, "line 7 of the journal", "Cut it off.")
+    assert (caught.value.hint, "line 7 of the journal" in caught.value.detail) == ("Cut it off.", True)
 
 
 @pytest.mark.parametrize("field, value", [("drop_intents", 1), ("drop_backfills", "1"), ("drop_intents", "")])

@@ -29,7 +29,7 @@ from reconciler.model.memory import DayEvidence
 from reconciler.planning import evidence, planner
 from reconciler.planning.approval import Approval
 from reconciler.planning.evidence import judge, merge, runs_by_day
-from reconciler.planning.intents import Resolution
+from reconciler.planning.intents import cancelled, found
 
 NOTHING = Approval(DaysByTransfer(), frozenset())
 
@@ -57,12 +57,14 @@ def test_no_day_of_what_is_known_is_in_two_sets() -> None:
         merge(DayEvidence(loaded=twice), DayEvidence(failed=days("9-10")), days("1-10"))
 
 
-@pytest.mark.parametrize("outcome", ["adopted", "late"])
-def test_a_create_that_is_settled_as_made_has_an_id(outcome: str) -> None:
-    made, lost = intent("1-5", outcome="done", backfill_id=7), intent("1-5", outcome="done")
-    assert Resolution(**{outcome: (made,)})
+@pytest.mark.parametrize("outcome", ["pending", "refused", "abandoned"])
+def test_what_is_done_has_an_id(outcome: str) -> None:
+    nothing: Any = None
+    assert found(intent("1-5", outcome=outcome), 7).backfill_id == 7
     with pytest.raises(AssertionError):
-        Resolution(**{outcome: (made, lost)})
+        found(intent("1-5", outcome=outcome), nothing)
+    with pytest.raises(AssertionError):
+        cancelled(intent("1-5", kind="cancel"))
 
 
 def _days_that_were_not_approved(monkeypatch: pytest.MonkeyPatch) -> None:
