@@ -49,6 +49,21 @@ def clean(text: object, hide: Callable[[str], str] = as_it_is) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
+# Anywhere in a line, or at its start.
+_ANY_COMMANDS = re.compile(r"^:(?=:)|#(?=#(?:\[|vso\[))")
+
+
+def one_line(text: str) -> str:
+    """Return all of a text on one line, without what steers a terminal or a CI job."""
+    line = " ".join(text.split())
+    return _ANY_COMMANDS.sub(r"\g<0> ", "".join(char for char in line if char.isprintable()))
+
+
+def printable(text: str, instead: str = "\ufffd") -> str:
+    """Return a text of which no character moves, and none steers a terminal: ``instead`` stands for those."""
+    return "".join(char if char.isprintable() else instead for char in text)
+
+
 def _wanted(char: str) -> bool:
     return char.isspace() or unicodedata.category(char) not in _UNWANTED
 

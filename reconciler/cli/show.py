@@ -11,7 +11,7 @@ from reconciler.cli.plan import FORMATS, write_out
 from reconciler.cli.plan import show as show_plan
 from reconciler.cli.reading import read_bounded
 from reconciler.errors import UsageError
-from reconciler.formats.planreader import MAX_BYTES, read_plan
+from reconciler.formats.planfile import MAX_BYTES, read_plan
 from reconciler.planning.plan import Plan
 
 

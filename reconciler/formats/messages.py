@@ -17,7 +17,7 @@ from reconciler.events import (
     Withdrawn,
     WriteRefused,
 )
-from reconciler.formats.planfile import encode_item
+from reconciler.formats.planparts import encode_item
 from reconciler.formats.reports import encode_time
 from reconciler.model.desired import Address
 from reconciler.model.memory import Intent

@@ -1,37 +1,42 @@
-"""The JSON form of a plan (``format_version`` 1.0), its digest, and reading it back. Pure.
+"""The plan document (``format_version`` 1.0), its digest, and reading it back. Pure.
 
-Ids are JSON numbers (consumers need 64 bits), dates inclusive, keys sorted. A later minor
-version only adds; a later major one is refused.
+Ids are JSON numbers (consumers need 64 bits), dates inclusive, keys sorted. A later minor version only
+adds; a later major one is refused. A plan file may come from anybody: it is read strictly, and refused
+where it is altered.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache, partial
+from typing import Any, TypeVar
 
-from reconciler.dates import DateSet, iso, last_iso
+from pydantic_core import SchemaValidator, ValidationError
+from pydantic_core.core_schema import bool_schema, list_schema
+
+from reconciler.dates import iso, parse_iso
+from reconciler.errors import Refused
+from reconciler.formats import planparts as parts
 from reconciler.formats.reports import encode_finding, encode_time
-from reconciler.model.desired import Address
 from reconciler.planning.approval import approved
-from reconciler.planning.plan import (
-    FORMAT_VERSION,
-    LISTED,
-    Action,
-    ActionKind,
-    Item,
-    Plan,
-    TeamPlan,
-    TransferSummary,
-    Unmanaged,
-    all_findings,
-)
+from reconciler.planning.guards import TRIPPED
+from reconciler.planning.plan import FORMAT_VERSION, LISTED, ActionKind, Options, Plan, TeamPlan, all_findings
+from reconciler.untrusted import one_line
 
 Json = dict[str, Any]
+T = TypeVar("T")
+
+MAX_BYTES = 64 * 1024 * 1024
+
+
+# --- to JSON --------------------------------------------------------------------------------
 
 
 def encode_plan(plan: Plan, tool_version: str) -> Json:
-    """Return the plan document of design section 5."""
+    """Return the plan document."""
     return {
         "format_version": FORMAT_VERSION,
         "tool_version": tool_version,
@@ -39,15 +44,15 @@ def encode_plan(plan: Plan, tool_version: str) -> Json:
         "api_url": plan.api_url,
         "digest": digest(plan),
         "options": {"target": list(plan.options.target), "exclude": list(plan.options.exclude)},
-        "teams": [_team(team) for team in plan.teams],
+        "teams": [_team_json(team) for team in plan.teams],
         "applyable": plan.applyable,
         "complete": plan.complete,
         "errored": plan.errored,
         "summary": _summary(plan),
-        "transfers": [_transfer(one) for team in plan.teams for one in team.transfers],
-        "actions": [_action(one) for one in plan.actions],
-        **{bucket.value: [encode_item(item) for item in plan.of(bucket)] for bucket in LISTED},
-        "unmanaged": [_unmanaged(one) for team in plan.teams for one in team.unmanaged],
+        "transfers": [parts.encode_transfer(one) for team in plan.teams for one in team.transfers],
+        "actions": [parts.encode_action(one) for one in plan.actions],
+        **{bucket.value: [parts.encode_item(item) for item in plan.of(bucket)] for bucket in LISTED},
+        "unmanaged": [parts.encode_unmanaged(one) for team in plan.teams for one in team.unmanaged],
         "diagnostics": [encode_finding(one) for one in all_findings(plan)],
     }
 
@@ -57,7 +62,7 @@ def dump(document: Json) -> str:
     return json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
 
 
-def _team(team: TeamPlan) -> Json:
+def _team_json(team: TeamPlan) -> Json:
     return {
         "team_id": team.team_id,
         "as_of": iso(team.as_of),
@@ -74,56 +79,6 @@ def _summary(plan: Plan) -> Json:
     return {**counts, "minimum_creates": minimum, "days": plan.counts.as_dict()}
 
 
-def _transfer(summary: TransferSummary) -> Json:
-    return {
-        "team_id": summary.address.team_id,
-        "transfer": summary.name,
-        "transfer_id": summary.address.transfer_id,
-        "owner": summary.owner,
-        "days": summary.counts.as_dict(),
-    }
-
-
-def _where(address: Address, transfer: str, days: DateSet) -> Json:
-    start, end = days.first(), days.end()
-    return {
-        "team_id": address.team_id,
-        "transfer": transfer,
-        "transfer_id": address.transfer_id,
-        "start": iso(start),
-        "end": last_iso(end),
-        "days": end - start,
-    }
-
-
-def _action(action: Action) -> Json:
-    return {
-        "action": action.kind.value,
-        **_where(action.address, action.transfer, action.days),
-        "reasons": dict(action.reasons),
-        "owner": action.owner,
-        "declared_at": [str(place) for place in action.declared_at],
-        "cancels": list(action.cancels),
-    }
-
-
-def encode_item(item: Item) -> Json:
-    """Return days that are not acted on, as in a plan document."""
-    places = [str(place) for place in item.declared_at]
-    return {**_where(item.address, item.transfer, item.days), "reason": item.reason, "declared_at": places}
-
-
-def _unmanaged(one: Unmanaged) -> Json:
-    return {
-        "team_id": one.address.team_id,
-        "transfer_id": one.address.transfer_id,
-        "backfill_id": one.backfill_id,
-        "start": iso(one.start),
-        "end": last_iso(one.end),
-        "status": one.status,
-    }
-
-
 def digest(plan: Plan) -> str:
     """Return ``sha256:…`` over what the plan approves, the API, and each team's date; nothing else,
     so an unchanged plan has an unchanged digest.
@@ -131,3 +86,119 @@ def digest(plan: Plan) -> str:
     covered = approved(plan)
     text = json.dumps(covered, sort_keys=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+# --- from JSON ------------------------------------------------------------------------------
+
+
+@cache
+def _validator() -> SchemaValidator:
+    """Return the check of a whole document, made when one is first read."""
+    flag = bool_schema(strict=True)
+    state = parts.an_object({"lineage": parts.TEXT, "serial": parts.NUMBER})
+    team = parts.an_object(
+        {"team_id": parts.ID, "as_of": parts.DATE, "state": state},
+        list_full=(flag, False),
+        evidence=(parts.TEXT, "runs"),
+        minimum_creates=(parts.NUMBER, 0),
+    )
+    document = parts.an_object(
+        {
+            **dict.fromkeys(("format_version", "created_at", "api_url", "digest"), parts.TEXT),
+            "options": parts.an_object({"target": parts.TEXTS, "exclude": parts.TEXTS}),
+            "teams": list_schema(team, strict=True),
+            "actions": list_schema(parts.ACTION, strict=True),
+            LISTED[0].value: list_schema(parts.ITEM, strict=True),
+        },
+        errored=(flag, False),
+        **{bucket.value: (list_schema(parts.ITEM, strict=True), ()) for bucket in LISTED[1:]},
+        transfers=(list_schema(parts.TRANSFER, strict=True), ()),
+        unmanaged=(list_schema(parts.UNMANAGED, strict=True), ()),
+        diagnostics=(list_schema(parts.FINDING, strict=True), ()),
+    )
+    return SchemaValidator(document)
+
+
+def read_plan(text: str | bytes) -> Plan:
+    """Return the plan in a plan document. Raises ``Refused`` if it is damaged, of a later major
+    version, or altered: its digest must be the digest of what it says.
+    """
+    raw = _parse(text)
+    try:
+        document = _validator().validate_python(raw)
+        plan = _plan(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = one_line(".".join(str(part) for part in first["loc"]))[:100]
+        raise _unfit(f"It does not read as a plan: {where or 'the document'}: {first['msg']}.") from None
+    except (ValueError, OverflowError) as error:
+        raise _unfit(f"It does not read as a plan: {one_line(str(error))[:200]}.") from None
+    if digest(plan) != document["digest"]:
+        raise _unfit("Its digest does not fit its contents: it was altered after it was made.")
+    return plan
+
+
+def _unfit(detail: str) -> Refused:
+    return Refused("The plan file is unfit", detail, "Make a new one with: reconciler plan --out plan.json")
+
+
+def _parse(text: str | bytes) -> Any:
+    if len(text) > MAX_BYTES:
+        raise _unfit(f"It is larger than {MAX_BYTES // 2**20} MiB.")
+    try:
+        raw = json.loads(text)
+        json.dumps(raw, ensure_ascii=False).encode()  # half a character could never be shown
+    except (ValueError, RecursionError):
+        raise _unfit("It is not JSON; perhaps it is cut short.") from None
+    version = raw.get("format_version") if isinstance(raw, dict) else None
+    if not isinstance(version, str):
+        raise _unfit("It has no format_version.")
+    if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+        raise _unfit(f"Its format version is {version[:20]!r}; this reconciler reads {FORMAT_VERSION}.")
+    return raw
+
+
+def _plan(document: Json) -> Plan:
+    ids = [team["team_id"] for team in document["teams"]]
+    if len(set(ids)) < len(ids):
+        raise ValueError("a team is there twice")  # each would get the actions of both
+    target, exclude = document["options"]["target"], document["options"]["exclude"]
+    return Plan(
+        api_url=document["api_url"],
+        created_at=_time(document["created_at"]),
+        teams=tuple(_team(number, document) for number in range(len(ids))),
+        options=Options(tuple(target), tuple(exclude)),
+        errored=document["errored"],
+    )
+
+
+def _time(text: str) -> datetime:
+    moment = parts.read("created_at", text, datetime.fromisoformat)
+    if moment.tzinfo is None:
+        raise ValueError("created_at has no zone")
+    return parts.read("created_at", text, lambda _: moment.astimezone(UTC))
+
+
+def _team(number: int, document: Json) -> TeamPlan:
+    """Return one of the teams with what is its own. The first one gets the findings, which name no team."""
+    team = document["teams"][number]
+    findings = tuple(map(parts.finding_of, document["diagnostics"])) if number == 0 else ()
+
+    def own(name: str, made_of: Callable[[Json], T]) -> tuple[T, ...]:
+        return tuple(made_of(part) for part in document[name] if part["team_id"] == team["team_id"])
+
+    return TeamPlan(
+        team_id=team["team_id"],
+        as_of=parts.read("as_of", team["as_of"], parse_iso),
+        lineage=team["state"]["lineage"],
+        serial=team["state"]["serial"],
+        list_full=team["list_full"],
+        evidence=team["evidence"],
+        actions=own("actions", parts.action_of),
+        items=tuple(item for bucket in LISTED for item in own(bucket.value, partial(parts.item_of, bucket))),
+        unmanaged=own("unmanaged", parts.unmanaged_of),
+        transfers=own("transfers", parts.transfer_of),
+        minimum_creates=team["minimum_creates"],
+        diagnostics=findings,
+        guarded=any(one.rule == TRIPPED for one in findings),
+    )

@@ -21,10 +21,10 @@ from typing import Any, TypeVar
 from pydantic_core import SchemaValidator, ValidationError
 
 from reconciler.collector import collector_paused
-from reconciler.dates import Span
+from reconciler.dates import EMPTY, Span
 from reconciler.errors import StateDamaged, StateNewer
 from reconciler.formats import checks
-from reconciler.formats.checks import MAX_ID, Bad, bad_of
+from reconciler.formats.checks import MAX_ID, Bad, bad_of, days, end_day, evidence, first_day, time
 from reconciler.formats.statetext import delta_text, document_text
 from reconciler.model.memory import (
     VERSION,
@@ -38,6 +38,7 @@ from reconciler.model.memory import (
 )
 from reconciler.model.observed import Backfill, Status
 
+K = TypeVar("K", int, str)
 S = TypeVar("S", bound=Span)
 
 RESTORE = (
@@ -100,17 +101,35 @@ def read_delta(data: Any, source: str, hint: str) -> Delta:
 
 
 def _document(encoded: str | bytes, ours: bool) -> Document:
-    validator, _ = _validators()
-    data = checks.parsed_of_ours(encoded) if ours else checks.parsed(encoded)
-    _check_version(data)
-    document: Document = validator.validate_python(data)
-    return document
+    data = _shaped_as_ours(encoded) if ours else None
+    if data is None:
+        data = checks.parsed(encoded)
+        _check_version(data)
+        data = _validator("document").validate_python(data)
+    intents = _each(data, "intents", _intent)
+    backfills = _each(data, "backfills", _backfill)
+    keyed_intents = _keyed("intents", intents, [intent.nonce for intent in intents])
+    keyed_backfills = _keyed("backfills", backfills, [record.seen.id for record in backfills])
+    return Document(**{**data, "intents": keyed_intents, "backfills": keyed_backfills})
+
+
+def _shaped_as_ours(encoded: str | bytes) -> dict[str, Any] | None:
+    """Parse and check in one stroke what cannot hold a key twice; ``None``: look again, and say why."""
+    try:
+        data: dict[str, Any] = _validator("document").validate_json(encoded)
+    except ValidationError:
+        return None
+    return data if data["version"] == VERSION else None
 
 
 def _delta(data: Any) -> Delta:
-    _, validator = _validators()
-    delta: Delta = validator.validate_python(data)
-    return delta
+    data = _validator("delta").validate_python(data)
+    return Delta(
+        intents=tuple(_each(data, "intents", _intent)),
+        backfills=tuple(_each(data, "backfills", _backfill)),
+        drop_intents=tuple(data["drop_intents"]),
+        drop_backfills=tuple(data["drop_backfills"]),
+    )
 
 
 @contextmanager
@@ -134,8 +153,8 @@ _INTENT = {
     "kind": checks.choice(IntentKind),
     "transfer_id": checks.WHOLE,
     "transfer": checks.TEXT,
-    "start": checks.FIRST_DAY,
-    "end": checks.END_DAY,
+    "start": checks.TEXT,
+    "end": checks.TEXT,
     "intended_at": checks.TIME,
     "send_before": checks.TIME,
     "latest_before": checks.MAYBE_WHOLE,
@@ -148,8 +167,8 @@ _BACKFILL = {
     "id": checks.WHOLE,
     "transfer_id": checks.WHOLE,
     "transfer": checks.TEXT,
-    "start": checks.FIRST_DAY,
-    "end": checks.END_DAY,
+    "start": checks.TEXT,
+    "end": checks.TEXT,
     "status": checks.choice(Status),
     "created_time": checks.TIME,
     "origin": checks.choice(Origin),
@@ -165,59 +184,109 @@ _BACKFILL = {
     "settled": checks.FLAG,
     "gone": checks.FLAG,
 }
-
-
-_OWN = ("transfer", "origin", "stale_before", "evidence", "settled", "gone")
-
-
-def _record(**data: Any) -> BackfillRecord:
-    """Return a record of an object in which what was seen and what is ours stand side by side."""
-    own = [data.pop(name) for name in _OWN]
-    return BackfillRecord(Backfill(**data), *own)
-
-
-def _with_days(span: S) -> S:
-    if span.start >= span.end:
-        raise ValueError("the range ends before it starts")
-    return span
-
-
-def _keyed(field: str) -> Callable[[list[Any]], dict[Any, Any]]:
-    def keyed(items: list[Any]) -> dict[Any, Any]:
-        found = {getattr(item, field): item for item in items}
-        if len(found) != len(items):
-            twice = checks.first_twice(getattr(item, field) for item in items)
-            raise ValueError(f"two entries have the key {twice!r}")
-        return found
-
-    return keyed
-
-
-@cache
-def _validators() -> tuple[SchemaValidator, SchemaValidator]:
-    """Return those of a document and of a delta, made when one is first read."""
-    intent = checks.then(_with_days, checks.an_object(Intent, _INTENT))
-    backfill = checks.then(_with_days, checks.an_object(_record, _BACKFILL))
-    document = {
+_INTENTS = checks.several(checks.an_object(_INTENT))
+_BACKFILLS = checks.several(checks.an_object(_BACKFILL))
+_SHAPES = {
+    "document": {
         "team_id": checks.WHOLE,
         "api_url": checks.TEXT,
         "lineage": checks.FILLED,
         "serial": checks.POSITIVE,
         "written_by": checks.TEXT,
-        "intents": checks.several(intent, _keyed("nonce")),
-        "backfills": checks.several(backfill, _keyed("id")),
+        "intents": _INTENTS,
+        "backfills": _BACKFILLS,
         "version": checks.POSITIVE,
-    }
-    delta = {
-        "intents": checks.several(intent),
-        "backfills": checks.several(backfill),
+    },
+    "delta": {
+        "intents": _INTENTS,
+        "backfills": _BACKFILLS,
         "drop_intents": checks.several(checks.FILLED),
         "drop_backfills": checks.several(checks.WHOLE),
-    }
-    return (
-        SchemaValidator(checks.an_object(Document, document)),
-        SchemaValidator(checks.an_object(Delta, delta)),
+    },
+}
+
+
+@cache
+def _validator(shape: str) -> SchemaValidator:
+    """Return that of a document or of a delta, made when one is first read."""
+    # Keys recur; of other texts there are too many to keep.
+    return SchemaValidator(checks.an_object(_SHAPES[shape]), {"cache_strings": "keys"})
+
+
+# Both are called for each of tens of thousands of items: so no helper a field.
+
+
+def _intent(data: dict[str, Any]) -> Intent:
+    start, end, stale_before = first_day(data["start"]), end_day(data["end"]), data["stale_before"]
+    if start >= end:
+        raise Bad("the range ends before it starts", "end")
+    return Intent(
+        data["nonce"],
+        data["kind"],
+        data["transfer_id"],
+        data["transfer"],
+        start,
+        end,
+        time(data["intended_at"]),
+        time(data["send_before"]),
+        data["latest_before"],
+        None if stale_before is None else time(stale_before),
+        data["outcome"],
+        data["backfill_id"],
+        data["blocker"],
     )
+
+
+def _backfill(data: dict[str, Any]) -> BackfillRecord:
+    """Return a record of an object in which what was seen and what is ours stand side by side."""
+    start, end = first_day(data["start"]), end_day(data["end"])
+    if start >= end:
+        raise Bad("the range ends before it starts", "end")
+    started, ended, removed = data["start_time"], data["end_time"], data["removed_time"]
+    failed, stale_before = data["failed_days"], data["stale_before"]
+    seen = Backfill(
+        data["id"],
+        data["transfer_id"],
+        start,
+        end,
+        data["status"],
+        time(data["created_time"]),
+        None if started is None else time(started),
+        None if ended is None else time(ended),
+        None if removed is None else time(removed),
+        data["total"],
+        data["completed"],
+        data["failed"],
+        days(failed) if failed else EMPTY,
+    )
+    return BackfillRecord(
+        seen,
+        data["transfer"],
+        data["origin"],
+        None if stale_before is None else time(stale_before),
+        evidence(data["evidence"]),
+        data["settled"],
+        data["gone"],
+    )
+
+
+def _each(data: dict[str, Any], name: str, made: Callable[[dict[str, Any]], S]) -> list[S]:
+    """Return what is made of each item of a list. What is wrong is said with its place."""
+    items: list[S] = []
+    try:
+        for item in data[name]:
+            items.append(made(item))
+    except ValueError as error:
+        number = len(items)
+        raise checks.blamed(data[name][number], error).inside(f"{name}[{number}]") from None
+    return items
+
+
+def _keyed(name: str, items: list[S], keys: list[K]) -> dict[K, S]:
+    keyed = dict(zip(keys, items, strict=True))
+    if len(keyed) != len(items):
+        raise Bad(f"two entries have the key {checks.first_twice(keys)!r}", name)
+    return keyed
 
 
 def _check_version(data: Any) -> None:

@@ -127,7 +127,7 @@ def _end_text(one: BackfillRecord | Intent) -> str:
 def _time_text(value: datetime) -> str:
     if value.tzinfo is None:
         raise ValueError(f"a time without a zone cannot be recorded: {value}")
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    return value.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
 
 
 def _maybe_time_text(value: datetime | None) -> str | None:

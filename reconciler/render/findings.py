@@ -8,6 +8,7 @@ from reconciler.diagnostics import Finding, Place, Severity
 from reconciler.errors import ReconcilerError
 from reconciler.formats.reports import LONGEST_LINE, SourceLine
 from reconciler.render.words import BOLD, CYAN, RED, YELLOW, Paint
+from reconciler.untrusted import printable
 
 
 def finding_text(finding: Finding, paint: Paint, source_line: SourceLine) -> str:
@@ -26,18 +27,13 @@ def finding_text(finding: Finding, paint: Paint, source_line: SourceLine) -> str
 def _underlined(place: Place, line: str | None, paint: Paint, colour: str) -> Iterator[str]:
     if line is None or not line.strip() or place.column > LONGEST_LINE:
         return
-    shown = _printable(line[:LONGEST_LINE])
+    shown = printable(line[:LONGEST_LINE].replace("\t", " "))
     same_line = place.end_line in (0, place.line)
     end = place.end_column if same_line and place.end_column > place.column else place.column + 1
     width = max(1, min(end, len(shown) + 1) - place.column)
     number = str(place.line)
     yield f"  {paint(number + ' |', CYAN)} {shown}"
     yield f"  {paint(' ' * len(number) + ' |', CYAN)} {' ' * (place.column - 1)}{paint('^' * width, colour)}"
-
-
-def _printable(line: str) -> str:
-    """Return a line of somebody's file that cannot steer a terminal; no character moves."""
-    return "".join(one if one.isprintable() else " " if one == "\t" else "\ufffd" for one in line)
 
 
 def _wrapped(detail: str, hint: str) -> Iterator[str]:

@@ -11,6 +11,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from reconciler.errors import StateLocked
+from reconciler.untrusted import printable
+
+LONGEST = 200  # characters kept of what a text beside a lock says
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +51,13 @@ def holder_of(text: str | bytes) -> LockInfo | None:
     """Return the holder a text names; ``None`` for anything that names none, half a line too."""
     try:
         data = json.loads(text)
-        known = {name: printable(str(data[name])) for name in ("id", "who", "operation", "host")}
+        known = {
+            name: printable(str(data[name])[:LONGEST], "?") for name in ("id", "who", "operation", "host")
+        }
         when = datetime.fromisoformat(data["when"]).astimezone(UTC)
         return LockInfo(**known, when=when, pid=int(data["pid"]))
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
-
-
-def printable(text: str) -> str:
-    """Return text of a file that anybody may have written, without what steers a terminal or a log."""
-    return "".join(char if char.isprintable() else "?" for char in text[:200])
 
 
 def locked(holder: LockInfo | None, where: str, unlock: str) -> StateLocked:

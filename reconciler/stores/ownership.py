@@ -7,7 +7,8 @@ import uuid
 from reconciler.errors import StateConflict, StateDamaged, StateForeign
 from reconciler.model.memory import Delta, Document, apply_delta
 from reconciler.stores.base import NEVER_WRITTEN, Revision
-from reconciler.stores.holders import printable
+from reconciler.stores.holders import LONGEST
+from reconciler.untrusted import printable
 
 _OTHER_STATE = "Give the right --state, or the right team and API. Nothing was changed."
 
@@ -21,9 +22,10 @@ def check_owner(document: Document, team_id: int, api_url: str, source: str) -> 
             _OTHER_STATE,
         )
     if document.api_url != api_url:
+        theirs = printable(document.api_url[:LONGEST], "?")
         raise StateForeign(
             "The state is another API's",
-            f"{source} belongs to {printable(document.api_url)}, and this run talks to {api_url}. "
+            f"{source} belongs to {theirs}, and this run talks to {api_url}. "
             "Backfills of the one mean nothing to the other.",
             _OTHER_STATE,
         )

@@ -44,7 +44,7 @@ def test_a_delta_reads_back_as_it_was(delta: Delta) -> None:
     text = encode_delta(delta)
     assert "\n" not in text
     assert decode_delta(text) == delta
-    assert read_delta(json.loads(text), "a line", "") == delta
+    assert read_delta(json.loads(text), "a journal", "") == delta
 
 
 @LAW
@@ -153,12 +153,12 @@ BAD_EDITS: dict[str, tuple[Edit, str]] = {
     "no such day": (_first("backfills", start="2024-02-30"), "at backfills[0].start: '2024-02-30' is not"),
     "a week date": (_first("backfills", start="2024-W01-1"), "at backfills[0].start: '2024-W01-1' is not"),
     "a day as number": (_first("intents", end=20240101), "at intents[0].end: 20240101 is not a text"),
-    "a range backwards": (_first("intents", end="2000-01-01"), "at intents[0]: the range ends before it"),
+    "a range backwards": (_first("intents", end="2000-01-01"), "at intents[0].end: the range ends before it"),
     "a time without zone": (_first("intents", intended_at="2024-01-01T00:00:00"), "intended_at: '2024-01-0"),
     "a time elsewhere": (_first("intents", send_before="2024-01-01T00:00:00+02:00"), "is not a time of"),
     "no such time": (
         _first("backfills", end_time="2024-01-01T25:00:00Z"),
-        "at backfills[0].end_time: hour must be in",
+        "at backfills[0].end_time: '2024-01-01T25:00:00Z' is not a time",
     ),
     "a time as number": (_first("backfills", end_time=1), "at backfills[0].end_time: 1 is not a text"),
     "a flag as number": (_first("backfills", settled=1), "at backfills[0].settled: 1 is neither true nor"),

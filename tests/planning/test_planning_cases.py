@@ -19,8 +19,7 @@ from reconciler.api.wire import parse_backfill, parse_backfills, parse_runs, par
 from reconciler.bounds import DEFAULT_SETTLE
 from reconciler.config.desired import read_files
 from reconciler.dates import EMPTY, DateSet, Day, iso, parse_iso
-from reconciler.formats.planfile import dump, encode_plan
-from reconciler.formats.planreader import read_plan
+from reconciler.formats.planfile import dump, encode_plan, read_plan
 from reconciler.model.memory import (
     BackfillRecord,
     DayEvidence,

@@ -28,8 +28,7 @@ from planning_worlds import Tape, World, tapes, worlds
 
 from reconciler.diagnostics import Finding, Place, Severity
 from reconciler.errors import Refused
-from reconciler.formats.planfile import digest, dump, encode_plan
-from reconciler.formats.planreader import MAX_BYTES, read_plan
+from reconciler.formats.planfile import MAX_BYTES, digest, dump, encode_plan, read_plan
 from reconciler.formats.reports import encode_finding, encode_time
 from reconciler.model.desired import Guards, Limits
 from reconciler.planning.approval import approved, approved_cancels, approved_days

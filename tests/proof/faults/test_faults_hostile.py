@@ -32,7 +32,7 @@ from faults_rig import KEY, TEAM, begun, served
 
 from reconciler.cli.main import run
 from reconciler.errors import ReconcilerError
-from reconciler.formats.planreader import read_plan
+from reconciler.formats.planfile import read_plan
 from reconciler.sandbox.responses import Answer
 
 PLAN_COMMANDS = (("show",), ("show", "--json"), ("apply",), ("apply", "--strict"))

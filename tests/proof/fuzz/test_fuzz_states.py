@@ -20,7 +20,7 @@ from reconciler.config.desired import read_files
 from reconciler.engine.clock import Clock
 from reconciler.engine.team import Settings, TeamRun
 from reconciler.errors import ReconcilerError, Refused, StateError
-from reconciler.formats import planreader
+from reconciler.formats import planfile
 from reconciler.formats.planfile import digest, encode_plan
 from reconciler.formats.statefile import decode_delta, decode_document, encode_delta, encode_document
 from reconciler.http import Pacer, Retry, WsgiTransport
@@ -211,8 +211,8 @@ def signed(raw: Any) -> Any:
         return computed[-1]
 
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Refused):
-        patch.setattr(planreader, "digest", noted)
-        planreader.read_plan(json.dumps(raw))
+        patch.setattr(planfile, "digest", noted)
+        planfile.read_plan(json.dumps(raw))
     return {**raw, "digest": computed[0]} if computed and isinstance(raw, dict) else raw
 
 
@@ -221,7 +221,7 @@ def shows_or_refuses(raw: Any, cuts: Any, folder: Path) -> None:
     plan, told = None, ""
     with in_bounds():
         try:
-            plan = planreader.read_plan(data)
+            plan = planfile.read_plan(data)
         except Refused as error:
             told = error.summary + error.detail
     assert told.isprintable(), told
@@ -243,7 +243,7 @@ def shows_or_refuses(raw: Any, cuts: Any, folder: Path) -> None:
 
 def _again(plan: Plan) -> Plan:
     """Write a plan and read it back: the hints of findings become part of their details, once."""
-    return planreader.read_plan(json.dumps(encode_plan(plan, "test")))
+    return planfile.read_plan(json.dumps(encode_plan(plan, "test")))
 
 
 @SOME

@@ -1,0 +1,208 @@
+"""The parts of a plan document, each both ways: its JSON, the schema of that JSON, and the value it means.
+
+Dates are inclusive texts in JSON and half-open ordinals inside. Reading is tolerant of additions (a later
+minor version) and strict about types; what is of the right type and means nothing is a ``ValueError``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from pydantic_core.core_schema import (
+    CoreSchema,
+    dict_schema,
+    int_schema,
+    list_schema,
+    no_info_after_validator_function,
+    nullable_schema,
+    str_schema,
+    typed_dict_field,
+    typed_dict_schema,
+    with_default_schema,
+)
+
+from reconciler.dates import FIRST_DAY, Day, iso, last_iso, parse_iso
+from reconciler.diagnostics import Finding, Place, Severity
+from reconciler.model.desired import Address
+from reconciler.planning.ledger import Bucket
+from reconciler.planning.plan import COUNTED, Action, ActionKind, DayCounts, Item, TransferSummary, Unmanaged
+from reconciler.untrusted import one_line
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+# --- kinds of fields ------------------------------------------------------------------------
+
+TEXT = no_info_after_validator_function(one_line, str_schema(strict=True))
+DATE = str_schema(strict=True, pattern=r"^\d{4}-\d{2}-\d{2}$")
+NUMBER = int_schema(strict=True)
+ID = int_schema(strict=True, ge=1, le=2**63 - 1)
+TEXTS = list_schema(TEXT, strict=True)
+COUNTS = dict_schema(TEXT, NUMBER, strict=True)
+_NAME = str_schema(strict=True, pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
+_OWNER = nullable_schema(TEXT)
+
+
+def an_object(required: dict[str, CoreSchema], **optional: tuple[CoreSchema, Any]) -> CoreSchema:
+    """Return the schema of an object with these fields; an optional one has a default."""
+    fields = {name: typed_dict_field(schema) for name, schema in required.items()}
+    for name, (schema, default) in optional.items():
+        fields[name] = typed_dict_field(with_default_schema(schema, default=default), required=False)
+    return typed_dict_schema(fields, extra_behavior="ignore", strict=True)
+
+
+def read(name: str, text: str, function: Callable[[str], T]) -> T:
+    """Read a text that has a form of its own; the reason for a failure is in our words, not Python's."""
+    try:
+        return function(text)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{name} {text[:60]!r} cannot be read") from None
+
+
+# --- where: the transfer, the days, and the places that declare them ---------------------------
+
+_SPAN = {"team_id": ID, "transfer_id": ID, "start": DATE, "end": DATE}
+_PLACES = (TEXTS, ())
+_PLACE = re.compile(r"(.*):(\d{1,9}):(\d{1,9})", re.ASCII)
+
+
+def _where(part: Action | Item) -> Json:
+    return {
+        "team_id": part.address.team_id,
+        "transfer": part.transfer,
+        "transfer_id": part.address.transfer_id,
+        "start": iso(part.start),
+        "end": last_iso(part.end),
+        "days": part.end - part.start,
+    }
+
+
+def _address(data: Json) -> Address:
+    return Address(data["team_id"], data["transfer_id"])
+
+
+def _range(data: Json) -> tuple[Day, Day]:
+    start, end = read("start", data["start"], parse_iso), read("end", data["end"], parse_iso) + 1
+    if not FIRST_DAY <= start < end:
+        raise ValueError(f"the range {data['start']}..{data['end']} ends before it starts")
+    return start, end
+
+
+def _places_json(places: Iterable[Place]) -> list[str]:
+    return [str(place) for place in places]
+
+
+def _places(data: Json) -> tuple[Place, ...]:
+    return tuple(_place(text) for text in data["declared_at"])
+
+
+def _place(text: str) -> Place:
+    """Read ``file:line:column`` back; the file's name may itself hold colons."""
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"declared_at {text[:60]!r} is not of the form file:line:column")
+    return Place(found[1], int(found[2]), int(found[3]))
+
+
+# --- actions --------------------------------------------------------------------------------
+
+_DOING = {"transfer": _NAME, "action": TEXT, "reasons": COUNTS, "cancels": list_schema(ID, strict=True)}
+ACTION = an_object({**_SPAN, **_DOING}, owner=(_OWNER, None), declared_at=_PLACES)
+
+
+def encode_action(action: Action) -> Json:
+    return {
+        "action": action.kind.value,
+        **_where(action),
+        "reasons": dict(action.reasons),
+        "owner": action.owner,
+        "declared_at": _places_json(action.declared_at),
+        "cancels": list(action.cancels),
+    }
+
+
+def action_of(data: Json) -> Action:
+    start, end = _range(data)
+    return Action(
+        kind=read("action", data["action"], ActionKind),
+        address=_address(data),
+        transfer=data["transfer"],
+        start=start,
+        end=end,
+        reasons=data["reasons"],
+        owner=data["owner"],
+        declared_at=_places(data),
+        cancels=tuple(data["cancels"]),
+    )
+
+
+# --- days that are not acted on ---------------------------------------------------------------
+
+ITEM = an_object({**_SPAN, "transfer": _NAME, "reason": TEXT}, declared_at=_PLACES)
+
+
+def encode_item(item: Item) -> Json:
+    """Return days that are not acted on, as in a plan document."""
+    return {**_where(item), "reason": item.reason, "declared_at": _places_json(item.declared_at)}
+
+
+def item_of(bucket: Bucket, data: Json) -> Item:
+    return Item(bucket, _address(data), data["transfer"], *_range(data), data["reason"], _places(data))
+
+
+# --- backfills that are not ours ---------------------------------------------------------------
+
+UNMANAGED = an_object({**_SPAN, "backfill_id": ID, "status": TEXT})
+
+
+def encode_unmanaged(one: Unmanaged) -> Json:
+    return {
+        "team_id": one.address.team_id,
+        "transfer_id": one.address.transfer_id,
+        "backfill_id": one.backfill_id,
+        "start": iso(one.start),
+        "end": last_iso(one.end),
+        "status": one.status,
+    }
+
+
+def unmanaged_of(data: Json) -> Unmanaged:
+    return Unmanaged(_address(data), data["backfill_id"], *_range(data), data["status"])
+
+
+# --- transfers and their counts ----------------------------------------------------------------
+
+TRANSFER = an_object(
+    {"team_id": ID, "transfer": _NAME, "transfer_id": ID, "days": COUNTS}, owner=(_OWNER, None)
+)
+
+
+def counts_of(days: dict[str, int]) -> DayCounts:
+    """Return the counts of the buckets that we know."""
+    return DayCounts({bucket: days.get(bucket.value, 0) for bucket in COUNTED})
+
+
+def encode_transfer(summary: TransferSummary) -> Json:
+    return {
+        "team_id": summary.address.team_id,
+        "transfer": summary.name,
+        "transfer_id": summary.address.transfer_id,
+        "owner": summary.owner,
+        "days": summary.counts.as_dict(),
+    }
+
+
+def transfer_of(data: Json) -> TransferSummary:
+    return TransferSummary(_address(data), data["transfer"], data["owner"], counts_of(data["days"]))
+
+
+# --- findings: written as everywhere (reports.py) ----------------------------------------------
+
+FINDING = an_object({"code": TEXT, "severity": TEXT, "summary": TEXT}, detail=(TEXT, ""))
+
+
+def finding_of(data: Json) -> Finding:
+    severity = read("severity", data["severity"], Severity)
+    return Finding(data["code"], severity, data["summary"], data["detail"])
