@@ -20,8 +20,7 @@ from reconciler.engine.run import Report, Terms
 from reconciler.engine.stop import Interrupts
 from reconciler.errors import ConfigError, Interrupted, KeyProblem, Refused, StateLocked, UsageError
 from reconciler.events import Created, Planned, RunEvent, Started
-from reconciler.formats.planfile import digest
-from reconciler.formats.planreader import read_plan
+from reconciler.formats.planfile import digest, read_plan
 from reconciler.model.desired import Desired
 from reconciler.planning.plan import Plan
 from reconciler.sandbox import Sandbox

@@ -154,6 +154,7 @@ BAD_EDITS: dict[str, tuple[Edit, str]] = {
     "a week date": (_first("backfills", start="2024-W01-1"), "at backfills[0].start: '2024-W01-1' is not"),
     "a day as number": (_first("intents", end=20240101), "at intents[0].end: 20240101 is not a text"),
     "a range backwards": (_first("intents", end="2000-01-01"), "at intents[0].end: the range ends before it"),
+    "a backfill backwards": (_first("backfills", end="2000-01-01"), "at backfills[0].end: the range ends be"),
     "a time without zone": (_first("intents", intended_at="2024-01-01T00:00:00"), "intended_at: '2024-01-0"),
     "a time elsewhere": (_first("intents", send_before="2024-01-01T00:00:00+02:00"), "is not a time of"),
     "no such time": (
