@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import reconciler
-from reconciler.cli.arguments import EmbeddedSandbox
 from reconciler.cli.options import Common
 from reconciler.cli.plan import show
 from reconciler.cli.progress import Reporter
@@ -21,6 +19,9 @@ from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import out, paint_for
 from reconciler.errors import Exit
 from reconciler.render.words import BOLD, CYAN, DIM
+
+if TYPE_CHECKING:
+    from reconciler.sandbox import Sandbox
 
 # The three backfills are those of the vendor's own example of the list of incomplete backfills.
 WORLD: dict[str, Any] = {
@@ -97,7 +98,7 @@ def demo(color: str) -> int:
         signals = Signals()
         with signals.caught(), Sandbox.in_memory(WORLD, speed=0.0) as sandbox:
             common = Common(api="sandbox", color=color)
-            return Demo(common, signals, EmbeddedSandbox("sandbox", sandbox.app), sandbox.advance).tell()
+            return Demo(common, signals, sandbox).tell()
 
 
 @dataclass(slots=True)
@@ -106,8 +107,7 @@ class Demo:
 
     common: Common
     signals: Signals
-    api: EmbeddedSandbox
-    advance: Callable[[float], object]
+    api: Sandbox
 
     def tell(self) -> int:
         self._say("A file declares which days must be loaded. Three backfills already run at the API:")
@@ -118,11 +118,11 @@ class Demo:
         self._say("Apply creates those, and nothing else.")
         self._apply()
         self._say("Three days pass at the API. One day, 2024-02-10, failed there. Only it is due again:")
-        self.advance(3 * 86400)
+        self.api.advance(3 * 86400)
         self._plan()
         self._apply()
         self._say("Another day passes.")
-        self.advance(86400)
+        self.api.advance(86400)
         return self._plan()
 
     def _say(self, text: str) -> None:

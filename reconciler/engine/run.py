@@ -94,7 +94,7 @@ def apply(
     interrupts: Interrupts | None = None,
     verbose: Verbose | None = None,
     confirm: Callable[[Plan], bool],
-    on_event: Callable[[RunEvent], None],
+    on_event: Callable[[RunEvent], None] = lambda event: None,
 ) -> Report:
     """Create what is missing, and only that. ``confirm`` is not asked where a plan was approved before.
 

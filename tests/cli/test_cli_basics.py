@@ -48,6 +48,8 @@ WRONG = {
     "future-date": "validate --as-of 9000-01-01",
     "not-a-duration": "apply --settle 15",
     "too-long": "apply --max-wait 99999d",
+    "unsettled": "apply --auto-approve --settle 2m",
+    "unsettled-plan": "plan --settle 179s",
     "no-parallelism": "apply --parallelism 0",
     "no-color": "plan --color sometimes",
     "no-format": "plan --out docx=plan.docx",

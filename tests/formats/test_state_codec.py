@@ -154,6 +154,7 @@ BAD_EDITS: dict[str, tuple[Edit, str]] = {
     "a week date": (_first("backfills", start="2024-W01-1"), "at backfills[0].start: '2024-W01-1' is not"),
     "a day as number": (_first("intents", end=20240101), "at intents[0].end: 20240101 is not a string"),
     "a range backwards": (_first("intents", end="2000-01-01"), "at intents[0].end: the range ends before it"),
+    "a backfill backwards": (_first("backfills", end="2000-01-01"), "at backfills[0].end: the range ends be"),
     "a time without zone": (_first("intents", intended_at="2024-01-01T00:00:00"), "intended_at: '2024-01-0"),
     "a time elsewhere": (_first("intents", send_before="2024-01-01T00:00:00+02:00"), "is not a time of"),
     "no such time": (
@@ -241,6 +242,12 @@ def test_what_a_later_release_wrote_is_newer(edit: Edit) -> None:
 def test_a_delta_is_read_strictly_too(text: str) -> None:
     with pytest.raises(StateDamaged):
         decode_delta(text)
+
+
+def test_a_delta_in_a_line_is_read_as_strictly_and_says_where() -> None:
+    with pytest.raises(StateDamaged) as caught:
+        read_delta({"drop_intents": [""]}, "line 7 of the journal", "Cut it off.")
+    assert (caught.value.hint, "line 7 of the journal" in caught.value.detail) == ("Cut it off.", True)
 
 
 @pytest.mark.parametrize("field, value", [("drop_intents", 1), ("drop_backfills", "1"), ("drop_intents", "")])

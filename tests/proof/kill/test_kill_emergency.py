@@ -14,7 +14,6 @@ import pytest
 from faulty_os import Trouble, troubled
 
 import reconciler
-from reconciler.cli.arguments import EmbeddedSandbox
 from reconciler.cli.options import Common
 from reconciler.cli.progress import Reporter
 from reconciler.engine.team import Settings
@@ -43,7 +42,7 @@ def apply(sandbox: Sandbox, settle: int = 900) -> int:
     with Reporter(Common(api="sandbox")) as reporter:
         report = reconciler.apply(
             reconciler.load(["backfills.yaml"]),
-            api=EmbeddedSandbox("sandbox", sandbox.app),
+            api=sandbox,
             settings=Settings(settle=timedelta(seconds=settle), parallelism=WORKERS),
             confirm=lambda plan: True,
             on_event=reporter.tell,
