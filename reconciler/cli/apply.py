@@ -15,8 +15,8 @@ from reconciler.cli.progress import Reporter
 from reconciler.cli.show import load_plan
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, is_confirmed, refuse_without_terminal
-from reconciler.engine.team import Settings
-from reconciler.engine.teams import Report, Terms
+from reconciler.engine.results import Report, Terms
+from reconciler.engine.team import RunSettings
 from reconciler.errors import ReconcilerError, UsageError, status_of
 from reconciler.planning.plan import Plan
 
@@ -63,7 +63,7 @@ def apply(
     new_state: bool,
 ) -> int:
     """Create the missing backfills. With PLANFILE, do only what that plan approved."""
-    settings = Settings(
+    settings = RunSettings(
         settle, max_wait.total_seconds(), parallelism, new_state, common.lock, common.lock_timeout
     )
     saved = load_plan(planfile) if planfile else None
@@ -94,7 +94,7 @@ def _check_usage(common: Common, terms: Terms, auto_approve: bool) -> None:
         refuse_without_terminal("reconciler apply")
 
 
-def apply_teams(common: Common, terms: Terms, settings: Settings, *, auto_approve: bool) -> int:
+def apply_teams(common: Common, terms: Terms, settings: RunSettings, *, auto_approve: bool) -> int:
     """Apply, telling what happens. Returns the exit status; with ``--json`` a summary is always last."""
     desired, signals, reporter = load_selected(common), Signals(), Reporter(common)
 

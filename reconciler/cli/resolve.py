@@ -13,7 +13,7 @@ from reconciler.cli.options import Common, parse_range, shared
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, is_confirmed, out, out_json, refuse_without_terminal
 from reconciler.engine.run import locked
-from reconciler.engine.team import Settings
+from reconciler.engine.team import RunSettings
 from reconciler.errors import Exit, UsageError
 from reconciler.formats.reports import encode_time
 from reconciler.render.words import span
@@ -50,7 +50,7 @@ def resolve(
                 "Arguments are missing", "Give TRANSFER, START..END and --as.", "See: reconciler resolve -h"
             )
         team, transfer_id = _find(parts, teams, transfer)
-        settings = Settings(lock=common.lock, lock_timeout=common.lock_timeout)
+        settings = RunSettings(lock=common.lock, lock_timeout=common.lock_timeout)
         run = parts.team_run(team, settings)
         with locked([run], settings, "resolve"):
             return _settle(run, transfer_id, days, verdict, auto_approve)

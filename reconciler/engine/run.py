@@ -23,10 +23,10 @@ from reconciler.bounds import SHOWN_WITHIN
 from reconciler.engine.clock import Clock
 from reconciler.engine.emergency import unsaved_of
 from reconciler.engine.parts import EmbeddedApi, Keys, Parts, States
+from reconciler.engine.results import Gathered, Report, Situations, TeamsPlan, Terms, joined_plan, plan
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import Interrupts
-from reconciler.engine.team import Settings, Surveyed, TeamReport, TeamRun
-from reconciler.engine.teams import Gathered, Report, Situations, TeamsPlan, Terms, joined_plan, plan
+from reconciler.engine.team import RunSettings, Surveyed, TeamReport, TeamRun
 from reconciler.errors import Exit, Refused
 from reconciler.events import LeftUndone, Planned, RunEvent, Started
 from reconciler.formats.planfile import digest
@@ -56,7 +56,7 @@ def observe(
     api: str | EmbeddedApi,
     key: Keys = None,
     state: States = None,
-    settings: Settings | None = None,
+    settings: RunSettings | None = None,
     interrupts: Interrupts | None = None,
     verbose: Verbose | None = None,
 ) -> Situations:
@@ -66,7 +66,7 @@ def observe(
     ``Interrupted``.
     """
     parts = Parts(api, key, state, interrupts or Interrupts(), verbose)
-    chosen = settings or Settings()
+    chosen = settings or RunSettings()
     teams = Gathered(parts.interrupts)
     situations = teams.each(desired.teams, lambda team: parts.team_run(team, chosen).look())
     return Situations(
@@ -90,7 +90,7 @@ def apply(
     state: States = None,
     approved: Plan | None = None,
     terms: Terms | None = None,
-    settings: Settings | None = None,
+    settings: RunSettings | None = None,
     interrupts: Interrupts | None = None,
     verbose: Verbose | None = None,
     confirm: Callable[[Plan], bool],
@@ -103,7 +103,7 @@ def apply(
     happens after that is in the report.
     """
     parts = Parts(api, key, state, interrupts or Interrupts(), verbose)
-    chosen = settings or Settings()
+    chosen = settings or RunSettings()
     runs = [parts.team_run(team, chosen, on_event) for team in desired.teams]
     options = Options(desired.target, desired.exclude)
     return Apply(
@@ -119,7 +119,7 @@ def apply(
 
 
 @contextmanager
-def locked(runs: Sequence[TeamRun], settings: Settings, operation: str) -> Iterator[None]:
+def locked(runs: Sequence[TeamRun], settings: RunSettings, operation: str) -> Iterator[None]:
     """Hold the lock of each team's state, in their order, or none if so told. Raises ``StateLocked``."""
     with ExitStack() as stack:
         for run in runs:
@@ -146,7 +146,7 @@ class Apply:
 
     runs: Sequence[TeamRun]
     terms: Terms
-    settings: Settings
+    settings: RunSettings
     clock: Clock
     interrupts: Interrupts
     confirm: Callable[[Plan], bool]

@@ -39,7 +39,7 @@ MAX_SURVEYS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class RunSettings:
     """What the flags say of a run, for all teams. ``max_wait``: seconds to wait for rate limits, in all."""
 
     settle: timedelta = DEFAULT_SETTLE
@@ -108,7 +108,7 @@ class TeamRun:
     store: StateStore
     blank: Document
     clock: Clock
-    settings: Settings = field(default_factory=Settings)
+    settings: RunSettings = field(default_factory=RunSettings)
     on_event: Callable[[Event], None] = lambda event: None
     saving: Callable[[], AbstractContextManager[None]] = nullcontext
 

@@ -16,7 +16,7 @@ from faulty_os import Trouble, troubled
 import reconciler
 from reconciler.cli.options import Common
 from reconciler.cli.progress import Reporter
-from reconciler.engine.team import Settings
+from reconciler.engine.team import RunSettings
 from reconciler.formats.statefile import decode_document
 from reconciler.http import Request, Response, WsgiTransport
 from reconciler.model.memory import Document
@@ -43,7 +43,7 @@ def apply(sandbox: Sandbox, settle: int = 900) -> int:
         report = reconciler.apply(
             reconciler.load(["backfills.yaml"]),
             api=sandbox,
-            settings=Settings(settle=timedelta(seconds=settle), parallelism=WORKERS),
+            settings=RunSettings(settle=timedelta(seconds=settle), parallelism=WORKERS),
             confirm=lambda plan: True,
             on_event=reporter.tell,
         )

@@ -119,7 +119,7 @@ class _Reading:
     def _sort_in(self, checked: Validated) -> None:
         self.findings += checked.findings
         if checked.secrets:
-            from reconciler.config.faults import hidden
+            from reconciler.config.mistakes import hidden
 
             self.texts[checked.file] = hidden(self.texts[checked.file], checked.secrets)
         if checked.model is not None:

@@ -37,7 +37,7 @@ _HIDDEN: Final = "***"
 
 
 @dataclass(slots=True)
-class Report:
+class Mistakes:
     """Turns pydantic's errors into findings; ``secrets`` are the spans that must not be shown."""
 
     root: Block
@@ -92,12 +92,12 @@ class Report:
         return finding("BF022", f"{_shown_path(path)} is not a known key here.", _hint_for(key, path), place)
 
 
-def report_of(root: Block, faults: list[Any], known: Collection[Place | None]) -> Report:
+def report_of(root: Block, faults: list[Any], known: Collection[Place | None]) -> Mistakes:
     """Return the findings for the faults that pydantic found.
 
     ``known`` are the places whose YAML is refused already: what is there is not judged again.
     """
-    report = Report(root)
+    report = Mistakes(root)
     for fault in faults[:MOST_FINDINGS]:
         if at(root, fault["loc"]).place not in known:
             report.add(fault)
