@@ -37,7 +37,7 @@ _WORDS = {
     _UNKNOWN: "the field {name!r} is not known to this release",
     "dict_type": "it is not an object",
     "list_type": "it is not a list",
-    "string_type": "{value} is not a text",
+    "string_type": "{value} is not a string",
     "string_unicode": "{value} is not Unicode text",
     "string_too_short": "it is empty",
     "string_pattern_mismatch": _NO_TIME,
@@ -106,7 +106,7 @@ def parsed(text: str | bytes) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data = dict(pairs)
     if len(data) != len(pairs):
-        raise Bad(f"the key {first_twice(key for key, _ in pairs)!r} stands twice in one object")
+        raise Bad(f"the key {first_twice(key for key, _ in pairs)!r} appears twice in one object")
     return data
 
 

@@ -78,7 +78,7 @@ def evidence(sets: dict[str, list[str]]) -> DayEvidence:
             return _one_known(name, texts[0])
     known = {name: _days_of(name, texts) for name, texts in sets.items()}
     if len(union(known.values())) != sum(map(len, known.values())):
-        raise Bad("a day stands in two of its sets")
+        raise Bad("a day is in two of its sets")
     return DayEvidence(**known)
 
 

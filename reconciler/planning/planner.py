@@ -38,6 +38,7 @@ def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPla
         budget.visit(piece)
     actions = (*_prunes(situation, approval), *_creates(budget))
     planned = planned_days(actions)
+    assert approval is None or approval.allows(actions)
     findings = (*check_guards(team, actions, observed), *totals.list_full_findings(observed, document))
     held_up = totals.items_of(ledgers, (Bucket.BLOCKED, Bucket.WAITING, Bucket.FAILED))
     return TeamPlan(

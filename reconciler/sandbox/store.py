@@ -44,7 +44,7 @@ class Store(Protocol):
         """All requests since the world was made."""
 
     def replace(self, world: World, timeline: Timeline) -> None:
-        """Start anew with another world."""
+        """Start over with another world."""
 
     def close(self) -> None:
         """Let go of files."""
@@ -75,7 +75,7 @@ class MemoryStore:
             return list(self._requests)
 
     def replace(self, world: World, timeline: Timeline) -> None:
-        """Start anew."""
+        """Start over."""
         with self._lock:
             self._session = Session(world, timeline)
             self._requests.clear()

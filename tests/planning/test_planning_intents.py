@@ -1,4 +1,4 @@
-"""What became of writes whose answer nobody saw: every resolve rule of design section 6."""
+"""What became of writes whose answer nobody saw: every rule of planning/intents.py."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -6,7 +6,20 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from planning_values import DAY, NOW, ago, backfill, days, document, intent, observed, record
+from planning_values import (
+    DAY,
+    NOW,
+    ago,
+    backfill,
+    buckets,
+    days,
+    document,
+    intent,
+    observed,
+    record,
+    team,
+    transfer,
+)
 from planning_worlds import World, worlds
 
 from reconciler.bounds import DEFAULT_SETTLE
@@ -21,10 +34,12 @@ from reconciler.planning.intents import (
     after_refusal,
     find_match,
     is_match,
+    is_taken,
     state_of,
     wants_latest,
 )
-from reconciler.planning.resolution import Resolution, resolve
+from reconciler.planning.resolution import Resolution, resolve, settles_at
+from reconciler.planning.situation import weigh, weigh_doubts
 
 HEAVY = settings.get_profile("planning-heavy")
 SECOND = timedelta(seconds=1)
@@ -293,6 +308,42 @@ def test_resolving_decides_each_intent_once(world: World) -> None:
 def test_days_beside_a_refused_create_say_nothing_of_it(refused: str, later: str) -> None:
     after = intent(later, nonce="later", outcome="done", backfill_id=300, at=ago(50))
     assert doubted(intent(refused, outcome="refused", at=ago(99)), after) == ["n"]
+
+
+def test_a_doubt_makes_due_days_unresolved() -> None:
+    """A refused create of two days ago; somebody's newer backfill is ``latest``, and no run tells."""
+    refused = intent("1-10", outcome="refused", at=ago(48), latest_before=5)
+    newer = backfill("20", id=9)
+    seen = observed(latest={1: newer})
+    first = weigh(team(transfer("1-10")), document(refused), seen, NOW, DEFAULT_SETTLE)
+    assert [one.outcome for one in first.document.intents.values()] == [Outcome.REFUSED]
+    again = weigh_doubts(first, document(refused))
+    assert [one.outcome for one in again.document.intents.values()] == [Outcome.PENDING]
+    assert buckets(again.ledgers[0]) == {"blocked unresolved": "1-10"}
+    told = replace(seen, latest={1: backfill("20", id=5)})
+    certain = weigh(team(transfer("1-10")), document(refused), told, NOW, DEFAULT_SETTLE)
+    assert weigh_doubts(certain, document(refused)) is certain
+
+
+@pytest.mark.parametrize("on_unknown, settles", [(OnUnknown.SETTLE, True), (OnUnknown.BLOCK, False)])
+def test_from_when_a_run_settles_a_create(on_unknown: OnUnknown, settles: bool) -> None:
+    asked = intent("1-10", at=NOW)
+    assert settles_at(asked, DEFAULT_SETTLE, on_unknown) == (NOW + DEFAULT_SETTLE if settles else None)
+
+
+@pytest.mark.parametrize(
+    "other, taken",
+    [
+        (intent("10-12", nonce="m"), True),
+        (intent("10-12", nonce="m", transfer_id=5), True),  # a predecessor's
+        (intent("10-12", nonce="m", transfer_id=6), False),
+        (intent("11-12", nonce="m"), False),
+        (record("3", "RUNNING", ran=0), True),
+    ],
+)
+def test_when_another_run_has_taken_days(other: Intent | BackfillRecord, taken: bool) -> None:
+    assert is_taken(intent("1-10"), (1, 5), [other]) is taken
+    assert not is_taken(intent("1-10", kind="cancel", backfill_id=7), (1, 5), [other])
 
 
 # --- what a refusal means -----------------------------------------------------------------------
