@@ -71,8 +71,8 @@ def status_json(plan: Plan) -> dict[str, Any]:
 
 
 def _one(summary: TransferSummary) -> dict[str, Any]:
-    where = {"team_id": summary.address.team_id, "transfer_id": summary.address.transfer_id}
-    return {**where, "transfer": summary.name, "owner": summary.owner, **_counts(summary.counts)}
+    ids = {"team_id": summary.address.team_id, "transfer_id": summary.address.transfer_id}
+    return {**ids, "transfer": summary.name, "owner": summary.owner, **_counts(summary.counts)}
 
 
 def _counts(counts: DayCounts) -> dict[str, Any]:

@@ -31,7 +31,9 @@ class Approval:
 
 
 def approval_of(plan: Plan) -> Approval:
-    return Approval(approved_days(plan), approved_cancels(plan))
+    """Return what a plan approves: the days it shows as planned or deferred, and its cancels."""
+    deferred = DaysByTransfer((item.address, item.days) for item in plan.of(Bucket.DEFERRED))
+    return Approval(planned_days(plan.actions) | deferred, _cancels_of(plan.actions))
 
 
 def without_later_intents(approval: Approval, document: Document, created_at: datetime) -> Approval:
@@ -118,21 +120,10 @@ def _told(plan: Plan) -> dict[str, bool]:
     return {**days, **{f"cancel of {one}": True for one in covered["cancels"]}}
 
 
-def approved_days(plan: Plan) -> DaysByTransfer[Address]:
-    """Return the days a plan shows as planned or deferred: what it approves."""
-    deferred = ((item.address, item.days) for item in plan.of(Bucket.DEFERRED))
-    return planned_days(plan.actions) | DaysByTransfer(deferred)
-
-
 def planned_days(actions: Iterable[Action]) -> DaysByTransfer[Address]:
     """Return the days that actions create."""
     creates = (action for action in actions if action.kind is not ActionKind.CANCEL)
     return DaysByTransfer((action.address, action.days) for action in creates)
-
-
-def approved_cancels(plan: Plan) -> frozenset[tuple[int, int]]:
-    """Return the (team, backfill id) pairs that a plan cancels."""
-    return _cancels_of(plan.actions)
 
 
 def _cancels_of(actions: Iterable[Action]) -> frozenset[tuple[int, int]]:
@@ -141,12 +132,13 @@ def _cancels_of(actions: Iterable[Action]) -> frozenset[tuple[int, int]]:
 
 def approved(plan: Plan) -> dict[str, Any]:
     """Return what a plan approves, as plain data that two plans can be compared by."""
+    approval = approval_of(plan)
     return {
         "api_url": plan.api_url,
         "as_of": {str(team.team_id): iso(team.as_of) for team in plan.teams},
         "days": {
             f"{address.team_id}/{address.transfer_id}": [dates_of(*interval) for interval in days.intervals]
-            for address, days in sorted(approved_days(plan).items())
+            for address, days in sorted(approval.days.items())
         },
-        "cancels": [f"{team_id}/{backfill_id}" for team_id, backfill_id in sorted(approved_cancels(plan))],
+        "cancels": [f"{team_id}/{backfill_id}" for team_id, backfill_id in sorted(approval.cancels)],
     }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 
 from reconciler.diagnostics import Finding, Severity
 from reconciler.model.desired import DesiredTeam, Guards
@@ -14,25 +13,17 @@ TRIPPED = "PL001"
 NO_HISTORY = "PL002"
 
 
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    days: int
-    rows: float
-    without_history: tuple[str, ...]
-
-
 def check_guards(team: DesiredTeam, actions: Iterable[Action], observed: Observed) -> tuple[Finding, ...]:
     """Return an error for each guard that the planned days exceed, and a warning where rows
     cannot be estimated. Measured after the limits: only what would be done now counts.
     """
     doing = [action for action in actions if action.kind is not ActionKind.CANCEL]
-    rates = {
-        one: rows_per_day(runs) for one, runs in observed.runs.items() if not isinstance(runs, Unreadable)
-    }
-    found = _check(f"team {team.team_id}", team.guards, _measure(doing, rates))
+    readable = {key: runs for key, runs in observed.runs.items() if not isinstance(runs, Unreadable)}
+    rates = {transfer_id: rows_per_day(runs) for transfer_id, runs in readable.items()}
+    found = [*_check(f"team {team.team_id}", team.guards, doing, rates)]
     for owner, guards in sorted(team.guards.owners.items()):
         owned = [action for action in doing if action.owner == owner]
-        found += _check(f"owner {owner}", guards, _measure(owned, rates))
+        found += _check(f"owner {owner}", guards, owned, rates)
     return tuple(found)
 
 
@@ -42,31 +33,19 @@ def rows_per_day(runs: Iterable[Run]) -> float | None:
     return sum(rows) / len(rows) if rows else None
 
 
-def _measure(actions: list[Action], rates: Mapping[int, float | None]) -> _Measured:
-    days, rows, blind = 0, 0.0, set()
-    for action in actions:
-        length = action.end - action.start
-        rate = rates.get(action.address.transfer_id)
-        days += length
-        rows += length * (rate or 0.0)
-        if rate is None:
-            blind.add(action.transfer)
-    return _Measured(days, rows, tuple(sorted(blind)))
-
-
-def _check(whose: str, guards: Guards, measured: _Measured) -> list[Finding]:
-    found = []
-    if guards.max_days_per_apply is not None and measured.days > guards.max_days_per_apply:
-        found.append(_tripped(whose, "max_days_per_apply", guards.max_days_per_apply, measured.days, "days"))
-    if guards.max_rows_per_apply is not None:
-        if measured.rows > guards.max_rows_per_apply:
-            rows = round(measured.rows)
-            found.append(
-                _tripped(whose, "max_rows_per_apply", guards.max_rows_per_apply, rows, "estimated rows")
-            )
-        if measured.without_history:
-            found.append(_blind(whose, measured.without_history))
-    return found
+def _check(
+    whose: str, guards: Guards, actions: list[Action], rates: Mapping[int, float | None]
+) -> Iterator[Finding]:
+    measured = [(action, len(action.days), rates.get(action.address.transfer_id)) for action in actions]
+    days = sum(length for _action, length, _rate in measured)
+    rows = sum(length * rate for _action, length, rate in measured if rate is not None)
+    blind = {action.transfer for action, _length, rate in measured if rate is None}
+    if guards.max_days_per_apply is not None and days > guards.max_days_per_apply:
+        yield _tripped(whose, "max_days_per_apply", guards.max_days_per_apply, days, "days")
+    if guards.max_rows_per_apply is not None and rows > guards.max_rows_per_apply:
+        yield _tripped(whose, "max_rows_per_apply", guards.max_rows_per_apply, round(rows), "estimated rows")
+    if guards.max_rows_per_apply is not None and blind:
+        yield _blind(whose, sorted(blind))
 
 
 def _tripped(whose: str, guard: str, allowed: int, planned: int, unit: str) -> Finding:
@@ -79,7 +58,7 @@ def _tripped(whose: str, guard: str, allowed: int, planned: int, unit: str) -> F
     )
 
 
-def _blind(whose: str, names: tuple[str, ...]) -> Finding:
+def _blind(whose: str, names: Iterable[str]) -> Finding:
     return Finding(
         NO_HISTORY,
         Severity.WARNING,

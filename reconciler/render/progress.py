@@ -6,57 +6,47 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from reconciler.events import (
-    Cancelled,
-    Created,
-    Event,
-    LeftUndone,
-    Settled,
-    UnknownOutcome,
-    Waiting,
-    Withdrawn,
-    WriteRefused,
-)
+from reconciler import events
 from reconciler.formats.reports import encode_time
 from reconciler.model.memory import Intent, Outcome
 from reconciler.planning.plan import Action, ActionKind
 from reconciler.render.words import days, plural, span
 
 
-def event_line(event: Event) -> str:
+def event_line(event: events.Event) -> str:
     """Return one line for a person. Server text in it was cleaned where it was read."""
     match event:
-        case Created(action=action, backfill_id=backfill_id, adopted=adopted):
+        case events.Created(action=action, backfill_id=backfill_id, adopted=adopted):
             verb = "retried" if action.kind is ActionKind.RETRY else "created"
             found = " (found at the API: its answer was lost)" if adopted else ""
             return f"{_name(action)}: {verb} backfill {backfill_id}, {days(len(action.days))}{found}"
-        case Cancelled(action=action, backfill_id=backfill_id):
+        case events.Cancelled(action=action, backfill_id=backfill_id):
             return f"{_name(action)}: cancelled backfill {backfill_id}"
-        case WriteRefused(action=action, blocker=blocker):
+        case events.WriteRefused(action=action, blocker=blocker):
             held = f"backfill {blocker} is in the way" if blocker else "its days are blocked for 24 hours"
             return f"{_name(action)}: refused{_refusal(event)}; {held}"
-        case UnknownOutcome(intent=intent, settles_at=settles_at):
+        case events.UnknownOutcome(intent=intent, settles_at=settles_at):
             when = (
                 f"an apply after {encode_time(settles_at)} settles it" if settles_at else "settle it yourself"
             )
             return f"{_name(intent)}: the outcome is unknown; {when} ({resolve_command(intent)})"
-        case Withdrawn(action=action, why=why):
+        case events.Withdrawn(action=action, why=why):
             return f"{_name(action)}: not done, {why}; planned again"
-        case Settled(intent=intent, late=late):
+        case events.Settled(intent=intent, late=late):
             return f"{_name(intent)}: {_settled(intent, late)}"
-        case Waiting(seconds=seconds, why=why):
+        case events.Waiting(seconds=seconds, why=why):
             return f"waiting {seconds:.0f} s: {why}"
-        case LeftUndone(address=address, cancels=()):
+        case events.LeftUndone(address=address, cancels=()):
             where = f"transfer {address.transfer_id}, {span(event.start, event.end)}"
             return f"{where}: not done under this plan; make a new one"
-        case LeftUndone(address=address, cancels=cancels):
+        case events.LeftUndone(address=address, cancels=cancels):
             named = ", ".join(map(str, cancels))
             return f"transfer {address.transfer_id}: backfill {named} is not cancelled under this plan"
         case never:
             assert_never(never)
 
 
-def _refusal(refused: WriteRefused) -> str:
+def _refusal(refused: events.WriteRefused) -> str:
     message = refused.message or "no reason given"
     return f" with {replace(refused.error, message=message)}" if refused.error else f": {message}"
 

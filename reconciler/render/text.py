@@ -58,9 +58,8 @@ def plan_text(plan: Plan, paint: Paint, *, apply_by: str = "") -> str:
         lines += _team(team, paint)
     lines += _footer(plan, paint, apply_by)
     if plan.errored:
-        lines.append(
-            paint("Incomplete: a team could not be planned; its error is shown separately.", RED, BOLD)
-        )
+        told = "Incomplete: a team could not be planned; its error is shown separately."
+        lines.append(paint(told, RED, BOLD))
     if plan.teams or not plan.errored:
         lines.append(paint(summary_line(plan), BOLD))
     return "\n".join(lines) + "\n"

@@ -31,7 +31,7 @@ from reconciler.errors import Refused
 from reconciler.formats.planfile import MAX_BYTES, digest, dump, encode_plan, read_plan
 from reconciler.formats.reports import encode_finding, encode_time
 from reconciler.model.desired import Guards, Limits
-from reconciler.planning.approval import approved, approved_cancels, approved_days
+from reconciler.planning.approval import approval_of, approved
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import ActionKind, DayCounts, Options, Plan, TeamPlan, TransferSummary
 from reconciler.render.text import summary_line
@@ -102,8 +102,7 @@ def test_the_document_of_a_plan() -> None:
 
 
 def same(read: Plan, plan: Plan) -> None:
-    assert approved_days(read) == approved_days(plan)
-    assert approved_cancels(read) == approved_cancels(plan)
+    assert approval_of(read) == approval_of(plan)
     assert digest(read) == digest(plan)
     assert summary_line(read) == summary_line(plan)
     assert (read.applyable, read.complete, read.guarded) == (plan.applyable, plan.complete, plan.guarded)

@@ -37,7 +37,7 @@ from reconciler.model.desired import Chunk, EvidenceMode, Limits, Order
 from reconciler.model.memory import BackfillRecord, Origin
 from reconciler.model.observed import Backfill, Status, Unreadable
 from reconciler.planning import plan as plan_values
-from reconciler.planning.approval import Approval, approval_of, approved_cancels, approved_days
+from reconciler.planning.approval import Approval, approval_of
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import ActionKind, DayCounts, TeamPlan
 
@@ -378,11 +378,11 @@ def test_what_is_done_under_an_approved_plan_is_a_subset_of_it(approved: World, 
     done = whole(plan_of(later, approval))
     for address, kept in done_days(done).items():
         assert not kept - approval.days.get(address, days(""))
-    assert approved_cancels(done) <= approval.cancels
+    assert approval_of(done).cancels <= approval.cancels
     # and nothing that the same situation without an approval would not do
     free = whole(plan_of(later))
     for address, kept in done_days(done).items():
-        assert not kept - approved_days(free).of(address)
+        assert not kept - approval_of(free).days.of(address)
     assert done.counts.as_dict().keys() == free.counts.as_dict().keys()
     assert (
         done.counts[Bucket.PLANNED] + done.counts[Bucket.DEFERRED]
@@ -391,7 +391,7 @@ def test_what_is_done_under_an_approved_plan_is_a_subset_of_it(approved: World, 
 
 
 def done_days(plan: Any) -> dict[Any, Any]:
-    return approved_days(replace(plan, teams=tuple(replace(one, items=()) for one in plan.teams)))
+    return approval_of(replace(plan, teams=tuple(replace(one, items=()) for one in plan.teams))).days
 
 
 @HEAVY
