@@ -213,6 +213,10 @@ RECORD = {**SEEN, **OURS}
 
 # --- both ways; what follows is called for each of tens of thousands of objects -------------------
 
+# Values are built by position, as that is faster.
+assert [field.name for field in fields(Intent)] == [*INTENT]
+assert [field.name for field in fields(Backfill)] == [*SEEN]
+assert [field.name for field in fields(BackfillRecord)] == ["seen", *OURS]
 _INTENT_VALUES, _SEEN_VALUES, _OUR_VALUES = itemgetter(*INTENT), itemgetter(*SEEN), itemgetter(*OURS)
 
 

@@ -35,6 +35,9 @@ RESTORE = (
 )
 UPGRADE = "Use the release of reconciler that wrote it, or a later one. Nothing was changed."
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+_spaced = json.JSONEncoder().encode
+
 
 def encode_document(document: Document) -> str:
     """Return the canonical text of ``document``, ending in a newline.
@@ -44,7 +47,11 @@ def encode_document(document: Document) -> str:
     """
     if not document.lineage or document.serial < 1 or document.version != VERSION:
         raise ValueError("only a document with a lineage, a serial and this version can be written")
-    return _document_text(document)
+    intents = sorted(document.intents.values(), key=lambda intent: (intent.intended_at, intent.nonce))
+    backfills = [document.backfills[key] for key in sorted(document.backfills)]
+    lists = {"intents": _listed(map(intent_data, intents)), "backfills": _listed(map(record_data, backfills))}
+    top = {name: lists.get(name) or _spaced(getattr(document, name)) for name in sorted(DOCUMENT)}
+    return "{\n" + ",\n".join(f'  "{name}": {text}' for name, text in top.items()) + "\n}\n"
 
 
 def encode_delta(delta: Delta) -> str:
@@ -53,7 +60,8 @@ def encode_delta(delta: Delta) -> str:
     Raises ``ValueError`` unless it reads back as the same delta: what could not be read
     again must never reach a journal.
     """
-    encoded = _delta_text(delta)
+    lists = {"intents": map(intent_data, delta.intents), "backfills": map(record_data, delta.backfills)}
+    encoded = _compact({name: list(lists.get(name, getattr(delta, name))) for name in sorted(DELTA)})
     try:
         same = decode_delta(encoded) == delta
     except (StateDamaged, StateNewer) as error:
@@ -61,23 +69,6 @@ def encode_delta(delta: Delta) -> str:
     if not same:
         raise ValueError("a delta that would read back as another one")
     return encoded
-
-
-_compact = json.JSONEncoder(separators=(",", ":")).encode
-_spaced = json.JSONEncoder().encode
-
-
-def _document_text(document: Document) -> str:
-    intents = sorted(document.intents.values(), key=lambda intent: (intent.intended_at, intent.nonce))
-    backfills = [document.backfills[key] for key in sorted(document.backfills)]
-    lists = {"intents": _listed(map(intent_data, intents)), "backfills": _listed(map(record_data, backfills))}
-    top = {name: lists.get(name) or _spaced(getattr(document, name)) for name in sorted(DOCUMENT)}
-    return "{\n" + ",\n".join(f'  "{name}": {text}' for name, text in top.items()) + "\n}\n"
-
-
-def _delta_text(delta: Delta) -> str:
-    lists = {"intents": map(intent_data, delta.intents), "backfills": map(record_data, delta.backfills)}
-    return _compact({name: list(lists.get(name, getattr(delta, name))) for name in sorted(DELTA)})
 
 
 def _listed(items: Iterable[dict[str, Any]]) -> str:
@@ -119,13 +110,15 @@ def decode_document(
 def decode_delta(encoded: str | bytes, source: str = "the delta", hint: str = RESTORE) -> Delta:
     """Return the delta of ``encoded``. Raises as ``decode_document`` does."""
     with _worded(source, hint):
-        return _delta(parsed(encoded))
+        data = parsed(encoded)
+    return read_delta(data, source, hint)
 
 
 def read_delta(data: Any, source: str, hint: str) -> Delta:
     """Return the delta that parsed JSON holds. Raises as ``decode_document`` does."""
     with _worded(source, hint):
-        return _delta(data)
+        read = validator("delta").validate_python(data)
+    return Delta(**{name: tuple(values) for name, values in read.items()})
 
 
 def _document(encoded: str | bytes, ours: bool) -> Document:
@@ -146,11 +139,6 @@ def _read_as_ours(encoded: str | bytes) -> dict[str, Any] | None:
     except ValidationError:
         return None
     return data if data["version"] == VERSION else None
-
-
-def _delta(data: Any) -> Delta:
-    read = validator("delta").validate_python(data)
-    return Delta(**{name: tuple(values) for name, values in read.items()})
 
 
 @contextmanager
