@@ -55,7 +55,7 @@ COUNTED = (
     Bucket.DEFERRED,
     Bucket.FUTURE,
 )
-LISTED = (Bucket.DEFERRED, Bucket.BLOCKED, Bucket.WAITING, Bucket.FAILED)
+LISTED = (Bucket.DEFERRED, Bucket.WAITING, Bucket.BLOCKED, Bucket.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
