@@ -4,8 +4,9 @@ Exactly once rests on two of them: a request takes effect, and shows in every re
 its intent or never; and no request leaves later than ``SEND_WITHIN`` after its intent.
 
     09:00:00  intent committed
-    09:01:00  SEND_WITHIN is over: it is not sent any more
-    09:03:00  a request sent in the last second is given up (WRITE_TIMEOUT): MIN_SETTLE is over, not before
+    09:01:00  SEND_WITHIN is over: it is not handed to the transport any more
+    09:01:30  LEAVE_WITHIN is over too: its first byte has left, or never will
+    09:03:00  MIN_SETTLE is over, and so is WRITE_TIMEOUT for a request that was sent at once
     09:15:00  DEFAULT_SETTLE is over: ``latest`` unchanged means that it was not created
 """
 
@@ -15,6 +16,8 @@ from datetime import timedelta
 
 # A request that did not leave within this time of its intent is not sent any more.
 SEND_WITHIN = timedelta(seconds=60)
+# From then to the first byte of the request, connecting included; later it is not sent any more.
+LEAVE_WITHIN = timedelta(seconds=30)
 # Giving up on a write early leaves its outcome unknown.
 WRITE_TIMEOUT = timedelta(seconds=120)
 READ_TIMEOUT = timedelta(seconds=30)
@@ -38,10 +41,13 @@ GONE_AFTER = timedelta(hours=24)
 REFUSAL_HOLDS = timedelta(hours=24)
 # A create that turns up later than this is looked at as somebody else's.
 LATE_MATCH = timedelta(days=7)
+# What rate limits may hold a run up, in all, unless --max-wait says otherwise.
+MAX_WAIT = timedelta(seconds=300)
 # A saved plan older than this is refused, unless --plan-expiry says otherwise.
 DEFAULT_EXPIRY = timedelta(days=7)
 
 assert SEND_WITHIN + WRITE_TIMEOUT <= MIN_SETTLE < DEFAULT_SETTLE
+assert SEND_WITHIN + LEAVE_WITHIN < MIN_SETTLE
 assert timedelta(seconds=sum(LOOKS)) < MIN_SETTLE  # whoever looks is done before settle time can be over
 assert READ_WITHIN <= SEND_WITHIN
 assert min(CANCEL_SETTLES, GONE_AFTER, REFUSAL_HOLDS, LATE_MATCH) > DEFAULT_SETTLE

@@ -43,7 +43,7 @@ def _settle(text: str) -> timedelta:
     def command() -> None: ...
 
     (flag,) = command.__click_params__  # type: ignore[attr-defined]
-    assert flag.default == "15m"
+    assert flag.default == bounds.DEFAULT_SETTLE
     assert flag.type.convert(flag.default, flag, None) == bounds.DEFAULT_SETTLE
     value: timedelta = flag.type.convert(text, flag, None)
     return value

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "planning": "bounds dates diagnostics model",
     "events": "dates model planning",
     "formats": "collector dates diagnostics errors events model planning untrusted",
-    "http": "errors untrusted version",
+    "http": "bounds errors untrusted version",
     "api": "bounds dates errors http model untrusted",
     "config": "collector dates diagnostics errors model",
     "stores": "errors formats model untrusted",

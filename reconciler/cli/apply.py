@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 import reconciler
+from reconciler import bounds
 from reconciler.cli.arguments import api_of, read_key, state_of, verbose_of, warn_of_ci
 from reconciler.cli.loading import load_selected
-from reconciler.cli.options import Common, Duration, settle_option, shared
+from reconciler.cli.options import Common, Duration, settle_option, shared, worded
 from reconciler.cli.progress import Reporter
 from reconciler.cli.show import load_plan
 from reconciler.cli.signals import Signals
@@ -33,9 +34,9 @@ from reconciler.planning.plan import Plan
 @click.option(
     "--plan-expiry",
     type=Duration(),
-    default="7d",
+    default=bounds.DEFAULT_EXPIRY,
     metavar="DURATION",
-    help="Refuse a PLANFILE older than this (7d).",
+    help=f"Refuse a PLANFILE older than this ({worded(bounds.DEFAULT_EXPIRY)}).",
 )
 @click.option(
     "--parallelism", type=click.IntRange(1, 100), default=10, help="Transfers worked on at a time (10)."
@@ -43,9 +44,9 @@ from reconciler.planning.plan import Plan
 @click.option(
     "--max-wait",
     type=Duration(),
-    default="300s",
+    default=bounds.MAX_WAIT,
     metavar="DURATION",
-    help="Wait at most this long for a rate limit (300s).",
+    help=f"Wait at most this long for a rate limit ({worded(bounds.MAX_WAIT)}).",
 )
 @settle_option
 @click.option("--new-state", is_flag=True, help="There is no earlier state: start a new one.")

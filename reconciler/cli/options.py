@@ -26,6 +26,12 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LONGEST = timedelta(days=3650)
 
 
+def worded(length: timedelta) -> str:
+    seconds = int(length.total_seconds())
+    unit = next(unit for unit in reversed(_UNITS) if seconds % _UNITS[unit] == 0)
+    return f"{seconds // _UNITS[unit]}{unit}"
+
+
 class Duration(_Duration):
     """``90s``, ``15m``, ``6h``, ``7d``; not less than ``least``, and ten years at most."""
 
@@ -44,13 +50,8 @@ class Duration(_Duration):
         if length > LONGEST:
             self.fail(f"{value!r} is longer than ten years.", param, ctx)
         if length < self.least():
-            self.fail(f"{value!r} is less than {_worded(self.least())}.", param, ctx)
+            self.fail(f"{value!r} is less than {worded(self.least())}.", param, ctx)
         return length
-
-
-def _worded(length: timedelta) -> str:
-    seconds = int(length.total_seconds())
-    return f"{seconds // 60}m" if seconds % 60 == 0 else f"{seconds}s"
 
 
 class Date(_Date):
@@ -120,9 +121,10 @@ class Common:
 settle_option = click.option(
     "--settle",
     type=Duration(least=lambda: bounds.MIN_SETTLE),
-    default="15m",
+    default=bounds.DEFAULT_SETTLE,
     metavar="DURATION",
-    help="Time in which a create takes effect or never will (15m); 3m at least.",
+    help="Time in which a create takes effect or never will "
+    f"({worded(bounds.DEFAULT_SETTLE)}); {worded(bounds.MIN_SETTLE)} at least.",
 )
 
 _FILES = [

@@ -1,1 +1,1 @@
-"""Doing: read the API, apply a plan, settle what a crash left behind. Start with ``pipeline.py``."""
+"""Doing: read the API, apply a plan, settle what a crash left behind. Start with ``run.py``."""

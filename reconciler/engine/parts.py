@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from reconciler.api.client import ApiClient, Verbose
+from reconciler.bounds import MAX_WAIT
 from reconciler.engine.clock import Clock, system_clock
 from reconciler.engine.stop import Interrupts
 from reconciler.engine.team import RunSettings, TeamRun
@@ -85,7 +86,9 @@ class Parts:
         written_by, sleep = f"reconciler {__version__}", self.interrupts.sleep
         return open_store(state_url(self.state, team), team.team_id, self.api_url, written_by, sleep=sleep)
 
-    def client(self, team_id: int, key_env: str, rate: float = 20.0, max_wait: float = 300.0) -> ApiClient:
+    def client(
+        self, team_id: int, key_env: str, rate: float = 20.0, max_wait: float = MAX_WAIT.total_seconds()
+    ) -> ApiClient:
         """Return a client for one team, of at most ``rate`` requests a second. Raises ``KeyProblem``."""
         transport, sleep = self._transport(key_env), self.interrupts.sleep
         rate = rate if isinstance(self.api, str) else float("inf")

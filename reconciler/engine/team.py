@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from reconciler.api.client import ApiClient
-from reconciler.bounds import DEFAULT_SETTLE
+from reconciler.bounds import DEFAULT_SETTLE, MAX_WAIT
 from reconciler.dates import DaysByTransfer, grouped
 from reconciler.engine.clock import Clock
 from reconciler.engine.effects import Ending
@@ -43,7 +43,7 @@ class RunSettings:
     """What the flags say of a run, for all teams. ``max_wait``: seconds to wait for rate limits, in all."""
 
     settle: timedelta = DEFAULT_SETTLE
-    max_wait: float = 300.0
+    max_wait: float = MAX_WAIT.total_seconds()
     parallelism: int = 10
     new_state: bool = False
     lock: bool = True

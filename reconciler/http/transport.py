@@ -22,6 +22,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from reconciler.bounds import LEAVE_WITHIN
 from reconciler.errors import Interrupted, UsageError
 from reconciler.http.address import checked_base_url, checked_key, is_loopback
 from reconciler.http.message import AnswerLost, Headers, NotSent, Request, Response, without_secret
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 MIB = 1024 * 1024
 CONNECT_TIMEOUT = 10.0  # seconds, for each address of the host
-LEAVE_WITHIN = 30.0  # seconds from the call to the first byte of the request; later it is not sent any more
 BODY_WITHIN = 120.0  # seconds an answer may take beyond its read timeout until it is whole
 MAX_BODY = 8 * MIB  # a page of 10,000 runs takes some 3 MiB
 MAX_WRITE_BODY = 2 * MIB  # of the answer to a write, which is one backfill
@@ -60,7 +60,7 @@ class HttpTransport:
         *,
         max_body: int = MAX_BODY,
         connect_timeout: float = CONNECT_TIMEOUT,
-        send_within: float = LEAVE_WITHIN,
+        send_within: float = LEAVE_WITHIN.total_seconds(),
         body_within: float = BODY_WITHIN,
     ) -> None:
         self.base_url = checked_base_url(base_url)
@@ -116,7 +116,9 @@ class HttpTransport:
             params=dict(request.query) or None,
             content=content,
             headers=self._headers(content),
-            timeout=httpx.Timeout(self._connect_timeout, read=read_timeout, write=LEAVE_WITHIN),
+            timeout=httpx.Timeout(
+                self._connect_timeout, read=read_timeout, write=LEAVE_WITHIN.total_seconds()
+            ),
             extensions={"trace": line.trace},
         ) as answer:
             headers = Headers(

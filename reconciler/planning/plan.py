@@ -49,7 +49,7 @@ COUNTED = (
     *(Bucket.COVERED, Bucket.IN_FLIGHT, Bucket.PLANNED, Bucket.WAITING),
     *(Bucket.BLOCKED, Bucket.FAILED, Bucket.DEFERRED, Bucket.FUTURE),
 )
-LISTED = (Bucket.DEFERRED, Bucket.BLOCKED, Bucket.WAITING, Bucket.FAILED)
+LISTED = (Bucket.DEFERRED, Bucket.WAITING, Bucket.BLOCKED, Bucket.FAILED)
 
 
 @dataclass(frozen=True, slots=True)

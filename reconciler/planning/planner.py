@@ -22,7 +22,7 @@ from reconciler.planning.approval import Approval, planned_days
 from reconciler.planning.evidence import is_active
 from reconciler.planning.guards import check_guards
 from reconciler.planning.ledger import Bucket, Entry, TransferLedger
-from reconciler.planning.plan import Action, ActionKind, Item, TeamPlan
+from reconciler.planning.plan import LISTED, Action, ActionKind, Item, TeamPlan
 from reconciler.planning.situation import Situation
 
 LIST_FULL = "list-full"
@@ -40,7 +40,7 @@ def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPla
     planned = planned_days(actions)
     assert approval is None or approval.allows(actions)
     findings = (*check_guards(team, actions, observed), *totals.list_full_findings(observed, document))
-    held_up = totals.items_of(ledgers, (Bucket.BLOCKED, Bucket.WAITING, Bucket.FAILED))
+    held_up = totals.items_of(ledgers, (bucket for bucket in LISTED if bucket is not Bucket.DEFERRED))
     return TeamPlan(
         team_id=team.team_id,
         as_of=team.as_of,

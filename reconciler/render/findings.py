@@ -1,4 +1,4 @@
-"""Findings and errors as text (with the source line underlined), and as JSON."""
+"""Findings and errors as text, the source line underlined."""
 
 from __future__ import annotations
 

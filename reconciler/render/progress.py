@@ -1,4 +1,4 @@
-"""What happens during an apply, as lines for people and as JSON objects for programs."""
+"""What happens during an apply, as lines for people."""
 
 from __future__ import annotations
 

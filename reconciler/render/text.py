@@ -16,6 +16,7 @@ from reconciler.model.desired import Address
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import (
     COUNTED,
+    LISTED,
     Action,
     ActionKind,
     Item,
@@ -28,8 +29,7 @@ from reconciler.render.words import BOLD, CYAN, DIM, GREEN, RED, YELLOW, Paint, 
 
 SIGNS = {ActionKind.CREATE: ("+", GREEN), ActionKind.RETRY: ("-/+", YELLOW), ActionKind.CANCEL: ("-", RED)}
 SHOWN_ITEMS = 3
-# What is not acted on, in the order in which it is shown.
-REST = ((Bucket.DEFERRED, CYAN), (Bucket.WAITING, CYAN), (Bucket.BLOCKED, YELLOW), (Bucket.FAILED, RED))
+COLOURS = {Bucket.BLOCKED: YELLOW, Bucket.FAILED: RED}  # of what is not acted on; the rest only has to wait
 
 
 def summary_line(plan: Plan) -> str:
@@ -127,11 +127,11 @@ def _notes(notes: tuple[str, ...]) -> str:
 
 def _rest(team: TeamPlan, address: Address, paint: Paint) -> Iterator[str]:
     """Yield what is not acted on, one line for each reason."""
-    for bucket, colour in REST:
+    for bucket in LISTED:
         items = (item for item in team.of(bucket) if item.address == address)
         own = sorted(items, key=lambda item: (item.reason, item.start))
         for reason, group in groupby(own, key=lambda item: item.reason):
-            yield paint(_item_line(bucket, reason, list(group)), colour)
+            yield paint(_item_line(bucket, reason, list(group)), COLOURS.get(bucket, CYAN))
 
 
 def _item_line(bucket: Bucket, reason: str, items: list[Item]) -> str:
