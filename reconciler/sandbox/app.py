@@ -19,7 +19,7 @@ from reconciler.sandbox import times
 from reconciler.sandbox.control import Controlled, answer_control
 from reconciler.sandbox.faults import Faults
 from reconciler.sandbox.requests import MAX_BODY
-from reconciler.sandbox.responses import RESET, ROW_QUOTA, Answer, AnswerLost, Refusal, Sent, refused, success
+from reconciler.sandbox.responses import RESET, ROW_QUOTA, Answer, AnswerLost, Refusal, refused, success
 from reconciler.sandbox.routes import Call, Route, find_route
 from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.store import LoggedRequest, Store
@@ -52,7 +52,7 @@ class App:
         if answer.behaviour == RESET:
             raise AnswerLost("the answer is lost")
         start_response(f"{answer.status} {_phrase(answer.status)}", answer.headers)
-        return Sent(answer)
+        return answer
 
     def _control(self, environ: Environ) -> Answer:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
@@ -96,7 +96,8 @@ class App:
     def _carry_out(
         self, route: Route, ids: dict[str, str], environ: Environ, world: World, now: int
     ) -> Answer:
-        _check_key(environ.get("HTTP_AUTHORIZATION", ""), route.scope, world)
+        scope = "read" if route.method == "GET" else "write"
+        _check_key(environ.get("HTTP_AUTHORIZATION", ""), scope, world)
         _count_call(world, now)
         call = Call(world, now, ids, environ.get("QUERY_STRING", ""), _read_body(environ))
         return success(route.act(call), self._request_id(), world.settings)
@@ -136,21 +137,15 @@ def _scopes(world: World, key: str) -> tuple[str, ...] | None:
 
 def _count_call(world: World, now: int) -> None:
     """Count a request. Raises a 429 Refusal beyond the rate limit, or with the row quota used up."""
-    limit, quota = world.settings.rate_limit_per_hour, world.settings.row_quota
-    if limit is not None and _calls(world, now) > limit:
-        raise Refusal(429, retry_after=-(-(times.HOUR - now % times.HOUR) // 1000))
+    limit, quota, counters = world.settings.rate_limit_per_hour, world.settings.row_quota, world.counters
+    if limit is not None:
+        hour = now // times.HOUR
+        counters.hour, counters.calls = hour, counters.calls + 1 if counters.hour == hour else 1
+        world.changed.add(("counters", 0, 0))
+        if counters.calls > limit:
+            raise Refusal(429, retry_after=-(-(times.HOUR - now % times.HOUR) // 1000))
     if quota is not None and _rows_used(world, now) >= quota:
-        code, message = ROW_QUOTA
-        raise Refusal(429, code=code, message=message, retry_after=86_400)
-
-
-def _calls(world: World, now: int) -> int:
-    """The calls of this hour, with this one."""
-    counters, hour = world.counters, now // times.HOUR
-    counters.calls = counters.calls + 1 if counters.hour == hour else 1
-    counters.hour = hour
-    world.changed.add(("counters", 0, 0))
-    return counters.calls
+        raise Refusal(429, **ROW_QUOTA)
 
 
 def _rate_limit(world: World, now: int) -> tuple[int, int]:
@@ -188,14 +183,10 @@ def _read_body(environ: Environ) -> bytes:
 def _add_headers(answer: Answer, route: Route | None, world: World, now: int) -> None:
     """CORS everywhere, the vendor's clock, and rate headers on the refusals that are documented with them."""
     headers = {"Access-Control-Allow-Origin": "*", "Date": format_date_time(world.vendor_time(now) // 1000)}
-    if answer.status >= 400 and not (route is not None and _is_bare(answer.status, route)):
+    if answer.status >= 400 and (route is None or answer.status not in route.bare):
         limit, remaining = _rate_limit(world, now)
         headers |= {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(remaining)}
     answer.headers += [(name, value) for name, value in headers.items() if answer.header(name) is None]
-
-
-def _is_bare(status: int, route: Route) -> bool:
-    return (status == 404 and route.bare_404) or (status == 500 and route.bare_500)
 
 
 def _phrase(status: int) -> str:

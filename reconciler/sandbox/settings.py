@@ -36,7 +36,7 @@ def refuse_unknown(given: Iterable[Any], known: Iterable[str], where: str) -> No
             raise SceneError(where, f"{name!r} is not known here; {hint}")
 
 
-Check = Callable[[Any], str]  # the words for what was wanted, or "" when the value fits
+Check = tuple[str, Callable[[Any], bool]]  # the words for what is wanted, and whether a value is that
 
 
 def is_integer(value: Any) -> bool:
@@ -48,47 +48,41 @@ def _is_number(value: Any) -> bool:
     return (is_integer(value) or isinstance(value, float)) and math.isfinite(value) and abs(value) < 1e12
 
 
-def _flag(value: Any) -> str:
-    return "" if isinstance(value, bool) else "true or false"
+def _is_length(value: Any) -> bool:
+    return _is_number(value) and value >= 0
+
+
+def _is_commit(value: Any) -> bool:
+    kind, _, seconds = str(value).partition(":")
+    try:
+        return value in ("now", "lost-answer", "twice") or (kind == "late" and _is_length(float(seconds)))
+    except ValueError:
+        return False
 
 
 def _one_of(*choices: Any) -> Check:
     words = "one of " + ", ".join(map(str, choices))
-    return lambda value: "" if value in choices and not isinstance(value, bool) else words
+    return words, lambda value: value in choices and not isinstance(value, bool)
 
 
-def _whole(least: int, *, optional: bool = False) -> Check:
-    words = f"a whole number of at least {least}" + (" or null" if optional else "")
-    return lambda value: (
-        "" if (optional and value is None) or (is_integer(value) and value >= least) else words
-    )
+def _whole(least: int) -> Check:
+    return f"a whole number of at least {least}", lambda value: is_integer(value) and value >= least
 
 
-def _seconds(value: Any) -> str:
-    return "" if _is_number(value) and value >= 0 else "a number of at least 0"
+def _or_null(check: Check) -> Check:
+    wanted, fits = check
+    return f"{wanted} or null", lambda value: value is None or fits(value)
 
 
-def _skew(value: Any) -> str:
-    return "" if _is_number(value) else "a number"
-
-
-def _retention(value: Any) -> str:
-    return "" if value is None else _seconds(value) and "a number of at least 0 or null"
-
-
-def _commit(value: Any) -> str:
-    words = "one of now, lost-answer, late:SECONDS, twice"
-    if value in ("now", "lost-answer", "twice"):
-        return ""
-    kind, _, seconds = str(value).partition(":")
-    try:
-        return "" if kind == "late" and _is_number(float(seconds)) and float(seconds) >= 0 else words
-    except ValueError:
-        return words
+_FLAG: Check = ("true or false", lambda value: isinstance(value, bool))
+_NUMBER: Check = ("a number", _is_number)
+_LENGTH: Check = ("a number of at least 0", _is_length)
+_COMMIT: Check = ("one of now, lost-answer, late:SECONDS, twice", _is_commit)
 
 
 def _refuse_unfit(value: Any, check: Check, where: str) -> None:
-    if wanted := check(value):
+    wanted, fits = check
+    if not fits(value):
         raise SceneError(where, f"{value!r} is not {wanted}")
 
 
@@ -101,29 +95,29 @@ class Settings:
     """The switches of a world. Lengths are seconds unless their name says otherwise."""
 
     overlap_status: int = _setting(422, _one_of(400, 409, 422))
-    failed_blocks_overlap: bool = _setting(True, _flag)
-    failed_while_running: bool = _setting(False, _flag)
-    completed_with_failures: bool = _setting(False, _flag)
+    failed_blocks_overlap: bool = _setting(True, _FLAG)
+    failed_while_running: bool = _setting(False, _FLAG)
+    completed_with_failures: bool = _setting(False, _FLAG)
     error_report: str = _setting("full", _one_of("full", "partial", "empty"))
-    allow_today: bool = _setting(True, _flag)
+    allow_today: bool = _setting(True, _FLAG)
     min_range_days: int = _setting(1, _whole(1))
-    max_range_days: int | None = _setting(None, _whole(1, optional=True))
+    max_range_days: int | None = _setting(None, _or_null(_whole(1)))
     list_cap: int = _setting(100, _whole(0))
-    list_lag_seconds: float = _setting(0, _seconds)
-    latest_lag_seconds: float = _setting(0, _seconds)
-    get_lag_seconds: float = _setting(0, _seconds)
-    retention_days: float | None = _setting(None, _retention)
+    list_lag_seconds: float = _setting(0, _LENGTH)
+    latest_lag_seconds: float = _setting(0, _LENGTH)
+    get_lag_seconds: float = _setting(0, _LENGTH)
+    retention_days: float | None = _setting(None, _or_null(_LENGTH))
     runs_filter: str = _setting("data_date", _one_of("data_date", "created_time"))
-    clock_skew_seconds: float = _setting(0, _skew)
+    clock_skew_seconds: float = _setting(0, _NUMBER)
     id_shape: str = _setting("number", _one_of("number", "string"))
-    envelope: bool = _setting(True, _flag)
+    envelope: bool = _setting(True, _FLAG)
     error_shape: str = _setting("envelope", _one_of("envelope", "problem"))
-    rate_limit_per_hour: int | None = _setting(None, _whole(1, optional=True))
-    row_quota: int | None = _setting(None, _whole(0, optional=True))
-    commit: str = _setting("now", _commit)
-    seconds_until_scheduled: float = _setting(30, _seconds)
-    seconds_until_running: float = _setting(30, _seconds)
-    seconds_per_run: float = _setting(60, _seconds)
+    rate_limit_per_hour: int | None = _setting(None, _or_null(_whole(1)))
+    row_quota: int | None = _setting(None, _or_null(_whole(0)))
+    commit: str = _setting("now", _COMMIT)
+    seconds_until_scheduled: float = _setting(30, _LENGTH)
+    seconds_until_running: float = _setting(30, _LENGTH)
+    seconds_per_run: float = _setting(60, _LENGTH)
 
     @property
     def late_seconds(self) -> float | None:
@@ -157,18 +151,20 @@ class Settings:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
-def read_mapping(value: Any, where: str) -> Mapping[Any, Any]:
-    """A mapping; nothing at all is an empty one."""
+def read_mapping(value: Any, where: str, known: Iterable[str] | None = None) -> Mapping[Any, Any]:
+    """A mapping, of the `known` names only (None: of any); nothing at all is an empty one."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
         raise SceneError(where, f"must be a mapping, not {type(value).__name__}")
+    if known is not None:
+        refuse_unknown(value, known, where)
     return value
 
 
 def read_flag(value: Any, where: str) -> bool:
     """True or false, and nothing like it."""
-    _refuse_unfit(value, _flag, where)
+    _refuse_unfit(value, _FLAG, where)
     return bool(value)
 
 

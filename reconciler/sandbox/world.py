@@ -16,6 +16,7 @@ import heapq
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
@@ -99,8 +100,10 @@ class World:
         """Add or replace a transfer, and expect its scheduled runs on fail days."""
         self.transfers[transfer.team, transfer.id] = transfer
         first = transfer.first_day
-        for day in transfer.fail_days if first is not None else ():
-            if first is not None and day >= first and day not in transfer.verdicts:
+        if first is None:
+            return
+        for day in transfer.fail_days:
+            if day >= first and day not in transfer.verdicts:
                 heapq.heappush(self._events, (transfer.run_end(day), 1, transfer.number, day))
 
     def put_backfill(self, record: Backfill) -> None:
@@ -157,10 +160,8 @@ class World:
         if late is None:
             return
         self.changed.add(("late", number, 0))
-        try:
+        with suppress(Refusal):  # nobody is left to hear it
             self.create(late.team, late.transfer, late.start, late.end, due)
-        except Refusal:
-            return  # nobody is left to hear it
 
     def _scheduled_run(self, number: int, day: int) -> None:
         for transfer in self.transfers.values():
