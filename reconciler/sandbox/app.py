@@ -25,6 +25,7 @@ from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.store import LoggedRequest, Store
 from reconciler.sandbox.world import World
 
+_PHRASES = {int(status): status.phrase for status in HTTPStatus}
 OPEN_RATE_LIMIT = 10_000  # what the headers say where no limit is set: the documented maximum
 
 Environ = dict[str, Any]
@@ -45,13 +46,11 @@ class App:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        if environ.get("PATH_INFO", "").startswith("/_sandbox/"):
-            answer = self._control(environ)
-        else:
-            answer = self._api(environ)
+        act = self._control if environ.get("PATH_INFO", "").startswith("/_sandbox/") else self._api
+        answer = act(environ)
         if answer.behaviour == RESET:
             raise AnswerLost("the answer is lost")
-        start_response(f"{answer.status} {_phrase(answer.status)}", answer.headers)
+        start_response(f"{answer.status} {_PHRASES.get(answer.status, 'Unknown')}", answer.headers)
         return answer
 
     def _control(self, environ: Environ) -> Answer:
@@ -88,19 +87,13 @@ class App:
         if fault is not None and fault.before:
             return fault.act(success(None, self._request_id(), world.settings), world)
         try:
-            answer = self._carry_out(route, ids, environ, world, now)
+            _check_key(environ.get("HTTP_AUTHORIZATION", ""), route, world)
+            _count_call(world, now)
+            call = Call(world, now, ids, environ.get("QUERY_STRING", ""), _read_body(environ))
+            answer = success(route.act(call), self._request_id(), world.settings)
         except Refusal as refusal:
             answer = refused(refusal, self._request_id(), environ["PATH_INFO"], world.settings)
         return answer if fault is None else fault.act(answer, world)
-
-    def _carry_out(
-        self, route: Route, ids: dict[str, str], environ: Environ, world: World, now: int
-    ) -> Answer:
-        scope = "read" if route.method == "GET" else "write"
-        _check_key(environ.get("HTTP_AUTHORIZATION", ""), scope, world)
-        _count_call(world, now)
-        call = Call(world, now, ids, environ.get("QUERY_STRING", ""), _read_body(environ))
-        return success(route.act(call), self._request_id(), world.settings)
 
     def _request_id(self) -> str:
         """Text in the documented pattern, shaped like the vendor's examples."""
@@ -108,15 +101,13 @@ class App:
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-# -- who may call, and how often -------------------------------------------------------------------
-
-
-def _check_key(header: str, scope: str, world: World) -> None:
-    """Raises a Refusal: 401 without a known key, 403 where it lacks the scope."""
+def _check_key(header: str, route: Route, world: World) -> None:
+    """Raises a Refusal: 401 without a known key, 403 where it lacks the scope of the route."""
     scheme, _, key = header.partition(" ")
     known = _scopes(world, key.strip()) if scheme.lower() == "bearer" and key.strip() else None
     if known is None:
         raise Refusal(401, "Send a known key in the Authorization header, as Bearer")
+    scope = "read" if route.method == "GET" else "write"
     if scope not in known:
         raise Refusal(403, f"This key lacks the scope dwh_transfers_{scope}")
 
@@ -167,9 +158,6 @@ def _rows_used(world: World, now: int) -> int:
     return rows
 
 
-# -- request and answer ----------------------------------------------------------------------------
-
-
 def _read_body(environ: Environ) -> bytes:
     """The body, as far as Content-Length says. Raises a Refusal where that is no number, or too large."""
     length = environ.get("CONTENT_LENGTH") or "0"
@@ -187,10 +175,3 @@ def _add_headers(answer: Answer, route: Route | None, world: World, now: int) ->
         limit, remaining = _rate_limit(world, now)
         headers |= {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(remaining)}
     answer.headers += [(name, value) for name, value in headers.items() if answer.header(name) is None]
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from reconciler.sandbox.backfill import Backfill, Progress
@@ -10,7 +11,7 @@ from reconciler.sandbox.transfer import FailDay, Transfer
 from reconciler.sandbox.world import Counters, Key, LateCreate, World
 
 _BACKFILL = tuple(name for name in Backfill.__slots__ if name not in ("verdicts", "given"))
-_TRANSFER = ("team", "id", "name", "state", "rows_per_day", "recurring_since", "number")
+_TRANSFER = tuple(name for name in Transfer.__slots__ if name not in ("verdicts", "fail_days"))
 LOAD_ORDER = ("access", "settings", "counters", "transfer", "late", "backfill")  # what needs others is last
 
 
@@ -27,7 +28,7 @@ def dump(world: World, key: Key) -> str | None:
         case "counters":
             body = _fields(world.counters, Counters.__slots__)
         case "settings":
-            body = world.settings.as_dict()
+            body = asdict(world.settings)
         case _:
             body = [world.open, world.keys, sorted(world.teams)]
     return None if body is None else json.dumps(body, separators=(",", ":"))

@@ -128,7 +128,7 @@ class Sandbox:
             if changes:
                 world.settings = world.settings.changed(changes)
                 world.changed.add(("settings", 0, 0))
-            return world.settings.as_dict()
+            return asdict(world.settings)
 
     def faults(self, *specs: str) -> None:
         """Replace the faults of this process; none ends them. Raises ValueError for an unknown one."""

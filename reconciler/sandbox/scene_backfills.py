@@ -11,6 +11,7 @@ from 12:00 to 13:00 it loads 2024-01-03.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from reconciler.sandbox import backfill as life
@@ -19,10 +20,10 @@ from reconciler.sandbox.backfill import USER, Backfill, Progress
 from reconciler.sandbox.settings import (
     SceneError,
     Settings,
-    is_integer,
     read_day,
     read_id,
     read_moment,
+    read_whole,
     refuse_unknown,
 )
 
@@ -98,12 +99,6 @@ def read_backfill(team: int, data: Any, where: str) -> SceneBackfill:
     return SceneBackfill(team, fields, report, where)
 
 
-def _count(value: Any, where: str) -> int:
-    if not is_integer(value) or not 0 <= value < 2**31:
-        raise SceneError(where, f"{value!r} is not a whole number of at least 0")
-    return int(value)
-
-
 def _status(value: Any, where: str) -> str:
     refuse_unknown([value], life.STATUSES, where)
     return str(value)
@@ -124,7 +119,7 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(_IDS, read_id),
     **dict.fromkeys(_DAYS, read_day),
     **dict.fromkeys(_MOMENTS, read_moment),
-    **dict.fromkeys(_COUNTS, _count),
+    **dict.fromkeys(_COUNTS, partial(read_whole, below=2**31)),
     "status": _status,
     "error_report": _report,
 }

@@ -138,8 +138,6 @@ class _Connection(BaseHTTPRequestHandler):
             return b""
         return self.rfile.read(int(length)) if int(length) else b""
 
-    # -- sending ---------------------------------------------------------------------------------
-
     def _send(self, status: str, headers: Headers, answer: Answer) -> None:
         head = self._head(status, headers, chunked=answer.header("Content-Length") is None)
         body = b"" if self.command == "HEAD" else answer.body

@@ -39,13 +39,13 @@ def refuse_unknown(given: Iterable[Any], known: Iterable[str], where: str) -> No
 Check = tuple[str, Callable[[Any], bool]]  # the words for what is wanted, and whether a value is that
 
 
-def is_integer(value: Any) -> bool:
+def _is_integer(value: Any) -> bool:
     """True for ints, which bools are not here."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> bool:
-    return (is_integer(value) or isinstance(value, float)) and math.isfinite(value) and abs(value) < 1e12
+    return (_is_integer(value) or isinstance(value, float)) and math.isfinite(value) and abs(value) < 1e12
 
 
 def _is_length(value: Any) -> bool:
@@ -66,7 +66,7 @@ def _one_of(*choices: Any) -> Check:
 
 
 def _whole(least: int) -> Check:
-    return f"a whole number of at least {least}", lambda value: is_integer(value) and value >= least
+    return f"a whole number of at least {least}", lambda value: _is_integer(value) and value >= least
 
 
 def _or_null(check: Check) -> Check:
@@ -125,12 +125,12 @@ class Settings:
         kind, _, seconds = self.commit.partition(":")
         return float(seconds) if kind == "late" else None
 
-    def changed(self, changes: Mapping[str, Any], where: str = "settings") -> "Settings":
+    def changed(self, changes: Mapping[str, Any]) -> "Settings":
         """A copy with `changes`. Raises SceneError for an unknown name or a value that does not fit."""
         checks = {each.name: each.metadata["check"] for each in fields(self)}
-        refuse_unknown(changes, checks, where)
+        refuse_unknown(changes, checks, "settings")
         for name, value in changes.items():
-            _refuse_unfit(value, checks[name], f"{where}.{name}")
+            _refuse_unfit(value, checks[name], f"settings.{name}")
         return replace(self, **changes)
 
     def range_trouble(self, start: int, end: int, today: int) -> str:
@@ -145,10 +145,6 @@ class Settings:
         if self.max_range_days is not None and days > self.max_range_days:
             return f"A range has at most {self.max_range_days} days"
         return ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Every setting by name, in the order of the world file."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 def read_mapping(value: Any, where: str, known: Iterable[str] | None = None) -> Mapping[Any, Any]:
@@ -168,9 +164,9 @@ def read_flag(value: Any, where: str) -> bool:
     return bool(value)
 
 
-def read_whole(value: Any, where: str, also: str = "") -> int:
-    """A whole number of at least 0; `also` says what else would do."""
-    if not is_integer(value) or value < 0:
+def read_whole(value: Any, where: str, also: str = "", below: float = math.inf) -> int:
+    """A whole number of at least 0, and less than `below`; `also` says what else would do."""
+    if not _is_integer(value) or not 0 <= value < below:
         raise SceneError(where, f"{value!r} is not a whole number of at least 0{also}")
     return int(value)
 
@@ -178,7 +174,7 @@ def read_whole(value: Any, where: str, also: str = "") -> int:
 def read_id(value: Any, where: str) -> int:
     """An id, as a number or as its digits."""
     number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
-    if not is_integer(number) or not 1 <= number <= MAX_ID:
+    if not _is_integer(number) or not 1 <= number <= MAX_ID:
         raise SceneError(where, f"{value!r} is not an id: a whole number from 1 to {MAX_ID}")
     return int(number)
 
