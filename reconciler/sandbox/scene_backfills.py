@@ -11,7 +11,6 @@ from 12:00 to 13:00 it loads 2024-01-03.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from reconciler.sandbox import backfill as life
@@ -21,10 +20,11 @@ from reconciler.sandbox.settings import (
     SceneError,
     Settings,
     read_day,
+    read_fit,
     read_id,
     read_moment,
-    read_whole,
     refuse_unknown,
+    whole,
 )
 
 _IDS = ("transfer_backfill_id", "transfer_id", "created_user_id", "removed_user_id")
@@ -99,6 +99,10 @@ def read_backfill(team: int, data: Any, where: str) -> SceneBackfill:
     return SceneBackfill(team, fields, report, where)
 
 
+def _read_count(value: Any, where: str) -> Any:
+    return read_fit(value, whole(0, below=2**31), where)
+
+
 def _status(value: Any, where: str) -> str:
     refuse_unknown([value], life.STATUSES, where)
     return str(value)
@@ -119,7 +123,7 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(_IDS, read_id),
     **dict.fromkeys(_DAYS, read_day),
     **dict.fromkeys(_MOMENTS, read_moment),
-    **dict.fromkeys(_COUNTS, partial(read_whole, below=2**31)),
+    **dict.fromkeys(_COUNTS, _read_count),
     "status": _status,
     "error_report": _report,
 }

@@ -65,25 +65,21 @@ def _one_of(*choices: Any) -> Check:
     return words, lambda value: value in choices and not isinstance(value, bool)
 
 
-def _whole(least: int) -> Check:
-    return f"a whole number of at least {least}", lambda value: _is_integer(value) and value >= least
+def whole(least: int, below: float = math.inf) -> Check:
+    """An int of `least` or more, and less than `below`, which is not worth a word."""
+    return f"a whole number of at least {least}", lambda value: _is_integer(value) and least <= value < below
 
 
-def _or_null(check: Check) -> Check:
+def or_null(check: Check, meaning: str = "") -> Check:
+    """What passes the check, or None."""
     wanted, fits = check
-    return f"{wanted} or null", lambda value: value is None or fits(value)
+    return f"{wanted} or null{meaning}", lambda value: value is None or fits(value)
 
 
-_FLAG: Check = ("true or false", lambda value: isinstance(value, bool))
+FLAG: Check = ("true or false", lambda value: isinstance(value, bool))
 _NUMBER: Check = ("a number", _is_number)
 _LENGTH: Check = ("a number of at least 0", _is_length)
 _COMMIT: Check = ("one of now, lost-answer, late:SECONDS, twice", _is_commit)
-
-
-def _refuse_unfit(value: Any, check: Check, where: str) -> None:
-    wanted, fits = check
-    if not fits(value):
-        raise SceneError(where, f"{value!r} is not {wanted}")
 
 
 def _setting(default: Any, check: Check) -> Any:
@@ -95,25 +91,25 @@ class Settings:
     """The switches of a world. Lengths are seconds unless their name says otherwise."""
 
     overlap_status: int = _setting(422, _one_of(400, 409, 422))
-    failed_blocks_overlap: bool = _setting(True, _FLAG)
-    failed_while_running: bool = _setting(False, _FLAG)
-    completed_with_failures: bool = _setting(False, _FLAG)
+    failed_blocks_overlap: bool = _setting(True, FLAG)
+    failed_while_running: bool = _setting(False, FLAG)
+    completed_with_failures: bool = _setting(False, FLAG)
     error_report: str = _setting("full", _one_of("full", "partial", "empty"))
-    allow_today: bool = _setting(True, _FLAG)
-    min_range_days: int = _setting(1, _whole(1))
-    max_range_days: int | None = _setting(None, _or_null(_whole(1)))
-    list_cap: int = _setting(100, _whole(0))
+    allow_today: bool = _setting(True, FLAG)
+    min_range_days: int = _setting(1, whole(1))
+    max_range_days: int | None = _setting(None, or_null(whole(1)))
+    list_cap: int = _setting(100, whole(0))
     list_lag_seconds: float = _setting(0, _LENGTH)
     latest_lag_seconds: float = _setting(0, _LENGTH)
     get_lag_seconds: float = _setting(0, _LENGTH)
-    retention_days: float | None = _setting(None, _or_null(_LENGTH))
+    retention_days: float | None = _setting(None, or_null(_LENGTH))
     runs_filter: str = _setting("data_date", _one_of("data_date", "created_time"))
     clock_skew_seconds: float = _setting(0, _NUMBER)
     id_shape: str = _setting("number", _one_of("number", "string"))
-    envelope: bool = _setting(True, _FLAG)
+    envelope: bool = _setting(True, FLAG)
     error_shape: str = _setting("envelope", _one_of("envelope", "problem"))
-    rate_limit_per_hour: int | None = _setting(None, _or_null(_whole(1)))
-    row_quota: int | None = _setting(None, _or_null(_whole(0)))
+    rate_limit_per_hour: int | None = _setting(None, or_null(whole(1)))
+    row_quota: int | None = _setting(None, or_null(whole(0)))
     commit: str = _setting("now", _COMMIT)
     seconds_until_scheduled: float = _setting(30, _LENGTH)
     seconds_until_running: float = _setting(30, _LENGTH)
@@ -130,7 +126,7 @@ class Settings:
         checks = {each.name: each.metadata["check"] for each in fields(self)}
         refuse_unknown(changes, checks, "settings")
         for name, value in changes.items():
-            _refuse_unfit(value, checks[name], f"settings.{name}")
+            read_fit(value, checks[name], f"settings.{name}")
         return replace(self, **changes)
 
     def range_trouble(self, start: int, end: int, today: int) -> str:
@@ -158,17 +154,12 @@ def read_mapping(value: Any, where: str, known: Iterable[str] | None = None) -> 
     return value
 
 
-def read_flag(value: Any, where: str) -> bool:
-    """True or false, and nothing like it."""
-    _refuse_unfit(value, _FLAG, where)
-    return bool(value)
-
-
-def read_whole(value: Any, where: str, also: str = "", below: float = math.inf) -> int:
-    """A whole number of at least 0, and less than `below`; `also` says what else would do."""
-    if not _is_integer(value) or not 0 <= value < below:
-        raise SceneError(where, f"{value!r} is not a whole number of at least 0{also}")
-    return int(value)
+def read_fit(value: Any, check: Check, where: str) -> Any:
+    """The value, which passes the check."""
+    wanted, fits = check
+    if not fits(value):
+        raise SceneError(where, f"{value!r} is not {wanted}")
+    return value
 
 
 def read_id(value: Any, where: str) -> int:
@@ -179,18 +170,15 @@ def read_id(value: Any, where: str) -> int:
     return int(number)
 
 
-def read_day(value: Any, where: str) -> int:
-    """A day, given as text or as a `date`."""
-    return _read_time(times.read_day, value, where)
+def _placed(read: Callable[[object], int]) -> Callable[[Any, str], int]:
+    def placed(value: Any, where: str) -> int:
+        try:
+            return read(value)
+        except ValueError as error:
+            raise SceneError(where, str(error)) from None
+
+    return placed
 
 
-def read_moment(value: Any, where: str) -> int:
-    """A moment, given as text or as a `datetime`; without a zone it is UTC."""
-    return _read_time(times.read_moment, value, where)
-
-
-def _read_time(read: Callable[[object], int], value: Any, where: str) -> int:
-    try:
-        return read(value)
-    except ValueError as error:
-        raise SceneError(where, str(error)) from None
+read_day = _placed(times.read_day)  # given as text or as a `date`
+read_moment = _placed(times.read_moment)  # as text or as a `datetime`; without a zone it is UTC

@@ -99,11 +99,8 @@ class World:
     def put_transfer(self, transfer: Transfer) -> None:
         """Add or replace a transfer, and expect its scheduled runs on fail days."""
         self.transfers[transfer.team, transfer.id] = transfer
-        first = transfer.first_day
-        if first is None:
-            return
         for day in transfer.fail_days:
-            if day >= first and day not in transfer.verdicts:
+            if day >= transfer.first_day and day not in transfer.verdicts:
                 heapq.heappush(self._events, (transfer.run_end(day), 1, transfer.number, day))
 
     def put_backfill(self, record: Backfill) -> None:
