@@ -242,14 +242,11 @@ class World:
 
     def get(self, team: int, number: int, now: int) -> Backfill:
         """A backfill by id. Raises a 404 Refusal, also while `get_lag_seconds` hides it."""
-        record = self._find(team, number, now)
-        if not record.shows(self.settings.get_lag_seconds, now, self.settings):
-            raise Refusal(404, f"There is no backfill {number}")
-        return record
+        return self._find(team, number, now, self.settings.get_lag_seconds)
 
-    def _find(self, team: int, number: int, now: int) -> Backfill:
+    def _find(self, team: int, number: int, now: int, lag: float = 0) -> Backfill:
         record = self.backfills.get(number)
-        if record is None or record.team != team or not record.shows(0, now, self.settings):
+        if record is None or record.team != team or not record.shows(lag, now, self.settings):
             raise Refusal(404, f"There is no backfill {number}")
         return record
 
