@@ -155,7 +155,7 @@ def read_mapping(value: Any, where: str, known: Iterable[str] | None = None) -> 
 
 
 def read_fit(value: Any, check: Check, where: str) -> Any:
-    """The value, which passes the check."""
+    """The value, if it passes the check. Raises SceneError where it does not."""
     wanted, fits = check
     if not fits(value):
         raise SceneError(where, f"{value!r} is not {wanted}")
