@@ -12,12 +12,12 @@ TYPE_CHECKING = False  # typing's own would have to be imported
 if TYPE_CHECKING:
     from typing import Any
 
-    from reconciler.config.desired import load as load
+    from reconciler.config.loading import load as load
+    from reconciler.engine.results import plan as plan
     from reconciler.engine.run import apply as apply
     from reconciler.engine.run import observe as observe
-    from reconciler.engine.teams import plan as plan
 
-_HOMES = {"load": "config.desired", "observe": "engine.run", "plan": "engine.teams", "apply": "engine.run"}
+_HOMES = {"load": "config.loading", "observe": "engine.run", "plan": "engine.results", "apply": "engine.run"}
 
 
 def __getattr__(name: str) -> Any:

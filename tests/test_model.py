@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.dates import DateSet
 from reconciler.diagnostics import Place
-from reconciler.model.desired import Address, DesiredTransfer, Limits, Segment
+from reconciler.model.desired import Address, Desired, DesiredTransfer, Limits, Segment
 from reconciler.model.observed import Backfill, Observed, Status
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
@@ -21,6 +21,7 @@ def test_days_are_half_open() -> None:
     place = Place("f", 1, 1)
     assert list(Backfill(1, 2, 10, 12, Status.RUNNING, NOW).days) == [10, 11]
     assert list(Segment(10, 12, place).days) == [10, 11]
+    assert Segment(10, 12, place).dates == "0001-01-10..0001-01-11"
 
 
 def test_a_transfer_s_days_and_sources() -> None:
@@ -30,6 +31,13 @@ def test_a_transfer_s_days_and_sources() -> None:
     assert transfer.days == DateSet(((10, 13), (20, 21)))
     assert transfer.source_ids == (1, 7, 8)
     assert Address(5, 9) < Address(6, 1)
+
+
+def test_a_line_of_a_file_is_shown_if_it_is_there() -> None:
+    desired = Desired((), texts={"f": "one\r\ntwo"})
+    shown = [desired.line(Place(file, line, 1)) for file, line in (("f", 1), ("f", 2), ("f", 3), ("f", 0))]
+    assert shown == ["one", "two", None, None]
+    assert desired.line(Place("another", 2, 1)) is None
 
 
 def test_what_is_absent_does_not_limit() -> None:

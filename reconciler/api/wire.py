@@ -163,7 +163,7 @@ def _each(document: object, parse: Callable[[dict[str, object]], T]) -> list[T]:
 def _backfill(item: dict[str, object]) -> Backfill:
     start, end = day(item, "range_start_date"), day(item, "range_end_date") + 1
     if start >= end:
-        raise AnswerUnreadable("range_end_date lies before range_start_date")
+        raise AnswerUnreadable("range_end_date is before range_start_date")
     status = _status(item.get("status"))
     total, completed, failed = _counts(item, status, end - start)
     return Backfill(

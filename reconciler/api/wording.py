@@ -48,7 +48,7 @@ def _key_problem(asked: str, error: ApiError, scope: str) -> KeyProblem:
         )
     if error.status == 404:
         return KeyProblem(
-            "The API shows this key no such team",
+            "The API finds no such team for this key",
             detail,
             "Check team_id, that the key belongs to this team, and the API's URL.",
         )
@@ -69,7 +69,7 @@ def _quota_used_up(asked: str, error: ApiError) -> QuotaUsedUp:
     return QuotaUsedUp(
         "A quota or licence is used up",
         f"{asked} was answered with {error}.",
-        "Running again cannot help: raise the quota or licence, or wait for its next period.",
+        "Running again will not help: raise the quota or licence, or wait for its next period.",
     )
 
 
@@ -78,10 +78,10 @@ def unavailable(request: Request, failure: GaveUp, max_wait: float) -> ApiUnavai
     last = failure.last
     detail = f"{_named(request)} failed {_times(failure.attempts)}; the last time {last.reason}."
     if last.after is not None:
-        detail += f" The API asked for {last.after:.0f} seconds of patience; we spend at most {max_wait:.0f}."
+        detail += f" The API asked us to wait {last.after:.0f} seconds; we wait at most {max_wait:.0f}."
     if last.limited:
         return ApiUnavailable(
-            "The API limits our requests", detail, "Run again later; `apply` waits longer with --max-wait."
+            "The API rate limit was reached", detail, "Run again later; `apply` waits longer with --max-wait."
         )
     return ApiUnavailable(
         "The API gives no usable answer", detail, "Run again later; check the network and the API's URL."
@@ -90,11 +90,11 @@ def unavailable(request: Request, failure: GaveUp, max_wait: float) -> ApiUnavai
 
 def unexpected(request: Request, error: ApiError) -> ApiUnavailable:
     """Return the exception for a refusal of a read that the API does not document (3xx, other 4xx)."""
-    moved = " Redirects are not followed, as the key would travel along." if 300 <= error.status < 400 else ""
+    moved = " Redirects are not followed: the key would be sent along." if 300 <= error.status < 400 else ""
     return ApiUnavailable(
-        "The API refuses a read",
+        "The API refused a read",
         f"{_named(request)} was answered with {error}.{moved}",
-        "Check the API's URL and team_id; if they are right, the API has changed or is in trouble.",
+        "Check the API's URL and team_id; if they are right, the API has changed or has a problem.",
     )
 
 

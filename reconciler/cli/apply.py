@@ -15,15 +15,15 @@ from reconciler.cli.progress import Reporter
 from reconciler.cli.show import load_plan
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, is_confirmed, refuse_without_terminal
-from reconciler.engine.run import Report, Terms
-from reconciler.engine.team import Settings
+from reconciler.engine.results import Report, Terms
+from reconciler.engine.team import RunSettings
 from reconciler.errors import ReconcilerError, UsageError, status_of
 from reconciler.planning.plan import Plan
 
 
 @click.command()
 @click.argument("planfile", type=click.Path(path_type=Path), required=False)
-@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@click.option("--auto-approve", is_flag=True, help="Skip the confirmation prompt.")
 @click.option(
     "--expect", metavar="sha256:...", help="Apply only if the fresh plan has this digest; no prompt."
 )
@@ -48,7 +48,7 @@ from reconciler.planning.plan import Plan
     help="Wait at most this long for a rate limit (300s).",
 )
 @settle_option
-@click.option("--new-state", is_flag=True, help="There is no earlier state to find: begin a new one.")
+@click.option("--new-state", is_flag=True, help="There is no earlier state: start a new one.")
 @shared("files", "api", "state", "as_of", "select", "lock", "json", "output")
 def apply(
     common: Common,
@@ -63,7 +63,7 @@ def apply(
     new_state: bool,
 ) -> int:
     """Create the missing backfills. With PLANFILE, do only what that plan approved."""
-    settings = Settings(
+    settings = RunSettings(
         settle, max_wait.total_seconds(), parallelism, new_state, common.lock, common.lock_timeout
     )
     saved = load_plan(planfile) if planfile else None
@@ -76,21 +76,25 @@ def apply(
 
 def _check_usage(common: Common, terms: Terms, auto_approve: bool) -> None:
     if terms.approved is not None and (common.target or common.exclude):
-        detail = "A saved plan brings its own --target and --exclude."
-        raise UsageError("The flags do not go together", detail, "Leave them out.")
+        detail = "A saved plan has its own --target and --exclude."
+        raise UsageError("These flags cannot be combined", detail, "Leave them out.")
     if terms.strict and terms.approved is None:
-        raise UsageError("The flags do not go together", "--strict compares with a PLANFILE.", "Name one.")
+        raise UsageError(
+            "These flags cannot be combined",
+            "--strict needs a PLANFILE to compare with.",
+            "Add the file: reconciler apply PLANFILE --strict",
+        )
     if terms.approved is not None and terms.expect is not None:
         raise UsageError(
-            "The flags do not go together", "A PLANFILE has its digest in it.", "Leave --expect out."
+            "These flags cannot be combined", "A PLANFILE already contains its digest.", "Leave --expect out."
         )
     if terms.approved is None and terms.expect is None and not auto_approve:
         if common.json:
-            raise UsageError("Nobody can be asked", "--json does not ask.", "Add --auto-approve.")
+            raise UsageError("Cannot ask for confirmation", "--json never prompts.", "Add --auto-approve.")
         refuse_without_terminal("reconciler apply")
 
 
-def apply_teams(common: Common, terms: Terms, settings: Settings, *, auto_approve: bool) -> int:
+def apply_teams(common: Common, terms: Terms, settings: RunSettings, *, auto_approve: bool) -> int:
     """Apply, telling what happens. Returns the exit status; with ``--json`` a summary is always last."""
     desired, signals, reporter = load_selected(common), Signals(), Reporter(common)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from reconciler.cli.options import Common
     from reconciler.cli.signals import Signals
     from reconciler.engine.parts import EmbeddedApi, Parts
-    from reconciler.http.wsgi import WsgiApp
     from reconciler.model.desired import DesiredTeam
     from reconciler.sandbox import Sandbox
 
@@ -28,19 +26,13 @@ SANDBOX_FILE = "state/sandbox/world.db"
 MOST_OF_KEY_FILE = 16 * 1024  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class EmbeddedSandbox:
-    """The sandbox in this process. ``url`` is what ``--api`` says."""
-
-    url: str
-    app: WsgiApp
-
-
 def api_of(common: Common) -> str | EmbeddedApi:
     """Return the API's URL, or the sandbox. Raises ``UsageError`` for a file that holds none."""
     if not is_sandbox(common):
         return common.api
-    return EmbeddedSandbox(common.api, open_sandbox(common.api.partition(":")[2] or SANDBOX_FILE).app)
+    sandbox = open_sandbox(common.api.partition(":")[2] or SANDBOX_FILE)
+    sandbox.url = common.api
+    return sandbox
 
 
 def is_sandbox(common: Common) -> bool:
@@ -76,7 +68,7 @@ def open_sandbox(path: str) -> Sandbox:
     except (sqlite3.DatabaseError, OSError) as error:
         detail = f"{path} cannot be used as a sandbox: {error}."
         raise UsageError(
-            "The sandbox's file cannot be used", detail, "Name another: --api sandbox:FILE"
+            "The sandbox file cannot be used", detail, "Use another file: --api sandbox:FILE"
         ) from None
 
 
@@ -117,7 +109,7 @@ def _key_in(file: str, variable: str) -> str:
         fault = f"cannot be read: {error.strerror}"
     if fault:
         detail = f"The file that {variable} names {fault}."
-        raise KeyProblem("The key's file cannot be read", detail, "Check its path and permissions.")
+        raise KeyProblem("The key file cannot be read", detail, "Check its path and permissions.")
     return key
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import reconciler
-from reconciler.cli.arguments import EmbeddedSandbox
 from reconciler.cli.options import Common
 from reconciler.cli.plan import show
 from reconciler.cli.progress import Reporter
@@ -21,6 +19,9 @@ from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import out, paint_for
 from reconciler.errors import Exit
 from reconciler.render.words import BOLD, CYAN, DIM
+
+if TYPE_CHECKING:
+    from reconciler.sandbox import Sandbox
 
 # The three backfills are those of the vendor's own example of the list of incomplete backfills.
 WORLD: dict[str, Any] = {
@@ -37,50 +38,30 @@ WORLD: dict[str, Any] = {
             },
             "backfills": [
                 {
-                    "transfer_backfill_id": 12347,
-                    "transfer_id": 456790,
-                    "range_start_date": "2024-02-01",
-                    "range_end_date": "2024-02-28",
-                    "created_time": "2024-03-01T14:00:00Z",
-                    "created_user_id": 789,
-                    "start_time": "2024-03-01T14:30:00Z",
-                    "status": "RUNNING",
-                    "transfer_runs_total": 28,
-                    "transfer_runs_created": 28,
-                    "transfer_runs_completed": 15,
+                    "transfer_backfill_id": number,
+                    "transfer_id": transfer_id,
+                    "range_start_date": start,
+                    "range_end_date": end,
+                    "created_time": created,
+                    "created_user_id": user,
+                    **({"start_time": started} if started else {}),
+                    "status": "RUNNING" if started else "SCHEDULED",
+                    "transfer_runs_total": runs,
+                    "transfer_runs_created": runs,
+                    "transfer_runs_completed": completed,
                     "transfer_runs_failed": 0,
-                },
-                {
-                    "transfer_backfill_id": 12346,
-                    "transfer_id": 456789,
-                    "range_start_date": "2024-01-15",
-                    "range_end_date": "2024-01-31",
-                    "created_time": "2024-02-15T09:30:00Z",
-                    "created_user_id": 790,
-                    "start_time": "2024-02-15T10:00:00Z",
-                    "status": "RUNNING",
-                    "transfer_runs_total": 17,
-                    "transfer_runs_created": 17,
-                    "transfer_runs_completed": 10,
-                    "transfer_runs_failed": 0,
-                },
-                {
-                    "transfer_backfill_id": 12345,
-                    "transfer_id": 456788,
-                    "range_start_date": "2024-01-01",
-                    "range_end_date": "2024-01-14",
-                    "created_time": "2024-02-01T08:00:00Z",
-                    "created_user_id": 789,
-                    "status": "SCHEDULED",
-                    "transfer_runs_total": 14,
-                    "transfer_runs_created": 14,
-                    "transfer_runs_completed": 0,
-                    "transfer_runs_failed": 0,
-                },
+                }
+                for number, transfer_id, start, end, created, user, started, runs, completed in (
+                    (12347, 456790, "2024-02-01", "2024-02-28", "2024-03-01T14:00:00Z", 789,
+                     "2024-03-01T14:30:00Z", 28, 15),
+                    (12346, 456789, "2024-01-15", "2024-01-31", "2024-02-15T09:30:00Z", 790,
+                     "2024-02-15T10:00:00Z", 17, 10),
+                    (12345, 456788, "2024-01-01", "2024-01-14", "2024-02-01T08:00:00Z", 789, None, 14, 0),
+                )
             ],
         }
     },
-}
+}  # fmt: skip
 
 FILE = """\
 version: 1
@@ -103,10 +84,13 @@ transfers:
 
 @click.command()
 @click.option(
-    "--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="When to colour (auto)."
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    help="When to use colour (auto).",
 )
 def demo(color: str) -> int:
-    """Tell the whole story on the sandbox: plan, apply, a failed day, and no changes in the end."""
+    """See the whole story on the sandbox: plan, apply, a failed day, and no changes in the end."""
     from reconciler.sandbox import Sandbox
 
     with tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder, chdir(folder):
@@ -114,7 +98,7 @@ def demo(color: str) -> int:
         signals = Signals()
         with signals.caught(), Sandbox.in_memory(WORLD, speed=0.0) as sandbox:
             common = Common(api="sandbox", color=color)
-            return Demo(common, signals, EmbeddedSandbox("sandbox", sandbox.app), sandbox.advance).tell()
+            return Demo(common, signals, sandbox).tell()
 
 
 @dataclass(slots=True)
@@ -123,8 +107,7 @@ class Demo:
 
     common: Common
     signals: Signals
-    api: EmbeddedSandbox
-    advance: Callable[[float], object]
+    api: Sandbox
 
     def tell(self) -> int:
         self._say("A file declares which days must be loaded. Three backfills already run at the API:")
@@ -135,11 +118,11 @@ class Demo:
         self._say("Apply creates those, and nothing else.")
         self._apply()
         self._say("Three days pass at the API. One day, 2024-02-10, failed there. Only it is due again:")
-        self.advance(3 * 86400)
+        self.api.advance(3 * 86400)
         self._plan()
         self._apply()
         self._say("Another day passes.")
-        self.advance(86400)
+        self.api.advance(86400)
         return self._plan()
 
     def _say(self, text: str) -> None:

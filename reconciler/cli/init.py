@@ -27,7 +27,7 @@ def init(common: Common, file: Path, team_id: int | None, from_api: bool) -> Non
     from reconciler.config.starter import starter
 
     if from_api and team_id is None:
-        raise UsageError("The team is not named", "--from-api needs --team-id.", "Add --team-id ID.")
+        raise UsageError("No team given", "--from-api needs --team-id.", "Add --team-id ID.")
     transfers = _transfers(common, team_id) if from_api and team_id else ()
     _write_new(file, starter(team_id or DEFAULT_TEAM, transfers))
     err(f"Wrote {file}. Edit it, then run: reconciler validate -c {file}")
@@ -50,11 +50,11 @@ def _write_new(file: Path, text: str) -> None:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError:
         raise Refused(
-            "The file is there already", f"{file} is not overwritten.", "Name another file."
+            "The file already exists", f"{file} is not overwritten.", "Give another file name."
         ) from None
     except OSError as error:
         raise UsageError(
-            "The file cannot be written", f"{file}: {error.strerror}.", "Name another file."
+            "The file cannot be written", f"{file}: {error.strerror}.", "Give another file name."
         ) from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.options import Common
 from reconciler.cli.terminal import err, paint_for
-from reconciler.config.desired import default_paths, load, read_files, select
+from reconciler.config.loading import default_paths, load, read_files, select
 
 if TYPE_CHECKING:
     from reconciler.model.desired import Desired

@@ -23,10 +23,10 @@ COMMANDS = {
     "show": ("Show a saved plan.", "show:show"),
     "status": ("Show the declared days by transfer and bucket.", "status:status"),
     "resolve": ("Settle a create whose outcome is unknown.", "resolve:resolve"),
-    "state": ("Look after the state: unlock.", "state:state"),
+    "state": ("Manage the state: unlock.", "state:state"),
     "schema": ("Print the JSON Schema of the file.", "schema:schema"),
     "sandbox": ("Serve, advance or reset the sandbox API.", "sandbox:sandbox"),
-    "demo": ("Tell the whole story on the sandbox.", "demo:demo"),
+    "demo": ("See the whole story on the sandbox.", "demo:demo"),
 }
 
 

@@ -88,7 +88,7 @@ class OutFile(_OutFile):
         if kind not in self.formats:
             self.fail(f"{kind!r} is not a format: {', '.join(self.formats)}.", param, ctx)
         if not path:
-            self.fail("the file's name is missing.", param, ctx)
+            self.fail("the file name is missing.", param, ctx)
         return kind, path
 
 
@@ -140,10 +140,10 @@ _COLOR = [
         "--color",
         type=click.Choice(["auto", "always", "never"]),
         default="auto",
-        help="When to colour (auto); auto obeys NO_COLOR and FORCE_COLOR.",
+        help="When to use colour (auto); auto obeys NO_COLOR and FORCE_COLOR.",
     ),
 ]
-_VERBOSE = [click.option("-v", "--verbose", count=True, help="Tell each request on stderr.")]
+_VERBOSE = [click.option("-v", "--verbose", count=True, help="Print each request to stderr.")]
 _AS_OF = [
     click.option(
         "--as-of",

@@ -16,8 +16,8 @@ from reconciler.cli.progress import show_diagnostics
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import out, out_json, paint_for
 from reconciler.cli.writing import write_whole
-from reconciler.engine.team import Settings
-from reconciler.engine.teams import TeamsPlan
+from reconciler.engine.results import TeamsPlan
+from reconciler.engine.team import RunSettings
 from reconciler.errors import Exit, worst
 from reconciler.formats.planfile import dump, encode_plan
 from reconciler.model.desired import Desired
@@ -48,14 +48,14 @@ def plan(
 ) -> int:
     """Show which backfills are missing, and why. Writes nothing; a read-only key will do."""
     desired = load_selected(common)
-    made = plan_teams(common, desired, Settings(settle=settle))
+    made = plan_teams(common, desired, RunSettings(settle=settle))
     for format_, path in outs:
         write_out(made, format_, path)
     show(made, common)
     return worst({*made.statuses, *_statuses(made, detailed_exitcode)})
 
 
-def plan_teams(common: Common, desired: Desired, settings: Settings) -> TeamsPlan:
+def plan_teams(common: Common, desired: Desired, settings: RunSettings) -> TeamsPlan:
     """Observe and plan, as ``status`` does too; a signal ends it."""
     signals = Signals()
     with signals.caught():

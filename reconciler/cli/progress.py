@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from reconciler.engine.run import Report
+    from reconciler.engine.results import Report
 
 QUIET_SECONDS = 60.0  # CI systems end jobs that say nothing
 

@@ -13,7 +13,7 @@ from reconciler.cli.options import Common, parse_range, shared
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, is_confirmed, out, out_json, refuse_without_terminal
 from reconciler.engine.run import locked
-from reconciler.engine.team import Settings
+from reconciler.engine.team import RunSettings
 from reconciler.errors import Exit, UsageError
 from reconciler.formats.reports import encode_time
 from reconciler.render.words import span
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.argument("transfer", required=False)
 @click.argument("days", metavar="[START..END]", required=False)
 @click.option("--as", "verdict", metavar="created:ID|not-created", help="What became of the create.")
-@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@click.option("--auto-approve", is_flag=True, help="Skip the confirmation prompt.")
 @shared("files", "api", "state", "lock", "json", "output")
 def resolve(
     common: Common, transfer: str | None, days: str | None, verdict: str | None, auto_approve: bool
@@ -47,10 +47,10 @@ def resolve(
             return _list(parts, teams, as_json=common.json)
         if days is None or verdict is None:
             raise UsageError(
-                "Not enough is said", "Name TRANSFER, START..END and --as.", "See: reconciler resolve -h"
+                "Arguments are missing", "Give TRANSFER, START..END and --as.", "See: reconciler resolve -h"
             )
         team, transfer_id = _find(parts, teams, transfer)
-        settings = Settings(lock=common.lock, lock_timeout=common.lock_timeout)
+        settings = RunSettings(lock=common.lock, lock_timeout=common.lock_timeout)
         run = parts.team_run(team, settings)
         with locked([run], settings, "resolve"):
             return _settle(run, transfer_id, days, verdict, auto_approve)
@@ -86,7 +86,11 @@ def _find(parts: Parts, teams: tuple[DesiredTeam, ...], name: str) -> tuple[Desi
     } or _remembered(parts, teams, name)
     if len(found) != 1:
         detail = f"{len(found)} transfers are named {name}."
-        raise UsageError("The transfer is not clear", detail, "Name it as in the files; -c narrows them.")
+        raise UsageError(
+            "The name does not match exactly one transfer",
+            detail,
+            "Give its name in the files, or its id; -c narrows the files.",
+        )
     ((_team_id, transfer_id), team), *_others = found.items()
     return team, transfer_id
 
@@ -130,7 +134,7 @@ def _warn_if_early(run: TeamRun, intent: Intent, verdict: str) -> None:
     if verdict == "not-created" and run.clock.now() < settles:
         err(
             f"warning: The request may still take effect until {encode_time(settles)}.\n"
-            "  Its days would then be loaded twice. Better look at the vendor's pages again after that."
+            "  Its days would then be loaded twice. Check the vendor's pages again after that."
         )
 
 
@@ -141,6 +145,6 @@ def _delta(run: TeamRun, intent: Intent, verdict: str) -> Delta:
         return as_not_created(intent)
     found = re.fullmatch(r"created:([1-9]\d{0,18})", verdict)
     if found is None:
-        raise UsageError("--as is not understood", f"{verdict!r} is neither created:ID nor not-created.")
+        raise UsageError("Invalid value for --as", f"{verdict!r} is neither created:ID nor not-created.")
     document, _revision = run.store.read()
     return as_created(intent, int(found[1]), document or run.blank, run.client)

@@ -53,7 +53,7 @@ def serve(
         else:
             made = Sandbox.open(data, world, seed=seed, speed=speed, faults=faults)
     except (SceneError, ValueError, OSError) as wrong:
-        raise UsageError("The world cannot be made", f"{wrong}.", "See docs/sandbox.md.") from None
+        raise UsageError("The sandbox world cannot be created", f"{wrong}.", "See docs/sandbox.md.") from None
     with signals.caught():
         try:
             run_server(made.app, port, _announce)
@@ -66,9 +66,7 @@ def serve(
 def _announce(url: str) -> None:
     out(url)
     sys.stdout.flush()
-    err(
-        f"The sandbox listens. Use it with: RECONCILER_API_URL={url} SUPERMETRICS_API_KEY=any reconciler plan"
-    )
+    err(f"The sandbox is up. Use it with: RECONCILER_API_URL={url} SUPERMETRICS_API_KEY=any reconciler plan")
 
 
 @sandbox.command()
@@ -78,24 +76,24 @@ def advance(duration: timedelta, data: str) -> None:
     """Move the sandbox's clock on by DURATION, such as 90s, 15m, 6h or 3d."""
     opened = open_sandbox(data)
     opened.advance(duration.total_seconds())
-    out(f"The sandbox's clock stands at {opened.now_text()}.")
+    out(f"The sandbox clock is at {opened.now_text()}.")
 
 
 @sandbox.command()
 @click.option("--world", metavar="FILE", help="A world file that sets the scene.")
 @_DATA
 def reset(world: str | None, data: str) -> None:
-    """Start the sandbox anew, its own state too."""
+    """Start the sandbox over, with its own state."""
     from reconciler.sandbox import SceneError
 
     opened = open_sandbox(data)
     try:
         opened.reset(world)
     except (SceneError, OSError) as wrong:
-        raise UsageError("The world cannot be made", f"{wrong}.", "See docs/sandbox.md.") from None
+        raise UsageError("The sandbox world cannot be created", f"{wrong}.", "See docs/sandbox.md.") from None
     removed = _forget_state() if data == SANDBOX_FILE else 0
-    told = f", and {removed} state files in {SANDBOX_STATE}/ are gone" if removed else ""
-    out(f"The sandbox is new{told}. Its clock stands at {opened.now_text()}.")
+    told = f"; {removed} state files in {SANDBOX_STATE}/ were removed" if removed else ""
+    out(f"The sandbox was reset{told}. Its clock is at {opened.now_text()}.")
 
 
 def _forget_state() -> int:

@@ -14,7 +14,7 @@ from reconciler.errors import Exit
 
 @click.group()
 def state() -> None:
-    """Look after the state."""
+    """Manage the state."""
 
 
 @state.command()

@@ -11,7 +11,7 @@ from reconciler.cli.options import Common, shared
 from reconciler.cli.plan import plan_teams
 from reconciler.cli.progress import show_diagnostics
 from reconciler.cli.terminal import out, out_json, paint_for
-from reconciler.engine.team import Settings
+from reconciler.engine.team import RunSettings
 from reconciler.errors import Exit, worst
 from reconciler.formats.messages import status_json
 from reconciler.render.status import status_text
@@ -25,7 +25,7 @@ def status(common: Common, check: bool) -> int:
 
     Synced: nothing planned, deferred or waiting. Healthy: nothing blocked or failed.
     """
-    made = plan_teams(common, load_selected(common), Settings())
+    made = plan_teams(common, load_selected(common), RunSettings())
     if common.json:
         out_json(status_json(made))
     else:

@@ -92,7 +92,7 @@ def refuse_without_terminal(command: str) -> None:
     """Raise ``UsageError`` where nobody can be asked: the flag must say it then."""
     if not is_terminal():
         raise UsageError(
-            "Nobody can be asked",
+            "Cannot ask for confirmation",
             f"`{command}` asks before it writes, and there is no terminal.",
             "Add --auto-approve to go on without asking.",
         )

@@ -88,8 +88,8 @@ def _fill(descriptor: int, data: bytes) -> None:
 def _restore(unsaved: Unsaved, name: str) -> str:
     then = "Without it the next run looks for them at the API, which may not be able to tell."
     if not unsaved.restorable:
-        return f"Find out first what became of the state that this run began with. {then}"
+        return f"First find out what happened to the state that this run started with. {then}"
     command = unsaved.restore_command(name)
     if not command:
-        return f"Put it in the place of the state before another run writes there. {then}"
+        return f"Replace the state with it before another run writes there. {then}"
     return f"Before another run writes, restore it:\n    {command}\n  {then}"

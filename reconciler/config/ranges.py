@@ -15,7 +15,7 @@ from typing import Final
 from reconciler.config.rules import BrokenRule, shown
 from reconciler.dates import Day, Interval, iso
 
-# Nothing was measured before 1970, and a range that ends after 2199 is a slip of the keyboard.
+# Nothing was measured before 1970, and a range that ends after 2199 is a typo.
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 2199
 MOST_DAYS_AGO: Final = 20_000
@@ -134,7 +134,7 @@ def _near_range(text: str) -> str | None:
     if not (first and last):
         return None
     spelled = [iso(term.day) if term.day else side for term, side in zip((first, last), sides, strict=True)]
-    return f"Write {'..'.join(spelled)}, without blanks."
+    return f"Write {'..'.join(spelled)}, without spaces."
 
 
 def _period(text: str) -> tuple[Term, Term] | None:
@@ -154,14 +154,14 @@ def _period(text: str) -> tuple[Term, Term] | None:
 
 def _day(year: int, month: int, day: int) -> Day:
     if not 1 <= month <= 12:
-        raise BrokenRule("BF041", f"names month {month:02}, which does not exist", "Months are 01 to 12.")
+        raise BrokenRule("BF041", f"has month {month:02}, which does not exist", "Months are 01 to 12.")
     if not FIRST_YEAR <= year <= LAST_YEAR:
         hint = f"Write a year from {FIRST_YEAR} to {LAST_YEAR}."
-        raise BrokenRule("BF042", f"names the year {year:04}, which cannot be meant", hint)
+        raise BrokenRule("BF042", f"has the year {year:04}, which must be a typo", hint)
     days = monthrange(year, month)[1]
     if not 1 <= day <= days:
-        says = f"names the day {year:04}-{month:02}-{day:02}, which does not exist"
-        hint = f"{year:04}-{month:02} has the days 01 to {days}."
+        says = f"has the day {year:04}-{month:02}-{day:02}, which does not exist"
+        hint = f"Days of {year:04}-{month:02} are 01 to {days}."
         raise BrokenRule("BF041", says, hint)
     return date(year, month, day).toordinal()
 
@@ -172,10 +172,10 @@ def _near(text: str) -> str | None:
         year, month, day = map(int, found.groups())
         return f"Write {year:04}-{month:02}-{day:02}."
     if text.strip().lower() != text and _valid_term(text.strip().lower()):
-        return f"Write `{text.strip().lower()}`: lower case, no blanks."
+        return f"Write `{text.strip().lower()}`: lower case, no spaces."
     if period := _valid_period(text):
         first, last = (iso(term.resolve(0)) for term in period)
-        return f"Write a day: this begins on {first} and ends on {last}."
+        return f"Write a single day: this starts on {first} and ends on {last}."
     return None
 
 

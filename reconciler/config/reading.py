@@ -50,9 +50,9 @@ def default_paths(folder: Path | str = ".") -> tuple[Path, ...]:
         if path.is_file() or (name == DEFAULT_FOLDER and path.is_dir()):
             return (path,)
     detail = f"There is neither a file `{DEFAULT_FILE}` nor a folder `{DEFAULT_FOLDER}/` here."
-    hint = "Run `reconciler init` for a commented starter file, or name a file or folder by `-c`."
+    hint = "Run `reconciler init` for a commented starter file, or give a file or folder with `-c`."
     if Path(folder, "backfills.yml").is_file():
-        hint = "Name the file by `-c backfills.yml`, or rename it to `backfills.yaml`."
+        hint = "Give the file with `-c backfills.yml`, or rename it to `backfills.yaml`."
     raise ConfigError((finding("BF001", detail, hint),))
 
 
@@ -103,7 +103,9 @@ def _unreadable(error: Exception, place: Place) -> Finding:
 
 
 def _no_yaml(folder: Path) -> Finding:
-    detail = "No `*.yaml` or `*.yml` is in the folder or below it. Names with a leading dot are skipped."
+    detail = (
+        "There is no `*.yaml` or `*.yml` in the folder or below it. Names that start with a dot are skipped."
+    )
     hint = "Check the path, or run `reconciler init` for a commented starter file."
     return finding("BF003", detail, hint, Place(_printable(folder), 1, 1, 1, 1))
 
@@ -157,8 +159,8 @@ def place_at(text: str, index: int, file: str, length: int = 1) -> Place:
 def _not_utf8(data: bytes, index: int, bom: int, file: str) -> Finding:
     before = data[:index].decode("utf-8")
     detail = (
-        f"Byte {index + bom} of the file is 0x{data[index]:02X}, which is not UTF-8 here. "
-        "What the file means would depend on who reads it."
+        f"Byte {index + bom} of the file is 0x{data[index]:02X}, which is not valid UTF-8 here. "
+        "The meaning would depend on the program that reads it."
     )
     hint = "Save the file as UTF-8."
     if data.startswith(_UTF16_BOMS):
@@ -173,9 +175,9 @@ def _forbidden(text: str, file: str) -> list[Finding]:
     code = ord(found[0])
     name = {0: "a NUL byte", 13: "a carriage return without a line feed"}.get(code, "invisible")
     detail = (
-        f"The character U+{code:04X} is {name}. With it, the file can mean something else than what it shows."
+        f"The character U+{code:04X} is {name}. With it, the file can mean something other than it shows."
     )
-    hint = "Remove the character. In a reason, write it as words."
+    hint = "Remove the character. In a reason, use words instead."
     return [finding("BF006", detail, hint, place_at(text, found.start(), file))]
 
 
@@ -184,7 +186,7 @@ def _conflicts(text: str, file: str) -> list[Finding]:
     return [
         finding(
             "BF007",
-            f"Git left the marker {found[0][:7]} here. Both sides of the conflict still stand in the file.",
+            f"Git left the marker {found[0][:7]} here. Both sides of the conflict are still in the file.",
             hint,
             place_at(text, found.start(), file, length=7),
         )

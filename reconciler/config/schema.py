@@ -103,7 +103,7 @@ class LimitsEntry:
     """What does not fit is deferred to a later apply; an absent one does not limit."""
 
     max_open_backfills: int | None = key(
-        whole(1, 100), "Incomplete backfills of the team, whoever opened them. Default and at most 100."
+        whole(1, 100), "Incomplete backfills of the team, no matter who opened them. Default and at most 100."
     )
     max_open_per_transfer: int | None = key(whole(1, 100), "Incomplete backfills of one transfer.")
     max_creates_per_apply: int | None = key(
@@ -150,7 +150,7 @@ class DefaultsEntry:
     allow_today: bool | None = key(
         TRUTH, "Whether today is loadable. Default false: a day is loadable from the next day on."
     )
-    owner: str | None = key(OWNER, "Who answers for it; see guards.owners.")
+    owner: str | None = key(OWNER, "Who is responsible for it; see guards.owners.")
 
 
 @section

@@ -60,7 +60,7 @@ def parse(data: bytes, file: str, loader: Any = LOADER) -> Source:
 def _finished(tree: _Tree, text: str) -> Source:
     root = tree.root
     if root is None or (isinstance(root, Text) and root.null):
-        detail = "The file holds no data, only blanks or comments."
+        detail = "The file has no data, only whitespace or comments."
         hint = "Run `reconciler init` for a commented starter file, or remove this one."
         empty = finding("BF008", detail, hint, Place(tree.file, 1, 1, 1, 1))
         return Source(tree.file, text, None, (*tree.findings, empty))
@@ -121,13 +121,13 @@ class _Tree:
         self.findings.append(finding(rule, detail, hint, place, also))
         if len(self.findings) >= MOST_FINDINGS - 1:
             detail = f"Reading stopped after {len(self.findings)} findings."
-            raise _Stop(finding("BF020", detail, "Mend those above, and run again.", place))
+            raise _Stop(finding("BF020", detail, "Fix these first, then run again.", place))
 
     def _document(self, event: Any) -> None:
         self.documents += 1
         if self.documents > 1:
-            detail = "A second document begins here, after a line `---`."
-            raise _Stop(finding("BF015", detail, "Put it into a file of its own.", self._place(event)))
+            detail = "A second document starts here, after a `---` line."
+            raise _Stop(finding("BF015", detail, "Move it to a file of its own.", self._place(event)))
 
     def _scalar(self, event: Any) -> None:
         node = Text(event.value)
@@ -140,7 +140,7 @@ class _Tree:
     def _start(self, event: Any, node: Block | Items) -> None:
         self._tag(event, node.place)
         if len(self.open) >= DEEPEST:
-            detail = f"The nesting is deeper than {DEEPEST} levels; a file of ours needs 6."
+            detail = f"The nesting is deeper than {DEEPEST} levels; a valid file needs 6."
             raise _Stop(finding("BF012", detail, "Flatten the file.", node.place))
         self.open.append(_Open(node, event.anchor))
 
@@ -160,9 +160,16 @@ class _Tree:
             self._copy(*known, place)
             return
         problem = (
-            "stands inside what it names, so it would never end" if inside else "names no anchor above it"
+            "is inside the value it refers to, so it would never end"
+            if inside
+            else "refers to no anchor above it"
         )
-        self._refuse("BF017", f"The alias {shown('*' + event.anchor)} {problem}.", "Write it out.", place)
+        self._refuse(
+            "BF017",
+            f"The alias {shown('*' + event.anchor)} {problem}.",
+            "Write the value out instead.",
+            place,
+        )
         node = Text("")
         node.place, node.plain = place, True
         self._put(node, 1)
@@ -170,8 +177,8 @@ class _Tree:
     def _copy(self, node: Node, values: int, place: Place) -> None:
         self.copied += values
         if self.copied > MOST_COPIED:
-            detail = f"Written out, its aliases stand for more than {MOST_COPIED:,} values."
-            raise _Stop(finding("BF018", detail, "Use fewer aliases; `defaults` may serve.", place))
+            detail = f"Expanded, its aliases come to more than {MOST_COPIED:,} values."
+            raise _Stop(finding("BF018", detail, "Use fewer aliases; `defaults` may do instead.", place))
         self._put(node, values, counted=values)
 
     def _remember(self, event: Any, node: Node, values: int) -> None:
@@ -187,7 +194,7 @@ class _Tree:
         """Hand a finished node to the collection it stands in."""
         self.values += values - counted
         if self.values > MOST_VALUES:
-            detail = f"The file holds more than {MOST_VALUES:,} values."
+            detail = f"The file has more than {MOST_VALUES:,} values."
             raise _Stop(finding("BF018", detail, "Split the file.", node.place))
         if not self.open:
             self.root = node
@@ -207,7 +214,7 @@ class _Tree:
         """Take a mapping's next key. The value of a refused one is read, and left out."""
         level.skip = True
         if not isinstance(node, Text):
-            self._refuse("BF019", "A list or mapping is used as a key here.", "Use a text.", node.place)
+            self._refuse("BF019", "A list or mapping is used as a key here.", "Use a string.", node.place)
             node_key = Text("")
             node_key.place, node_key.plain = node.place, True
             level.key = node_key
@@ -221,7 +228,7 @@ class _Tree:
             self._refuse("BF016", detail, "Write the keys out, or use `defaults`.", node.place)
         elif first:
             detail = (
-                f"The key {shown(node)} already stands in line {first.line}. Only one of the two can hold."
+                f"The key {shown(node)} is already set on line {first.line}. Only one of the two can apply."
             )
             self._refuse("BF013", detail, "Remove one of them, or rename it.", node.place, first)
         else:

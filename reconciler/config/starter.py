@@ -39,7 +39,7 @@ transfers:
 
 _EXAMPLE = """\
   google-ads-daily:                 # a name of your own: a-z, 0-9, `.`, `_`, `-`
-    transfer_id: 456789             # the vendor's id: replace it by yours
+    transfer_id: 456789             # the vendor's id: replace it with yours
     ranges:
       - start: 2024-01-01           # inclusive
         end: 2024-03-31             # inclusive; or today, yesterday, today-90d

@@ -11,37 +11,37 @@ from reconciler.diagnostics import Finding, Place
 _KNOWN: Final[tuple[tuple[str, str, str], ...]] = (
     (
         "mapping values are not allowed",
-        "A colon makes this a key, but no key may stand here.",
-        "Put text that holds `: ` in quotes; see that the key above has its colon, and is indented alike.",
+        "The colon makes this a key, but a key is not allowed here.",
+        "Quote text that contains `: `; check that the key above has its colon and the same indentation.",
     ),
     (
         "could not find expected ':'",
-        "A key stands here without a colon after it.",
-        "Write `key: value`, with a blank after the colon.",
+        "This key has no colon after it.",
+        "Write `key: value`, with a space after the colon.",
     ),
     (
         "quoted scalar",
-        "The text in quotes is not closed, or holds an escape that YAML does not know.",
-        "Close the quotes; write a backslash in single quotes.",
+        "The quoted text is not closed, or contains an escape that YAML does not know.",
+        "Close the quotes; put text with backslashes in single quotes.",
     ),
     ("unexpected end of stream", "The file ends in the middle of something.", "Complete it."),
     (
         "block mapping",
         "The line is not indented like the keys above it.",
-        "Indent all keys of one mapping alike.",
+        "Give all keys of one mapping the same indentation.",
     ),
     (
         "block collection",
         "The line is not indented like the list items above it.",
-        "Begin all items of one list with `- ` in the same column.",
+        "Start all items of one list with `- ` in the same column.",
     ),
     (
         "block sequence entries are not allowed",
-        "A list item may not begin here.",
-        "Begin the list on a line of its own, below its key.",
+        "A list item cannot start here.",
+        "Start the list on its own line, below its key.",
     ),
-    ("flow sequence", "The list in brackets is not closed, or lacks a comma.", "Close it with `]`."),
-    ("flow mapping", "The mapping in braces is not closed, or lacks a comma.", "Close it with `}`."),
+    ("flow sequence", "The list in brackets is not closed, or a comma is missing.", "Close it with `]`."),
+    ("flow mapping", "The mapping in braces is not closed, or a comma is missing.", "Close it with `}`."),
 )
 _RESERVED: Final = "@`%|>&*!"
 
@@ -52,8 +52,8 @@ def syntax_finding(error: Exception, text: str, file: str) -> Finding:
     line = text.split("\n")[place.line - 1]
     char = line[place.column - 1 : place.column]
     if "\t" in line[: len(line) - len(line.lstrip())] or char == "\t":
-        detail = "YAML indents with blanks. How wide a tab is would decide what the file means."
-        return finding("BF011", detail, "Replace the tab by blanks.", _tab(line, place))
+        detail = "YAML indents with spaces. With tabs, the meaning would depend on how wide a tab is."
+        return finding("BF011", detail, "Replace the tab with spaces.", _tab(line, place))
     detail, hint = _words(error, char)
     return finding("BF010", detail, hint, place)
 
@@ -81,9 +81,9 @@ def _words(error: Exception, char: str) -> tuple[str, str]:
     context = str(getattr(error, "context", None) or "")
     problem = str(getattr(error, "problem", None) or "")
     if "cannot start any token" in problem and char and char in _RESERVED:
-        return f"A value may not begin with {shown(char)}.", "Put the value in quotes."
+        return f"A value cannot start with {shown(char)}.", "Put the value in quotes."
     for piece, detail, hint in _KNOWN:
         if piece in problem or piece in context:
             return detail, hint
     said = f": {problem}" if problem else ""
-    return f"The YAML parser cannot read on here{said}.", "Look at this line and the one above it."
+    return f"The YAML parser stopped here{said}.", "Look at this line and the one above it."

@@ -47,7 +47,7 @@ def resolve_team(
 def _check_as_of(as_of: date | None, today: date) -> None:
     if as_of is not None and as_of > today:
         detail = f"--as-of is {as_of}, but today is {today} in the team's timezone. Later days are unknown."
-        raise UsageError("--as-of lies in the future", detail, "Give today's date or an earlier one.")
+        raise UsageError("--as-of is in the future", detail, "Give today's date or an earlier one.")
 
 
 # --- keys of the team ---------------------------------------------------------------------
@@ -85,7 +85,7 @@ def _guards(section: schema.OwnerGuardsEntry) -> Guards:
 
 def _set_twice(key: str, first: TeamFile, second: TeamFile) -> Finding:
     places = [key_place(file.data, (key,)) for file in (second, first)]
-    detail = f"`{key}` belongs to the team, and {places[1]} sets it too. Only one of its files may."
+    detail = f"`{key}` applies to the whole team, and {places[1]} sets it too. Only one of its files may."
     return finding("BF052", detail, "Remove it from one of the two files.", places[0], (places[1],))
 
 
@@ -118,11 +118,11 @@ def _twice(files: Sequence[TeamFile]) -> Iterator[Finding]:
     for number, name, id_place, name_place in _ids(files):
         first = ids.setdefault(number, id_place)
         if first is not id_place:
-            detail = f"{first} declares the transfer {number} too. A transfer's days stand in one place."
+            detail = f"{first} also declares transfer {number}. Declare each transfer in one place."
             yield finding("BF050", detail, "Put all its ranges under one name.", id_place, (first,))
         first = names.setdefault(name, name_place)
         if first is not name_place:
-            detail = f"{first} uses the name {shown(name)} too. A name stands for one transfer of a team."
+            detail = f"{first} also uses the name {shown(name)}. Within a team, each name must be unique."
             yield finding(
                 "BF051", detail, "Rename one of them; that changes nothing else.", name_place, (first,)
             )
@@ -142,18 +142,16 @@ def _clash(
     number: int, name: str, place: Place, declared: dict[int, Place], users: dict[int, tuple[str, Place]]
 ) -> Iterator[Finding]:
     if other := declared.get(number):
-        detail = f"{other} declares {number} as a transfer of its own, so its loads would count for two."
+        detail = f"{other} declares {number} as a transfer of its own, so its loads would count for both."
         yield finding("BF053", detail, "Remove it here, or remove that transfer.", place, (other,))
     user, first = users.setdefault(number, (name, place))
     if first is place:
         return
     if user == name:
-        yield finding(
-            "BF054", f"{number} already stands in this list.", "Remove one of them.", place, (first,)
-        )
+        yield finding("BF054", f"{number} is already in this list.", "Remove one of them.", place, (first,))
     else:
-        detail = f"{first} lists {number} too, so what it loaded counts for both transfers."
-        hint = "Keep it if the old transfer was split in two; else remove it where it is wrong."
+        detail = f"{first} also lists {number}, so what it loaded counts for both transfers."
+        hint = "Keep it if the old transfer was split in two; otherwise remove it where it is wrong."
         yield finding("BF055", detail, hint, place, (first,))
 
 
@@ -163,6 +161,6 @@ def _guard_owners(files: Sequence[TeamFile], transfers: Sequence[DesiredTransfer
         guards = file.model.guards
         for owner in (guards.owners if guards else None) or {}:
             if owner not in owners:
-                detail = f"No transfer of the team has the owner {shown(owner)}, so the guard never holds."
+                detail = f"No transfer of the team has the owner {shown(owner)}, so the guard never applies."
                 place = key_place(file.data, ("guards", "owners", owner))
                 yield finding("BF056", detail, "Correct the name, or remove the guard.", place)

@@ -93,7 +93,7 @@ def _segments(declared: _Declared) -> tuple[Segment, ...]:
     days = sum(segment.end - segment.start for segment in found)
     if days > MOST_DAYS:
         detail = (
-            f"{shown(declared.name)} declares {days:,} days; at most {MOST_DAYS:,} (a hundred years) may be."
+            f"{shown(declared.name)} declares {days:,} days; the limit is {MOST_DAYS:,} (a hundred years)."
         )
         declared.report("BF047", detail, "Check the first and the last year.", declared.place("ranges"))
     return found
@@ -114,8 +114,8 @@ def _ranges(declared: _Declared) -> list[Segment]:
 def _days(declared: _Declared, entry: schema.ExclusionEntry, path: Path) -> tuple[Day, Day]:
     days = interval(entry.start, entry.end, declared.clock.as_of)
     if days[0] == days[1] and entry.start.relative:
-        detail = f"The range starts on {iso(days[0])} by now, after its end, and holds no day any more."
-        declared.report("BF048", detail, "Remove it, or make its start a date.", declared.place(*path))
+        detail = f"The range now starts on {iso(days[0])}, after its end, so it no longer covers any day."
+        declared.report("BF048", detail, "Remove it, or make its start a fixed date.", declared.place(*path))
     return days
 
 
@@ -134,7 +134,7 @@ def _stale_before(declared: _Declared, value: date | datetime | None, path: Path
     if time > declared.clock.now:
         now = declared.clock.now.astimezone(UTC)
         detail = f"It is {now:%Y-%m-%dT%H:%M:%SZ} now, so every load would count as stale."
-        hint = "Write a date or time that has passed. A date means its midnight in `timezone`."
+        hint = "Write a date or time in the past. A date means its midnight in `timezone`."
         declared.report("BF045", detail, hint, declared.place(*path))
     return time
 
@@ -149,7 +149,7 @@ def _warn_of_overlaps(declared: _Declared, ranges: list[Segment]) -> None:
         first = several[0]
         days = f"{iso(first.start)}..{last_iso(first.end)}"
         which = f"days {days} are" if first.end - first.start > 1 else f"day {iso(first.start)} is"
-        detail = f"The {which} declared above already."
+        detail = f"The {which} already declared above."
         also = [ranges[overlap.earlier].place for overlap in several[:_MOST_PLACES]]
         hint = (
             "Shorten one of the ranges. Days count once; where ranges overlap, the reason of the first holds."

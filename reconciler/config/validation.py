@@ -32,7 +32,7 @@ class Validated:
 def validate(source: Source, root: Node) -> Validated:
     """Check one file's data. Raises nothing for bad content."""
     if not isinstance(root, Block):
-        from reconciler.config.faults import broken
+        from reconciler.config.mistakes import broken
 
         wrong = wrong_shape(root, "a mapping with `version`, `team_id` and `transfers`")
         return Validated(source.file, None, root, (broken(wrong, root, ()),))
@@ -47,7 +47,7 @@ def validate(source: Source, root: Node) -> Validated:
 
 
 def _faulty(source: Source, root: Block, error: ValidationError) -> Validated:
-    from reconciler.config.faults import report_of, salvaged
+    from reconciler.config.mistakes import report_of, salvaged
 
     faults = error.errors(include_url=False)
     report = report_of(root, faults, known={seen.place for seen in source.findings})
@@ -64,6 +64,6 @@ def _foreign(root: Block) -> Finding | None:
     """Name a file that is not one of ours, and spare its reader every key of it."""
     if any(key in root for key in ("transfers", "team_id", "version")):
         return None
-    detail = "The file has no key `transfers` at the top, so it declares nothing to load."
-    hint = "Move it out of the folder, or let its name begin with a dot; `reconciler init` writes a starter."
+    detail = "The file has no top-level key `transfers`, so it declares nothing to load."
+    hint = "Move it out of the folder, or start its name with a dot; `reconciler init` writes a starter file."
     return finding("BF021", detail, hint, Place(root.place.file, 1, 1, 1, 1))

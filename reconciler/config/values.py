@@ -20,7 +20,7 @@ from reconciler.config.rules import BrokenRule, shown
 
 LARGEST_ID: Final = 2**63 - 1
 _OWNER_PATTERN: Final = r"[A-Za-z0-9@][A-Za-z0-9 ._@/+-]{0,62}"
-_OWNER_HINT: Final = "Use up to 63 letters, digits, blanks and `._@/+-`; begin with a letter, a digit or `@`."
+_OWNER_HINT: Final = "Use up to 63 letters, digits, spaces and `._@/+-`; start with a letter, a digit or `@`."
 _ENV_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 _LONGEST_TEXT: Final = 500
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+")
@@ -69,11 +69,11 @@ def _whole(value: object, low: int, high: int) -> int:
         )
     if not text.plain:
         raise BrokenRule(
-            "BF027", f"is the text {shown(text)}, in quotes, but a number is expected", "Remove the quotes."
+            "BF027", f"is the string {shown(text)}, in quotes, but a number is expected", "Remove the quotes."
         )
     digits = text.lstrip("+-")
     if digits != "0" and digits.startswith("0"):
-        says = f"is {shown(text)}: with a leading zero, some readers take it for an octal number"
+        says = f"is {shown(text)}: with a leading zero, some parsers read it as octal"
         rest = digits.lstrip("0")[:20]
         raise BrokenRule("BF027", says, f"Write {rest}." if rest else _bounds(low, high))
     if len(digits) > 20 or not low <= int(text) <= high:
@@ -118,9 +118,9 @@ def _truth(value: object) -> bool:
     if text.plain and text in ("true", "false"):
         return text == "true"
     likely = "true" if text.lower() in ("true", "yes", "on", "y", "1") else "false"
-    got = shown(text) if text.plain else f"the text {shown(text)}, in quotes"
+    got = shown(text) if text.plain else f"the string {shown(text)}, in quotes"
     says = f"is {got}, but `true` or `false` is expected"
-    raise BrokenRule("BF029", says, f"Write `{likely}`, without quotes, if that is what is meant.")
+    raise BrokenRule("BF029", says, f"Write `{likely}`, without quotes, if that is what you mean.")
 
 
 def choice(kind: type[StrEnum]) -> Reads:
@@ -145,7 +145,7 @@ def _near_choice(text: str, allowed: list[str]) -> str:
 
 
 def nearest(word: str, known: list[str]) -> str | None:
-    """Return the known word a slip of the keyboard away, if there is one."""
+    """Return the known word a typo away, if there is one."""
     from difflib import get_close_matches  # only files with mistakes need it
 
     return next(iter(get_close_matches(word[:64], known, n=1, cutoff=0.6)), None)
@@ -174,7 +174,7 @@ def key(pattern: str, hint: str) -> Reads:
             return value
         near = re.sub(r"[^a-z0-9._-]+", "-", str(value)[:63].lower()).strip("-._")
         raise BrokenRule(
-            "BF032", "has a name that is not allowed", f"{hint} Perhaps `{near}`." if near else hint
+            "BF032", "has a name that is not allowed", f"{hint} Did you mean `{near}`?" if near else hint
         )
 
     return Reads(read, {"type": "string", "pattern": f"^{pattern}$"})
@@ -182,21 +182,21 @@ def key(pattern: str, hint: str) -> Reads:
 
 def _line(value: object) -> str:
     """Read free text as one line: it is shown in tables and comments."""
-    text = " ".join(text_of(value, "a text").split())
+    text = " ".join(text_of(value, "a string").split())
     if not text or len(text) > _LONGEST_TEXT:
         says = f"has {len(text)} characters"
         raise BrokenRule("BF033", says, f"Write 1 to {_LONGEST_TEXT} characters.")
     if FORBIDDEN.search(text):
-        raise BrokenRule("BF033", "holds an invisible or control character", "Remove the escape.")
+        raise BrokenRule("BF033", "contains an invisible or control character", "Remove the escape.")
     return text
 
 
 def _folder(value: object) -> str:
     text = text_of(value, "a folder")
     if _URL.match(text):
-        says = "is a URL: whoever edits the file could redirect the store's credentials"
+        says = "is a URL: anyone who edits the file could redirect the store's credentials"
         raise BrokenRule(
-            "BF035", says, "Give the URL by `--state` or RECONCILER_STATE; a file may name a folder."
+            "BF035", says, "Give the URL with `--state` or RECONCILER_STATE; a file may only name a folder."
         )
     if text.startswith("~") or FORBIDDEN.search(text) or text.strip() != text or len(text) > _LONGEST_TEXT:
         says = f"is {shown(text)}, which is not a folder relative to this file"
@@ -211,7 +211,7 @@ def _version(value: object) -> int:
     hint = "Write `version: 1`."
     if text.isdecimal() and len(text) < 5 and int(text) > 1:
         hint = "Update reconciler, or write `version: 1`."
-    got = shown(text) if text.plain else f"the text {shown(text)}, in quotes"
+    got = shown(text) if text.plain else f"the string {shown(text)}, in quotes"
     raise BrokenRule("BF031", f"is {got}, but this reconciler reads version 1", hint)
 
 
@@ -269,7 +269,7 @@ def _stale_before(value: object) -> date | datetime:
     says = f"is {shown(text)}, which is not a date or an RFC 3339 time"
     hint = "Write 2026-02-01, or 2026-03-01T06:00:00Z with `Z` or an offset."
     if "today" in text or "yesterday" in text:
-        says = f"is {shown(text)}, but must be absolute: else days would be due again every day"
+        says = f"is {shown(text)}, but must be absolute: otherwise days would be due again every day"
     raise BrokenRule("BF044", says, hint)
 
 
@@ -288,12 +288,12 @@ STALE_BEFORE: Final = Reads(
 OWNER: Final = matching(_OWNER_PATTERN, "BF032", "the name of an owner", _OWNER_HINT)
 OWNER_KEY: Final = key(_OWNER_PATTERN, _OWNER_HINT)
 NAME_KEY: Final = key(
-    r"[a-z0-9][a-z0-9._-]{0,62}", "Use up to 63 of a-z, 0-9, `.`, `_` and `-`; begin with a letter or digit."
+    r"[a-z0-9][a-z0-9._-]{0,62}", "Use up to 63 of a-z, 0-9, `.`, `_` and `-`; start with a letter or digit."
 )
 KEY_ENV: Final = matching(
     _ENV_PATTERN,
     "BF034",
     "the name of an environment variable",
-    "Write a name like SUPERMETRICS_API_KEY. If a key stands here, revoke it: Git remembers it.",
+    "Write a name like SUPERMETRICS_API_KEY. If this is a key, revoke it: Git remembers it.",
     echo=False,
 )

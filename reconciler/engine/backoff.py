@@ -35,7 +35,7 @@ class Backoff:
                 return Stop(wording.denied(answer))
             case RateLimited(retry_after=asked):
                 pause = RATE_LIMIT_PAUSE if asked is None else asked
-                return self._paused(pause, "the API limits our rate") or self._limited(answer)
+                return self._paused(pause, "the API rate limit was reached") or self._limited(answer)
             case NotSentOutcome():
                 return self._paused(next(self._not_sent, None), "no connection") or _unreachable()
             case never:
@@ -50,10 +50,10 @@ class Backoff:
     def _limited(self, answer: RateLimited) -> Stop:
         seconds = f"{answer.retry_after or RATE_LIMIT_PAUSE:.0f} seconds"
         if answer.hour_used_up:
-            detail = f"This hour's requests are nearly used up; the next hour begins in {seconds}."
+            detail = f"This hour's requests are nearly used up; the next hour starts in {seconds}."
         else:
-            detail = f"It asks for {seconds} of patience; --max-wait allows {self.max_wait:.0f} in all."
-        return Stop(ApiUnavailable("The API limits our rate", detail, _LATER))
+            detail = f"It asks us to wait {seconds}; --max-wait allows {self.max_wait:.0f} in total."
+        return Stop(ApiUnavailable("The API rate limit was reached", detail, _LATER))
 
 
 def _unreachable() -> Stop:

@@ -16,8 +16,8 @@ def find_intent(document: Document, transfer_id: int, start: Day, end: Day) -> I
         if (intent.transfer_id, intent.start, intent.end) == (transfer_id, start, end):
             return intent
     there = [f"{intent.transfer} {intent.dates}" for intent in open_]
-    detail = f"Unresolved are: {'; '.join(there)}." if there else "Nothing is unresolved."
-    raise Refused("There is no such unresolved create", detail, "Name the transfer and the exact range.")
+    detail = f"Unresolved: {'; '.join(there)}." if there else "Nothing is unresolved."
+    raise Refused("There is no such unresolved create", detail, "Give the transfer and the exact range.")
 
 
 def as_created(intent: Intent, backfill_id: int, document: Document, client: ApiClient) -> Delta:
@@ -30,10 +30,12 @@ def as_created(intent: Intent, backfill_id: int, document: Document, client: Api
         raise Refused("There is no such backfill", f"The API answers 404 for {backfill_id}.", "Check the id.")
     if not is_match(intent, backfill):
         seen = f"transfer {backfill.transfer_id}, {backfill.dates}"
-        raise Refused("The backfill does not fit", f"Backfill {backfill_id} is of {seen}.", "Check the id.")
+        raise Refused(
+            "The backfill does not match", f"Backfill {backfill_id} is for {seen}.", "Check the id."
+        )
     known = document.backfills.get(backfill_id)
     if known is not None and known.ours:
-        raise Refused("The backfill is known already", f"Another create of ours made {backfill_id}.")
+        raise Refused("The backfill is already known", f"Another create of ours made {backfill_id}.")
     return Delta(intents=(found(intent, backfill_id),), backfills=(adopted(backfill, intent),))
 
 

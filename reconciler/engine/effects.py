@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 from reconciler.api.outcome import WriteOutcome
 from reconciler.errors import ReconcilerError
 from reconciler.events import Event
-from reconciler.model.memory import Delta, Intent, IntentKind
+from reconciler.model.memory import Delta, Intent, IntentKind, Outcome
 from reconciler.model.observed import Backfill
 
 A = TypeVar("A")
@@ -73,6 +73,10 @@ class Record(Effect[None]):
     """Commit an outcome durably. It always lands, or the run ends."""
 
     delta: Delta
+
+    def __post_init__(self) -> None:
+        done = (intent for intent in self.delta.intents if intent.outcome is Outcome.DONE)
+        assert all(intent.backfill_id is not None for intent in done)
 
 
 @dataclass(frozen=True, slots=True)

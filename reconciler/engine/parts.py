@@ -10,7 +10,7 @@ from typing import Protocol
 from reconciler.api.client import ApiClient, Verbose
 from reconciler.engine.clock import Clock, system_clock
 from reconciler.engine.stop import Interrupts
-from reconciler.engine.team import Settings, TeamRun
+from reconciler.engine.team import RunSettings, TeamRun
 from reconciler.errors import KeyProblem
 from reconciler.events import Event
 from reconciler.http import HttpTransport, Pacer, Retry, Transport, WsgiTransport
@@ -66,7 +66,7 @@ class Parts:
         return system_clock(self.interrupts.sleep)
 
     def team_run(
-        self, team: DesiredTeam, settings: Settings, on_event: Callable[[Event], None] = lambda event: None
+        self, team: DesiredTeam, settings: RunSettings, on_event: Callable[[Event], None] = lambda event: None
     ) -> TeamRun:
         """Return the parts of one team's run. Raises ``KeyProblem``, ``UsageError``."""
         rate, max_wait = team.limits.requests_per_second, settings.max_wait

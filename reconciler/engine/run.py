@@ -15,19 +15,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 from reconciler.api.client import Verbose
-from reconciler.bounds import DEFAULT_EXPIRY, SHOWN_WITHIN
+from reconciler.bounds import SHOWN_WITHIN
 from reconciler.engine.clock import Clock
 from reconciler.engine.emergency import unsaved_of
 from reconciler.engine.parts import EmbeddedApi, Keys, Parts, States
+from reconciler.engine.results import Gathered, Report, Situations, TeamsPlan, Terms, joined_plan, plan
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import Interrupts
-from reconciler.engine.team import Settings, Surveyed, TeamReport, TeamRun
-from reconciler.engine.teams import Gathered, Situations, TeamsPlan, joined_plan, plan
-from reconciler.errors import Exit, ReconcilerError, Refused, worst
+from reconciler.engine.team import RunSettings, Surveyed, TeamReport, TeamRun
+from reconciler.errors import Exit, Refused
 from reconciler.events import LeftUndone, Planned, RunEvent, Started
 from reconciler.formats.planfile import digest
 from reconciler.model.desired import Desired, DesiredTeam
@@ -47,51 +47,6 @@ from reconciler.stores.base import this_process
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What an apply may do: all that its plan shows, if ``confirm`` says so; or what was approved before.
-
-    ``approved``: a saved plan, which is a filter; ``strict``: the fresh plan must be the same. ``expect``:
-    the digest that the fresh plan must have. A saved plan is refused once it is older than ``expiry``.
-    """
-
-    approved: Plan | None = None
-    strict: bool = False
-    expect: str | None = None
-    expiry: timedelta = DEFAULT_EXPIRY
-
-    @property
-    def compares(self) -> bool:
-        return self.strict or self.expect is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What an apply did. ``declined``: the answer was no, and nothing was done."""
-
-    teams: tuple[TeamReport, ...]
-    statuses: frozenset[int]
-    declined: bool = False
-
-    @property
-    def exit(self) -> int:
-        return worst(self.statuses)
-
-    @property
-    def created(self) -> int:
-        return self.totals["created"]
-
-    @property
-    def errors(self) -> tuple[ReconcilerError, ...]:
-        return tuple(error for team in self.teams for error in team.errors)
-
-    @property
-    def totals(self) -> dict[str, int]:
-        """Return the counts of all teams: of backfills, of outcomes, and of the days made."""
-        names = ("created", "retried", "cancelled", "refused", "unknown", "days")
-        return {name: sum(getattr(team, name) for team in self.teams) for name in names}
-
-
 # --- plan ---------------------------------------------------------------------------------
 
 
@@ -101,7 +56,7 @@ def observe(
     api: str | EmbeddedApi,
     key: Keys = None,
     state: States = None,
-    settings: Settings | None = None,
+    settings: RunSettings | None = None,
     interrupts: Interrupts | None = None,
     verbose: Verbose | None = None,
 ) -> Situations:
@@ -111,7 +66,7 @@ def observe(
     ``Interrupted``.
     """
     parts = Parts(api, key, state, interrupts or Interrupts(), verbose)
-    chosen = settings or Settings()
+    chosen = settings or RunSettings()
     teams = Gathered(parts.interrupts)
     situations = teams.each(desired.teams, lambda team: parts.team_run(team, chosen).look())
     return Situations(
@@ -135,11 +90,11 @@ def apply(
     state: States = None,
     approved: Plan | None = None,
     terms: Terms | None = None,
-    settings: Settings | None = None,
+    settings: RunSettings | None = None,
     interrupts: Interrupts | None = None,
     verbose: Verbose | None = None,
     confirm: Callable[[Plan], bool],
-    on_event: Callable[[RunEvent], None],
+    on_event: Callable[[RunEvent], None] = lambda event: None,
 ) -> Report:
     """Create what is missing, and only that. ``confirm`` is not asked where a plan was approved before.
 
@@ -148,7 +103,7 @@ def apply(
     happens after that is in the report.
     """
     parts = Parts(api, key, state, interrupts or Interrupts(), verbose)
-    chosen = settings or Settings()
+    chosen = settings or RunSettings()
     runs = [parts.team_run(team, chosen, on_event) for team in desired.teams]
     options = Options(desired.target, desired.exclude)
     return Apply(
@@ -164,7 +119,7 @@ def apply(
 
 
 @contextmanager
-def locked(runs: Sequence[TeamRun], settings: Settings, operation: str) -> Iterator[None]:
+def locked(runs: Sequence[TeamRun], settings: RunSettings, operation: str) -> Iterator[None]:
     """Hold the lock of each team's state, in their order, or none if so told. Raises ``StateLocked``."""
     with ExitStack() as stack:
         for run in runs:
@@ -191,7 +146,7 @@ class Apply:
 
     runs: Sequence[TeamRun]
     terms: Terms
-    settings: Settings
+    settings: RunSettings
     clock: Clock
     interrupts: Interrupts
     confirm: Callable[[Plan], bool]
@@ -232,7 +187,7 @@ class Apply:
         faults = misfits(saved, api_url, documents, self.clock.now(), self.terms.expiry)
         if faults:
             hint = "Make a new one with: reconciler plan --out plan.json"
-            raise Refused("The plan file does not fit", " ".join(faults), hint)
+            raise Refused("The plan file cannot be applied", " ".join(faults), hint)
         approved = approval_of(saved)
         for part in self._parts.values():
             part.approval = without_later_intents(approved, part.session.document, saved.created_at)

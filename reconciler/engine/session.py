@@ -98,7 +98,7 @@ class StateSession:
         if self.is_new:
             return
         if document is None or document.lineage != self.document.lineage:
-            detail = "The state that this run began with is not there any more."
+            detail = "The state that this run started with is gone."
             raise StateForeign(
                 "The state was replaced", detail, "Restore it from its backup, then run again."
             )
@@ -143,7 +143,7 @@ class StateSession:
             raise change.error
 
     def _commit(self, batch: list[_Change]) -> None:
-        """Commit a batch, merged into one delta; whoever waits for its part is told."""
+        """Commit a batch, merged into one delta; those that wait for a part of it are told."""
         try:
             self._commit_merged(batch)
         except Exception as error:  # noqa: BLE001 - every waiting worker must learn of it, whatever it is
@@ -173,7 +173,7 @@ class StateSession:
                 self.reread()
                 continue
             return
-        raise StateConflict("The state keeps changing", "Other runs commit all the time.", "Run again later.")
+        raise StateConflict("The state keeps changing", "Other runs keep committing.", "Run again later.")
 
     def _rebased(self, delta: Delta) -> Delta:
         """Join what we say with what the document says, which another run may have learned: what it

@@ -39,7 +39,7 @@ MAX_SURVEYS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class RunSettings:
     """What the flags say of a run, for all teams. ``max_wait``: seconds to wait for rate limits, in all."""
 
     settle: timedelta = DEFAULT_SETTLE
@@ -108,7 +108,7 @@ class TeamRun:
     store: StateStore
     blank: Document
     clock: Clock
-    settings: Settings = field(default_factory=Settings)
+    settings: RunSettings = field(default_factory=RunSettings)
     on_event: Callable[[Event], None] = lambda event: None
     saving: Callable[[], AbstractContextManager[None]] = nullcontext
 
@@ -156,7 +156,7 @@ class TeamRun:
                 document = session.document
                 plan = replace(plan, lineage=document.lineage, serial=document.serial)
                 return Surveyed(plan, replace(situation, document=document))
-        raise StateConflict("The state keeps changing", "Other runs commit all the time.", "Run again later.")
+        raise StateConflict("The state keeps changing", "Other runs keep committing.", "Run again later.")
 
     def _refuse_missing_state(self, situation: Situation, plan: TeamPlan) -> None:
         if self.settings.new_state:

@@ -27,7 +27,7 @@ def evidence_warnings(situation: Situation) -> tuple[Finding, ...]:
 def _unread(why: Unreadable, situation: Situation) -> Finding:
     named = ", ".join(str(one) for one, answer in sorted(situation.observed.runs.items()) if answer is why)
     if why is Unreadable.FAILED:
-        detail = f"Reading the runs of {named} failed; the days that they would tell of are blocked."
+        detail = f"Reading the runs of {named} failed; the days that only they can show are blocked."
         return _warning("OB002", "Run lists are not readable", detail, "Run again later.")
     detail = (
         f"The API does not show the runs of {named} ({why.value}): backfills alone decide there, and "
@@ -52,7 +52,7 @@ def missing_state(situation: Situation, plan: TeamPlan) -> tuple[Finding, ...]:
         return ()
     named = ", ".join(str(one) for one in suspicious)
     detail = (
-        f"There is no state for team {situation.team.team_id}, run lists do not tell, and yet there "
+        f"There is no state for team {situation.team.team_id}, run lists cannot be read, and yet there "
         f"have been backfills on {named}: days that they loaded would be loaded again."
     )
     hint = "Point --state at the state of earlier runs. If there is none, apply once with --new-state."

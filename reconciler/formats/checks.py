@@ -130,7 +130,7 @@ def evidence(sets: dict[str, list[str]]) -> DayEvidence:
             return _one_known(name, texts[0])
     known = {name: days(texts) for name, texts in sets.items()}
     if len(union(known.values())) != sum(map(len, known.values())):
-        raise Bad("a day stands in two of its sets", "evidence")
+        raise Bad("a day is in two of its sets", "evidence")
     return DayEvidence(**known)
 
 
@@ -181,7 +181,7 @@ _WORDS = {
     _UNKNOWN: "the field {name!r} is not known to this release",
     "dict_type": "it is not an object",
     "list_type": "it is not a list",
-    "string_type": "{value} is not a text",
+    "string_type": "{value} is not a string",
     "string_unicode": "{value} is not Unicode text",
     "string_too_short": "it is empty",
     "string_pattern_mismatch": "{value} is not a time of the form YYYY-MM-DDTHH:MM:SSZ",
@@ -246,7 +246,7 @@ def parsed(text: str | bytes) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data = dict(pairs)
     if len(data) != len(pairs):
-        raise Bad(f"the key {first_twice(key for key, _ in pairs)!r} stands twice in one object")
+        raise Bad(f"the key {first_twice(key for key, _ in pairs)!r} appears twice in one object")
     return data
 
 

@@ -16,8 +16,8 @@ def checked_key(key: str) -> str:
         return key
     raise KeyProblem(
         "The API key cannot be used",
-        f"It {fault}, so it cannot be a key of the API. Nothing was sent.",
-        "Check the variable or file the key comes from: a copied blank or line break is the usual cause.",
+        f"It {fault}, so it cannot be an API key. Nothing was sent.",
+        "Check the variable or file the key comes from: a copied space or line break is the usual cause.",
     )
 
 
@@ -29,7 +29,7 @@ def _fault_of_key(key: str) -> str | None:
     if "\n" in key or "\r" in key:
         return "contains a line break"
     if not key.isprintable() or " " in key:
-        return "contains a blank or a control character"
+        return "contains a space or a control character"
     return f"is longer than {LONGEST_KEY} characters" if len(key) > LONGEST_KEY else None
 
 
@@ -46,7 +46,7 @@ def checked_base_url(url: str) -> str:
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise UsageError(
             "The API's URL is not encrypted",
-            "With http:// the API key would travel in clear; that is allowed only for loopback addresses.",
+            "With http:// the API key would be sent unencrypted; only loopback addresses may use it.",
             _URL_HINT,
         )
     return url.rstrip("/")
@@ -63,13 +63,13 @@ def _fault_of_url(url: str) -> str:
     except ValueError:
         return "It is not a URL."
     if not url.isascii() or not url.isprintable() or " " in url:
-        return "It contains a character that cannot stand in a URL."
+        return "It contains a character that is not allowed in a URL."
     if parts.scheme not in ("http", "https"):
         return "It must start with https:// (or http:// for loopback)."
     if not parts.hostname:
-        return "It names no host."
+        return "It has no host."
     if "@" in parts.netloc:
-        return "It contains credentials; the key has its own place."
+        return "It contains credentials; the API key is given separately."
     return "It must end with the path, without ? or #." if "?" in url or "#" in url else ""
 
 

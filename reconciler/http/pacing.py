@@ -12,11 +12,11 @@ from reconciler.http.retry import server_time
 class Held(Exception):
     """All must wait longer than the caller is willing to. ``seconds`` are left.
 
-    ``hour_used_up``: not because the API said so, but for want of requests in this hour.
+    ``hour_used_up``: not because the API said so, but because this hour has hardly any requests left.
     """
 
     def __init__(self, seconds: float, hour_used_up: bool = False) -> None:
-        why = "this hour's requests are nearly used up" if hour_used_up else "the API had asked for silence"
+        why = "this hour's requests are nearly used up" if hour_used_up else "the API had asked us to wait"
         super().__init__(why)
         self.seconds = seconds
         self.hour_used_up = hour_used_up

@@ -113,7 +113,7 @@ class Intent(Span):
     ``intended_at`` and ``send_before`` are by our clock. ``latest_before`` is the id that
     ``latest`` answered before our first write on the transfer, later our own last id;
     ``None`` when it answered 404. ``backfill_id`` is the one to cancel, or the one created.
-    ``blocker`` is the backfill that a refusal was put down to, or that it was withdrawn for.
+    ``blocker`` is the backfill that a refusal was attributed to, or that it was withdrawn for.
     """
 
     nonce: str

@@ -5,7 +5,7 @@ Also words how two plans differ, with deepdiff (its only importer; lazily, it is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +24,10 @@ class Approval:
 
     days: DaysByTransfer[Address]
     cancels: frozenset[tuple[int, int]]
+
+    def allows(self, actions: Sequence[Action]) -> bool:
+        """Tell whether all that actions create and cancel was approved."""
+        return not planned_days(actions) - self.days and _cancels_of(actions) <= self.cancels
 
 
 def approval_of(plan: Plan) -> Approval:
@@ -128,7 +132,11 @@ def planned_days(actions: Iterable[Action]) -> DaysByTransfer[Address]:
 
 def approved_cancels(plan: Plan) -> frozenset[tuple[int, int]]:
     """Return the (team, backfill id) pairs that a plan cancels."""
-    return frozenset((action.address.team_id, one) for action in plan.actions for one in action.cancels)
+    return _cancels_of(plan.actions)
+
+
+def _cancels_of(actions: Iterable[Action]) -> frozenset[tuple[int, int]]:
+    return frozenset((action.address.team_id, one) for action in actions for one in action.cancels)
 
 
 def approved(plan: Plan) -> dict[str, Any]:

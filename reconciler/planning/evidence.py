@@ -1,4 +1,4 @@
-"""What a backfill tells of each of its days: the table of design section 4. Pure.
+"""What a backfill says of each of its days: the table in docs/planning.md, "What counts as loaded". Pure.
 
 Counts are trusted only where they add up to one run per day of the range; whatever they
 leave open is read from the run list, and what that cannot tell is ``unlocated``: a person
@@ -78,10 +78,10 @@ def _is_settling(seen: Backfill, vendor_now: datetime) -> bool:
 def _judge_ended(record: BackfillRecord, runs: RunsByDay | None) -> Verdict:
     told = _from_counts(record.seen)
     if told is not None:
-        return Verdict(evidence=merge(record.evidence, told, record.days), settled=True)
+        return Verdict(evidence=_complete(record.evidence, told, record.days), settled=True)
     if runs is None:
         blind = _without_runs(record.seen)
-        return Verdict(evidence=merge(record.evidence, blind, record.days))
+        return Verdict(evidence=_complete(record.evidence, blind, record.days))
     return _from_runs(record, runs)
 
 
@@ -122,7 +122,8 @@ def _from_runs(record: BackfillRecord, runs: RunsByDay) -> Verdict:
         none = _none_ran(seen, rest)
     else:  # the list holds fewer runs than the counts: a day without one may still be loaded
         none = DayEvidence(unlocated=rest)
-    evidence = merge(record.evidence, replace(none, loaded=loaded, failed=failed), seen.days - running)
+    told = replace(none, loaded=loaded, failed=failed)
+    evidence = _complete(record.evidence, told, seen.days - running)
     settled = not running and not evidence.unlocated
     return Verdict(in_flight=running, evidence=evidence, settled=settled)
 
@@ -161,9 +162,22 @@ def merge(old: DayEvidence, new: DayEvidence, days: DateSet) -> DayEvidence:
 
     The stronger statement wins: loaded, failed, not run, cancelled, unlocated.
     """
+    return _divided(old, new, days)[0]
+
+
+def _complete(old: DayEvidence, new: DayEvidence, days: DateSet) -> DayEvidence:
+    """Join two readings that tell of each of ``days``."""
+    evidence, untold = _divided(old, new, days)
+    assert not untold
+    return evidence
+
+
+def _divided(old: DayEvidence, new: DayEvidence, days: DateSet) -> tuple[DayEvidence, DateSet]:
+    """Return each day in one set, and the days that neither reading tells of."""
     left, parts = days, []
     for name in ("loaded", "failed", "not_run", "cancelled", "unlocated"):
-        part = (getattr(old, name) | getattr(new, name)) & left
+        part = (getattr(old, name) | getattr(new, name)) & left if left else EMPTY
         parts.append(part)
         left = left - part
-    return DayEvidence(*parts)
+    assert sum(map(bool, parts)) <= 1 or sum(map(len, parts)) + len(left) == len(days)
+    return DayEvidence(*parts), left

@@ -84,6 +84,6 @@ def _blind(whose: str, names: tuple[str, ...]) -> Finding:
         NO_HISTORY,
         Severity.WARNING,
         "Rows cannot be estimated",
-        f"No completed run tells the rows of {', '.join(names)} ({whose}); they count as 0 rows.",
+        f"No completed run shows the rows per day of {', '.join(names)} ({whose}); they count as 0 rows.",
         "Watch the row quota during this apply, or limit it with guards.max_days_per_apply.",
     )

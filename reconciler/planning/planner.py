@@ -51,6 +51,7 @@ def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPla
         budget.visit(piece)
     actions = (*_prunes(situation, approval), *_creates(budget))
     planned = planned_days(actions)
+    assert approval is None or approval.allows(actions)
     findings = (*check_guards(team, actions, observed), *list_full_findings(observed, document))
     listed = (items_of(ledgers, bucket) for bucket in (Bucket.BLOCKED, Bucket.WAITING, Bucket.FAILED))
     return TeamPlan(

@@ -29,7 +29,7 @@ def event_line(event: Event) -> str:
     match event:
         case Created(action=action, backfill_id=backfill_id, adopted=adopted):
             verb = "retried" if action.kind is ActionKind.RETRY else "created"
-            found = " (found by looking: its answer was lost)" if adopted else ""
+            found = " (found at the API: its answer was lost)" if adopted else ""
             return f"{_name(action)}: {verb} backfill {backfill_id}, {days(len(action.days))}{found}"
         case Cancelled(action=action, backfill_id=backfill_id):
             return f"{_name(action)}: cancelled backfill {backfill_id}"

@@ -127,7 +127,7 @@ class FileStore:
             return [LoggedRequest(*row) for row in found]
 
     def replace(self, world: World, timeline: Timeline) -> None:
-        """Start anew; other processes see it with their next request."""
+        """Start over; other processes see it with their next request."""
         with self._transaction():
             (epoch,) = self._database.execute("SELECT epoch FROM meta").fetchone()
             self._write_anew(world, timeline, epoch + 1)

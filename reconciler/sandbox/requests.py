@@ -81,7 +81,7 @@ def read_run_query(text: str) -> RunQuery:
     direction = _choice(given, "sort_direction", ("DESC", "ASC"))
     limit = _count(given, "limit", DEFAULT_RUNS)
     if not 1 <= limit <= MAX_RUNS:
-        raise Refusal(400, f"limit must lie between 1 and {MAX_RUNS}")
+        raise Refusal(400, f"limit must be between 1 and {MAX_RUNS}")
     return RunQuery(
         since=_moment(given, "start_date"),
         until=_moment(given, "end_date"),

@@ -22,8 +22,8 @@ CODES = {
     400: ("BAD_REQUEST", "This request cannot be understood."),
     401: ("UNAUTHORIZED", "A valid API key is needed."),
     403: ("FORBIDDEN", "This key may not do that."),
-    404: ("NOT_FOUND", "There is no such thing here."),
-    405: ("METHOD_NOT_ALLOWED", "This path knows no such method."),
+    404: ("NOT_FOUND", "Nothing was found here."),
+    405: ("METHOD_NOT_ALLOWED", "This path does not allow that method."),
     408: ("REQUEST_TIMEOUT", "The request took too long to arrive."),
     409: ("CONFLICT_ERROR", "This collides with what exists."),
     413: ("PAYLOAD_TOO_LARGE", "The body is too large."),
@@ -32,8 +32,8 @@ CODES = {
     429: ("TOO_MANY_REQUESTS", "Too many requests in this hour."),
     500: ("INTERNAL_SERVER_ERROR", "Something broke on this side."),
     502: ("BAD_GATEWAY", "The gateway got no usable answer."),
-    503: ("SERVICE_UNAVAILABLE", "The service is away."),
-    504: ("GATEWAY_TIMEOUT", "The gateway waited in vain."),
+    503: ("SERVICE_UNAVAILABLE", "The service is unavailable."),
+    504: ("GATEWAY_TIMEOUT", "The gateway timed out."),
 }
 # The two 429s that no rate limit gives.
 ROW_QUOTA: Wire = {

@@ -25,7 +25,8 @@ class Sandbox:
     """One emulated API. Safe to use from several threads.
 
     World time = the scene's `now` (or the real time at the start) + real time passed * speed + advances.
-    `clock` gives the real time in epoch seconds; pass your own for a virtual one.
+    `clock` gives the real time in epoch seconds; pass your own for a virtual one. `url` is what plans and
+    states say of it: with `app` all that is needed to pass a sandbox where an API is asked for.
     """
 
     def __init__(self, store: Store, clock: Clock, seed: int = 0, faults: Iterable[str] = ()) -> None:
@@ -33,6 +34,7 @@ class Sandbox:
         self._store = store
         self._clock = clock
         self._seed = seed
+        self.url = "sandbox"
         self.app = App(self, store, clock, Faults(faults, seed), seed)
 
     @classmethod
@@ -72,6 +74,7 @@ class Sandbox:
 
         store = FileStore(path, lambda: _make(scene, clock, 1.0 if speed is None else speed))
         sandbox = cls(store, clock, seed, faults)
+        sandbox.url = f"sandbox:{path}"
         if speed is not None:
             sandbox._go_on_at(speed)
         return sandbox

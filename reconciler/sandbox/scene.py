@@ -90,7 +90,7 @@ def _strict_loader() -> type["yaml.SafeLoader"]:
             for key_node, _ in node.value:
                 key = self.construct_object(key_node, deep=True)
                 if isinstance(key, Hashable) and key in seen:
-                    raise SceneError(f"line {key_node.start_mark.line + 1}", f"{key!r} stands twice")
+                    raise SceneError(f"line {key_node.start_mark.line + 1}", f"{key!r} is a duplicate key")
                 seen.add(key)
             return super().construct_mapping(node, deep)
 

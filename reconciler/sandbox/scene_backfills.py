@@ -92,7 +92,7 @@ def read_backfill(team: int, data: Any, where: str) -> SceneBackfill:
     given = {name: value for name, value in data.items() if value is not None}
     fields = {name: _READERS[name](value, f"{where}.{name}") for name, value in given.items()}
     if fields["range_start_date"] > fields["range_end_date"]:
-        raise SceneError(where, "range_end_date lies before range_start_date")
+        raise SceneError(where, "range_end_date is before range_start_date")
     report = fields.pop("error_report", {})
     if outside := [d for d in report if not fields["range_start_date"] <= d <= fields["range_end_date"]]:
         raise SceneError(f"{where}.error_report", f"{times.day_text(outside[0])} is not in the range")
@@ -134,7 +134,7 @@ def open_backfill(entry: SceneBackfill, now: int, settings: Settings, first_run:
     entry = entry.without_skew(settings)
     record = _opened(entry, _scheduled(entry, now, settings), settings, first_run)
     if record.created > now:
-        raise SceneError(f"{entry.where}.created_time", "lies in the future of this world")
+        raise SceneError(f"{entry.where}.created_time", "is in the future of this world")
     if entry.has_ended:
         record.given = _end(entry, record, now)
     else:

@@ -133,9 +133,9 @@ class Settings:
         """Why a create of the days start..end is refused on the vendor's `today`, or ""."""
         days = end - start + 1
         if days < 1:
-            return "range_end lies before range_start"
+            return "range_end is before range_start"
         if not self.allow_today and end >= today:
-            return "range_end must lie before today"
+            return "range_end must be before today"
         if days < self.min_range_days:
             return f"A range needs at least {self.min_range_days} days"
         if self.max_range_days is not None and days > self.max_range_days:

@@ -44,7 +44,7 @@ class Store(Protocol):
         """All requests since the world was made."""
 
     def replace(self, world: World, timeline: Timeline) -> None:
-        """Start anew with another world."""
+        """Start over with another world."""
 
     def close(self) -> None:
         """Let go of files."""

@@ -80,7 +80,7 @@ def _check_kind(path: str, found: os.stat_result) -> None:
     raise StateDamaged(
         "The state is damaged",
         f"{path} {what}; a state is a file of at most {MAX_BYTES} bytes.",
-        f"Put it aside, and copy {path}.backup in its place if that is good.",
+        f"Move it away, and copy {path}.backup in its place if that one is good.",
     )
 
 
@@ -97,7 +97,7 @@ def unreadable(path: str, error: OSError) -> StateError:
     return StateError(
         "The state cannot be read",
         f"{path}: {error.strerror or error}.",
-        "Check that --state names a folder, and that this user may read it.",
+        "Check that --state is a folder, and that this user may read it.",
     )
 
 

@@ -76,4 +76,4 @@ def _words(holder: LockInfo | None) -> str:
 
 
 def _hint(unlock: str) -> str:
-    return f"Wait for that run, or give --lock-timeout to wait here. {unlock}"
+    return f"Wait for that run to end, or wait here with --lock-timeout. {unlock}"

@@ -27,8 +27,8 @@ _UNWRITTEN = b"\0" * 16
 _SEAL_END = b'"}'
 _SEAL_LENGTH = len(b',"digest":""}') + 64
 RESTORE = (
-    "What stands behind the bad line was committed, and is lost if the journal is removed. Restore the "
-    "whole folder from a copy, or put the journal aside."
+    "What follows the bad line was committed, and is lost if the journal is removed. Restore the "
+    "whole folder from a copy, or move the journal away."
 )
 
 
@@ -137,7 +137,7 @@ def parse(data: bytes, source: str) -> Journal:
         opened = _opened(line, digest)
         if opened is None:
             if number < len(lines) or tail or _UNWRITTEN not in line:
-                raise _damaged(source, number, "its digest does not fit")
+                raise _damaged(source, number, "its digest does not match")
             torn = True
             break
         entries.append(_entry(opened[0], header.serial + len(entries) + 1, source, number))
@@ -156,7 +156,7 @@ def _header(data: dict[str, Any], source: str) -> Header:
 
 def _entry(data: dict[str, Any], serial: int, source: str, number: int) -> JournalEntry:
     if data["serial"] != serial:
-        raise _damaged(source, number, f"its serial is {data['serial']} where {serial} must follow")
+        raise _damaged(source, number, f"its serial is {data['serial']} where {serial} is expected")
     place = f"{source}, line {number}"
     return JournalEntry(serial, data["written_by"], read_delta(data["delta"], place, RESTORE))
 

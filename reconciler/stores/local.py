@@ -138,8 +138,8 @@ class LocalStore:
         if self._failed:
             raise StateUnwritable(
                 "The state could not be written",
-                f"An earlier write to {self._path} failed, so it is unknown what of it is on the disk.",
-                "Run again: the state is then read afresh.",
+                f"An earlier write to {self._path} failed, so it is unknown how much of it is on the disk.",
+                "Run again: that reads the state from the disk again.",
             )
         try:
             yield
@@ -232,10 +232,10 @@ class LocalStore:
 _HINTS = {
     errno.ENOSPC: "Free some space, then run again.",
     errno.EDQUOT: "Free some space, then run again.",
-    errno.EROFS: "Give a --state folder that can be written.",
-    errno.EACCES: "Give this user the right to write there, or another --state.",
-    errno.EPERM: "Give this user the right to write there, or another --state.",
-    errno.ENOTDIR: "Give a --state that is a folder.",
+    errno.EROFS: "Use a --state folder that can be written to.",
+    errno.EACCES: "Give this user write permission there, or use another --state.",
+    errno.EPERM: "Give this user write permission there, or use another --state.",
+    errno.ENOTDIR: "Point --state at a folder.",
 }
 
 
@@ -243,6 +243,6 @@ def _unwritable(path: str, error: OSError) -> StateUnwritable:
     where = error.filename if isinstance(error.filename, str) else path
     return StateUnwritable(
         "The state could not be written",
-        f"{where}: {error.strerror or error}. Nothing may be sent that is not recorded.",
-        _HINTS.get(error.errno or 0, "See to the disk, then run again."),
+        f"{where}: {error.strerror or error}. Nothing is sent that cannot be recorded.",
+        _HINTS.get(error.errno or 0, "Check the disk, then run again."),
     )

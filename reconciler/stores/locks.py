@@ -184,7 +184,7 @@ def _content(fd: int) -> bytes:
 
 def _another(holder: LockInfo, lock_id: str | None) -> StateLocked:
     return StateLocked(
-        "The lock is another one",
-        f"The last holder's lock id is {holder.id}, and {lock_id} was to be freed.",
-        "Look at the holder again, then give its id.",
+        "The lock has another id",
+        f"The last holder's lock id is {holder.id}, not {lock_id}.",
+        "Check who holds the lock now, then give that id.",
     )

@@ -10,23 +10,23 @@ from reconciler.stores.base import NEVER_WRITTEN, Revision
 from reconciler.stores.holders import LONGEST
 from reconciler.untrusted import printable
 
-_OTHER_STATE = "Give the right --state, or the right team and API. Nothing was changed."
+_OTHER_STATE = "Use the right --state, or the right team and API. Nothing was changed."
 
 
 def check_owner(document: Document, team_id: int, api_url: str, source: str) -> None:
     """Raise ``StateForeign`` unless ``document`` is that of this team at this API."""
     if document.team_id != team_id:
         raise StateForeign(
-            "The state is another team's",
-            f"{source} belongs to team {document.team_id}, and this run is for team {team_id}.",
+            "The state belongs to another team",
+            f"{source} belongs to team {document.team_id}, but this run is for team {team_id}.",
             _OTHER_STATE,
         )
     if document.api_url != api_url:
         theirs = printable(document.api_url[:LONGEST], "?")
         raise StateForeign(
-            "The state is another API's",
-            f"{source} belongs to {theirs}, and this run talks to {api_url}. "
-            "Backfills of the one mean nothing to the other.",
+            "The state belongs to another API",
+            f"{source} belongs to {theirs}, but this run talks to {api_url}. "
+            "Backfill ids of one mean nothing to the other.",
             _OTHER_STATE,
         )
 
@@ -42,19 +42,19 @@ def check_expected(there: Revision, expected: Revision, source: str) -> None:
         return
     if there == NEVER_WRITTEN:
         raise StateDamaged(
-            "The state has vanished",
-            f"{source} was there when this run read it, and is gone.",
+            "The state is gone",
+            f"{source} was there when this run read it, but is gone now.",
             "Restore it, then run again. Nothing was written in its place.",
         )
     if expected.lineage not in ("", there.lineage):
         raise StateForeign(
             "The state was replaced",
-            f"{source} has lineage {there.lineage}, and this run began with {expected.lineage}.",
+            f"{source} has lineage {there.lineage}, but this run started with {expected.lineage}.",
             "Find out who replaced it, then run again. Nothing was changed.",
         )
     raise StateConflict(
         "Another run changed the state",
-        f"{source} is at serial {there.serial}, and this run expected serial {expected.serial}.",
+        f"{source} is at serial {there.serial}, but this run expected serial {expected.serial}.",
         "Run again. Nothing was changed.",
     )
 

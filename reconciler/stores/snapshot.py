@@ -144,14 +144,14 @@ def _restore(path: str) -> str:
 
 
 def _refuse_remains(path: str, backup: bool, journal: bool) -> None:
-    """Refuse a missing JSON whose companions are there: to begin anew would forget what it knew."""
+    """Refuse a missing JSON whose companions are there: to start over would forget what it knew."""
     if not backup and not journal:
         return
     companion = f"{path}.journal" if journal else f"{path}.backup"
     raise StateDamaged(
         "The state file is missing",
-        f"{path} does not exist, and {companion} does: it was written before, and removed.",
-        f"Restore it (copy {path}.backup there). To begin anew, remove what lies beside it too.",
+        f"{path} does not exist, but {companion} does: it was written before, then removed.",
+        f"Restore it (copy {path}.backup there). To start over, also remove the files beside it.",
     )
 
 
@@ -186,15 +186,15 @@ def _outstanding(path: str, document: Document, journal: Journal | None) -> tupl
     header = journal.header
     if header.lineage != document.lineage:
         raise StateForeign(
-            "The state's journal is another state's",
+            "The journal belongs to another state",
             f"{path} has lineage {document.lineage}, and {path}.journal continues {header.lineage}.",
-            "Put the journal aside if its commits are not wanted, or restore the state it belongs to.",
+            "Move the journal away if its commits are not wanted, or restore the state it belongs to.",
         )
     if document.serial < header.serial:
         raise StateDamaged(
             "Commits are missing from the state",
             f"{path} is at serial {document.serial}, and {path}.journal continues serial {header.serial}.",
-            f"Restore the state of serial {header.serial}. If it is lost, put the journal aside.",
+            f"Restore the state of serial {header.serial}. If it is lost, move the journal away.",
         )
     _check_skipped(path, document, journal)
     return tuple(entry for entry in journal.entries if entry.serial > document.serial)
@@ -211,15 +211,15 @@ def _check_unchanged(path: str, document: Document, journal: Journal) -> None:
     if journals.digest_of(encode_document(document).encode()) == header.document_digest:
         return
     meant = (
-        f"move {path}.journal away, whose commits are lost then"
+        f"move {path}.journal away, which loses its commits"
         if journal.entries
         else f"raise its serial to {document.serial + 1}"
     )
     raise StateDamaged(
         "The state was changed outside a run",
         f"{path} is at serial {document.serial}, but is not what was written with that serial.",
-        f"Copy {path}.backup over it (that is the state before the last run). If it was edited by hand "
-        f"and is meant so, {meant}.",
+        f"Copy {path}.backup over it (that is the state before the last run). If you edited it by hand "
+        f"on purpose, {meant}.",
     )
 
 
@@ -235,7 +235,7 @@ def _check_skipped(path: str, document: Document, journal: Journal) -> None:
         raise StateDamaged(
             "Commits are missing from the state",
             f"{path} says serial {document.serial}, but lacks what {path}.journal committed up to it.",
-            f"If it was edited by hand, set its serial back to {journal.header.serial}; else copy "
+            f"If it was edited by hand, set its serial back to {journal.header.serial}; otherwise copy "
             f"{path}.backup over it.",
         )
 

@@ -32,15 +32,15 @@ def open_store(
     scheme = found[1].lower() if found else _bare_scheme(where)
     if scheme in _LATER:
         raise UsageError(
-            "This store is not in this version",
+            "This version does not have that store",
             f"A state at {scheme}:// is planned. This version keeps the state in a folder.",
-            "Give --state a folder, say `state`.",
+            "Give --state a folder, such as `state`.",
         )
     if scheme not in ("", "file"):
         raise UsageError(
-            "The state's URL is of no known kind",
-            f"{scheme}:// is none of {_KNOWN}.",
-            "Give --state one of those.",
+            "Unknown kind of state URL",
+            f"{scheme}:// is not one of {_KNOWN}.",
+            "Use one of those with --state.",
         )
     folder = _folder_of(where) if scheme else where
     return _local(folder, team_id, api_url, written_by, sleep)
@@ -61,9 +61,9 @@ def _folder_of(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise _bad_folder(f"It is no URL: {error}.") from None
+        raise _bad_folder(f"It is not a URL: {error}.") from None
     if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
-        raise _bad_folder("A file URL names an absolute path: file:///path/to/folder.")
+        raise _bad_folder("A file URL needs an absolute path: file:///path/to/folder.")
     if parts.query or parts.fragment:
         raise _bad_folder("A file URL has neither a query nor a fragment.")
     return unquote(parts.path)
@@ -73,11 +73,11 @@ def _local(
     folder: str, team_id: int, api_url: str, written_by: str, sleep: Callable[[float], None]
 ) -> StateStore:
     if not folder or "\0" in folder:
-        raise _bad_folder("It is empty, or no path.")
+        raise _bad_folder("It is empty, or not a path.")
     from reconciler.stores.local import LocalStore  # needs fcntl, which Windows lacks
 
     return LocalStore(folder, team_id, api_url, written_by, sleep=sleep)
 
 
 def _bad_folder(detail: str) -> UsageError:
-    return UsageError("The state's place cannot be used", detail, "Give --state a folder, say `state`.")
+    return UsageError("The state location cannot be used", detail, "Give --state a folder, such as `state`.")

@@ -336,7 +336,7 @@ def test_too_long_a_wait_ends_the_read_at_once() -> None:
     time, api = Time(), Api(fails(429, Retry_After="3600"))
     client = client_of(api, time)
     for _ in range(2):  # the second time it is known without asking
-        with pytest.raises(ApiUnavailable, match="limits our requests") as caught:
+        with pytest.raises(ApiUnavailable, match="rate limit was reached") as caught:
             client.list_incomplete()
         assert "3600 seconds" in caught.value.detail
         assert "once" in caught.value.detail

@@ -48,6 +48,8 @@ WRONG = {
     "future-date": "validate --as-of 9000-01-01",
     "not-a-duration": "apply --settle 15",
     "too-long": "apply --max-wait 99999d",
+    "unsettled": "apply --auto-approve --settle 2m",
+    "unsettled-plan": "plan --settle 179s",
     "no-parallelism": "apply --parallelism 0",
     "no-color": "plan --color sometimes",
     "no-format": "plan --out docx=plan.docx",
@@ -123,7 +125,7 @@ def test_validate_imports_what_reads_files_and_nothing_above(shop: Shop) -> None
     found = _imported(shop, "validate")
     assert not found & {"email", "importlib.metadata", "json", "pydantic.main", "random", "traceback"}
     assert not {name.partition(".")[0] for name in _ours(found)} & set(ABOVE_FILES)
-    assert not _ours(found) & {"config.faults", "config.syntax", "config.starter", "render.findings"}
+    assert not _ours(found) & {"config.mistakes", "config.syntax", "config.starter", "render.findings"}
     assert len(_ours(found)) <= 30
 
 

@@ -21,12 +21,12 @@ def test_the_embedded_sandbox_from_first_to_last(shop: Shop) -> None:
     shop.run("apply", "--auto-approve", env=env, code=0)
     done = shop.run("plan", env=env, code=0)
     assert done.summary.startswith("No changes. Days: 15 declared, 0 covered, 15 in flight")
-    assert "clock stands at" in shop.run("sandbox", "advance", "3d", code=0).out
+    assert "clock is at" in shop.run("sandbox", "advance", "3d", code=0).out
     assert shop.run("plan", env=env, code=0).summary.startswith("No changes. Days: 15 declared, 15 covered")
     assert (shop.state / "sandbox" / f"team-{TEAM}.json").exists()
     assert list(production.iterdir()) == [], "a file's production state is never touched"
     assert not (shop.folder / "elsewhere").exists()
-    assert "is new" in shop.run("sandbox", "reset", code=0).out
+    assert "was reset" in shop.run("sandbox", "reset", code=0).out
     assert "Plan: 2 to create (15 days)" in shop.run("plan", env=env, code=0).summary
 
 

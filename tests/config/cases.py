@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from reconciler.config.desired import read_files
+from reconciler.config.loading import read_files
 from reconciler.config.reading import LARGEST
 from reconciler.dates import iso, last_iso
 from reconciler.diagnostics import Finding, Place

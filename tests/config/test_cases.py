@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.config.desired import default_paths, read_files
+from reconciler.config.loading import default_paths, read_files
 from reconciler.config.rules import MOST_FINDINGS, RULES, WARNINGS
 from reconciler.diagnostics import Severity, has_errors
 from reconciler.errors import ConfigError

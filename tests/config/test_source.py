@@ -12,7 +12,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reconciler.config.desired import read_files
+from reconciler.config.loading import read_files
 from reconciler.config.nodes import Block, Items, Text, at, key_place, place_of
 from reconciler.config.source import DEEPEST, LIBYAML, parse
 from reconciler.diagnostics import Finding, Place
@@ -108,7 +108,7 @@ def test_the_process_survives(name: str, tmp_path: Path) -> None:
     file = tmp_path / "backfills.yaml"
     file.write_bytes(GENERATED[name][0])
     code = (
-        "import sys, datetime; from reconciler.config.desired import read_files;"
+        "import sys, datetime; from reconciler.config.loading import read_files;"
         "now = datetime.datetime.now(datetime.UTC);"
         "print([finding.rule for finding in read_files([sys.argv[1]], as_of=None, now=now).findings])"
     )

@@ -169,7 +169,7 @@ def _form(value: Mapping[str, Any]) -> str:
         case "array":
             return "a list"
         case "string":
-            return "text"
+            return "string"
     return "a mapping"
 
 

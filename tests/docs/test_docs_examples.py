@@ -11,7 +11,7 @@ import pytest
 import yaml
 from docs_fences import PAGES, ROOT, Fence, fences
 
-from reconciler.config.desired import read_files
+from reconciler.config.loading import read_files
 from reconciler.config.schema import json_schema
 from reconciler.sandbox.scene import read_scene
 

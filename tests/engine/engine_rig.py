@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.api.client import ApiClient
-from reconciler.config.desired import read_files
+from reconciler.config.loading import read_files
 from reconciler.dates import DateSet, iso, last_iso, parse_iso
 from reconciler.engine.clock import Clock
 from reconciler.engine.stop import StopSignal
-from reconciler.engine.team import Settings, Surveyed, TeamReport, TeamRun
+from reconciler.engine.team import RunSettings, Surveyed, TeamReport, TeamRun
 from reconciler.errors import worst
 from reconciler.events import Created, Event, Waiting
 from reconciler.http import (
@@ -249,7 +249,7 @@ class Rig:
     settings: Mapping[str, Any] = field(default_factory=dict)
     transfers: Mapping[int, Any] = field(default_factory=dict)
     backfills: list[dict[str, Any]] = field(default_factory=list)
-    flags: Settings = field(default_factory=lambda: Settings(parallelism=1))
+    flags: RunSettings = field(default_factory=lambda: RunSettings(parallelism=1))
     time: VirtualTime = field(default_factory=VirtualTime)
     sandbox: Sandbox = field(init=False)
     people: ApiClient = field(init=False)

@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 from engine_rig import NOW
 
-from reconciler.engine.effects import Effect, Intend, Pause, SendCancel, SendCreate, Step
+from reconciler.engine.effects import Effect, Intend, Pause, Record, SendCancel, SendCreate, Step
 from reconciler.model.memory import Delta, Intent, IntentKind, Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +83,8 @@ def test_effects_that_make_sense() -> None:
     assert SendCreate(CREATE, 1.0).intent is CREATE
     assert SendCancel(CANCEL, 1.0).intent is CANCEL
     assert Intend(CANCEL, Delta(), (1, 2)).sources == (1, 2)
+    done = Delta(intents=(intent(IntentKind.CREATE, 7, Outcome.DONE), intent(IntentKind.CREATE)))
+    assert Record(done).delta is done
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,7 @@ def test_effects_that_make_sense() -> None:
         lambda: SendCancel(intent(IntentKind.CANCEL), 1.0),
         lambda: Intend(intent(IntentKind.CREATE, outcome=Outcome.DONE), Delta(), (1,)),
         lambda: Intend(CREATE, Delta(), (2,)),
+        lambda: Record(Delta(intents=(intent(IntentKind.CREATE, outcome=Outcome.DONE),))),
         lambda: Pause(0.0, "why"),
     ],
 )

@@ -195,7 +195,7 @@ def test_the_intent_to_cancel_takes_the_evidence_along(tmp_path: Path) -> None:
 def test_a_wait_says_what_for(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     applied = rig.apply(not_sent, answered(429, None, retry_after="5"))
-    assert [one.why for one in applied.of(Waiting)] == ["no connection", "the API limits our rate"]
+    assert [one.why for one in applied.of(Waiting)] == ["no connection", "the API rate limit was reached"]
 
 
 def test_a_used_up_quota_stops_the_other_teams_too(tmp_path: Path) -> None:

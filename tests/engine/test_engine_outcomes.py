@@ -1,4 +1,4 @@
-"""Every row of design section 6's table of outcomes, end to end: sent, recorded, said, settled."""
+"""Every outcome of a write that api/outcome.py names, end to end: sent, recorded, said, settled."""
 
 from __future__ import annotations
 

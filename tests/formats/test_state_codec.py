@@ -138,7 +138,7 @@ BAD_EDITS: dict[str, tuple[Edit, str]] = {
     "serial beyond int64": (lambda data: data.update(serial=2**63), "at serial: 9223372036854775808"),
     "a negative team": (lambda data: data.update(team_id=-1), "at team_id: -1 is not"),
     "an empty lineage": (lambda data: data.update(lineage=""), "at lineage: it is empty"),
-    "a lineage null": (lambda data: data.update(lineage=None), "at lineage: None is not a text"),
+    "a lineage null": (lambda data: data.update(lineage=None), "at lineage: None is not a string"),
     "half a character": (lambda data: data.update(written_by="\ud800"), "at written_by: '\\ud800' is not"),
     "intents as an object": (lambda data: data.update(intents={}), "at intents: it is not a list"),
     "a backfill as a list": (lambda data: data.update(backfills=[[]]), "at backfills[0]: it is not an obj"),
@@ -152,15 +152,16 @@ BAD_EDITS: dict[str, tuple[Edit, str]] = {
     "a status null": (_first("backfills", status=None), "at backfills[0].status: None is none of"),
     "no such day": (_first("backfills", start="2024-02-30"), "at backfills[0].start: '2024-02-30' is not"),
     "a week date": (_first("backfills", start="2024-W01-1"), "at backfills[0].start: '2024-W01-1' is not"),
-    "a day as number": (_first("intents", end=20240101), "at intents[0].end: 20240101 is not a text"),
+    "a day as number": (_first("intents", end=20240101), "at intents[0].end: 20240101 is not a string"),
     "a range backwards": (_first("intents", end="2000-01-01"), "at intents[0].end: the range ends before it"),
+    "a backfill backwards": (_first("backfills", end="2000-01-01"), "at backfills[0].end: the range ends be"),
     "a time without zone": (_first("intents", intended_at="2024-01-01T00:00:00"), "intended_at: '2024-01-0"),
     "a time elsewhere": (_first("intents", send_before="2024-01-01T00:00:00+02:00"), "is not a time of"),
     "no such time": (
         _first("backfills", end_time="2024-01-01T25:00:00Z"),
         "at backfills[0].end_time: '2024-01-01T25:00:00Z' is not a time",
     ),
-    "a time as number": (_first("backfills", end_time=1), "at backfills[0].end_time: 1 is not a text"),
+    "a time as number": (_first("backfills", end_time=1), "at backfills[0].end_time: 1 is not a string"),
     "a flag as number": (_first("backfills", settled=1), "at backfills[0].settled: 1 is neither true nor"),
     "days as text": (
         _first("backfills", failed_days="2024-01-01"),
@@ -176,7 +177,7 @@ BAD_EDITS: dict[str, tuple[Edit, str]] = {
     ),
     "a day loaded and failed": (
         _first("backfills", evidence={"failed": ["2024-01-02"], "loaded": ["2024-01-01..2024-01-03"]}),
-        "at backfills[0].evidence: a day stands in two of its sets",
+        "at backfills[0].evidence: a day is in two of its sets",
     ),
     "a long value": (_first("backfills", status="x" * 999), "..."),
 }
@@ -200,7 +201,7 @@ BAD_TEXTS = {
     "null": ("null", "it is not an object"),
     "NaN": ('{"version": NaN}', "NaN is not a JSON number"),
     "Infinity": ('{"version": -Infinity}', "-Infinity is not a JSON number"),
-    "a key twice": ('{"version": 1, "serial": 1, "version": 1}', "the key 'version' stands twice"),
+    "a key twice": ('{"version": 1, "serial": 1, "version": 1}', "the key 'version' appears twice"),
     "a deep list": ("[" * 200_000, "nested too deeply"),
     "a deep object": ('{"a":' * 200_000, "nested too deeply"),
     "a deep value": ('{"version": ' + "[" * 900 + "]" * 900 + "}", "the field 'team_id' is missing"),
@@ -241,6 +242,12 @@ def test_what_a_later_release_wrote_is_newer(edit: Edit) -> None:
 def test_a_delta_is_read_strictly_too(text: str) -> None:
     with pytest.raises(StateDamaged):
         decode_delta(text)
+
+
+def test_a_delta_in_a_line_is_read_as_strictly_and_says_where() -> None:
+    with pytest.raises(StateDamaged) as caught:
+        read_delta({"drop_intents": [""]}, "line 7 of the journal", "Cut it off.")
+    assert (caught.value.hint, "line 7 of the journal" in caught.value.detail) == ("Cut it off.", True)
 
 
 @pytest.mark.parametrize("field, value", [("drop_intents", 1), ("drop_backfills", "1"), ("drop_intents", "")])

@@ -17,7 +17,7 @@ from planning_values import API
 
 from reconciler.api.wire import parse_backfill, parse_backfills, parse_runs, parse_transfers
 from reconciler.bounds import DEFAULT_SETTLE
-from reconciler.config.desired import read_files
+from reconciler.config.loading import read_files
 from reconciler.dates import EMPTY, DateSet, Day, iso, parse_iso
 from reconciler.formats.planfile import dump, encode_plan, read_plan
 from reconciler.model.memory import (

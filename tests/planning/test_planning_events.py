@@ -18,7 +18,7 @@ SAMPLES: dict[type, tuple[Any, ...]] = {
     events.UnknownOutcome: (intent("1-3"), NOW),
     events.Withdrawn: (ACTION, "another run was first"),
     events.Settled: (intent("1-3"),),
-    events.Waiting: (3.0, "the API limits our rate"),
+    events.Waiting: (3.0, "the API rate limit was reached"),
     events.LeftUndone: (ACTION.address, 1, 2, (7,)),
 }
 

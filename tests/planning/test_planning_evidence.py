@@ -1,4 +1,4 @@
-"""What a backfill tells of its days: every row of the table of design section 4, and its laws."""
+"""What a backfill says of its days: every row of the table in docs/planning.md, and its laws."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What became of writes whose answer nobody saw: every resolve rule of design section 6."""
+"""What became of writes whose answer nobody saw: every rule of planning/intents.py."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""The ledger against section 4 of the design, read word by word and day by day.
+"""The ledger against the rules of docs/planning.md, read word by word and day by day.
 
 ``Oracle`` knows no sets of days: of one day it asks each backfill and each run in turn.
 """

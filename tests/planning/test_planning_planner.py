@@ -39,7 +39,7 @@ from reconciler.model.observed import Backfill, Status, Unreadable
 from reconciler.planning import plan as plan_values
 from reconciler.planning.approval import Approval, approval_of, approved_cancels, approved_days
 from reconciler.planning.ledger import Bucket
-from reconciler.planning.plan import ActionKind, TeamPlan
+from reconciler.planning.plan import ActionKind, DayCounts, TeamPlan
 
 LAW = settings.get_profile("planning-law")
 HEAVY = settings.get_profile("planning-heavy")
@@ -440,6 +440,24 @@ def test_the_order_of_answers_does_not_matter(world: World, tape: Tape) -> None:
     assert one == another
     assert digest(one) == digest(another)
     assert dump(encode_plan(one, "1")) == dump(encode_plan(another, "1"))
+
+
+@pytest.mark.parametrize(
+    "counts, told",
+    [
+        ({}, (True, True, 100)),
+        ({Bucket.COVERED: 2, Bucket.FUTURE: 1, Bucket.IN_FLIGHT: 7}, (True, True, 20)),
+        ({Bucket.COVERED: 999, Bucket.PLANNED: 1}, (False, True, 99)),
+        ({Bucket.WAITING: 1}, (False, True, 0)),
+        ({Bucket.DEFERRED: 1}, (False, True, 0)),
+        ({Bucket.BLOCKED: 1}, (True, False, 0)),
+        ({Bucket.FAILED: 1}, (True, False, 0)),
+    ],
+)
+def test_what_counts_tell(counts: dict[Bucket, int], told: tuple[bool, bool, int]) -> None:
+    """In sync, healthy, and percent loaded: rounded down, so that 100 means all."""
+    days_in = DayCounts(counts)
+    assert (days_in.synced, days_in.healthy, days_in.percent) == told
 
 
 def test_a_plan_of_no_transfers_is_empty() -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.api.client import ApiClient
-from reconciler.config.desired import read_files
+from reconciler.config.loading import read_files
 from reconciler.dates import DateSet, parse_iso, union
 from reconciler.engine.by_hand import as_not_created
 from reconciler.engine.clock import Clock
 from reconciler.engine.stop import StopSignal
-from reconciler.engine.team import Settings, Surveyed, TeamReport, TeamRun
+from reconciler.engine.team import RunSettings, Surveyed, TeamReport, TeamRun
 from reconciler.http import Pacer, Retry, WsgiTransport
 from reconciler.model.desired import DesiredTeam, DesiredTransfer, EvidenceMode
 from reconciler.model.memory import Document, Intent, apply_delta
@@ -156,7 +156,7 @@ class World:
         clock = Clock(self.time.wall, lambda: self.time.now, self.time.sleep)
         blank = Document(team_id=TEAM, api_url=API)
         return TeamRun(
-            self.team(), self._client("ours"), store, blank, clock, Settings(parallelism=1, new_state=True)
+            self.team(), self._client("ours"), store, blank, clock, RunSettings(parallelism=1, new_state=True)
         )
 
     def plan(self) -> Surveyed:

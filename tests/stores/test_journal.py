@@ -168,7 +168,7 @@ def test_a_sealed_line_is_still_read_strictly() -> None:
     wrong_serial, _ = _resealed({"serial": 9, "written_by": "w", "delta": {}}, digest)
     with pytest.raises(StateDamaged, match="journal is damaged") as caught:
         journals.parse(head + wrong_serial, "here")
-    assert "where 8 must follow" in caught.value.detail
+    assert "where 8 is expected" in caught.value.detail
     no_delta, _ = _resealed({"serial": 8, "written_by": "w", "delta": {}}, digest)
     with pytest.raises(StateDamaged) as caught:
         journals.parse(head + no_delta, "here")

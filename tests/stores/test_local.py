@@ -220,7 +220,7 @@ def test_what_a_killed_holder_left_is_cleared_by_its_id(place: str) -> None:
     assert other.stdout.readline() == "held\n"
     other.kill()
     other.communicate()
-    with pytest.raises(StateLocked, match="another one"):
+    with pytest.raises(StateLocked, match="another id"):
         opened(place).unlock("not-its-id")
     left = opened(place).unlock()
     assert left is not None
@@ -484,19 +484,19 @@ def test_a_missing_json_beside_its_companions_is_refused(folder: Path, place: st
     written(place, "a", "b")
     opened(place).compact()
     (folder / JSON).unlink()
-    assert "begin anew" in refused(place, StateDamaged).hint
+    assert "start over" in refused(place, StateDamaged).hint
     (folder / f"{JSON}.journal").unlink()
     refused(place, StateDamaged)
     (folder / f"{JSON}.backup").unlink()
     assert opened(place).read() == (None, NEVER_WRITTEN)
 
 
-def test_a_state_that_vanishes_during_a_run_is_not_begun_anew(folder: Path, place: str) -> None:
+def test_a_state_that_vanishes_during_a_run_is_not_started_over(folder: Path, place: str) -> None:
     store = opened(place)
     revision = store.commit(adds("a"), NEVER_WRITTEN)
     for path in folder.iterdir():
         path.unlink()
-    with pytest.raises(StateDamaged, match="vanished"):
+    with pytest.raises(StateDamaged, match="is gone"):
         store.commit(adds("b"), revision)
     assert not (folder / JSON).exists()
 

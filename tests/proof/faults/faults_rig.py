@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.api.client import ApiClient
-from reconciler.config.desired import read_files
+from reconciler.config.loading import read_files
 from reconciler.dates import DateSet, parse_iso
 from reconciler.engine.clock import Clock
 from reconciler.engine.stop import StopSignal
-from reconciler.engine.team import Settings, TeamRun
+from reconciler.engine.team import RunSettings, TeamRun
 from reconciler.errors import PRECEDENCE, Exit, ReconcilerError, status_of, worst
 from reconciler.events import Event
 from reconciler.http import HttpTransport, Pacer, Request, Response, Retry, Transport, WsgiTransport
@@ -149,7 +149,7 @@ class Rig:
             self.store(),
             Document(team_id=TEAM, api_url=self.base_url),
             clock,
-            Settings(parallelism=self.parallelism, new_state=True, max_wait=MAX_WAIT),
+            RunSettings(parallelism=self.parallelism, new_state=True, max_wait=MAX_WAIT),
             self.events.append,
         )
 

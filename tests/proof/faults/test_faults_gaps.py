@@ -97,11 +97,11 @@ def test_as_created_adopts_the_backfill_that_fits(tmp_path: Path) -> None:
         (record,) = delta.backfills
         assert (record.id, record.origin, record.stale_before) == (made, Origin.ADOPTED, INTENT.stale_before)
         known = replace(document(INTENT), backfills={made: record})
-        with pytest.raises(Refused, match="known already"):
+        with pytest.raises(Refused, match="already known"):
             as_created(INTENT, made, known, client)
         seen = replace(known, backfills={made: replace(record, origin=Origin.OBSERVED)})
         assert as_created(INTENT, made, seen, client) == delta
-        with pytest.raises(Refused, match="does not fit"):
+        with pytest.raises(Refused, match="does not match"):
             as_created(INTENT, other, document(INTENT), client)
         with pytest.raises(Refused, match="no such backfill"):
             as_created(INTENT, 999, document(INTENT), client)

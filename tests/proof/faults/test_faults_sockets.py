@@ -26,7 +26,7 @@ QUICK = [
     for place, fault in enumerate(sorted(FAULTS))
 ]
 REST = [one for one in EVERYTHING if one not in QUICK]
-# What the design's table says of an answer to a create: the exit status of that run.
+# The exit status of a run whose create gets this answer, as in docs/cli.md.
 EXPECTED = {
     "status-401-before": 65,
     "status-403-before": 65,

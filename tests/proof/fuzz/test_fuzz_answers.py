@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from reconciler.api.client import ApiClient, Listing
 from reconciler.api.outcome import Done, WriteOutcome
-from reconciler.config.desired import read_files
+from reconciler.config.loading import read_files
 from reconciler.dates import parse_iso
 from reconciler.engine.clock import Clock
-from reconciler.engine.team import Settings, TeamRun
+from reconciler.engine.team import RunSettings, TeamRun
 from reconciler.errors import ApiUnavailable, KeyProblem, QuotaUsedUp, ReconcilerError
 from reconciler.formats.planfile import dump, encode_plan
 from reconciler.http import Headers, Pacer, Request, Response, Retry, WsgiTransport
@@ -238,7 +238,7 @@ def plans_or_refuses(sandbox: Sandbox, team: DesiredTeam, folder: Path, changes:
     store = LocalStore(str(folder), TEAM, "sandbox", "test")
     clock = Clock(lambda: NOW, lambda: 0.0, lambda seconds: None)
     blank = Document(team_id=TEAM, api_url="sandbox")
-    run = TeamRun(team, client, store, blank, clock, Settings(parallelism=1))
+    run = TeamRun(team, client, store, blank, clock, RunSettings(parallelism=1))
     with in_bounds(5):
         try:
             plan = run.plan().plan

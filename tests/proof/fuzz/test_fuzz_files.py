@@ -12,7 +12,7 @@ from fuzz_mutations import FEW, MANY, in_bounds, texts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.config.desired import read_files
+from reconciler.config.loading import read_files
 from reconciler.config.rules import RULES
 from reconciler.diagnostics import has_errors
 from reconciler.formats.planfile import dump
@@ -142,7 +142,7 @@ MEASURED = """
 import resource, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
-from reconciler.config.desired import read_files
+from reconciler.config.loading import read_files
 HEAD = {head!r}
 Path('large.yaml').write_text({text})
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from reconciler.api.client import ApiClient
 from reconciler.cli.main import run
-from reconciler.config.desired import read_files
+from reconciler.config.loading import read_files
 from reconciler.engine.clock import Clock
-from reconciler.engine.team import Settings, TeamRun
+from reconciler.engine.team import RunSettings, TeamRun
 from reconciler.errors import ReconcilerError, Refused, StateError
 from reconciler.formats import planfile
 from reconciler.formats.planfile import digest, encode_plan
@@ -84,7 +84,7 @@ class Made:
         clock = Clock(lambda: self.now, lambda: 0.0, lambda seconds: None)
         blank = Document(team_id=TEAM, api_url=API)
         return TeamRun(
-            team, client, self.store(folder), blank, clock, Settings(parallelism=1, new_state=True)
+            team, client, self.store(folder), blank, clock, RunSettings(parallelism=1, new_state=True)
         )
 
 

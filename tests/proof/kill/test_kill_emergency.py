@@ -14,10 +14,9 @@ import pytest
 from faulty_os import Trouble, troubled
 
 import reconciler
-from reconciler.cli.arguments import EmbeddedSandbox
 from reconciler.cli.options import Common
 from reconciler.cli.progress import Reporter
-from reconciler.engine.team import Settings
+from reconciler.engine.team import RunSettings
 from reconciler.formats.statefile import decode_document
 from reconciler.http import Request, Response, WsgiTransport
 from reconciler.model.memory import Document
@@ -43,8 +42,8 @@ def apply(sandbox: Sandbox, settle: int = 900) -> int:
     with Reporter(Common(api="sandbox")) as reporter:
         report = reconciler.apply(
             reconciler.load(["backfills.yaml"]),
-            api=EmbeddedSandbox("sandbox", sandbox.app),
-            settings=Settings(settle=timedelta(seconds=settle), parallelism=WORKERS),
+            api=sandbox,
+            settings=RunSettings(settle=timedelta(seconds=settle), parallelism=WORKERS),
             confirm=lambda plan: True,
             on_event=reporter.tell,
         )

@@ -28,7 +28,7 @@ from kill_children import Ended, environment, kill_self, ran, start, wait
 from kill_served import EMBEDDED, await_quiet, free_url, served
 from kill_worlds import AT_ONCE, COMMON, HEAD, all_backfills, check_unlocked, coverage, situated, state_of
 
-from reconciler.config.desired import read_files
+from reconciler.config.loading import read_files
 from reconciler.dates import iso, last_iso
 from reconciler.sandbox import Sandbox
 

@@ -18,7 +18,7 @@ from reconciler.cli.signals import Signals
 from reconciler.dates import iso, last_iso
 from reconciler.engine.clock import Clock
 from reconciler.engine.observe import Reader
-from reconciler.engine.team import Settings, Surveyed, TeamReport, TeamRun
+from reconciler.engine.team import RunSettings, Surveyed, TeamReport, TeamRun
 from reconciler.errors import Interrupted, ReconcilerError, Refused
 from reconciler.http import Pacer, Retry, WsgiTransport
 from reconciler.model.desired import DesiredTeam
@@ -261,7 +261,7 @@ class Process:
             store=self.store,
             blank=Document(team_id=self.team.team_id, api_url=API),
             clock=Clock(self.wall, lambda: stage.now, self.sleep),
-            settings=Settings(timedelta(seconds=self.flags.settle), parallelism=1, new_state=True),
+            settings=RunSettings(timedelta(seconds=self.flags.settle), parallelism=1, new_state=True),
             on_event=self._tell,
             saving=self.signals.deferred,
         )

@@ -43,7 +43,7 @@ def _put(*places: tuple[object, str, object]) -> Iterator[None]:
             setattr(owner, name, old)
 
 
-# --- rules of the design ------------------------------------------------------------------
+# --- rules of planning --------------------------------------------------------------------
 
 
 def intent_not_committed() -> Any:

@@ -62,7 +62,7 @@ def select(desired: Desired, target: Sequence[str], exclude: Sequence[str]) -> D
     """Return what is declared for the transfers whose names match a target and no exclusion.
 
     Patterns are globs, case counts; no target means all. ``declared_ids`` stay. Raises ``UsageError`` for
-    a pattern that matches no transfer: a slip of the keyboard.
+    a pattern that matches no transfer: a typo.
     """
     names = [transfer.name for team in desired.teams for transfer in team.transfers]
     lost = [
@@ -71,7 +71,7 @@ def select(desired: Desired, target: Sequence[str], exclude: Sequence[str]) -> D
     if lost:
         raise UsageError(
             "A pattern matches no transfer",
-            f"No transfer of the files is named {', '.join(lost)}.",
+            f"No transfer in the files is named {', '.join(lost)}.",
             "Check --target and --exclude against the names in the files.",
         )
     teams = tuple(_selected(team, target, exclude) for team in desired.teams)
@@ -119,7 +119,7 @@ class _Reading:
     def _sort_in(self, checked: Validated) -> None:
         self.findings += checked.findings
         if checked.secrets:
-            from reconciler.config.faults import hidden
+            from reconciler.config.mistakes import hidden
 
             self.texts[checked.file] = hidden(self.texts[checked.file], checked.secrets)
         if checked.model is not None:
@@ -141,6 +141,6 @@ def _reported(findings: list[Finding]) -> tuple[Finding, ...]:
     if len(found) <= MOST_FINDINGS:
         return found
     errors_first = sorted(found, key=lambda reported: reported.severity != "error")[:MOST_FINDINGS]
-    detail = f"{len(found) - MOST_FINDINGS} more findings are left out."
-    more = finding("BF020", detail, "Mend those below, and run again.")
+    detail = f"{len(found) - MOST_FINDINGS} more findings are not shown."
+    more = finding("BF020", detail, "Fix these first, then run again.")
     return sorted_findings([more, *errors_first])

@@ -1,4 +1,4 @@
-"""What is planned over the teams of the files: a situation each, and one plan of all."""
+"""What is planned, approved and reported over the teams of the files."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from reconciler.bounds import DEFAULT_EXPIRY
 from reconciler.diagnostics import Finding, Severity
 from reconciler.engine.stop import Interrupts
-from reconciler.engine.team import team_plan
+from reconciler.engine.team import TeamReport, team_plan
 from reconciler.errors import Interrupted, ReconcilerError, UsageError, worst
 from reconciler.formats.planfile import dump, encode_plan
 from reconciler.model.desired import DesiredTeam
@@ -93,3 +94,51 @@ class Gathered:
                 detail = f"Team {team.team_id} could not be planned. {error.detail}".rstrip()
                 self.findings.append(Finding(error.code, Severity.ERROR, error.summary, detail, error.hint))
         return done
+
+
+# --- apply --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an apply may do: all that its plan shows, if ``confirm`` says so; or what was approved before.
+
+    ``approved``: a saved plan, which is a filter; ``strict``: the fresh plan must be the same. ``expect``:
+    the digest that the fresh plan must have. A saved plan is refused once it is older than ``expiry``.
+    """
+
+    approved: Plan | None = None
+    strict: bool = False
+    expect: str | None = None
+    expiry: timedelta = DEFAULT_EXPIRY
+
+    @property
+    def compares(self) -> bool:
+        return self.strict or self.expect is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an apply did. ``declined``: the answer was no, and nothing was done."""
+
+    teams: tuple[TeamReport, ...]
+    statuses: frozenset[int]
+    declined: bool = False
+
+    @property
+    def exit(self) -> int:
+        return worst(self.statuses)
+
+    @property
+    def created(self) -> int:
+        return self.totals["created"]
+
+    @property
+    def errors(self) -> tuple[ReconcilerError, ...]:
+        return tuple(error for team in self.teams for error in team.errors)
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Return the counts of all teams: of backfills, of outcomes, and of the days made."""
+        names = ("created", "retried", "cancelled", "refused", "unknown", "days")
+        return {name: sum(getattr(team, name) for team in self.teams) for name in names}

@@ -37,7 +37,7 @@ _HIDDEN: Final = "***"
 
 
 @dataclass(slots=True)
-class Report:
+class Mistakes:
     """Turns pydantic's errors into findings; ``secrets`` are the spans that must not be shown."""
 
     root: Block
@@ -67,7 +67,7 @@ class Report:
 
     def _missing(self, path: Path) -> Finding:
         if path == ("transfers",):
-            detail = "The file has no key `transfers` at the top, so it declares nothing to load."
+            detail = "The file has no top-level key `transfers`, so it declares nothing to load."
             return finding("BF021", detail, _HINTS["transfers"], self._top())
         key = str(path[-1])
         place = key_place(self.root, path[:-1])
@@ -82,21 +82,22 @@ class Report:
         if _names_secret(key):
             self._hide(path)
             detail = (
-                f"{_shown_path(path)} looks like a secret. Whoever can read the file, or its history, has it."
+                f"{_shown_path(path)} looks like a secret. "
+                "Anyone who can read the file or its history has it."
             )
             hint = (
                 "Remove it, revoke it, and name the environment variable that holds the key: `key_env: NAME`."
             )
             return finding("BF023", detail, hint, place)
-        return finding("BF022", f"{_shown_path(path)} is not a key known here.", _hint_for(key, path), place)
+        return finding("BF022", f"{_shown_path(path)} is not a known key here.", _hint_for(key, path), place)
 
 
-def report_of(root: Block, faults: list[Any], known: Collection[Place | None]) -> Report:
+def report_of(root: Block, faults: list[Any], known: Collection[Place | None]) -> Mistakes:
     """Return the findings for the faults that pydantic found.
 
-    ``known`` are the places whose YAML is refused already: what stands there is not judged again.
+    ``known`` are the places whose YAML is refused already: what is there is not judged again.
     """
-    report = Report(root)
+    report = Mistakes(root)
     for fault in faults[:MOST_FINDINGS]:
         if at(root, fault["loc"]).place not in known:
             report.add(fault)
@@ -120,9 +121,9 @@ def _misshapen(value: object, expected: str, path: Path) -> BrokenRule:
         hint = f"Write {expected} below it, `{empty}`, or remove the key."
         return BrokenRule("BF025", "has no value", _HINTS.get(str(path[-1]), hint))
     if expected == "a list" and isinstance(value, Text):
-        problem.hint = f"Put it into brackets: `[{value[:40]}]`."
+        problem.hint = f"Put it in brackets: `[{value[:40]}]`."
     elif expected == "a list":
-        problem.hint = "Begin each item with `- `."
+        problem.hint = "Start each item with `- `."
     return problem
 
 
@@ -174,7 +175,7 @@ def _hint_for(key: str, path: Path) -> str:
             return f"`{word}` belongs {where}."
     if near := nearest(word, here):
         return f"Did you mean `{near}`?"
-    return "Known here: " + ", ".join(f"`{name}`" for name in here) + "."
+    return "Keys allowed here: " + ", ".join(f"`{name}`" for name in here) + "."
 
 
 # --- secrets ------------------------------------------------------------------------------

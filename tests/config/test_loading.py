@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.config.desired import default_paths, load, read_files, select
+from reconciler.config.loading import default_paths, load, read_files, select
 from reconciler.config.rules import MOST_FINDINGS
 from reconciler.config.starter import names_for, starter
 from reconciler.dates import DateSet, parse_iso
@@ -318,7 +318,7 @@ def test_the_collector_is_on_again(tmp_path: Path) -> None:
 
 def test_no_heavy_imports() -> None:
     code = (
-        "import sys, reconciler.config.desired;"
+        "import sys, reconciler.config.loading;"
         "print({'httpx', 'deepdiff', 'rich', 'difflib'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
