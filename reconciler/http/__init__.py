@@ -5,14 +5,7 @@ is cheap. Nothing here knows the API's endpoints.
 """
 
 from reconciler.http.address import checked_base_url, checked_key
-from reconciler.http.message import (
-    AnswerLost,
-    Headers,
-    NotSent,
-    Request,
-    Response,
-    Transport,
-)
+from reconciler.http.message import AnswerLost, Headers, NotSent, Request, Response, Transport
 from reconciler.http.pacing import Held, Pacer
 from reconciler.http.retry import GaveUp, Retry, TryAgain, is_passing, retry_after, server_time
 from reconciler.http.transport import HttpTransport

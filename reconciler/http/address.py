@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from reconciler.errors import KeyProblem, UsageError
 
@@ -39,9 +39,10 @@ def checked_base_url(url: str) -> str:
     Over plain http the key would go in clear, which is only tolerable within one machine.
     Credentials in the URL are refused too: it is printed, and stored in plans and states.
     """
-    parts, fault = _split(url)
-    if parts is None or fault:
+    fault = _fault_of_url(url)
+    if fault:
         raise UsageError("The API's URL cannot be used", fault, _URL_HINT)
+    parts = urlsplit(url)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise UsageError(
             "The API's URL is not encrypted",
@@ -54,17 +55,13 @@ def checked_base_url(url: str) -> str:
 _URL_HINT = "Give a URL like https://host/v1, or http://127.0.0.1:PORT/v1 for a server on this machine."
 
 
-def _split(url: str) -> tuple[SplitResult | None, str]:
+def _fault_of_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         _ = parts.port  # parsed only when asked for
         (parts.hostname or "").encode("idna")  # what looking the name up will do
     except ValueError:
-        return None, "It is not a URL."
-    return parts, _fault_of_url(url, parts)
-
-
-def _fault_of_url(url: str, parts: SplitResult) -> str:
+        return "It is not a URL."
     if not url.isascii() or not url.isprintable() or " " in url:
         return "It contains a character that is not allowed in a URL."
     if parts.scheme not in ("http", "https"):

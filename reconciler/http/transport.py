@@ -73,9 +73,6 @@ class HttpTransport:
         self._trust: ssl.SSLContext | None = None
         self._idle: deque[_Line] = deque([self._new_line()])
 
-    def __repr__(self) -> str:
-        return f"HttpTransport({self.base_url!r})"
-
     def close(self) -> None:
         """Close the kept connections. Requests under way are not touched."""
         with suppress(IndexError):

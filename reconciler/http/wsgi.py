@@ -25,9 +25,6 @@ class WsgiTransport:
         self._base_path = base_path.rstrip("/")
         self._key = key
 
-    def __repr__(self) -> str:
-        return f"WsgiTransport({self._base_path!r})"
-
     def send(self, request: Request, *, read_timeout: float) -> Response:
         """Call the application once. Raises ``AnswerLost``. There is nothing to time out: it is a call."""
         environ = self._environ(request)

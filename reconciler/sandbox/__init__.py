@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from reconciler.sandbox.settings import SceneError as SceneError
     from reconciler.sandbox.settings import Settings as Settings
 
-__all__ = ["AnswerLost", "Sandbox", "Scene", "SceneError", "Settings"]
-
 _HOMES = {
     "AnswerLost": "responses",
     "Sandbox": "sandbox",

@@ -19,12 +19,13 @@ from reconciler.sandbox import times
 from reconciler.sandbox.control import Controlled, answer_control
 from reconciler.sandbox.faults import Faults
 from reconciler.sandbox.requests import MAX_BODY
-from reconciler.sandbox.responses import RESET, ROW_QUOTA, Answer, AnswerLost, Refusal, Sent, refused, success
+from reconciler.sandbox.responses import RESET, ROW_QUOTA, Answer, AnswerLost, Refusal, refused, success
 from reconciler.sandbox.routes import Call, Route, find_route
 from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.store import LoggedRequest, Store
 from reconciler.sandbox.world import World
 
+_PHRASES = {int(status): status.phrase for status in HTTPStatus}
 OPEN_RATE_LIMIT = 10_000  # what the headers say where no limit is set: the documented maximum
 
 Environ = dict[str, Any]
@@ -45,14 +46,12 @@ class App:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        if environ.get("PATH_INFO", "").startswith("/_sandbox/"):
-            answer = self._control(environ)
-        else:
-            answer = self._api(environ)
+        act = self._control if environ.get("PATH_INFO", "").startswith("/_sandbox/") else self._api
+        answer = act(environ)
         if answer.behaviour == RESET:
             raise AnswerLost("the answer is lost")
-        start_response(f"{answer.status} {_phrase(answer.status)}", answer.headers)
-        return Sent(answer)
+        start_response(f"{answer.status} {_PHRASES.get(answer.status, 'Unknown')}", answer.headers)
+        return answer
 
     def _control(self, environ: Environ) -> Answer:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
@@ -88,18 +87,13 @@ class App:
         if fault is not None and fault.before:
             return fault.act(success(None, self._request_id(), world.settings), world)
         try:
-            answer = self._carry_out(route, ids, environ, world, now)
+            _check_key(environ.get("HTTP_AUTHORIZATION", ""), route, world)
+            _count_call(world, now)
+            call = Call(world, now, ids, environ.get("QUERY_STRING", ""), _read_body(environ))
+            answer = success(route.act(call), self._request_id(), world.settings)
         except Refusal as refusal:
             answer = refused(refusal, self._request_id(), environ["PATH_INFO"], world.settings)
         return answer if fault is None else fault.act(answer, world)
-
-    def _carry_out(
-        self, route: Route, ids: dict[str, str], environ: Environ, world: World, now: int
-    ) -> Answer:
-        _check_key(environ.get("HTTP_AUTHORIZATION", ""), route.scope, world)
-        _count_call(world, now)
-        call = Call(world, now, ids, environ.get("QUERY_STRING", ""), _read_body(environ))
-        return success(route.act(call), self._request_id(), world.settings)
 
     def _request_id(self) -> str:
         """Text in the documented pattern, shaped like the vendor's examples."""
@@ -107,15 +101,13 @@ class App:
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-# -- who may call, and how often -------------------------------------------------------------------
-
-
-def _check_key(header: str, scope: str, world: World) -> None:
-    """Raises a Refusal: 401 without a known key, 403 where it lacks the scope."""
+def _check_key(header: str, route: Route, world: World) -> None:
+    """Raises a Refusal: 401 without a known key, 403 where it lacks the scope of the route."""
     scheme, _, key = header.partition(" ")
     known = _scopes(world, key.strip()) if scheme.lower() == "bearer" and key.strip() else None
     if known is None:
         raise Refusal(401, "Send a known key in the Authorization header, as Bearer")
+    scope = "read" if route.method == "GET" else "write"
     if scope not in known:
         raise Refusal(403, f"This key lacks the scope dwh_transfers_{scope}")
 
@@ -136,21 +128,15 @@ def _scopes(world: World, key: str) -> tuple[str, ...] | None:
 
 def _count_call(world: World, now: int) -> None:
     """Count a request. Raises a 429 Refusal beyond the rate limit, or with the row quota used up."""
-    limit, quota = world.settings.rate_limit_per_hour, world.settings.row_quota
-    if limit is not None and _calls(world, now) > limit:
-        raise Refusal(429, retry_after=-(-(times.HOUR - now % times.HOUR) // 1000))
+    limit, quota, counters = world.settings.rate_limit_per_hour, world.settings.row_quota, world.counters
+    if limit is not None:
+        hour = now // times.HOUR
+        counters.hour, counters.calls = hour, counters.calls + 1 if counters.hour == hour else 1
+        world.changed.add(("counters", 0, 0))
+        if counters.calls > limit:
+            raise Refusal(429, retry_after=-(-(times.HOUR - now % times.HOUR) // 1000))
     if quota is not None and _rows_used(world, now) >= quota:
-        code, message = ROW_QUOTA
-        raise Refusal(429, code=code, message=message, retry_after=86_400)
-
-
-def _calls(world: World, now: int) -> int:
-    """The calls of this hour, with this one."""
-    counters, hour = world.counters, now // times.HOUR
-    counters.calls = counters.calls + 1 if counters.hour == hour else 1
-    counters.hour = hour
-    world.changed.add(("counters", 0, 0))
-    return counters.calls
+        raise Refusal(429, **ROW_QUOTA)
 
 
 def _rate_limit(world: World, now: int) -> tuple[int, int]:
@@ -172,9 +158,6 @@ def _rows_used(world: World, now: int) -> int:
     return rows
 
 
-# -- request and answer ----------------------------------------------------------------------------
-
-
 def _read_body(environ: Environ) -> bytes:
     """The body, as far as Content-Length says. Raises a Refusal where that is no number, or too large."""
     length = environ.get("CONTENT_LENGTH") or "0"
@@ -188,18 +171,7 @@ def _read_body(environ: Environ) -> bytes:
 def _add_headers(answer: Answer, route: Route | None, world: World, now: int) -> None:
     """CORS everywhere, the vendor's clock, and rate headers on the refusals that are documented with them."""
     headers = {"Access-Control-Allow-Origin": "*", "Date": format_date_time(world.vendor_time(now) // 1000)}
-    if answer.status >= 400 and not (route is not None and _is_bare(answer.status, route)):
+    if answer.status >= 400 and (route is None or answer.status not in route.bare):
         limit, remaining = _rate_limit(world, now)
         headers |= {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(remaining)}
     answer.headers += [(name, value) for name, value in headers.items() if answer.header(name) is None]
-
-
-def _is_bare(status: int, route: Route) -> bool:
-    return (status == 404 and route.bare_404) or (status == 500 and route.bare_500)
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"

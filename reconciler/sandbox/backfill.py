@@ -134,6 +134,7 @@ class Backfill:
             return self.given
         ended, failed = self.runs_ended(now), len(self.failures())
         seen = now if self.removed is None else min(now, self.removed)
+        over = self.run_end(self.start) if ended == self.total else None
         return Progress(
             status=self._status(now, ended, failed, settings),
             total=self.total,
@@ -141,7 +142,7 @@ class Backfill:
             completed=ended - failed,
             failed=failed,
             started=self.started if seen >= self.begins and self.runs_kept() else None,
-            ended=self._ended(ended),
+            ended=over if self.removed is None else self.removed,
         )
 
     def _status(self, now: int, ended: int, failed: int, settings: Settings) -> str:
@@ -154,11 +155,6 @@ class Backfill:
         if now < self.scheduled:
             return CREATED
         return SCHEDULED if now < self.begins else RUNNING
-
-    def _ended(self, ended: int) -> int | None:
-        if self.removed is not None:
-            return self.removed
-        return self.begins + self.total * self.pace if ended == self.total else None
 
     def status(self, now: int, settings: Settings) -> str:
         """The status alone."""

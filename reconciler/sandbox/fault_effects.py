@@ -5,8 +5,10 @@ Those about the body of a success leave refusals alone.
 
 import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
+from itertools import repeat
 from typing import Any
 
 from reconciler.sandbox.responses import Answer, Refusal, Wire, refused, sized
@@ -19,37 +21,25 @@ BOMB_BYTES = 1 << 26  # what a bomb of some 64 KiB unpacks to
 FAR_HOST = "https://elsewhere.invalid"
 HTML = b"<!doctype html><title>Maintenance</title><h1>We will be right back</h1>"
 PIECE = b" " * 65536
+JSON = ("Content-Type", "application/json")
 
 
 def behaving(behaviour: str) -> Act:
     """The right answer, sent badly."""
+    return lambda answer, _: replace(answer, behaviour=behaviour)
 
-    def act(answer: Answer, _: World) -> Answer:
-        answer.behaviour = behaviour
-        return answer
 
-    return act
+def header(name: str, value: str) -> Act:
+    """The right answer with a header of our choice."""
+    return lambda answer, _: replace(
+        answer, headers=[(key, old) for key, old in answer.headers if key != name] + [(name, value)]
+    )
 
 
 def status(number: int, **words: Any) -> Act:
     """Another status, with the error body that belongs to it; a 429 asks to wait a second."""
     words = {"detail": "A fault of the sandbox", "retry_after": 1 if number == 429 else None} | words
-
-    def act(_: Answer, world: World) -> Answer:
-        return refused(Refusal(number, **words), "fault-0000", "/", world.settings)
-
-    return act
-
-
-def retry_after(value: str) -> Act:
-    """A rate limit whose Retry-After reads `value`."""
-
-    def act(answer: Answer, world: World) -> Answer:
-        limited = status(429, retry_after=None)(answer, world)
-        limited.headers.append(("Retry-After", value))
-        return limited
-
-    return act
+    return lambda _, world: refused(Refusal(number, **words), "fault-0000", "/", world.settings)
 
 
 def redirect(number: int) -> Act:
@@ -65,11 +55,7 @@ def text(body: bytes, content_type: str = "application/json") -> Act:
 
 def body(change: Callable[[bytes], bytes]) -> Act:
     """A success whose body is changed as bytes."""
-
-    def act(answer: Answer, _: World) -> Answer:
-        return answer if answer.status != 200 else answer.with_body(change(answer.body))
-
-    return act
+    return lambda answer, _: answer if answer.status != 200 else answer.with_body(change(answer.body))
 
 
 def parsed(change: Callable[[Any], Any]) -> Act:
@@ -88,14 +74,14 @@ def each(change: Callable[[Wire], Wire]) -> Act:
     return parsed(whole)
 
 
-def header(name: str, value: str) -> Act:
-    """The right answer with a header of our choice."""
+def without(*names: str) -> Act:
+    """A success whose objects lack some fields."""
+    return each(lambda item: {name: value for name, value in item.items() if name not in names})
 
-    def act(answer: Answer, _: World) -> Answer:
-        answer.headers = [(key, old) for key, old in answer.headers if key != name] + [(name, value)]
-        return answer
 
-    return act
+def with_fields(**fields: Any) -> Act:
+    """A success whose objects show these values."""
+    return each(lambda item: item | fields)
 
 
 def known_id(answer: Answer, world: World) -> Answer:
@@ -111,41 +97,21 @@ def known_id(answer: Answer, world: World) -> Answer:
 
 def huge(_answer: Answer, _world: World) -> Answer:
     """A gigabyte of blanks, with the right length."""
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(HUGE_BYTES))]
-    return Answer(200, headers, b"", stream=(PIECE for _ in range(HUGE_BYTES // len(PIECE))))
+    headers = [JSON, ("Content-Length", str(HUGE_BYTES))]
+    return Answer(200, headers, b"", stream=repeat(PIECE, HUGE_BYTES // len(PIECE)))
 
 
 def endless(_answer: Answer, _world: World) -> Answer:
     """Chunks without end: no length is announced."""
-
-    def forever() -> Iterator[bytes]:
-        while True:
-            yield PIECE
-
-    return Answer(200, [("Content-Type", "application/json")], b"", stream=forever())
+    return Answer(200, [JSON], b"", stream=repeat(PIECE))
 
 
 def gzip_bomb(_answer: Answer, _world: World) -> Answer:
     """A small body that unpacks to a large one, though nobody asked for compression."""
     packed = _bomb()
-    headers = [
-        ("Content-Type", "application/json"),
-        ("Content-Encoding", "gzip"),
-        ("Content-Length", str(len(packed))),
-    ]
-    return Answer(200, headers, packed)
+    return Answer(200, [JSON, ("Content-Encoding", "gzip"), ("Content-Length", str(len(packed)))], packed)
 
 
 @cache
 def _bomb() -> bytes:
     return gzip.compress(bytes(BOMB_BYTES), compresslevel=1, mtime=0)
-
-
-def without(*names: str) -> Act:
-    """A success whose objects lack some fields."""
-    return each(lambda item: {name: value for name, value in item.items() if name not in names})
-
-
-def with_fields(**fields: Any) -> Act:
-    """A success whose objects show these values."""
-    return each(lambda item: item | fields)

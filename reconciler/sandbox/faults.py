@@ -39,19 +39,14 @@ class FaultRule:
     probability: float
 
 
-def _quota(words: tuple[str, str]) -> Act:
-    code, message = words
-    return fault_effects.status(429, code=code, message=message, retry_after=86_400)
-
-
 _BEFORE: dict[str, Act] = {
     "reset-before": fault_effects.behaving(responses.RESET),
     "html-200-before": fault_effects.text(HTML, "text/html"),
-    "quota-rows": _quota(ROW_QUOTA),
-    "quota-licence": _quota(DAILY_QUOTA),
-    "rate-limit-day": fault_effects.retry_after("86400"),
-    "rate-limit-date": fault_effects.retry_after("Fri, 31 Dec 2100 23:59:59 GMT"),
-    "rate-limit-junk": fault_effects.retry_after("soon"),
+    "quota-rows": fault_effects.status(429, **ROW_QUOTA),
+    "quota-licence": fault_effects.status(429, **DAILY_QUOTA),
+    "rate-limit-day": fault_effects.status(429, retry_after="86400"),
+    "rate-limit-date": fault_effects.status(429, retry_after="Fri, 31 Dec 2100 23:59:59 GMT"),
+    "rate-limit-junk": fault_effects.status(429, retry_after="soon"),
     "rate-limit-silent": fault_effects.status(429, retry_after=None),
     "unknown-code-422": fault_effects.status(422, code="NOBODY_KNOWS_THIS"),
     "unknown-code-429": fault_effects.status(429, code="NOBODY_KNOWS_THIS"),

@@ -67,7 +67,10 @@ class FileStore:
             yield session
             self._write_changes(session.world)
             if session.timeline is not timeline:
-                self._write_timeline(session.timeline)
+                now = session.timeline
+                self._database.execute(
+                    "UPDATE meta SET base = ?, real = ?, speed = ?", (now.base, now.real, now.speed)
+                )
 
     def _catch_up(self) -> Timeline:
         epoch, generation, *clock = self._database.execute(
@@ -100,11 +103,6 @@ class FileStore:
         self._seen = (epoch, generation)
         world.changed.clear()
 
-    def _write_timeline(self, timeline: Timeline) -> None:
-        self._database.execute(
-            "UPDATE meta SET base = ?, real = ?, speed = ?", (timeline.base, timeline.real, timeline.speed)
-        )
-
     def _write_anew(self, world: World, timeline: Timeline, epoch: int) -> None:
         for table in ("meta", "rows", "requests"):
             self._database.execute(f"DELETE FROM {table}")
@@ -135,7 +133,6 @@ class FileStore:
             self._write_anew(world, timeline, epoch + 1)
 
     def close(self) -> None:
-        """Close the file."""
         with self._lock:
             self._database.close()
 

@@ -35,8 +35,16 @@ CODES = {
     503: ("SERVICE_UNAVAILABLE", "The service is unavailable."),
     504: ("GATEWAY_TIMEOUT", "The gateway timed out."),
 }
-ROW_QUOTA = ("API_ROW_QUOTA_EXCEEDED", "The rows of this month are used up.")
-DAILY_QUOTA = ("LICENSE_DAILY_QUERY_LIMIT_EXCEEDED", "The queries of this day are used up.")
+# The two 429s that no rate limit gives.
+ROW_QUOTA: Wire = {
+    "code": "API_ROW_QUOTA_EXCEEDED",
+    "message": "The rows of this month are used up.",
+    "retry_after": 86_400,
+}
+DAILY_QUOTA = ROW_QUOTA | {
+    "code": "LICENSE_DAILY_QUERY_LIMIT_EXCEEDED",
+    "message": "The queries of this day are used up.",
+}
 
 # What a server is asked to do with the socket; see `Answer.behaviour`.
 RESET = "reset"  # close it without a word
@@ -54,13 +62,13 @@ class AnswerLost(ConnectionResetError):
 
 @dataclass(slots=True, eq=False)
 class Refusal(Exception):
-    """An answer that is not a success. `detail` is for people; `retry_after` is in seconds."""
+    """An answer that is not a success. `detail` is for people, `retry_after` seconds or a fault's text."""
 
     status: int
     detail: str = ""
     code: str = ""
     message: str = ""
-    retry_after: int | None = None
+    retry_after: int | str | None = None
     allow: str = ""
 
     def __post_init__(self) -> None:
@@ -72,7 +80,7 @@ class Refusal(Exception):
 class Answer:
     """Status, headers and body. `behaviour` asks the server to treat the socket badly (see `faults`).
 
-    `stream` replaces the body where it must not stand in memory whole.
+    `stream` replaces the body where it must not stand in memory whole. Iterating gives what is sent.
     """
 
     status: int
@@ -90,33 +98,21 @@ class Answer:
         """The first header of that name."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """The body a WSGI server iterates over, carrying what the server shall do with it."""
-
-    answer: Answer
-
-    @property
-    def behaviour(self) -> str:
-        """What the server is to do to the socket, or an empty text."""
-        return self.answer.behaviour
-
     def __iter__(self) -> Iterator[bytes]:
         """The body for a server that knows no behaviours: half of it where half is to be sent, no pauses."""
-        if self.answer.stream is not None:
-            yield from self.answer.stream
+        if self.stream is not None:
+            yield from self.stream
         elif self.behaviour in (CUT, SHORT):
             yield self.half
             if self.behaviour == CUT:
                 raise AnswerLost("the rest of the answer is lost")
         else:
-            yield self.answer.body
+            yield self.body
 
     @property
     def half(self) -> bytes:
         """The first half of the body."""
-        return self.answer.body[: len(self.answer.body) // 2]
+        return self.body[: len(self.body) // 2]
 
 
 def success(data: Any, request_id: str, settings: Settings) -> Answer:
@@ -138,7 +134,7 @@ def refused(refusal: Refusal, request_id: str, instance: str, settings: Settings
     if refusal.status == 401:
         answer.headers.append(("WWW-Authenticate", 'Bearer realm="sandbox"'))
     if refusal.retry_after is not None:
-        answer.headers.append(("Retry-After", str(max(1, refusal.retry_after))))
+        answer.headers.append(("Retry-After", str(refusal.retry_after)))
     if refusal.allow:
         answer.headers.append(("Allow", refusal.allow))
     return answer
@@ -201,13 +197,7 @@ def _report(record: Backfill, settings: Settings) -> list[Wire]:
     """All failed runs, all but the one of the newest day (partial), or nothing (empty)."""
     failed = [(day, record.verdicts[day]) for day in record.failures()]
     reported = [{"transfer_run_date": times.day_text(day), "error": error} for day, error in failed if error]
-    match settings.error_report:
-        case "full":
-            return reported
-        case "partial":
-            return reported[1:]
-        case _:
-            return []
+    return {"full": reported, "partial": reported[1:], "empty": []}[settings.error_report]
 
 
 def show_transfer(transfer: Transfer, now: int, settings: Settings) -> Wire:

@@ -43,15 +43,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path under /v1 and what answers it. `bare_404`: the vendor documents it without rate headers."""
+    """A path under /v1 and what answers it. `bare`: statuses documented without rate headers."""
 
     name: str
     method: str
     path: re.Pattern[str]
-    scope: str
     act: Callable[[Call], Any]
-    bare_404: bool = False
-    bare_500: bool = True
+    bare: tuple[int, ...] = (500,)
 
 
 def list_backfills(call: Call) -> Any:
@@ -113,56 +111,49 @@ def list_runs(call: Call) -> Any:
     team, transfer = call.team, call.id("transfer_id")
     query = requests.read_run_query(call.query)
     found = _filtered(call, team, transfer, query)
-    found.sort(key=_sort_key(query.sort_field), reverse=query.descending)
+    found.sort(key=_SORT_KEYS[query.sort_field], reverse=query.descending)
     page = found[query.offset : query.offset + query.limit]
     return [show_run(run, call.world.settings) for run in page]
 
 
 def _filtered(call: Call, team: int, transfer: int, query: RunQuery) -> list[Run]:
     """Both filters include their ends; by data date the days of the two moments (UTC) count."""
-    world = call.world
-    if world.settings.runs_filter == "data_date":
-        found = world.runs(team, transfer, times.day_of(query.since), times.day_of(query.until), call.now)
-        return [run for run in found if not query.issues_only or run.status == FAILED]
+    world, first, last = call.world, 1, times.day_of(times.LATEST)
+    by_day = world.settings.runs_filter == "data_date"
+    if by_day:
+        first, last = times.day_of(query.since), times.day_of(query.until)
     skew = world.vendor_time(0)
     return [
         run
-        for run in world.runs(team, transfer, 1, times.day_of(times.LATEST), call.now)
-        if query.since <= (run.created + skew) // 1000 * 1000 <= query.until
+        for run in world.runs(team, transfer, first, last, call.now)
+        if (by_day or query.since <= (run.created + skew) // 1000 * 1000 <= query.until)
         and (not query.issues_only or run.status == FAILED)
     ]
 
 
-def _sort_key(field: str) -> Callable[[Run], tuple[int, int, int]]:
-    """Equal times are told apart by day, then by id; what has not ended counts as latest."""
-    match field:
-        case "data_date":
-            return lambda run: (run.day, run.created, run.id)
-        case "ended_time":
-            return lambda run: (run.ended if run.ended is not None else times.LATEST, run.day, run.id)
-        case _:
-            return lambda run: (run.created, run.day, run.id)
+# Equal times are told apart by day, then by id; what has not ended counts as latest.
+_SORT_KEYS: dict[str, Callable[[Run], tuple[int, int, int]]] = {
+    "created_time": lambda run: (run.created, run.day, run.id),
+    "ended_time": lambda run: (run.ended if run.ended is not None else times.LATEST, run.day, run.id),
+    "data_date": lambda run: (run.day, run.created, run.id),
+}
 
 
 def _path(template: str) -> re.Pattern[str]:
-    return re.compile("/v1" + re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template))
+    """What matches the path of a team."""
+    return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", "/v1/teams/{team_id}/" + template))
 
-
-_BACKFILLS = _path("/teams/{team_id}/backfills")
-_BACKFILL = _path("/teams/{team_id}/backfills/{backfill_id}")
-_CREATE = _path("/teams/{team_id}/transfers/{transfer_id}/backfills")
-_LATEST = _path("/teams/{team_id}/transfers/{transfer_id}/backfills/latest")
-_TRANSFERS = _path("/teams/{team_id}/transfers")
-_RUNS = _path("/teams/{team_id}/transfers/{transfer_id}/runs")
 
 ROUTES = (
-    Route("create", "POST", _CREATE, "write", create_backfill, bare_404=True),
-    Route("list", "GET", _BACKFILLS, "read", list_backfills),
-    Route("get", "GET", _BACKFILL, "read", get_backfill),
-    Route("cancel", "PATCH", _BACKFILL, "write", cancel_backfill),
-    Route("latest", "GET", _LATEST, "read", latest_backfill, bare_404=True),
-    Route("transfers", "GET", _TRANSFERS, "read", list_transfers, bare_500=False),
-    Route("runs", "GET", _RUNS, "read", list_runs, bare_500=False),
+    Route("create", "POST", _path("transfers/{transfer_id}/backfills"), create_backfill, bare=(404, 500)),
+    Route("list", "GET", _path("backfills"), list_backfills),
+    Route("get", "GET", _path("backfills/{backfill_id}"), get_backfill),
+    Route("cancel", "PATCH", _path("backfills/{backfill_id}"), cancel_backfill),
+    Route(
+        "latest", "GET", _path("transfers/{transfer_id}/backfills/latest"), latest_backfill, bare=(404, 500)
+    ),
+    Route("transfers", "GET", _path("transfers"), list_transfers, bare=()),
+    Route("runs", "GET", _path("transfers/{transfer_id}/runs"), list_runs, bare=()),
 )
 
 
@@ -170,12 +161,10 @@ def find_route(method: str, path: str) -> tuple[Route, dict[str, str]]:
     """The route of a request and the ids of its path. Raises a Refusal: 404, or 405 with what is allowed."""
     allowed = []
     for route in ROUTES:
-        match = route.path.fullmatch(path)
-        if match is None:
-            continue
-        if route.method == method:
-            return route, match.groupdict()
-        allowed.append(route.method)
+        if match := route.path.fullmatch(path):
+            if route.method == method:
+                return route, match.groupdict()
+            allowed.append(route.method)
     if allowed:
         raise Refusal(405, f"{method} is not offered here", allow=", ".join(allowed))
     raise Refusal(404, "There is nothing at this path")

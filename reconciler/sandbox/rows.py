@@ -1,7 +1,8 @@
 """A world as rows of text, for the store: one row for each thing that can change by itself."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from reconciler.sandbox.backfill import Backfill, Progress
@@ -10,10 +11,8 @@ from reconciler.sandbox.transfer import FailDay, Transfer
 from reconciler.sandbox.world import Counters, Key, LateCreate, World
 
 _BACKFILL = tuple(name for name in Backfill.__slots__ if name not in ("verdicts", "given"))
-_PROGRESS = tuple(Progress.__slots__)
-_TRANSFER = ("team", "id", "name", "state", "rows_per_day", "recurring_since", "number")
-_COUNTERS = tuple(Counters.__slots__)
-_LATE = tuple(LateCreate.__slots__)
+_TRANSFER = tuple(name for name in Transfer.__slots__ if name not in ("verdicts", "fail_days"))
+LOAD_ORDER = ("access", "settings", "counters", "transfer", "late", "backfill")  # what needs others is last
 
 
 def dump(world: World, key: Key) -> str | None:
@@ -25,11 +24,11 @@ def dump(world: World, key: Key) -> str | None:
         case "transfer":
             body = _dump_transfer(world.transfers[first, second])
         case "late":
-            body = _fields(world.late[first], _LATE) if first in world.late else None
+            body = _fields(world.late[first], LateCreate.__slots__) if first in world.late else None
         case "counters":
-            body = _fields(world.counters, _COUNTERS)
+            body = _fields(world.counters, Counters.__slots__)
         case "settings":
-            body = world.settings.as_dict()
+            body = asdict(world.settings)
         case _:
             body = [world.open, world.keys, sorted(world.teams)]
     return None if body is None else json.dumps(body, separators=(",", ":"))
@@ -41,15 +40,30 @@ def load(world: World, key: Key, text: str | None) -> None:
     if text is None:
         world.late.pop(first, None)
         return
-    _LOADERS[kind](world, first, json.loads(text))
+    body = json.loads(text)
+    match kind:
+        case "backfill":
+            world.put_backfill(_read_backfill(*body))
+        case "transfer":
+            world.put_transfer(_read_transfer(*body))
+        case "late":
+            world.put_late(first, LateCreate(*body))
+        case "counters":
+            world.counters = Counters(*body)
+        case "settings":
+            world.settings = Settings(**body)
+        case _:
+            world.open, keys, teams = body
+            world.keys = None if keys is None else {key: tuple(scopes) for key, scopes in keys.items()}
+            world.teams = set(teams)
 
 
-def _fields(thing: object, names: tuple[str, ...]) -> Any:
+def _fields(thing: object, names: Iterable[str]) -> Any:
     return [getattr(thing, name) for name in names]
 
 
 def _dump_backfill(record: Backfill) -> Any:
-    given = None if record.given is None else _fields(record.given, _PROGRESS)
+    given = None if record.given is None else _fields(record.given, Progress.__slots__)
     return [_fields(record, _BACKFILL), list(record.verdicts.items()), given]
 
 
@@ -58,46 +72,15 @@ def _dump_transfer(transfer: Transfer) -> Any:
     return [_fields(transfer, _TRANSFER), fails, list(transfer.verdicts.items())]
 
 
-def _load_backfill(world: World, _: int, body: Any) -> None:
-    fields, verdicts, given = body
+def _read_backfill(fields: Any, verdicts: Any, given: Any) -> Backfill:
     record = Backfill(**dict(zip(_BACKFILL, fields, strict=True)))
     record.verdicts = dict(verdicts)
     record.given = None if given is None else Progress(*given)
-    world.put_backfill(record)
+    return record
 
 
-def _load_transfer(world: World, _: int, body: Any) -> None:
-    fields, fails, verdicts = body
+def _read_transfer(fields: Any, fails: Any, verdicts: Any) -> Transfer:
     transfer = Transfer(**dict(zip(_TRANSFER, fields, strict=True)))
     transfer.fail_days = {day: FailDay(error, left) for day, error, left in fails}
     transfer.verdicts = dict(verdicts)
-    world.put_transfer(transfer)
-
-
-def _load_late(world: World, number: int, body: Any) -> None:
-    world.put_late(number, LateCreate(*body))
-
-
-def _load_counters(world: World, _: int, body: Any) -> None:
-    world.counters = Counters(*body)
-
-
-def _load_settings(world: World, _: int, body: Any) -> None:
-    world.settings = Settings(**body)
-
-
-def _load_access(world: World, _: int, body: Any) -> None:
-    world.open, keys, teams = body
-    world.keys = None if keys is None else {key: tuple(scopes) for key, scopes in keys.items()}
-    world.teams = set(teams)
-
-
-_LOADERS: dict[str, Callable[[World, int, Any], None]] = {
-    "access": _load_access,
-    "settings": _load_settings,
-    "counters": _load_counters,
-    "transfer": _load_transfer,
-    "late": _load_late,
-    "backfill": _load_backfill,
-}
-LOAD_ORDER = tuple(_LOADERS)  # a backfill needs its transfer
+    return transfer

@@ -51,7 +51,7 @@ class Sandbox:
         `scene` is a Scene, a world file's path or its data as a dict; None is an open, empty world.
         Raises SceneError.
         """
-        return cls(MemoryStore(*_make(scene, clock, _speed(speed))), clock, seed, faults)
+        return cls(MemoryStore(*_make(scene, clock, speed)), clock, seed, faults)
 
     @classmethod
     def open(
@@ -72,11 +72,11 @@ class Sandbox:
         # sqlite3 costs 5 ms, and most sandboxes need none
         from reconciler.sandbox.file_store import FileStore
 
-        store = FileStore(path, lambda: _make(scene, clock, 1.0 if speed is None else _speed(speed)))
+        store = FileStore(path, lambda: _make(scene, clock, 1.0 if speed is None else speed))
         sandbox = cls(store, clock, seed, faults)
         sandbox.url = f"sandbox:{path}"
         if speed is not None:
-            sandbox._go_on_at(_speed(speed))
+            sandbox._go_on_at(speed)
         return sandbox
 
     def close(self) -> None:
@@ -102,8 +102,7 @@ class Sandbox:
 
     def advance(self, seconds: float) -> None:
         """Move the clock forward, for every process on the same file. Raises SceneError."""
-        if not math.isfinite(seconds) or seconds < 0:
-            raise SceneError("seconds", f"{seconds!r} is not a number of at least 0")
+        _check_number(seconds, "seconds")
         with self._store.session() as session:
             moved = session.timeline.moved(self._clock(), by=times.millis(seconds))
             if moved.base > times.LATEST:
@@ -111,6 +110,7 @@ class Sandbox:
             session.timeline = moved
 
     def _go_on_at(self, speed: float) -> None:
+        _check_number(speed, "speed")
         with self._store.session() as session:
             if session.timeline.speed != speed:
                 session.timeline = session.timeline.moved(self._clock(), speed=speed)
@@ -131,7 +131,7 @@ class Sandbox:
             if changes:
                 world.settings = world.settings.changed(changes)
                 world.changed.add(("settings", 0, 0))
-            return world.settings.as_dict()
+            return asdict(world.settings)
 
     def faults(self, *specs: str) -> None:
         """Replace the faults of this process; none ends them. Raises ValueError for an unknown one."""
@@ -152,6 +152,7 @@ class Sandbox:
 
 def _make(scene: SceneLike, clock: Clock, speed: float) -> tuple[World, Timeline]:
     """A new world and its clock."""
+    _check_number(speed, "speed")
     read = _read(scene)
     real = clock()
     base = read.now if read.now is not None else times.millis(real)
@@ -166,7 +167,6 @@ def _read(scene: SceneLike) -> Scene:
     return scene_of(scene) if isinstance(scene, Mapping) else read_scene(scene)
 
 
-def _speed(speed: float) -> float:
-    if not math.isfinite(speed) or speed < 0:
-        raise SceneError("speed", f"{speed!r} is not a number of at least 0")
-    return float(speed)
+def _check_number(number: float, where: str) -> None:
+    if not math.isfinite(number) or number < 0:
+        raise SceneError(where, f"{number!r} is not a number of at least 0")

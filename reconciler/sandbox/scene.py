@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.sandbox.scene_backfills import SceneBackfill, read_backfill
 from reconciler.sandbox.settings import (
+    FLAG,
     SceneError,
     Settings,
+    or_null,
     read_day,
-    read_flag,
+    read_fit,
     read_id,
     read_mapping,
     read_moment,
-    read_whole,
-    refuse_unknown,
+    whole,
 )
 from reconciler.sandbox.transfer import DEFAULT_ROWS, FailDay, Transfer
 
@@ -98,8 +99,7 @@ def _strict_loader() -> type["yaml.SafeLoader"]:
 
 def scene_of(data: Mapping[str, Any] | None) -> Scene:
     """The scene of a world file's data: plain dicts and lists, dates as text or `date`."""
-    top = read_mapping(data, "")
-    refuse_unknown(top, _TOP, "")
+    top = read_mapping(data, "", _TOP)
     teams = {
         read_id(key, "teams"): _team(key, value)
         for key, value in read_mapping(top.get("teams"), "teams").items()
@@ -107,7 +107,7 @@ def scene_of(data: Mapping[str, Any] | None) -> Scene:
     now = top.get("now")
     return Scene(
         now=None if now is None else read_moment(now, "now"),
-        open=read_flag(top.get("open", True), "open"),
+        open=read_fit(top.get("open", True), FLAG, "open"),
         keys=_keys(top["keys"]) if top.get("keys") is not None else None,
         settings=Settings().changed(read_mapping(top.get("settings"), "settings")),
         teams=tuple(teams),
@@ -119,8 +119,7 @@ def scene_of(data: Mapping[str, Any] | None) -> Scene:
 def _team(key: Any, value: Any) -> tuple[list[Transfer], list[SceneBackfill]]:
     where = f"teams.{key}"
     team = read_id(key, "teams")
-    data = read_mapping(value, where)
-    refuse_unknown(data, _TEAM, where)
+    data = read_mapping(value, where, _TEAM)
     transfers = read_mapping(data.get("transfers"), f"{where}.transfers")
     backfills = data.get("backfills", [])
     if not isinstance(backfills, list):
@@ -133,10 +132,8 @@ def _team(key: Any, value: Any) -> tuple[list[Transfer], list[SceneBackfill]]:
 
 def _transfer(team: int, key: Any, value: Any, parent: str) -> Transfer:
     number, where = read_id(key, parent), f"{parent}.{key}"
-    data = read_mapping(value, where)
-    refuse_unknown(data, _TRANSFER, where)
+    data, fails = read_mapping(value, where, _TRANSFER), f"{where}.fail_days"
     state, since = data.get("state", "active"), data.get("recurring_since")
-    rows = data.get("rows_per_day", DEFAULT_ROWS)
     if state not in ("active", "paused"):
         raise SceneError(f"{where}.state", f"{state!r} is neither active nor paused")
     return Transfer(
@@ -144,25 +141,19 @@ def _transfer(team: int, key: Any, value: Any, parent: str) -> Transfer:
         id=number,
         name=str(data.get("name", f"Transfer {number}")),
         state=state,
-        rows_per_day=read_whole(rows, f"{where}.rows_per_day"),
+        rows_per_day=read_fit(data.get("rows_per_day", DEFAULT_ROWS), whole(0), f"{where}.rows_per_day"),
         recurring_since=None if since is None else read_day(since, f"{where}.recurring_since"),
-        fail_days=_fail_days(data.get("fail_days"), f"{where}.fail_days"),
+        fail_days={
+            read_day(day, fails): _fail_day(item, f"{fails}.{day}")
+            for day, item in read_mapping(data.get("fail_days"), fails).items()
+        },
     )
 
 
-def _fail_days(value: Any, where: str) -> dict[int, FailDay]:
-    return {
-        read_day(key, where): _fail_day(item, f"{where}.{key}")
-        for key, item in read_mapping(value, where).items()
-    }
-
-
 def _fail_day(value: Any, where: str) -> FailDay:
-    data = read_mapping(value, where)
-    refuse_unknown(data, _FAIL, where)
-    left, error = data.get("times", 1), str(data.get("error", DEFAULT_ERROR))
-    if left is not None:
-        read_whole(left, f"{where}.times", " or null (always)")
+    data = read_mapping(value, where, _FAIL)
+    left = read_fit(data.get("times", 1), or_null(whole(0), " (always)"), f"{where}.times")
+    error = str(data.get("error", DEFAULT_ERROR))
     if not 1 <= len(error) <= 1000:
         raise SceneError(f"{where}.error", "must have 1 to 1000 characters")
     return FailDay(error, left)

@@ -19,11 +19,12 @@ from reconciler.sandbox.backfill import USER, Backfill, Progress
 from reconciler.sandbox.settings import (
     SceneError,
     Settings,
-    is_integer,
     read_day,
+    read_fit,
     read_id,
     read_moment,
     refuse_unknown,
+    whole,
 )
 
 _IDS = ("transfer_backfill_id", "transfer_id", "created_user_id", "removed_user_id")
@@ -98,10 +99,8 @@ def read_backfill(team: int, data: Any, where: str) -> SceneBackfill:
     return SceneBackfill(team, fields, report, where)
 
 
-def _count(value: Any, where: str) -> int:
-    if not is_integer(value) or not 0 <= value < 2**31:
-        raise SceneError(where, f"{value!r} is not a whole number of at least 0")
-    return int(value)
+def _read_count(value: Any, where: str) -> Any:
+    return read_fit(value, whole(0, below=2**31), where)
 
 
 def _status(value: Any, where: str) -> str:
@@ -124,7 +123,7 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(_IDS, read_id),
     **dict.fromkeys(_DAYS, read_day),
     **dict.fromkeys(_MOMENTS, read_moment),
-    **dict.fromkeys(_COUNTS, _count),
+    **dict.fromkeys(_COUNTS, _read_count),
     "status": _status,
     "error_report": _report,
 }

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from reconciler.sandbox import responses
-from reconciler.sandbox.responses import AnswerLost, Headers, Sent
+from reconciler.sandbox.responses import Answer, AnswerLost, Headers
 
 HOST = "127.0.0.1"
 DRAIN = 1 << 20  # bytes of an unread request body that are read away, to keep the connection usable
@@ -88,11 +88,9 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         try:
-            status, headers, sent = self._ask()
+            self._send(*self._ask())
         except AnswerLost:
             self._reset()
-            return
-        self._send(status, headers, sent)
 
     def __getattr__(self, name: str) -> Callable[[], None]:
         """Every method goes to the app, which knows what is allowed."""
@@ -100,13 +98,12 @@ class _Connection(BaseHTTPRequestHandler):
             return self._answer
         raise AttributeError(name)
 
-    def _ask(self) -> tuple[str, Headers, Sent]:
+    def _ask(self) -> tuple[str, Headers, Answer]:
         """Put the request to the app."""
         started: list[tuple[str, Headers]] = []
-        environ = self._environ()
-        sent = self.server.app(environ, lambda status, headers: started.append((status, headers)))
-        assert isinstance(sent, Sent)
-        return *started[0], sent
+        answer = self.server.app(self._environ(), lambda *head: started.append(head))
+        assert isinstance(answer, Answer)
+        return *started[0], answer
 
     def _environ(self) -> dict[str, Any]:
         path, _, query = self.path.partition("?")
@@ -141,38 +138,36 @@ class _Connection(BaseHTTPRequestHandler):
             return b""
         return self.rfile.read(int(length)) if int(length) else b""
 
-    # -- sending ---------------------------------------------------------------------------------
-
-    def _send(self, status: str, headers: Headers, sent: Sent) -> None:
-        head = self._head(status, headers, chunked=sent.answer.header("Content-Length") is None)
-        body = b"" if self.command == "HEAD" else sent.answer.body
-        match sent.behaviour:
+    def _send(self, status: str, headers: Headers, answer: Answer) -> None:
+        head = self._head(status, headers, chunked=answer.header("Content-Length") is None)
+        body = b"" if self.command == "HEAD" else answer.body
+        match answer.behaviour:
             case "":
-                self._send_plain(head, body, sent)
+                self._send_plain(head, body, answer)
             case responses.CUT:
-                self._write(head + sent.half)
+                self.wfile.write(head + answer.half)
                 self._reset()
             case responses.SHORT:
-                self._write(head + sent.half)
+                self.wfile.write(head + answer.half)
                 self.close_connection = True
             case responses.SLOW_HEADERS:
                 self._write_slowly(head)
-                self._write(body)
+                self.wfile.write(body)
             case responses.SLOW_BODY:
-                self._write(head)
+                self.wfile.write(head)
                 self._write_slowly(body)
 
-    def _send_plain(self, head: bytes, body: bytes, sent: Sent) -> None:
-        stream = sent.answer.stream
+    def _send_plain(self, head: bytes, body: bytes, answer: Answer) -> None:
+        stream = answer.stream
         if stream is None or self.command == "HEAD":
-            self._write(head + body)
+            self.wfile.write(head + body)
             return
-        chunked = sent.answer.header("Content-Length") is None
-        self._write(head)
+        chunked = answer.header("Content-Length") is None
+        self.wfile.write(head)
         for piece in stream:
             if self.server.stopping.is_set():
                 break
-            self._write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
         self.close_connection = True
 
     def _head(self, status: str, headers: Headers, *, chunked: bool) -> bytes:
@@ -183,12 +178,9 @@ class _Connection(BaseHTTPRequestHandler):
             lines.append("Connection: close")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
-    def _write(self, data: bytes) -> None:
-        self.wfile.write(data)
-
     def _write_slowly(self, data: bytes) -> None:
         for place in range(len(data)):
-            self._write(data[place : place + 1])
+            self.wfile.write(data[place : place + 1])
             if self.server.stopping.wait(self.server.slow_seconds):
                 break
 
@@ -202,18 +194,12 @@ class _Connection(BaseHTTPRequestHandler):
         """Nothing is printed here."""
 
 
-def serve(
-    app: WsgiApp,
-    port: int,
-    announce: Callable[[str], None],
-    *,
-    slow_seconds: float = SLOW_SECONDS,
-) -> None:
+def serve(app: WsgiApp, port: int, announce: Callable[[str], None]) -> None:
     """Serve until an exception ends it (KeyboardInterrupt, or what a signal handler of yours raises).
 
     `announce` gets the base URL once connections are accepted. Raises OSError for a port in use.
     """
-    server = Server(app, port, slow_seconds)
+    server = Server(app, port)
     try:
         announce(server.base_url)
         server.serve_forever(poll_interval=0.2)

@@ -36,60 +36,50 @@ def refuse_unknown(given: Iterable[Any], known: Iterable[str], where: str) -> No
             raise SceneError(where, f"{name!r} is not known here; {hint}")
 
 
-Check = Callable[[Any], str]  # the words for what was wanted, or "" when the value fits
+Check = tuple[str, Callable[[Any], bool]]  # the words for what is wanted, and whether a value is that
 
 
-def is_integer(value: Any) -> bool:
+def _is_integer(value: Any) -> bool:
     """True for ints, which bools are not here."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> bool:
-    return (is_integer(value) or isinstance(value, float)) and math.isfinite(value) and abs(value) < 1e12
+    return (_is_integer(value) or isinstance(value, float)) and math.isfinite(value) and abs(value) < 1e12
 
 
-def _flag(value: Any) -> str:
-    return "" if isinstance(value, bool) else "true or false"
+def _is_length(value: Any) -> bool:
+    return _is_number(value) and value >= 0
+
+
+def _is_commit(value: Any) -> bool:
+    kind, _, seconds = str(value).partition(":")
+    try:
+        return value in ("now", "lost-answer", "twice") or (kind == "late" and _is_length(float(seconds)))
+    except ValueError:
+        return False
 
 
 def _one_of(*choices: Any) -> Check:
     words = "one of " + ", ".join(map(str, choices))
-    return lambda value: "" if value in choices and not isinstance(value, bool) else words
+    return words, lambda value: value in choices and not isinstance(value, bool)
 
 
-def _whole(least: int, *, optional: bool = False) -> Check:
-    words = f"a whole number of at least {least}" + (" or null" if optional else "")
-    return lambda value: (
-        "" if (optional and value is None) or (is_integer(value) and value >= least) else words
-    )
+def whole(least: int, below: float = math.inf) -> Check:
+    """An int of `least` or more, and less than `below`, which is not worth a word."""
+    return f"a whole number of at least {least}", lambda value: _is_integer(value) and least <= value < below
 
 
-def _seconds(value: Any) -> str:
-    return "" if _is_number(value) and value >= 0 else "a number of at least 0"
+def or_null(check: Check, meaning: str = "") -> Check:
+    """What passes the check, or None."""
+    wanted, fits = check
+    return f"{wanted} or null{meaning}", lambda value: value is None or fits(value)
 
 
-def _skew(value: Any) -> str:
-    return "" if _is_number(value) else "a number"
-
-
-def _retention(value: Any) -> str:
-    return "" if value is None else _seconds(value) and "a number of at least 0 or null"
-
-
-def _commit(value: Any) -> str:
-    words = "one of now, lost-answer, late:SECONDS, twice"
-    if value in ("now", "lost-answer", "twice"):
-        return ""
-    kind, _, seconds = str(value).partition(":")
-    try:
-        return "" if kind == "late" and _is_number(float(seconds)) and float(seconds) >= 0 else words
-    except ValueError:
-        return words
-
-
-def _refuse_unfit(value: Any, check: Check, where: str) -> None:
-    if wanted := check(value):
-        raise SceneError(where, f"{value!r} is not {wanted}")
+FLAG: Check = ("true or false", lambda value: isinstance(value, bool))
+_NUMBER: Check = ("a number", _is_number)
+_LENGTH: Check = ("a number of at least 0", _is_length)
+_COMMIT: Check = ("one of now, lost-answer, late:SECONDS, twice", _is_commit)
 
 
 def _setting(default: Any, check: Check) -> Any:
@@ -101,29 +91,29 @@ class Settings:
     """The switches of a world. Lengths are seconds unless their name says otherwise."""
 
     overlap_status: int = _setting(422, _one_of(400, 409, 422))
-    failed_blocks_overlap: bool = _setting(True, _flag)
-    failed_while_running: bool = _setting(False, _flag)
-    completed_with_failures: bool = _setting(False, _flag)
+    failed_blocks_overlap: bool = _setting(True, FLAG)
+    failed_while_running: bool = _setting(False, FLAG)
+    completed_with_failures: bool = _setting(False, FLAG)
     error_report: str = _setting("full", _one_of("full", "partial", "empty"))
-    allow_today: bool = _setting(True, _flag)
-    min_range_days: int = _setting(1, _whole(1))
-    max_range_days: int | None = _setting(None, _whole(1, optional=True))
-    list_cap: int = _setting(100, _whole(0))
-    list_lag_seconds: float = _setting(0, _seconds)
-    latest_lag_seconds: float = _setting(0, _seconds)
-    get_lag_seconds: float = _setting(0, _seconds)
-    retention_days: float | None = _setting(None, _retention)
+    allow_today: bool = _setting(True, FLAG)
+    min_range_days: int = _setting(1, whole(1))
+    max_range_days: int | None = _setting(None, or_null(whole(1)))
+    list_cap: int = _setting(100, whole(0))
+    list_lag_seconds: float = _setting(0, _LENGTH)
+    latest_lag_seconds: float = _setting(0, _LENGTH)
+    get_lag_seconds: float = _setting(0, _LENGTH)
+    retention_days: float | None = _setting(None, or_null(_LENGTH))
     runs_filter: str = _setting("data_date", _one_of("data_date", "created_time"))
-    clock_skew_seconds: float = _setting(0, _skew)
+    clock_skew_seconds: float = _setting(0, _NUMBER)
     id_shape: str = _setting("number", _one_of("number", "string"))
-    envelope: bool = _setting(True, _flag)
+    envelope: bool = _setting(True, FLAG)
     error_shape: str = _setting("envelope", _one_of("envelope", "problem"))
-    rate_limit_per_hour: int | None = _setting(None, _whole(1, optional=True))
-    row_quota: int | None = _setting(None, _whole(0, optional=True))
-    commit: str = _setting("now", _commit)
-    seconds_until_scheduled: float = _setting(30, _seconds)
-    seconds_until_running: float = _setting(30, _seconds)
-    seconds_per_run: float = _setting(60, _seconds)
+    rate_limit_per_hour: int | None = _setting(None, or_null(whole(1)))
+    row_quota: int | None = _setting(None, or_null(whole(0)))
+    commit: str = _setting("now", _COMMIT)
+    seconds_until_scheduled: float = _setting(30, _LENGTH)
+    seconds_until_running: float = _setting(30, _LENGTH)
+    seconds_per_run: float = _setting(60, _LENGTH)
 
     @property
     def late_seconds(self) -> float | None:
@@ -131,12 +121,12 @@ class Settings:
         kind, _, seconds = self.commit.partition(":")
         return float(seconds) if kind == "late" else None
 
-    def changed(self, changes: Mapping[str, Any], where: str = "settings") -> "Settings":
+    def changed(self, changes: Mapping[str, Any]) -> "Settings":
         """A copy with `changes`. Raises SceneError for an unknown name or a value that does not fit."""
         checks = {each.name: each.metadata["check"] for each in fields(self)}
-        refuse_unknown(changes, checks, where)
+        refuse_unknown(changes, checks, "settings")
         for name, value in changes.items():
-            _refuse_unfit(value, checks[name], f"{where}.{name}")
+            read_fit(value, checks[name], f"settings.{name}")
         return replace(self, **changes)
 
     def range_trouble(self, start: int, end: int, today: int) -> str:
@@ -152,53 +142,43 @@ class Settings:
             return f"A range has at most {self.max_range_days} days"
         return ""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Every setting by name, in the order of the world file."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
 
-
-def read_mapping(value: Any, where: str) -> Mapping[Any, Any]:
-    """A mapping; nothing at all is an empty one."""
+def read_mapping(value: Any, where: str, known: Iterable[str] | None = None) -> Mapping[Any, Any]:
+    """A mapping, of the `known` names only (None: of any); nothing at all is an empty one."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
         raise SceneError(where, f"must be a mapping, not {type(value).__name__}")
+    if known is not None:
+        refuse_unknown(value, known, where)
     return value
 
 
-def read_flag(value: Any, where: str) -> bool:
-    """True or false, and nothing like it."""
-    _refuse_unfit(value, _flag, where)
-    return bool(value)
-
-
-def read_whole(value: Any, where: str, also: str = "") -> int:
-    """A whole number of at least 0; `also` says what else would do."""
-    if not is_integer(value) or value < 0:
-        raise SceneError(where, f"{value!r} is not a whole number of at least 0{also}")
-    return int(value)
+def read_fit(value: Any, check: Check, where: str) -> Any:
+    """The value, if it passes the check. Raises SceneError where it does not."""
+    wanted, fits = check
+    if not fits(value):
+        raise SceneError(where, f"{value!r} is not {wanted}")
+    return value
 
 
 def read_id(value: Any, where: str) -> int:
     """An id, as a number or as its digits."""
     number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
-    if not is_integer(number) or not 1 <= number <= MAX_ID:
+    if not _is_integer(number) or not 1 <= number <= MAX_ID:
         raise SceneError(where, f"{value!r} is not an id: a whole number from 1 to {MAX_ID}")
     return int(number)
 
 
-def read_day(value: Any, where: str) -> int:
-    """A day, given as text or as a `date`."""
-    return _read_time(times.read_day, value, where)
+def _placed(read: Callable[[object], int]) -> Callable[[Any, str], int]:
+    def placed(value: Any, where: str) -> int:
+        try:
+            return read(value)
+        except ValueError as error:
+            raise SceneError(where, str(error)) from None
+
+    return placed
 
 
-def read_moment(value: Any, where: str) -> int:
-    """A moment, given as text or as a `datetime`; without a zone it is UTC."""
-    return _read_time(times.read_moment, value, where)
-
-
-def _read_time(read: Callable[[object], int], value: Any, where: str) -> int:
-    try:
-        return read(value)
-    except ValueError as error:
-        raise SceneError(where, str(error)) from None
+read_day = _placed(times.read_day)  # given as text or as a `date`
+read_moment = _placed(times.read_moment)  # as text or as a `datetime`; without a zone it is UTC

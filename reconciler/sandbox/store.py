@@ -60,22 +60,18 @@ class MemoryStore:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """Enter the world."""
         with self._lock:
             yield self._session
             self._session.world.changed.clear()
 
     def log(self, request: LoggedRequest) -> None:
-        """Remember a request."""
         self._requests.append(request)
 
     def requests(self) -> list[LoggedRequest]:
-        """All requests so far."""
         with self._lock:
             return list(self._requests)
 
     def replace(self, world: World, timeline: Timeline) -> None:
-        """Start over."""
         with self._lock:
             self._session = Session(world, timeline)
             self._requests.clear()

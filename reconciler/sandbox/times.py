@@ -15,9 +15,7 @@ EPOCH_DAY = date(1970, 1, 1).toordinal()
 LATEST = int(datetime(9990, 1, 1, tzinfo=UTC).timestamp()) * 1000  # later moments could not be written down
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_MOMENT = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
+_MOMENT = re.compile(_DATE.pattern + r"[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[Zz]|[+-][0-9]{2}:[0-9]{2})")
 
 
 def millis(seconds: float) -> int:

@@ -7,6 +7,7 @@ at 02:00 UTC from that day on, takes a minute, and loads the day before. A pause
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import date
 
 from reconciler.sandbox import times
 from reconciler.sandbox.backfill import COMPLETED, FAILED, RUNNING, Run
@@ -16,6 +17,7 @@ RUN_LENGTH = 60_000
 RUN_IDS = 10**12  # recurring runs are numbered from here: by transfer, then by day
 RUN_IDS_PER_TRANSFER = 10**7  # more than there are days until the year 9999
 DEFAULT_ROWS = 1000
+NEVER = date.max.toordinal() + 1  # a day that does not come
 
 
 @dataclass(slots=True)
@@ -49,11 +51,9 @@ class Transfer:
         return self.state == "paused"
 
     @property
-    def first_day(self) -> int | None:
-        """The data day of the first recurring run, None without a schedule."""
-        if self.recurring_since is None or self.paused:
-            return None
-        return self.recurring_since - 1
+    def first_day(self) -> int:
+        """The data day of the first recurring run, NEVER without a schedule."""
+        return NEVER if self.recurring_since is None or self.paused else self.recurring_since - 1
 
     def copy(self) -> "Transfer":
         """An independent copy, so that one scene can open many worlds."""
@@ -83,8 +83,6 @@ class Transfer:
 
     def recurring_runs(self, now: int, first: int, last: int) -> Iterator[Run]:
         """The recurring runs for data days first..last (inclusive) that exist at `now`, newest first."""
-        if self.first_day is None:
-            return
         for day in range(min(last, self.last_day(now)), max(first, self.first_day) - 1, -1):
             yield self._run(now, day)
 
@@ -100,8 +98,6 @@ class Transfer:
 
     def recurring_rows(self, since: int, now: int) -> int:
         """Rows loaded by recurring runs that ended in since..now."""
-        if self.first_day is None:
-            return 0
         newest = times.day_of(now - RUN_AT - RUN_LENGTH) - 1
         oldest = max(self.first_day, times.day_of(since - 1 - RUN_AT - RUN_LENGTH))
         failed = sum(1 for day, error in self.verdicts.items() if error and oldest <= day <= newest)
@@ -110,7 +106,7 @@ class Transfer:
     def last_run(self, now: int) -> int | None:
         """The data day of the newest scheduled run, None without one."""
         newest = self.last_day(now)
-        return newest if self.first_day is not None and newest >= self.first_day else None
+        return newest if newest >= self.first_day else None
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ import heapq
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
@@ -98,9 +99,8 @@ class World:
     def put_transfer(self, transfer: Transfer) -> None:
         """Add or replace a transfer, and expect its scheduled runs on fail days."""
         self.transfers[transfer.team, transfer.id] = transfer
-        first = transfer.first_day
-        for day in transfer.fail_days if first is not None else ():
-            if first is not None and day >= first and day not in transfer.verdicts:
+        for day in transfer.fail_days:
+            if day >= transfer.first_day and day not in transfer.verdicts:
                 heapq.heappush(self._events, (transfer.run_end(day), 1, transfer.number, day))
 
     def put_backfill(self, record: Backfill) -> None:
@@ -157,10 +157,8 @@ class World:
         if late is None:
             return
         self.changed.add(("late", number, 0))
-        try:
+        with suppress(Refusal):  # nobody is left to hear it
             self.create(late.team, late.transfer, late.start, late.end, due)
-        except Refusal:
-            return  # nobody is left to hear it
 
     def _scheduled_run(self, number: int, day: int) -> None:
         for transfer in self.transfers.values():
@@ -244,14 +242,11 @@ class World:
 
     def get(self, team: int, number: int, now: int) -> Backfill:
         """A backfill by id. Raises a 404 Refusal, also while `get_lag_seconds` hides it."""
-        record = self._find(team, number, now)
-        if not record.shows(self.settings.get_lag_seconds, now, self.settings):
-            raise Refusal(404, f"There is no backfill {number}")
-        return record
+        return self._find(team, number, now, self.settings.get_lag_seconds)
 
-    def _find(self, team: int, number: int, now: int) -> Backfill:
+    def _find(self, team: int, number: int, now: int, lag: float = 0) -> Backfill:
         record = self.backfills.get(number)
-        if record is None or record.team != team or not record.shows(0, now, self.settings):
+        if record is None or record.team != team or not record.shows(lag, now, self.settings):
             raise Refusal(404, f"There is no backfill {number}")
         return record
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from docs_fences import README, ROOT, without_fences
@@ -125,7 +125,7 @@ def test_settings_of_the_sandbox() -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \|", part(page("sandbox.md"), "Settings"), re.MULTILINE)
     defaults = {
         name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in Settings().as_dict().items()
+        for name, value in asdict(Settings()).items()
     }
     assert dict(rows) == defaults
 

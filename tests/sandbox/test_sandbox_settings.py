@@ -1,6 +1,7 @@
 """Every switch of the world, both ways."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ FAIL: dict[int, Any] = {456789: {"fail_days": {"2024-01-02": {}}}}
 
 
 def test_the_defaults_are_the_designs() -> None:
-    assert Settings().as_dict() == {
+    assert asdict(Settings()) == {
         "overlap_status": 422,
         "failed_blocks_overlap": True,
         "failed_while_running": False,
@@ -296,4 +297,4 @@ def test_settings_that_do_not_fit(rig: Rigs, changes: dict[str, Any], words: str
     api = rig()
     with pytest.raises(SceneError, match=words):
         api.sandbox.settings(**changes)
-    assert api.sandbox.settings() == Settings().as_dict()
+    assert api.sandbox.settings() == asdict(Settings())
