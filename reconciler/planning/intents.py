@@ -46,7 +46,7 @@ class Change(StrEnum):
     REFUSED = "refused"
     OVERLAPPED = "overlapped"
     NOT_CREATED = "not created"
-    DOUBTED = "doubted"
+    REOPENED = "reopened"
     SEEN_FINAL = "cancelled"
     NOT_CANCELLED = "not cancelled"
 
@@ -79,8 +79,8 @@ TRANSITIONS = (
     Transition(_CREATE, _REFUSED, Change.FOUND_LATE, _DONE, _LATER, f"{_FITS}, within 7 days"),
     Transition(_CREATE, _ABANDONED, Change.FOUND_LATE, _DONE, _LATER, f"{_FITS}, within 7 days"),
     Transition(_CREATE, _WITHDRAWN, Change.FOUND_LATE, _DONE, _LATER, f"{_FITS}, within settle time"),
-    Transition(_CREATE, _REFUSED, Change.DOUBTED, _PENDING, _LATER, "its days are due, and nothing tells"),
-    Transition(_CREATE, _WITHDRAWN, Change.DOUBTED, _PENDING, _LATER, "its days are due, and nothing tells"),
+    Transition(_CREATE, _REFUSED, Change.REOPENED, _PENDING, _LATER, "its days are due, and nothing tells"),
+    Transition(_CREATE, _WITHDRAWN, Change.REOPENED, _PENDING, _LATER, "its days are due, and nothing tells"),
     Transition(_CANCEL, _PENDING, Change.SEEN_FINAL, _DONE, _ANY, "its backfill is final"),
     Transition(_CANCEL, _PENDING, Change.NOT_CANCELLED, _ABANDONED, _ANY, "nobody sends it any more"),
 )
@@ -140,9 +140,9 @@ def not_cancelled(intent: Intent) -> Intent:
     return _changed(intent, Change.NOT_CANCELLED)
 
 
-def doubted_again(intent: Intent) -> Intent:
+def reopened(intent: Intent) -> Intent:
     """Return a create, refused or withdrawn, that may have been made all the same."""
-    return _changed(intent, Change.DOUBTED)
+    return _changed(intent, Change.REOPENED)
 
 
 def adopted(backfill: Backfill, intent: Intent) -> BackfillRecord:

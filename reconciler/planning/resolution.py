@@ -7,7 +7,7 @@ Why a refusal may be doubted: a gateway that sends a request twice passes on the
     09:00:01  we get the refusal, and look: reads lag 30 s, so neither the list nor ``latest`` shows 8
     09:00:01  refused. Its days are blocked for 24 hours
     10:00:00  backfill 8 completes, and is gone from the list
-    next day  the days are due. ``latest`` = 8, not 7: made after all, by us or by somebody (doubted). Had
+    next day  the days are due. ``latest`` = 8, not 7: made after all, by us or by somebody: reopened. Had
               something newer hidden it, or runs shown the days, that would tell instead
 """
 
@@ -26,12 +26,12 @@ from reconciler.planning.intents import (
     State,
     adopted,
     cancelled,
-    doubted_again,
     find_match,
     found,
     is_taken,
     not_cancelled,
     not_created,
+    reopened,
     state_of,
 )
 
@@ -156,7 +156,7 @@ def _has_old_latest(intent: Intent, observed: Observed) -> bool:
 # --- refusals that may not be believed --------------------------------------------------------
 
 
-def doubted(
+def reopened_creates(
     document: Document, observed: Observed, due: Iterable[DueDays], unsettled_since: datetime
 ) -> tuple[Intent, ...]:
     """Return, pending again, the creates on due days that were refused, or withdrawn after a refusal, and
@@ -168,7 +168,7 @@ def doubted(
     pairs = ((source, transfer) for transfer in due for source in transfer[0])
     by_source = grouped(pairs, lambda pair: pair[0])
     return tuple(
-        doubted_again(intent)
+        reopened(intent)
         for intent in document.intents.values()
         if state_of(intent) in (State.REFUSED, State.WITHDRAWN)
         and isinstance(observed.runs.get(intent.transfer_id, Unreadable.FAILED), Unreadable)

@@ -20,7 +20,7 @@ from reconciler.planning.evidence import RunsByDay, judge, judged_days, runs_by_
 from reconciler.planning.facts import TransferEvidence
 from reconciler.planning.intents import bears_on
 from reconciler.planning.ledger import Bucket, TransferLedger, keep_ledger
-from reconciler.planning.resolution import Resolution, doubted, resolve
+from reconciler.planning.resolution import Resolution, reopened_creates, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def weigh(
 def weigh_doubts(situation: Situation, document: Document) -> Situation:
     """Weigh again if days are due only because a refusal is believed that may not be."""
     due = [(ledger.transfer.source_ids, ledger.days(Bucket.DUE)) for ledger in situation.ledgers]
-    doubts = doubted(situation.document, situation.observed, due, situation.now - situation.settle)
+    doubts = reopened_creates(situation.document, situation.observed, due, situation.now - situation.settle)
     if not doubts:
         return situation
     return weigh(situation.team, document, situation.observed, situation.now, situation.settle, doubts)

@@ -183,11 +183,11 @@ def test_of_two_pending_creates_of_a_range_one_stays_unresolved() -> None:
 # --- refused, and yet perhaps made --------------------------------------------------------
 
 
-def doubted(
+def reopened_creates(
     *entries: BackfillRecord | Intent, due: str = "1-31", sources: tuple[int, ...] = (1,), **seen: Any
 ) -> list[str]:
     reads = observed(**{"latest": {1: OTHER}, **seen})
-    found = resolution.doubted(document(*entries), reads, [(sources, days(due))], ago(0.25))
+    found = resolution.reopened_creates(document(*entries), reads, [(sources, days(due))], ago(0.25))
     assert all(one.outcome is Outcome.PENDING for one in found)
     return [one.nonce for one in found]
 
@@ -211,7 +211,7 @@ def doubted(
     ],
 )
 def test_a_refused_create_that_nothing_tells_of_is_doubted(more: Any, reads: Any, is_doubted: bool) -> None:
-    assert doubted(intent("1-10", **{"outcome": "refused", **more}), **reads) == ["n"] * is_doubted
+    assert reopened_creates(intent("1-10", **{"outcome": "refused", **more}), **reads) == ["n"] * is_doubted
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_refused_create_that_nothing_tells_of_is_doubted(more: Any, reads: Any
 def test_a_refused_create_whose_days_were_taken_up_since_is_not_doubted(later: Any, is_doubted: bool) -> None:
     after = intent("5-7", nonce="later", outcome="done", backfill_id=300, **later)
     refused = intent("1-10", outcome="refused", at=ago(99))
-    assert doubted(refused, after, sources=(5, 1)) == ["n"] * is_doubted
+    assert reopened_creates(refused, after, sources=(5, 1)) == ["n"] * is_doubted
 
 
 # --- cancels ------------------------------------------------------------------------------
@@ -307,7 +307,7 @@ def test_resolving_decides_each_intent_once(world: World) -> None:
 @pytest.mark.parametrize("refused, later", [("1-10", "11-12"), ("5-10", "1-4")])
 def test_days_beside_a_refused_create_say_nothing_of_it(refused: str, later: str) -> None:
     after = intent(later, nonce="later", outcome="done", backfill_id=300, at=ago(50))
-    assert doubted(intent(refused, outcome="refused", at=ago(99)), after) == ["n"]
+    assert reopened_creates(intent(refused, outcome="refused", at=ago(99)), after) == ["n"]
 
 
 def test_a_doubt_makes_due_days_unresolved() -> None:
@@ -390,7 +390,7 @@ CHANGES = {
     Change.REFUSED: lambda one: intents.refused(one, None),
     Change.OVERLAPPED: lambda one: intents.withdrawn(one, ACTIVE),
     Change.NOT_CREATED: intents.not_created,
-    Change.DOUBTED: intents.doubted_again,
+    Change.REOPENED: intents.reopened,
     Change.SEEN_FINAL: intents.cancelled,
     Change.NOT_CANCELLED: intents.not_cancelled,
 }

@@ -207,15 +207,17 @@ def newer_failure_believed() -> Any:
 
 def predecessors_refusals_believed() -> Any:
     """A create that a predecessor was refused, and made all the same, did not stand in our way."""
-    real, bears = situation.doubted, situation.bears_on
+    real, bears = situation.reopened_creates, situation.bears_on
 
-    def doubted_of_own(document: Any, observed: Any, due: Any, since: Any) -> Any:
+    def reopened_of_own(document: Any, observed: Any, due: Any, since: Any) -> Any:
         return real(document, observed, [((sources[0],), days) for sources, days in due], since)
 
     def bears_if_own_or_pending(intent: Any, transfer: Any, _since: Any) -> Any:
         return bears(intent, transfer, datetime.max.replace(tzinfo=UTC))
 
-    return _put((situation, "doubted", doubted_of_own), (situation, "bears_on", bears_if_own_or_pending))
+    return _put(
+        (situation, "reopened_creates", reopened_of_own), (situation, "bears_on", bears_if_own_or_pending)
+    )
 
 
 def work_on_predecessors_unnoticed() -> Any:

@@ -12,7 +12,7 @@ from reconciler.dates import DateSet
 from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import Document, Intent, IntentKind, Outcome
 from reconciler.model.observed import Backfill, Observed, Status, Unreadable
-from reconciler.planning.resolution import doubted, resolve
+from reconciler.planning.resolution import reopened_creates, resolve
 
 NOW = datetime(2024, 6, 1, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -41,7 +41,7 @@ DUE = (((7,), DateSet.span(105, 106)),)
 
 def doubts(intent: Intent, observed: Observed, due: Due = DUE, *more: Intent) -> tuple[Intent, ...]:
     document = Document(1, "api", intents={one.nonce: one for one in (intent, *more)})
-    return doubted(document, observed, due, NOW)
+    return reopened_creates(document, observed, due, NOW)
 
 
 def test_a_refusal_that_nothing_can_confirm_is_unresolved_again() -> None:
