@@ -22,7 +22,7 @@ from reconciler.formats.statefile import (
     encode_document,
     read_delta,
 )
-from reconciler.model.memory import BackfillRecord, Delta, Document, Intent
+from reconciler.model.memory import BackfillRecord, DayEvidence, Delta, Document, Intent
 
 ROUNDTRIP = sorted(Path(__file__).with_name("roundtrip").glob("v1-*.json"))
 FULL = Path(__file__).with_name("roundtrip") / "v1-full.json"
@@ -110,6 +110,13 @@ def test_times_of_any_zone_are_written_in_utc() -> None:
     assert encode_document(same) == FULL.read_text()
 
 
+def test_evidence_of_one_kind_may_have_several_ranges() -> None:
+    ranges = ["2024-01-01", "2024-01-03..2024-01-04"]
+    document = decode_document(_edited(_first("backfills", evidence={"loaded": ranges})))
+    read = next(iter(document.backfills.values())).evidence
+    assert read == DayEvidence(loaded=DateSet.of([(738886, 738887), (738888, 738890)]))
+
+
 # --- what is refused ---------------------------------------------------------------------
 
 
@@ -178,6 +185,14 @@ BAD_EDITS: dict[str, tuple[Edit, str]] = {
     "a day loaded and failed": (
         _first("backfills", evidence={"failed": ["2024-01-02"], "loaded": ["2024-01-01..2024-01-03"]}),
         "at backfills[0].evidence: a day is in two of its sets",
+    ),
+    "a bad day of evidence": (
+        _first("backfills", evidence={"failed": ["2024-01-02"], "loaded": ["2024-02-30"]}),
+        "at backfills[0].evidence.loaded: '2024-02-30' is neither a date",
+    ),
+    "a bad day alone": (
+        _first("backfills", evidence={"loaded": ["2024-02-30"]}),
+        "at backfills[0].evidence.loaded: '2024-02-30' is neither a date",
     ),
     "a long value": (_first("backfills", status="x" * 999), "..."),
 }
