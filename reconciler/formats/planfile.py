@@ -128,7 +128,7 @@ def read_plan(text: str | bytes) -> Plan:
         document = _validator().validate_python(raw)
         plan = _plan(document)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False)[0]
         where = one_line(".".join(str(part) for part in first["loc"]))[:100]
         raise _unfit(f"It does not read as a plan: {where or 'the document'}: {first['msg']}.") from None
     except (ValueError, OverflowError) as error:
