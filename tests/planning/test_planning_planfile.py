@@ -1,6 +1,8 @@
 """The JSON form of a plan, its digest, and what is refused when it is read back."""
 
 import json
+import subprocess
+import sys
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
@@ -400,3 +402,14 @@ def test_the_summary_line_is_frozen() -> None:
 )
 def test_when_a_plan_is_complete(counts: DayCounts, options: Options, complete: bool) -> None:
     assert replace(summed(counts), options=options).complete is complete
+
+
+def test_an_unfit_plan_is_told_without_importing_anything_more() -> None:
+    """What pydantic imports while it words an error, it imports under a lock that a collection may want."""
+    script = (
+        "import sys; from reconciler.errors import Refused\n"
+        "from reconciler.formats.planfile import read_plan\n"
+        'try: read_plan(\'{"format_version": "1.0"}\')\n'
+        "except Refused: sys.exit('pydantic' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
