@@ -9,7 +9,7 @@ WORKERS ?= 2
 SEEDS ?= 100000
 START ?= 20000
 # Where days are decided every branch is tested; fewer examples do, since tracing is slow.
-COVERED := reconciler/planning/*,reconciler/model/*,reconciler/dates.py,reconciler/api/outcome.py,reconciler/formats/statefile.py,reconciler/formats/statefields.py,reconciler/formats/checks.py,reconciler/formats/plan*.py
+COVERED := reconciler/planning/*,reconciler/model/*,reconciler/dates.py,reconciler/api/outcome.py,reconciler/formats/statefile.py,reconciler/formats/statefields.py,reconciler/formats/statekinds.py,reconciler/formats/checks.py,reconciler/formats/plan*.py
 COVERING := tests/planning tests/formats tests/api tests/test_dates.py tests/test_model.py
 
 .PHONY: help demo test check format lint types layers proof kill soak mutants clean

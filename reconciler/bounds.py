@@ -33,8 +33,13 @@ SHOWN_WITHIN = timedelta(seconds=60)
 # Looks at the API after an unknown outcome, with these pauses (seconds) before each: some 30 seconds.
 LOOKS = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
 
-# Running runs of a cancelled backfill finish; an hour is far beyond one day's run.
-CANCEL_SETTLES = timedelta(hours=1)
+# After a backfill was first seen ended: counts lag behind statuses, run lists behind runs, and the runs under
+# way of one that was cancelled finish; an hour is far beyond one day's run.
+ENDING_SETTLES = timedelta(hours=1)
+# Where no run list will tell, a cancelled one's running query may take its four hours first.
+BLIND_CANCEL_SETTLES = timedelta(hours=5)
+# A vendor's clock this far behind ours is an answer out of some cache: nothing may be concluded from it.
+VENDOR_BEHIND = timedelta(days=1)
 # Reads may lag behind writes: a get that answers 404 proves nothing before this.
 GONE_AFTER = timedelta(hours=24)
 # A refusal without a backfill to blame blocks its days for so long.
@@ -50,4 +55,4 @@ assert SEND_WITHIN + WRITE_TIMEOUT <= MIN_SETTLE < DEFAULT_SETTLE
 assert SEND_WITHIN + LEAVE_WITHIN < MIN_SETTLE
 assert timedelta(seconds=sum(LOOKS)) < MIN_SETTLE  # whoever looks is done before settle time can be over
 assert READ_WITHIN <= SEND_WITHIN
-assert min(CANCEL_SETTLES, GONE_AFTER, REFUSAL_HOLDS, LATE_MATCH) > DEFAULT_SETTLE
+assert min(ENDING_SETTLES, BLIND_CANCEL_SETTLES, GONE_AFTER, REFUSAL_HOLDS, LATE_MATCH) > DEFAULT_SETTLE

@@ -2,6 +2,7 @@
 
     ReconcilerError                 code, summary, detail, hint, exit status
     ├── ConfigError                 1   the files have errors (carries findings)
+    │   └── FilesUnread             6   a file of the team was not read
     ├── UsageError                  64  flags that make no sense together
     ├── StateError                  1   the state cannot be used
     │   ├── StateDamaged            1   not what we wrote
@@ -60,6 +61,13 @@ class ConfigError(ReconcilerError):
         super().__init__("The files have errors")
         self.findings = findings
         self.line_of = line_of
+
+
+class FilesUnread(ConfigError):
+    """The files that were read are in order, but one beside them says something for their team too."""
+
+    code = "files-unread"
+    exit_status = 6
 
 
 class UsageError(ReconcilerError):

@@ -46,10 +46,14 @@ class WriteRefused:
 
 @dataclass(frozen=True, slots=True)
 class UnknownOutcome:
-    """A create's outcome is unknown; a run from ``settles_at`` on settles it by itself, if it can."""
+    """A create's outcome is unknown; a run from ``settles_at`` on settles it by itself, if it can.
+
+    ``error`` is what the API answered, if it did.
+    """
 
     intent: Intent
     settles_at: datetime | None
+    error: ApiError | None = None
 
 
 @dataclass(frozen=True, slots=True)

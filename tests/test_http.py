@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -331,8 +332,27 @@ def test_connecting_for_too_long_is_not_sent(serve: Callable[..., Server]) -> No
 def test_a_compressed_error_still_has_its_status(serve: Callable[..., Server], status: int) -> None:
     server = serve(says(answer_bytes(gzip.compress(b"{}"), f"{status} No", "Content-Encoding: gzip\r\n")))
     assert transport(server.url).send(POST, read_timeout=5) == Response(
-        status, Headers({"content-length": str(len(gzip.compress(b"{}"))), "content-encoding": "gzip"})
+        status, Headers({"content-length": str(len(gzip.compress(b"{}"))), "content-encoding": "gzip"}), b"{}"
     )
+
+
+@pytest.mark.parametrize("status", ["200 OK", "422 No"])
+@pytest.mark.parametrize("packed", ["gzip", "x-gzip", "deflate", " GZIP "])
+def test_a_compressed_answer_is_unpacked(serve: Callable[..., Server], packed: str, status: str) -> None:
+    body = b'{"data": []}' * 2000
+    raw = zlib.compress(body) if packed == "deflate" else gzip.compress(body)
+    server = serve(says(answer_bytes(raw, status, f"Content-Encoding: {packed}\r\n")))
+    assert transport(server.url).send(GET, read_timeout=5).body == body
+
+
+@pytest.mark.parametrize("raw", [gzip.compress(b"{}")[:-9], b"{}", b""], ids=["cut", "plain", "empty"])
+def test_what_cannot_be_unpacked_leaves_an_error_its_status(serve: Callable[..., Server], raw: bytes) -> None:
+    headers = "Content-Encoding: gzip\r\n"
+    server = serve(says(answer_bytes(raw, "429 No", headers)))
+    assert transport(server.url).send(POST, read_timeout=5).status == 429
+    server = serve(says(answer_bytes(raw, headers=headers)))
+    with pytest.raises(AnswerLost, match="compressed"):
+        transport(server.url).send(POST, read_timeout=5)
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("x"), httpx.ConnectTimeout("x"), httpx.ProxyError("x")])

@@ -8,6 +8,7 @@ from reconciler.dates import DateSet
 from reconciler.diagnostics import Place
 from reconciler.model.desired import Address, Desired, DesiredTransfer, Limits, Segment
 from reconciler.model.observed import Backfill, Observed, Status
+from reconciler.model.written import Term, WrittenDays, WrittenRange
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 
@@ -15,6 +16,10 @@ NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 @pytest.mark.parametrize("status", Status)
 def test_completed_and_cancelled_are_final(status: Status) -> None:
     assert status.final is (status.value in ("COMPLETED", "CANCELLED"))
+
+
+def test_counts_are_total_completed_and_failed() -> None:
+    assert Backfill(1, 2, 10, 12, Status.FAILED, NOW, total=3, completed=2, failed=1).counts == (3, 2, 1)
 
 
 def test_days_are_half_open() -> None:
@@ -48,3 +53,15 @@ def test_what_is_absent_does_not_limit() -> None:
     ) * 3
     nothing = Observed(NOW)
     assert (nothing.listed, nothing.fetched, nothing.runs, nothing.transfers) == ((), {}, {}, None)
+
+
+def test_written_days_are_read_as_of_a_day() -> None:
+    """Days 10 to yesterday, without what was three days ago; and nothing of a range that has not begun."""
+    until_yesterday = WrittenRange(
+        Term(10), Term(days_ago=1), (WrittenRange(Term(days_ago=3), Term(days_ago=3)),)
+    )
+    written = WrittenDays((until_yesterday,), (WrittenRange(Term(12), Term(12)),))
+    assert list(written.days(20)) == [10, 11, 13, 14, 15, 16, 18, 19]
+    assert list(written.days(10)) == []
+    assert written.relative
+    assert not WrittenDays((WrittenRange(Term(1), Term(2)),)).relative

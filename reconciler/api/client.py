@@ -1,8 +1,8 @@
 """The API of one team: one method per endpoint, in our types.
 
-Reads are tried again while that may help (``http.Retry``) and end in a value or in an exception
-of ``errors.py``. Writes are sent once and end in an outcome (``outcome.py``), never in an
-exception of ours. Facts about endpoints are the vendor's (OpenAPI "data backfills").
+Reads are tried again while that may help (``http.Retry``) and end in a value, which may be ``Unreadable``,
+or in an exception of ``errors.py``. Writes are sent once and end in an outcome (``outcome.py``), never in
+an exception of ours. Facts about endpoints are the vendor's (OpenAPI "data backfills").
 
 A write takes two calls: ``wait_for_turn``, which may take long, and, once the caller has checked that it may
 still be sent, ``create`` or ``cancel``, which sends at once.
@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from reconciler.api import wire, wording
-from reconciler.api.fields import AnswerUnreadable
+from reconciler.api.documents import decode
+from reconciler.api.fields import AnswerUnreadable, NotJson
 from reconciler.api.outcome import (
     Meaning,
     RateLimited,
@@ -28,11 +29,11 @@ from reconciler.api.outcome import (
     classify_create,
     meaning_of,
 )
+from reconciler.api.pages import PAGE, Cut, Page, page_of, read_pages, runs_query
 from reconciler.bounds import READ_TIMEOUT, WRITE_TIMEOUT
-from reconciler.dates import FIRST_DAY, Day, iso, last_iso
+from reconciler.dates import Day, iso, last_iso
 from reconciler.http import (
     AnswerLost,
-    GaveUp,
     Held,
     NotSent,
     Pacer,
@@ -45,14 +46,14 @@ from reconciler.http import (
     retry_after,
     server_time,
 )
-from reconciler.model.observed import Backfill, Run, TransferInfo, Unreadable
+from reconciler.model.observed import Backfill, Cause, Run, TransferInfo, Unreadable
 
 T = TypeVar("T")
 
 LIST_CAP = 100  # the list of incomplete backfills never holds more
-RUNS_PAGE = 10_000  # the most runs a page may hold
-RUNS_PAGES = 40  # pages read of one list; a run each hour for 45 years is less
-MANY_PAGES = 2  # a longer list is read while no other long one is, so that endless ones do not add up
+LONG = (
+    20_000  # runs; of a longer list the rest is read while no other long one is, so that they do not add up
+)
 
 _parsing = threading.Lock()  # one document at a time: a large one takes ten times its bytes
 
@@ -63,18 +64,23 @@ Verbose = Callable[[str, str, int | None, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The list of incomplete backfills. ``full``: it may be cut, and then the oldest are hidden."""
+    """The list of incomplete backfills. ``full``: it may be cut, and then the oldest are hidden.
+
+    ``emulated``: a sandbox of ours answered.
+    """
 
     backfills: tuple[Backfill, ...]
     full: bool
     vendor_now: datetime
+    emulated: bool = False
 
 
 class ApiClient:
     """Calls the API for one team. Thread-safe if the transport is.
 
-    Every read may raise ``KeyProblem`` (401), ``QuotaUsedUp`` and, where not said otherwise,
-    ``ApiUnavailable``. ``now`` is our clock, used where an answer carries no ``Date``.
+    Every read may raise ``KeyProblem`` (401) and ``QuotaUsedUp``; the list of incomplete backfills, which
+    all else hangs on, ``ApiUnavailable`` too. Another read that fails returns ``Unreadable``. ``now`` is
+    our clock, used where an answer carries no ``Date``.
     """
 
     def __init__(
@@ -99,16 +105,27 @@ class ApiClient:
 
     def list_incomplete(self) -> Listing:
         """Return the CREATED, SCHEDULED, RUNNING and FAILED backfills as sent. A 403 is a ``KeyProblem``."""
-        request, parse = self._get("backfills"), _of_body(wire.parse_backfills)
-        (backfills, sent), response = self._read_or_raise(request, parse, no_team=True)
-        return Listing(backfills, sent >= LIST_CAP, server_time(response.headers) or self._now())
+        request, found = self._get("backfills"), dict[int, Backfill]()
+        firsts: list[tuple[datetime, bool]] = []
 
-    def get(self, backfill_id: int) -> Backfill | None:
-        """Return a backfill of any status, ``None`` for 404. A 403 is a ``KeyProblem``."""
+        def page(answer: Response) -> Page[Backfill]:
+            emulated = answer.headers.get("server", "").startswith("reconciler-sandbox")
+            firsts.append((server_time(answer.headers) or self._now(), emulated))
+            return page_of(wire.parse_backfills)(answer)
+
+        try:
+            ask = self._asking("backfills", page)
+            sent = read_pages(ask, found, wire.merge_backfills, announced_only=True)
+        except (*wording.UNREAD, Cut) as failure:
+            raise wording.failed(request, _as_unusable(request, failure), self._retry.max_wait) from None
+        return Listing(tuple(found.values()), sent >= LIST_CAP, *firsts[0])
+
+    def get(self, backfill_id: int) -> Backfill | Unreadable | None:
+        """Return a backfill of any status, ``None`` for 404, or why it cannot be read."""
         return self._one(self._get(f"backfills/{backfill_id}"), lambda found: found.id == backfill_id)
 
-    def latest(self, transfer_id: int) -> Backfill | None:
-        """Return a transfer's newest backfill, whatever its status. A 403 is a ``KeyProblem``.
+    def latest(self, transfer_id: int) -> Backfill | Unreadable | None:
+        """Return a transfer's newest backfill, whatever its status, or why it cannot be read.
 
         ``None`` for 404: it has none yet, or there is no such transfer.
         """
@@ -116,34 +133,32 @@ class ApiClient:
         return self._one(request, lambda found: found.transfer_id == transfer_id)
 
     def transfers(self) -> tuple[TransferInfo, ...] | Unreadable:
-        """Return the team's transfers, or why they cannot be read. Never raises ``ApiUnavailable``."""
-        request = self._get("transfers")
-        return self._read_if_possible(
-            request, lambda answer: wire.parse_transfers(wire.decode(answer.body), answer.hide)
-        )
+        """Return the team's transfers, or why they cannot be read."""
+        ask = self._asking("transfers", page_of(wire.parse_transfers))
+        return self._whole_list("transfers", ask, wire.merge_transfers, announced_only=True)
 
-    def runs(self, transfer_id: int, first_day: Day, last_moment: datetime) -> tuple[Run, ...] | Unreadable:
+    def runs(
+        self,
+        transfer_id: int,
+        first_day: Day,
+        last_moment: datetime,
+        enough: Callable[[Sequence[Run]], bool] = lambda page: False,
+    ) -> tuple[Run, ...] | Unreadable:
         """Return the runs of a transfer from ``first_day`` to ``last_moment``, and some before; or why not.
 
-        Whether the API filters by creation or by data date, and in which zone, is not documented:
-        one day more is asked for, and the caller sifts by day. Runs without a data date are left
-        out. A list without end is ``FAILED``. Never raises ``ApiUnavailable``.
+        Newest first. Whether the API filters by creation or by data date, and in which zone, is not
+        documented: one day more is asked for, and the caller sifts by day. ``enough`` is asked of each
+        page, and may end the list there. A list that is cut, or without end, is ``FAILED``.
         """
-        path, sent = f"transfers/{transfer_id}/runs", 0
-        found: dict[int, Run | None] = {}
+        path, parse = f"transfers/{transfer_id}/runs", page_of(wire.parse_runs)
         with ExitStack() as turn:
-            for number in range(RUNS_PAGES):
-                if number == MANY_PAGES:
+
+            def ask(offset: int) -> Page[Run]:
+                if offset >= LONG and offset - LONG < PAGE:
                     turn.enter_context(self._long_list)
-                request = self._get(path, _runs_query(first_day, last_moment, sent))
-                page = self._read_if_possible(request, _of_body(wire.parse_runs))
-                if isinstance(page, Unreadable):
-                    return page
-                sent += len(page)
-                news = wire.merge_runs(found, page)  # none: the offset is ignored
-                if not news or len(page) < RUNS_PAGE:
-                    return tuple(run for run in found.values() if run is not None)
-        return Unreadable.FAILED
+                return self._read(self._get(path, runs_query(first_day, last_moment, offset)), parse)[0]
+
+            return self._whole_list(path, ask, wire.merge_runs, enough=enough)
 
     # --- writes
 
@@ -186,40 +201,40 @@ class ApiClient:
 
     # --- how reads end
 
-    def _one(self, request: Request, asked_for: Callable[[Backfill], bool]) -> Backfill | None:
+    def _one(self, request: Request, asked_for: Callable[[Backfill], bool]) -> Backfill | Unreadable | None:
         def parse(answer: Response) -> Backfill:
-            backfill = wire.parse_backfill(wire.decode(answer.body))
+            backfill = wire.parse_backfill(decode(answer.body))
             if not asked_for(backfill):
                 raise AnswerUnreadable("it shows another backfill than asked for")
             return backfill
 
         try:
-            return self._read_or_raise(request, parse)[0]
-        except wording.NotFound:
-            return None
-
-    def _read_or_raise(
-        self, request: Request, parse: Callable[[Response], T], *, no_team: bool = False
-    ) -> tuple[T, Response]:
-        try:
-            return self._read(request, parse)
-        except GaveUp as failure:
-            raise wording.unavailable(request, failure, self._retry.max_wait) from None
-        except wording.Answered as answered:
-            error = answered.error
-        if error.status == 404 and not no_team:
-            raise wording.NotFound(error)
-        if error.status in (403, 404):
-            raise wording.key_problem(request, error)
-        raise wording.unexpected(request, error)
-
-    def _read_if_possible(self, request: Request, parse: Callable[[Response], T]) -> T | Unreadable:
-        try:
             return self._read(request, parse)[0]
-        except GaveUp:
-            return Unreadable.FAILED
-        except wording.Answered as answered:
-            return _UNREADABLE.get(answered.error.status, Unreadable.FAILED)
+        except wording.UNREAD as failure:
+            seen = wording.unreadable(request, failure)
+        return None if seen.cause is Cause.NOT_FOUND else seen
+
+    def _whole_list(
+        self,
+        path: str,
+        ask: Callable[[int], Page[T]],
+        merge: Callable[[dict[int, T], Sequence[T]], bool],
+        *,
+        announced_only: bool = False,
+        enough: Callable[[Sequence[T]], bool] = lambda page: False,
+    ) -> tuple[T, ...] | Unreadable:
+        """Return all of a list, or why not. What ends it after the first page cuts it: ``FAILED``."""
+        request, found = self._get(path), dict[int, T]()
+        try:
+            read_pages(ask, found, merge, announced_only=announced_only, enough=enough)
+        except (*wording.UNREAD, Cut) as failure:
+            seen = wording.unreadable(request, _as_unusable(request, failure))
+            return replace(seen, cause=Cause.FAILED) if found else seen
+        return tuple(found.values())
+
+    def _asking(self, path: str, parse: Callable[[Response], Page[T]]) -> Callable[[int], Page[T]]:
+        """Return what asks for a page of a list that documents none: the first is asked for as documented."""
+        return lambda sent: self._read(self._get(path, {"offset": sent} if sent else None), parse)[0]
 
     # --- one request
 
@@ -227,18 +242,21 @@ class ApiClient:
         return Request("GET", f"/teams/{self.team_id}/{path}", query or {})
 
     def _read(self, request: Request, parse: Callable[[Response], T]) -> tuple[T, Response]:
-        """Raise ``GaveUp``, ``Answered`` (a refusal that stays), ``KeyProblem`` (401) or ``QuotaUsedUp``."""
+        """Raise one of ``wording.UNREAD``, ``KeyProblem`` (401) or ``QuotaUsedUp``."""
 
         def attempt() -> tuple[T, Response]:
             response = self._sent(request)
             if not 200 <= response.status < 300:
                 raise self._refusal(request, response)
+            fault, passing = "", False
             try:
                 with _parsing:
                     return parse(response), response
             except AnswerUnreadable as error:
-                fault = str(error)
-            raise TryAgain(f"its answer could not be understood: {fault}")  # without the document as context
+                fault, passing = error.told(response.hide), isinstance(error, NotJson)
+            if passing:  # raised out here: without the document as context
+                raise TryAgain(f"its answer could not be understood: {fault}")
+            raise wording.Unusable(request, fault)
 
         return self._retry.call(attempt)
 
@@ -262,7 +280,7 @@ class ApiClient:
         after = retry_after(response.headers, self._now())
         if error.status == 429 and after is not None:
             self._pacer.hold(after)
-        return TryAgain(f"it was answered with {error}", after, limited=error.status == 429)
+        return wording.AnsweredForNow(error, after)
 
     def _send(self, request: Request, read_timeout: float) -> Response:
         status: int | None = None
@@ -277,21 +295,5 @@ class ApiClient:
         return response
 
 
-def _of_body(parse: Callable[[object], T]) -> Callable[[Response], T]:
-    return lambda answer: parse(wire.decode(answer.body))
-
-
-_UNREADABLE = {403: Unreadable.FORBIDDEN, 404: Unreadable.NOT_FOUND}
-
-
-def _runs_query(first_day: Day, last_moment: datetime, offset: int) -> dict[str, str | int]:
-    """The API wants a zone and no fraction; ``Z``, as a ``+`` in a query is easily taken for a blank."""
-    last = last_moment.astimezone(UTC).replace(microsecond=0, tzinfo=None) + timedelta(
-        seconds=1 if last_moment.microsecond else 0
-    )
-    return {
-        "start_date": f"{iso(max(first_day - 1, FIRST_DAY))}T00:00:00Z",
-        "end_date": f"{last.isoformat()}Z",
-        "limit": RUNS_PAGE,
-        "offset": offset,
-    }
+def _as_unusable(request: Request, failure: Exception) -> Exception:
+    return wording.Unusable(request, str(failure)) if isinstance(failure, Cut) else failure

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from reconciler.dates import Day, parse_iso
+from reconciler.untrusted import clean
 
 Fields = Mapping[str, object]
 
@@ -15,27 +17,58 @@ LAST_YEAR = 8999  # the state refuses later ones: absurd, and adding to them wou
 
 
 class AnswerUnreadable(Exception):
-    """The answer arrived, but is not what the API documents. The text names the field, never its value."""
+    """The answer arrived, but is not what the API documents. The text names the field, never its value.
+
+    The value is the second argument, if there is one.
+    """
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def told(self, hide: Callable[[str], str]) -> str:
+        """Return the text with the value, fit to show."""
+        if len(self.args) < 2:
+            return str(self)
+        return f"{self} (it is {_shown(self.args[1], hide)})"
+
+
+class NotJson(AnswerUnreadable):
+    """The body is no JSON: not the API's own, perhaps, but a gateway's, and another may come next time."""
+
+
+def _shown(value: object, hide: Callable[[str], str]) -> str:
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    if value is None:
+        return "missing"
+    text = clean(value if isinstance(value, str) else json.dumps(value), hide)
+    return f'"{text}"' if isinstance(value, str) else text
 
 
 def identity(item: Fields, name: str) -> int:
-    number = _whole(item.get(name))
+    number = whole(item.get(name))
     if number is None or not 1 <= number <= LARGEST:
-        raise AnswerUnreadable(f"{name} is not a whole number from 1 to 2**63-1")
+        raise AnswerUnreadable(f"{name} is not a whole number from 1 to 2**63-1", item.get(name))
     return number
+
+
+def identity_or_none(item: Fields, name: str) -> int | None:
+    """Return an id that nothing may hang on: ``None`` where it is absent, or none."""
+    number = whole(item.get(name))
+    return number if number is not None and 1 <= number <= LARGEST else None
 
 
 def count(item: Fields, name: str) -> int | None:
     value = item.get(name)
     if value is None:
         return None
-    number = _whole(value)
+    number = whole(value)
     if number is None or not 0 <= number <= LARGEST:
-        raise AnswerUnreadable(f"{name} is not a whole number from 0")
+        raise AnswerUnreadable(f"{name} is not a whole number from 0", value)
     return number
 
 
-def _whole(value: object) -> int | None:
+def whole(value: object) -> int | None:
     """Return a number sent as a number or as digits; true is no number, and 1.0 no whole one."""
     if type(value) is int:
         return value
@@ -56,7 +89,7 @@ def day(item: Fields, name: str) -> Day:
             return parse_iso(midnight[1] if midnight else value)
     except ValueError:
         pass
-    raise AnswerUnreadable(f"{name} is not a date of the form YYYY-MM-DD")
+    raise AnswerUnreadable(f"{name} is not a date of the form YYYY-MM-DD", value)
 
 
 def moment_or_none(item: Fields, name: str) -> datetime | None:
@@ -75,4 +108,4 @@ def moment(item: Fields, name: str) -> datetime:
                 return when
     except (ValueError, OverflowError):
         pass
-    raise AnswerUnreadable(f"{name} is not a time in ISO 8601")
+    raise AnswerUnreadable(f"{name} is not a time in ISO 8601", value)

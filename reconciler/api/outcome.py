@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import assert_never
 
+from reconciler.api.documents import decode
 from reconciler.api.fields import AnswerUnreadable
-from reconciler.api.wire import QUOTA_CODES, decode, parse_backfill, parse_error
+from reconciler.api.wire import QUOTA_CODES, parse_backfill, parse_error
 from reconciler.dates import Day
 from reconciler.http import AnswerLost, NotSent, Response, retry_after
 from reconciler.model.observed import ApiError, Backfill, Status
@@ -53,23 +54,35 @@ class OutOfQuota:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Not done: the key is wrong (401) or may not do this (403)."""
+    """Not done: the key is wrong (401), or may not be used so (403 with a code that says so)."""
 
     error: ApiError
+
+
+class Matter(Enum):
+    """What a refusal may be about, beyond its transfer: the second transfer so answered tells."""
+
+    KEY = auto()
+    LICENCE = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Not done: the API refused this very request (404 and other 4xx)."""
+    """Not done: the API refused this very request (403 and 404, other 4xx).
+
+    ``matter``: what it may be about all the same; ``None``: nothing but this request.
+    """
 
     error: ApiError
+    matter: Matter | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """It may have happened. ``why`` is a clause for people."""
+    """It may have happened. ``why`` is a clause for people; ``error`` what the API answered, if it did."""
 
     why: str
+    error: ApiError | None = None
 
 
 WriteOutcome = Done | NotSentOutcome | RateLimited | OutOfQuota | Denied | Rejected | Unknown
@@ -82,28 +95,49 @@ class Meaning(Enum):
     QUOTA = auto()
     RATE_LIMIT = auto()
     DENIED = auto()
+    PERHAPS_KEY = auto()
+    PERHAPS_LICENCE = auto()
     REJECTED = auto()
     UNKNOWN = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """``statuses`` and, unless ``None``, ``codes`` must fit."""
+    """``statuses`` and, unless ``None``, ``codes`` must fit. ``None`` among the codes: no code."""
 
     statuses: Container[int]
-    codes: frozenset[str] | None
+    codes: frozenset[str | None] | None
     meaning: Meaning
 
+
+# Each may be of the team's licence, or of one data source's. LICENSE_HISTORICAL_RANGE_EXCEEDED is none of
+# them: it depends on the dates asked for.
+LICENCE_CODES: frozenset[str | None] = frozenset(
+    {
+        "LICENSE_EXPIRED",
+        "LICENSE_QUERIES_SUSPENDED",
+        "LICENSE_NOT_FOUND",
+        "LICENSE_ACCOUNT_LIMIT_EXCEEDED",
+        "LICENSE_ROW_LIMIT_EXCEEDED",
+        "LICENSE_ACCESS_DATA_SOURCE",
+    }
+)
+KEY_CODES: frozenset[str | None] = frozenset(
+    {"ACCESS_DENIED_IP", "ACCESS_DENIED_PERMISSIONS", "API_KEY_DISABLED"}
+)
 
 TABLE: tuple[Row, ...] = (
     Row(range(200, 300), None, Meaning.SUCCESS),
     # Documented with 429. 402 and 403 mean "not done" as well, so there the code is believed too: to call
     # it a missing scope would send people astray.
-    Row(frozenset({402, 403, 429}), QUOTA_CODES, Meaning.QUOTA),
-    Row(frozenset({429}), None, Meaning.RATE_LIMIT),
-    Row(frozenset({401, 403}), None, Meaning.DENIED),
+    Row(frozenset({402, 403, 429}), frozenset[str | None](QUOTA_CODES), Meaning.QUOTA),
+    Row(frozenset({401}), None, Meaning.DENIED),
     # A gateway may say these of a request that it has passed on.
     Row(frozenset({408, 425}), None, Meaning.UNKNOWN),
+    Row(range(400, 500), LICENCE_CODES, Meaning.PERHAPS_LICENCE),
+    Row(frozenset({429}), None, Meaning.RATE_LIMIT),
+    Row(frozenset({403}), KEY_CODES, Meaning.DENIED),
+    Row(frozenset({403}), frozenset({"FORBIDDEN", "ACCESS_DENIED", None}), Meaning.PERHAPS_KEY),
     Row(range(400, 500), None, Meaning.REJECTED),
     Row(range(1000), None, Meaning.UNKNOWN),  # 5xx, 3xx, and what is no status at all
 )
@@ -165,10 +199,14 @@ def _of_response(response: Response) -> Backfill | WriteOutcome:
             return RateLimited(retry_after(response.headers))
         case Meaning.DENIED:
             return Denied(error)
+        case Meaning.PERHAPS_KEY:
+            return Rejected(error, Matter.KEY)
+        case Meaning.PERHAPS_LICENCE:
+            return Rejected(error, Matter.LICENCE)
         case Meaning.REJECTED:
             return Rejected(error)
         case Meaning.UNKNOWN:
-            return Unknown(f"the API answered {error}")
+            return Unknown(f"the API answered {error}", error)
         case never:
             assert_never(never)
 
@@ -177,7 +215,7 @@ def _shown(response: Response) -> Backfill | Unknown:
     try:
         return parse_backfill(decode(response.body))
     except AnswerUnreadable as error:
-        return Unknown(f"the answer cannot be read: {error}")
+        return Unknown(f"the answer cannot be read: {error.told(response.hide)}")
 
 
 def meaning_of(status: int, code: str | None) -> Meaning:

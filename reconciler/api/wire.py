@@ -11,12 +11,21 @@ is tolerated differs field by field. Facts are from the vendor's OpenAPI of data
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from reconciler.api.fields import LARGEST, AnswerUnreadable, count, day, identity, moment, moment_or_none
+from reconciler.api.documents import an_object, decode, each, payload
+from reconciler.api.fields import (
+    LARGEST,
+    AnswerUnreadable,
+    count,
+    day,
+    identity,
+    identity_or_none,
+    moment,
+    moment_or_none,
+)
 from reconciler.dates import EMPTY, DateSet, Day
 from reconciler.http import Response
 from reconciler.model.observed import ApiError, Backfill, Run, RunStatus, Status, TransferInfo, joined
@@ -28,71 +37,60 @@ Hide = Callable[[str], str]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 QUOTA_CODES = frozenset({"API_ROW_QUOTA_EXCEEDED", "LICENSE_DAILY_QUERY_LIMIT_EXCEEDED"})
-MOST_PARTS = (
-    600_000  # values and containers: a page of 10,000 runs has some 150,000; each takes up to 200 bytes
-)
-
-
-# --- documents ---------------------------------------------------------------------------
-
-
-def decode(body: bytes) -> object:
-    """Return the JSON of a body. Raises ``AnswerUnreadable`` for anything else, however nasty."""
-    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MOST_PARTS:
-        raise AnswerUnreadable(f"it has more than {MOST_PARTS} parts")
-    try:
-        return json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:  # bad UTF-8, bad JSON, NaN, endless digits; depth
-        raise AnswerUnreadable(f"it is not JSON that can be read ({type(error).__name__})") from None
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
 
 
 def parse_backfill(document: object) -> Backfill:
     """Return the one backfill of an answer, enveloped or bare. Raises ``AnswerUnreadable``."""
-    return _backfill(_object(_payload(document)))
+    return _backfill(an_object(payload(document)))
 
 
-def parse_backfills(document: object) -> tuple[tuple[Backfill, ...], int]:
-    """Return the backfills of a list, one for each id, in the order sent, and how many items were sent.
+def parse_backfills(document: object, hide: Hide = as_it_is) -> list[Backfill]:
+    """Return the backfill of every item of a list."""
+    return each(document, _backfill)
+
+
+def merge_backfills(found: dict[int, Backfill], page: Iterable[Backfill]) -> bool:
+    """Add a page to what was found; return whether any of its ids is new.
 
     Of two items with one id the one further along is kept: they were taken at different moments.
     """
-    items = _each(document, _backfill)
-    found: dict[int, Backfill] = {}
-    for backfill in items:
+    before = len(found)
+    for backfill in page:
         other = found.get(backfill.id)
         if other is None or backfill.progress > other.progress:
             found[backfill.id] = backfill
-    return tuple(found.values()), len(items)
+    return len(found) > before
 
 
-def parse_transfers(document: object, hide: Hide = as_it_is) -> tuple[TransferInfo, ...]:
-    """Return the transfers of a list, one for each id; the first of two is kept."""
-    found: dict[int, TransferInfo] = {}
-    for info in _each(document, lambda item: _transfer(item, hide)):
+def parse_transfers(document: object, hide: Hide = as_it_is) -> list[TransferInfo]:
+    """Return the transfer of every item of a list."""
+    return each(document, lambda item: _transfer(item, hide))
+
+
+def merge_transfers(found: dict[int, TransferInfo], page: Iterable[TransferInfo]) -> bool:
+    """Add a page to what was found; return whether any of its ids is new. The first of two is kept."""
+    before = len(found)
+    for info in page:
         found.setdefault(info.id, info)
-    return tuple(found.values())
+    return len(found) > before
 
 
-def parse_runs(document: object) -> list[tuple[int, Run | None]]:
-    """Return id and run of every item of a page; ``None`` for one without a data date, which loads no day."""
-    return _each(document, _run)
+def parse_runs(document: object, hide: Hide = as_it_is) -> list[Run]:
+    """Return the run of every item of a page."""
+    return each(document, lambda item: _run(item, hide))
 
 
-def merge_runs(found: dict[int, Run | None], page: Iterable[tuple[int, Run | None]]) -> bool:
+def merge_runs(found: dict[int, Run], page: Iterable[Run]) -> bool:
     """Add a page to what was found; return whether any of its ids is new.
 
     Runs move to later pages while new ones come in, so one may be read twice. The later reading
-    is kept, unless it is in flight where the earlier was not.
+    is kept, unless only the earlier one tells how it ended.
     """
     before = len(found)
-    for run_id, run in page:
-        other = found.get(run_id)
-        if other is None or (run is not None and run.status is not RunStatus.IN_FLIGHT):
-            found[run_id] = run
+    for run in page:
+        other = found.get(run.id)
+        if other is None or other.status is RunStatus.OTHER or run.status is not RunStatus.OTHER:
+            found[run.id] = run
     return len(found) > before
 
 
@@ -133,30 +131,6 @@ def _request_id(top: Mapping[str, object], response: Response) -> str | None:
     return in_meta or clean_code(response.headers.get("x-request-id"), response.hide)
 
 
-def _payload(document: object) -> object:
-    """Take the envelope off: ``{"meta", "data"}``. What has no ``data`` is taken to be bare."""
-    return document["data"] if isinstance(document, dict) and "data" in document else document
-
-
-def _object(value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise AnswerUnreadable("an object is missing where the API documents one")
-    return value
-
-
-def _each(document: object, parse: Callable[[dict[str, object]], T]) -> list[T]:
-    payload = _payload(document)
-    if not isinstance(payload, list):
-        raise AnswerUnreadable("a list is missing where the API documents one")
-    parsed: list[T] = []
-    try:
-        for item in payload:
-            parsed.append(parse(_object(item)))
-    except AnswerUnreadable as error:
-        raise AnswerUnreadable(f"item {len(parsed) + 1} of {len(payload)}: {error}") from None
-    return parsed
-
-
 # --- items -------------------------------------------------------------------------------
 
 
@@ -180,6 +154,8 @@ def _backfill(item: dict[str, object]) -> Backfill:
         completed=completed,
         failed=failed,
         failed_days=_failed_days(item.get("error_report")) & DateSet.span(start, end),
+        created_user_id=identity_or_none(item, "created_user_id"),
+        word=clean(item.get("status")) if status is Status.UNKNOWN else "",
     )
 
 
@@ -224,7 +200,7 @@ def _failed_days(report: object) -> DateSet:
 
 def _reported_day(entry: object) -> Day | None:
     try:
-        return day(_object(entry), "transfer_run_date")
+        return day(an_object(entry), "transfer_run_date")
     except AnswerUnreadable:
         return None
 
@@ -234,27 +210,45 @@ def _transfer(item: dict[str, object], hide: Hide) -> TransferInfo:
     state = item.get("state") or item.get("status")
     paused = isinstance(state, str) and state.strip().lower() == "paused"
     key = "dwh_transfer_id" if "dwh_transfer_id" in item else "transfer_id"
-    return TransferInfo(identity(item, key), name, paused)
+    return TransferInfo(identity(item, key), name, paused, _has_schedule(item.get("schedule")))
 
 
-def _run(item: dict[str, object]) -> tuple[int, Run | None]:
-    run_id = identity(item, "id")
-    if item.get("data_date") is None:
-        return run_id, None
-    status, kind = item.get("status"), item.get("type")
-    return run_id, Run(
-        run_id,
-        day(item, "data_date"),
-        _RUN_STATUSES.get(status.strip().upper(), RunStatus.IN_FLIGHT)
-        if isinstance(status, str)
-        else RunStatus.IN_FLIGHT,
-        isinstance(kind, str) and kind.strip().lower() == "backfill",
-        _run_created(item),
-        _rows(item.get("total_rows")),
+def _has_schedule(value: object) -> bool:
+    """The list documents a description ("daily"); a single transfer, a list of schedules."""
+    if isinstance(value, str):
+        return value.strip().lower() not in ("", "manual", "none")
+    return isinstance(value, list | dict) and bool(value)
+
+
+def _run(item: dict[str, object], hide: Hide) -> Run:
+    status, word = _run_status(item.get("status"), hide)
+    kind = item.get("type")
+    return Run(
+        id=identity(item, "id"),
+        day=None if item.get("data_date") is None else day(item, "data_date"),
+        status=status,
+        word=word,
+        backfill=isinstance(kind, str) and kind.strip().lower() == "backfill",
+        created_time=_run_created(item),
+        ended_time=moment_or_none(item, "ended_time"),
+        rows=_rows(item.get("total_rows")),
     )
 
 
-_RUN_STATUSES = {status.value: status for status in RunStatus}
+def _run_status(value: object, hide: Hide) -> tuple[RunStatus, str]:
+    """Return a run's status, and the API's own word for it, fit to show. Few need cleaning."""
+    if not isinstance(value, str):
+        return RunStatus.OTHER, ""
+    known = _RUN_STATUSES.get(value.strip().upper())
+    return (RunStatus.OTHER, clean(value, hide)) if known is None else (known, value.strip())
+
+
+_RUN_STATUSES = {
+    "COMPLETED": RunStatus.COMPLETED,
+    "FAILED": RunStatus.FAILED,
+    "CANCELLED": RunStatus.CANCELLED,
+    "CANCELED": RunStatus.CANCELLED,
+}
 
 
 def _run_created(item: dict[str, object]) -> datetime:

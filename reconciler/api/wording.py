@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from reconciler.api import outcome
-from reconciler.errors import ApiUnavailable, KeyProblem, QuotaUsedUp
-from reconciler.http import GaveUp, Request
-from reconciler.model.observed import ApiError
+from reconciler.errors import ApiUnavailable, KeyProblem, QuotaUsedUp, ReconcilerError
+from reconciler.http import GaveUp, Request, TryAgain
+from reconciler.model.observed import ApiError, Cause, Unreadable
 
 READ_SCOPE = "dwh_transfers_read"
 WRITE_SCOPE = "dwh_transfers_write"
@@ -19,13 +19,73 @@ class Answered(Exception):
         self.error = error
 
 
-class NotFound(Answered):
-    """What was asked for does not exist."""
+class Unusable(Exception):
+    """An answer came, and is not what the API documents, or a list is cut: asking again gives the same.
+
+    ``fault`` is a clause; ``request`` what was asked.
+    """
+
+    def __init__(self, request: Request, fault: str) -> None:
+        super().__init__(fault)
+        self.said = f"{_named(request)}: {fault}"
+
+
+class AnsweredForNow(TryAgain):
+    """The API answered with an error that may pass."""
+
+    def __init__(self, error: ApiError, after: float | None) -> None:
+        super().__init__(f"it was answered with {error}", after, limited=error.status == 429)
+        self.error = error
+
+
+UNREAD = (Answered, Unusable, GaveUp)
+"""How a read may end without an answer."""
+
+_CAUSES = {403: Cause.FORBIDDEN, 404: Cause.NOT_FOUND}
+
+
+def unreadable(request: Request, failure: Exception) -> Unreadable:
+    """Return what stands in the place of the answer to a read that failed: one of ``UNREAD``."""
+    match failure:
+        case Answered(error=error):
+            return Unreadable(_CAUSES.get(error.status, Cause.FAILED), answered(request, error), error)
+        case Unusable(said=said):
+            return Unreadable(Cause.FAILED, said)
+        case GaveUp(last=last):
+            passing = last.error if isinstance(last, AnsweredForNow) else None
+            return Unreadable(Cause.FAILED, gave_up(request, failure), passing)
+    raise AssertionError(failure)
+
+
+def failed(request: Request, failure: Exception, max_wait: float) -> ReconcilerError:
+    """Return the exception for a read that failed, one of ``UNREAD``, and that all else hangs on."""
+    match failure:
+        case Answered(error=error) if error.status in (403, 404):
+            return key_problem(request, error)
+        case Answered(error=error):
+            return unexpected(request, error)
+        case Unusable(said=said):
+            return ApiUnavailable(
+                "The API's answer cannot be used",
+                f"{said}.",
+                "Asking again gives the same: report it to the vendor, or to us if the vendor is right.",
+            )
+        case GaveUp():
+            return unavailable(request, failure, max_wait)
+    raise AssertionError(failure)
 
 
 def denied(write: outcome.Denied) -> KeyProblem:
     """Return the exception for a write that the key does not allow."""
     return _key_problem("A write", write.error, WRITE_SCOPE)
+
+
+def shared(refusal: outcome.Rejected) -> KeyProblem | QuotaUsedUp:
+    """Return the exception for a refusal of writes that turned out to be of the key, or of the licence."""
+    assert refusal.matter is not None
+    if refusal.matter is outcome.Matter.KEY:
+        return _key_problem("A write", refusal.error, WRITE_SCOPE)
+    return _quota_used_up("A write on each of several transfers", refusal.error)
 
 
 def out_of_quota(write: outcome.OutOfQuota) -> QuotaUsedUp:
@@ -38,8 +98,36 @@ def key_problem(request: Request, error: ApiError) -> KeyProblem:
     return _key_problem(_named(request), error, READ_SCOPE)
 
 
+def unread(seen: Unreadable) -> KeyProblem | ApiUnavailable:
+    """Return the exception for a transfer that could not be read: it stops no other."""
+    if seen.cause is Cause.FORBIDDEN:
+        return KeyProblem(
+            "The key may not read a transfer", f"{seen.said}.", f"Give the key the scope {READ_SCOPE}."
+        )
+    return ApiUnavailable("A transfer could not be read", f"{seen.said}.", "Its days are left; others go on.")
+
+
+_KEY_WORDS = {
+    "ACCESS_DENIED_IP": (
+        "The key may not be used from this address",
+        "Allow this machine's IP address for the key, or run where it is allowed.",
+    ),
+    "ACCESS_DENIED_PERMISSIONS": (
+        "The key's account may not do this",
+        "Give the account the permissions dwh.transfer.view and, to apply, dwh.transfer.edit.",
+    ),
+    "API_KEY_DISABLED": (
+        "The key is disabled",
+        "Enable it, or give another key (SUPERMETRICS_API_KEY, or what key_env names).",
+    ),
+}
+
+
 def _key_problem(asked: str, error: ApiError, scope: str) -> KeyProblem:
     detail = f"{asked} was answered with {error}."
+    if error.code in _KEY_WORDS:
+        summary, hint = _KEY_WORDS[error.code]
+        return KeyProblem(summary, detail, hint)
     if error.status == 401:
         return KeyProblem(
             "The API does not accept the key",
@@ -76,9 +164,9 @@ def _quota_used_up(asked: str, error: ApiError) -> QuotaUsedUp:
 def unavailable(request: Request, failure: GaveUp, max_wait: float) -> ApiUnavailable:
     """Return the exception for a read that failed as often as allowed, or was told to wait too long."""
     last = failure.last
-    detail = f"{_named(request)} failed {_times(failure.attempts)}; the last time {last.reason}."
+    detail = f"{gave_up(request, failure)}."
     if last.after is not None:
-        detail += f" The API asked us to wait {last.after:.0f} seconds; we wait at most {max_wait:.0f}."
+        detail = f"{detail[:-1]}, and we wait at most {max_wait:.0f}."
     if last.limited:
         return ApiUnavailable(
             "The API rate limit was reached", detail, "Run again later; `apply` waits longer with --max-wait."
@@ -96,6 +184,18 @@ def unexpected(request: Request, error: ApiError) -> ApiUnavailable:
         f"{_named(request)} was answered with {error}.{moved}",
         "Check the API's URL and team_id; if they are right, the API has changed or has a problem.",
     )
+
+
+def gave_up(request: Request, failure: GaveUp) -> str:
+    """Say of a read that failed as often as allowed why, without a full stop."""
+    last = failure.last
+    asked = "" if last.after is None else f"; the API asked us to wait {last.after:.0f} seconds"
+    return f"{_named(request)} failed {_times(failure.attempts)}; the last time {last.reason}{asked}"
+
+
+def answered(request: Request, error: ApiError) -> str:
+    """Say what a read was answered, without a full stop."""
+    return f"{_named(request)} was answered with {error}"
 
 
 def _named(request: Request) -> str:

@@ -11,11 +11,12 @@ import reconciler
 from reconciler import bounds
 from reconciler.cli.arguments import api_of, read_key, state_of, verbose_of, warn_of_ci
 from reconciler.cli.loading import load_selected
-from reconciler.cli.options import Common, Duration, settle_option, shared, worded
+from reconciler.cli.options import Common, Duration, settle_option, shared
 from reconciler.cli.progress import Reporter
 from reconciler.cli.show import load_plan
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, is_confirmed, refuse_without_terminal
+from reconciler.durations import worded
 from reconciler.engine.results import Report, Terms
 from reconciler.engine.team import RunSettings
 from reconciler.errors import ReconcilerError, UsageError, status_of
@@ -49,7 +50,6 @@ from reconciler.planning.plan import Plan
     help=f"Wait at most this long for a rate limit ({worded(bounds.MAX_WAIT)}).",
 )
 @settle_option
-@click.option("--new-state", is_flag=True, help="There is no earlier state: start a new one.")
 @shared("files", "api", "state", "as_of", "select", "lock", "json", "output")
 def apply(
     common: Common,
@@ -61,12 +61,9 @@ def apply(
     parallelism: int,
     max_wait: timedelta,
     settle: timedelta,
-    new_state: bool,
 ) -> int:
     """Create the missing backfills. With PLANFILE, do only what that plan approved."""
-    settings = RunSettings(
-        settle, max_wait.total_seconds(), parallelism, new_state, common.lock, common.lock_timeout
-    )
+    settings = RunSettings(settle, max_wait.total_seconds(), parallelism, common.lock, common.lock_timeout)
     saved = load_plan(planfile) if planfile else None
     terms = Terms(saved, strict, expect, plan_expiry)
     _check_usage(common, terms, auto_approve)

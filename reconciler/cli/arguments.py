@@ -30,9 +30,14 @@ def api_of(common: Common) -> str | EmbeddedApi:
     """Return the API's URL, or the sandbox. Raises ``UsageError`` for a file that holds none."""
     if not is_sandbox(common):
         return common.api
-    sandbox = open_sandbox(common.api.partition(":")[2] or SANDBOX_FILE)
+    sandbox = opened_sandbox(common)
     sandbox.url = common.api
     return sandbox
+
+
+def opened_sandbox(common: Common) -> Sandbox:
+    """Return the embedded sandbox that ``--api`` names. Raises ``UsageError`` for a file that holds none."""
+    return open_sandbox(common.api.partition(":")[2] or SANDBOX_FILE)
 
 
 def is_sandbox(common: Common) -> bool:

@@ -24,13 +24,25 @@ DEFAULT_TEAM = 12345
 @shared("api", "output")
 def init(common: Common, file: Path, team_id: int | None, from_api: bool) -> None:
     """Write a commented starter FILE (default: backfills.yaml). An existing file is never overwritten."""
+    from reconciler.config.reading import default_state, home_of
     from reconciler.config.starter import starter
 
     if from_api and team_id is None:
         raise UsageError("No team given", "--from-api needs --team-id.", "Add --team-id ID.")
     transfers = _transfers(common, team_id) if from_api and team_id else ()
+    _check_place(file)
     _write_new(file, starter(team_id or DEFAULT_TEAM, transfers))
-    err(f"Wrote {file}. Edit it, then run: reconciler validate -c {file}")
+    state = os.path.join(default_state([home_of(file)]) or "", "")
+    err(f"Wrote {file}; the state will be in {state}. Edit it, then run: reconciler validate -c {file}")
+
+
+def _check_place(file: Path) -> None:
+    """Raise ``Refused`` beside a folder of files: the two would be in each other's way."""
+    from reconciler.config.reading import DEFAULT_FILE, DEFAULT_FOLDER
+
+    if file.name == DEFAULT_FILE and Path(file.parent, DEFAULT_FOLDER).is_dir():
+        detail = f"There is a folder `{DEFAULT_FOLDER}/` beside {file}; only one of the two may be there."
+        raise Refused("The files are in a folder", detail, f"Give a name in it: {DEFAULT_FOLDER}/NAME.yaml")
 
 
 def _transfers(common: Common, team_id: int) -> list[tuple[str, int]]:
@@ -38,7 +50,7 @@ def _transfers(common: Common, team_id: int) -> list[tuple[str, int]]:
 
     found = parts_of(common, Signals()).client(team_id, "SUPERMETRICS_API_KEY").transfers()
     if isinstance(found, Unreadable):
-        detail = f"The API does not show the transfers of team {team_id} ({found.value})."
+        detail = f"The API does not show the transfers of team {team_id} ({found.cause.value})."
         raise Refused("The transfer list is not readable", detail, "Run init without --from-api.")
     ordered = sorted(found, key=lambda one: one.id)
     return list(zip(names_for([one.name for one in ordered]), [one.id for one in ordered], strict=True))

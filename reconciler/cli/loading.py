@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from reconciler.cli.options import Common
 from reconciler.cli.terminal import err, paint_for
 from reconciler.config.loading import default_paths, load, read_files, select
+from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
-    from reconciler.model.desired import Desired
+    from collections.abc import Iterable
+
+    from reconciler.model.desired import Desired, DesiredTeam
 
 
 def read_all(common: Common) -> Desired:
@@ -27,9 +31,32 @@ def load_selected(common: Common) -> Desired:
     Raises ``ConfigError`` with all findings if one is an error, and ``UsageError`` for a pattern that
     matches no transfer.
     """
-    desired = load(common.config or default_paths(), common.as_of)
+    desired = load(common.config or default_paths(), common.as_of, _sandbox_time(common))
     show_findings(desired, common)
     return select(desired, common.target, common.exclude)
+
+
+def _sandbox_time(common: Common) -> datetime | None:
+    """Return the embedded sandbox's time, if it is what is asked: its today is the one that counts there."""
+    from reconciler.cli.arguments import is_sandbox, opened_sandbox
+
+    if not is_sandbox(common):
+        return None
+    with opened_sandbox(common) as sandbox:
+        return datetime.fromtimestamp(sandbox.now(), UTC)
+
+
+def named_transfer(teams: Iterable[DesiredTeam], name: str) -> tuple[DesiredTeam, int]:
+    """Return the team and id of the one transfer of the files with this name or id. Raises ``UsageError``."""
+    known = [(team, transfer) for team in teams for transfer in team.transfers]
+    found = [pair for pair in known if name in (pair[1].name, str(pair[1].address.transfer_id))]
+    if len(found) == 1:
+        return found[0][0], found[0][1].address.transfer_id
+    if found:
+        raise UsageError("The name does not match exactly one transfer", f"{len(found)} are named {name}.")
+    near = get_close_matches(name, [transfer.name for _team, transfer in known], n=1)
+    hint = f"Did you mean {near[0]}?" if near else "Give its name in the files, or its id."
+    raise UsageError("There is no such transfer", f"The files declare none that is named {name}.", hint)
 
 
 def show_findings(desired: Desired, common: Common) -> None:

@@ -23,6 +23,8 @@ COMMANDS = {
     "show": ("Show a saved plan.", "show:show"),
     "status": ("Show the declared days by transfer and bucket.", "status:status"),
     "resolve": ("Settle a create whose outcome is unknown.", "resolve:resolve"),
+    "retry": ("Forget what keeps days from being due.", "retry:retry"),
+    "accept": ("Say that a history unknown to the state is known to you.", "accept:accept"),
     "state": ("Manage the state: unlock.", "state:state"),
     "schema": ("Print the JSON Schema of the file.", "schema:schema"),
     "sandbox": ("Serve, advance or reset the sandbox API.", "sandbox:sandbox"),

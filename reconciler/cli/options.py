@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
+from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from reconciler import bounds
 from reconciler.dates import Day, parse_iso
+from reconciler.durations import FORMS, LONGEST, parse_duration, worded
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,15 +22,6 @@ if TYPE_CHECKING:
     _OutFile = click.ParamType[tuple[str, str]]
 else:  # older clicks know no type argument
     _Duration = _Date = _OutFile = click.ParamType
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-LONGEST = timedelta(days=3650)
-
-
-def worded(length: timedelta) -> str:
-    seconds = int(length.total_seconds())
-    unit = next(unit for unit in reversed(_UNITS) if seconds % _UNITS[unit] == 0)
-    return f"{seconds // _UNITS[unit]}{unit}"
 
 
 class Duration(_Duration):
@@ -43,10 +35,9 @@ class Duration(_Duration):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         if isinstance(value, timedelta):
             return value
-        found = re.fullmatch(r"(\d{1,9})([smhd])", str(value))
-        if found is None:
-            self.fail(f"{value!r} is not a duration like 90s, 15m, 6h or 7d.", param, ctx)
-        length = timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+        length = parse_duration(str(value))
+        if length is None:
+            self.fail(f"{value!r} is not a duration like {FORMS}.", param, ctx)
         if length > LONGEST:
             self.fail(f"{value!r} is longer than ten years.", param, ctx)
         if length < self.least():
@@ -133,7 +124,7 @@ _FILES = [
         "--config",
         multiple=True,
         metavar="PATH",
-        help="A file or folder; repeatable. Default: backfills.yaml, else backfills/.",
+        help="A file or folder; repeatable. Default: backfills.yaml or backfills/.",
     ),
 ]
 _JSON = [click.option("--json", is_flag=True, help="Write JSON to stdout.")]
@@ -194,11 +185,19 @@ _LOCK = [
 ]
 
 
+def command_of(common: Common, command: str) -> str:
+    """Return a command with the flags that name this run's files, API and state."""
+    parts = [f"reconciler {command}", *(f"-c {quote(path)}" for path in common.config)]
+    parts += [f"--api {quote(common.api)}"] if common.api != DEFAULT_API else []
+    parts += [f"--state {quote(common.state)}"] if common.state else []
+    return " ".join(parts)
+
+
 def parse_range(text: str) -> tuple[Day, Day]:
     """Return ``START..END`` (inclusive dates) as a half-open interval. Raises ``UsageError``."""
     first, dots, last = text.partition("..")
     try:
-        start, end = parse_iso(first), parse_iso(last if dots else first) + 1
+        start, end = parse_iso(first.strip()), parse_iso((last if dots else first).strip()) + 1
     except ValueError:
         raise UsageError("Not a range of days", f"{text!r} is not START..END, both YYYY-MM-DD.") from None
     if start >= end:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
-from shlex import quote
 
 import click
 
 import reconciler
 from reconciler.cli.arguments import api_of, read_key, state_of, verbose_of
 from reconciler.cli.loading import load_selected
-from reconciler.cli.options import DEFAULT_API, Common, OutFile, settle_option, shared
+from reconciler.cli.options import Common, OutFile, command_of, settle_option, shared
 from reconciler.cli.progress import show_diagnostics
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import out, out_json, paint_for
@@ -87,15 +86,8 @@ def show(made: Plan, common: Common, *, command: bool = True) -> None:
         out_json(encode_plan(made, __version__))
         return
     show_diagnostics(made, common)
-    out(plan_text(made, paint_for(common.color, sys.stdout), apply_by=apply_by(common) if command else ""))
-
-
-def apply_by(common: Common) -> str:
-    """Return the apply command with the flags that name the files, the API and the state."""
-    parts = ["reconciler apply", *(f"-c {quote(path)}" for path in common.config)]
-    parts += [f"--api {quote(common.api)}"] if common.api != DEFAULT_API else []
-    parts += [f"--state {quote(common.state)}"] if common.state else []
-    return " ".join(parts)
+    apply_by = command_of(common, "apply") if command else ""
+    out(plan_text(made, paint_for(common.color, sys.stdout), apply_by=apply_by))
 
 
 def write_out(made: Plan, format_: str, path: str) -> None:

@@ -110,3 +110,17 @@ def is_confirmed(question: str) -> bool:
         err("")
         return False
     return answer.strip() == "yes"
+
+
+def agreed(question: str, auto_approve: bool, command: str) -> bool:
+    """Tell whether a change may be made: approved by the flag, or asked for and answered with yes.
+
+    Raises ``UsageError`` where nobody can be asked.
+    """
+    if auto_approve:
+        return True
+    refuse_without_terminal(command)
+    if is_confirmed(question):
+        return True
+    err("Nothing was changed.")
+    return False

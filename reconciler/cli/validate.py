@@ -10,6 +10,7 @@ import click
 from reconciler.cli.loading import read_all, show_findings
 from reconciler.cli.options import Common, shared
 from reconciler.cli.terminal import out, out_json, paint_for
+from reconciler.config.loading import error_of
 from reconciler.diagnostics import has_errors
 from reconciler.errors import ConfigError, Exit
 from reconciler.render.words import BOLD, GREEN, RED, days, tally
@@ -34,7 +35,12 @@ def validate(common: Common, format_: str) -> int:
     desired = read_all(common)
     show_findings(desired, common)
     out(_text(desired, common))
-    return Exit.ERROR if has_errors(desired.findings) else Exit.DONE
+    return _status(desired)
+
+
+def _status(desired: Desired) -> int:
+    error = error_of(desired)
+    return error.exit_status if error else Exit.DONE
 
 
 def _validate_json(common: Common) -> int:
@@ -46,7 +52,7 @@ def _validate_json(common: Common) -> int:
         out_json(validation_json(missing.findings, lambda place: None))
         return Exit.ERROR
     out_json({**validation_json(desired.findings, desired.line), "transfers": _transfers(desired)})
-    return Exit.ERROR if has_errors(desired.findings) else Exit.DONE
+    return _status(desired)
 
 
 def _transfers(desired: Desired) -> list[dict[str, Any]]:

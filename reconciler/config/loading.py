@@ -13,29 +13,43 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from reconciler.collector import collector_paused
-from reconciler.config.reading import default_paths, find, read
-from reconciler.config.rules import MOST_FINDINGS, finding
+from reconciler.config.neighbours import unread
+from reconciler.config.nodes import key_place
+from reconciler.config.reading import Found, default_paths, find, identity, read
+from reconciler.config.rules import MOST_FINDINGS, REFUSALS, finding
 from reconciler.config.source import parse
 from reconciler.config.teams import resolve_team
 from reconciler.config.transfers import TeamFile
 from reconciler.config.validation import Validated, validate
-from reconciler.diagnostics import Finding, has_errors, sorted_findings
-from reconciler.errors import ConfigError, UsageError
+from reconciler.diagnostics import Finding, Place, Severity, has_errors, sorted_findings
+from reconciler.errors import ConfigError, FilesUnread, UsageError
 from reconciler.model.desired import Desired, DesiredTeam
 
-__all__ = ["default_paths", "load", "read_files", "select"]
+__all__ = ["default_paths", "error_of", "load", "read_files", "select"]
 
 
-def load(paths: Sequence[Path | str], as_of: date | None = None) -> Desired:
+def load(paths: Sequence[Path | str], as_of: date | None = None, now: datetime | None = None) -> Desired:
     """Read files and folders; relative days are resolved against ``as_of``, by default today.
 
-    Raises ``ConfigError`` with all findings if one is an error, and ``UsageError`` if ``as_of`` is later
+    ``now`` is another clock's than this machine's, such as a sandbox's; it is aware.
+
+    Raises ``ConfigError`` with all findings if one is an error (``FilesUnread`` if that only says of a file
+    that it was not read), and ``UsageError`` if ``as_of`` is later
     than today.
     """
-    desired = read_files(paths, as_of=as_of, now=datetime.now(UTC))
-    if has_errors(desired.findings):
-        raise ConfigError(desired.findings, desired.line)
+    desired = read_files(paths, as_of=as_of, now=now or datetime.now(UTC))
+    if error := error_of(desired):
+        raise error
     return desired
+
+
+def error_of(desired: Desired) -> ConfigError | None:
+    """Return the error that the findings come to, if they do."""
+    errors = {one.rule for one in desired.findings if one.severity is Severity.ERROR}
+    if not errors:
+        return None
+    kind = FilesUnread if errors <= REFUSALS else ConfigError
+    return kind(desired.findings, desired.line)
 
 
 def read_files(paths: Sequence[Path | str], *, as_of: date | None, now: datetime) -> Desired:
@@ -107,23 +121,33 @@ class _Reading:
             if isinstance(data, Finding):
                 self.findings.append(data)
             else:
-                self._take(data, file.shown)
+                self._take(data, file)
+        self.findings += unread(self._folders(), {identity(file.path) for file in files})
 
-    def _take(self, data: bytes, file: str) -> None:
-        source = parse(data, file)
+    def _take(self, data: bytes, file: Found) -> None:
+        source = parse(data, file.shown)
         self.findings += source.findings
-        self.texts[file] = source.text
+        self.texts[file.shown] = source.text
         if source.root is not None:
-            self._sort_in(validate(source, source.root))
+            self._sort_in(validate(source, source.root), file)
 
-    def _sort_in(self, checked: Validated) -> None:
+    def _folders(self) -> dict[Path, dict[int, Place]]:
+        """Return the folders of the files, each with the teams there."""
+        folders: dict[Path, dict[int, Place]] = {}
+        for team_id, files in self.by_team.items():
+            for file in files:
+                teams = folders.setdefault(file.path.parent, {})
+                teams.setdefault(team_id, key_place(file.data, ("team_id",)))
+        return folders
+
+    def _sort_in(self, checked: Validated, found: Found) -> None:
         self.findings += checked.findings
         if checked.secrets:
             from reconciler.config.mistakes import hidden
 
             self.texts[checked.file] = hidden(self.texts[checked.file], checked.secrets)
         if checked.model is not None:
-            file = TeamFile(checked.file, checked.model, checked.data)
+            file = TeamFile(checked.file, checked.model, checked.data, found.path, found.home)
             self.by_team.setdefault(checked.model.team_id, []).append(file)
 
     def resolve(self, as_of: date | None, now: datetime) -> tuple[DesiredTeam, ...]:

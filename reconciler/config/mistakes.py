@@ -20,6 +20,11 @@ from reconciler.config.values import nearest, wrong_shape
 from reconciler.diagnostics import Finding, Place
 
 _SHAPES: Final = {"dataclass_type": "a mapping", "dict_type": "a mapping", "list_type": "a list"}
+_ITEMS: Final = {
+    "ranges": "a range",
+    "exclude": "a range",
+    "loaded": "a mapping with `start`, `end` and `reason`",
+}
 _HINTS: Final = {
     "version": "Write `version: 1` at the top.",
     "team_id": "Write `team_id:` and the number of the team, as the vendor shows it.",
@@ -27,6 +32,7 @@ _HINTS: Final = {
     "ranges": "Write `ranges:` with at least one range, or `ranges: []` for none.",
     "transfers": "Write `transfers:` with the transfers below it.",
     "start": "Write the first day, like `start: 2024-01-01`.",
+    "reason": "Write how the days were loaded, like `reason: Copied from the old warehouse`.",
     "end": "Write the last day, like `end: 2024-03-31`, or `end: yesterday`.",
 }
 
@@ -51,8 +57,7 @@ class Mistakes:
         elif kind == "missing":
             self.findings.append(self._missing(path))
         elif kind in _SHAPES:
-            in_list = path[-2:-1] in (("ranges",), ("exclude",))
-            expected = "a range" if in_list else _SHAPES[kind]
+            expected = _ITEMS.get(str(path[-2]), _SHAPES[kind]) if len(path) > 1 else _SHAPES[kind]
             self.findings.append(broken(_misshapen(value, expected, path), self.root, path))
         else:
             problem = fault["ctx"]["error"]
@@ -142,6 +147,7 @@ _HOMES: Final[tuple[tuple[type, str], ...]] = (
     (schema.DefaultsEntry, "in a transfer or under `defaults`"),
     (schema.TransferEntry, "in a transfer"),
     (schema.RangeEntry, "in a range"),
+    (schema.LoadedEntry, "in an entry of `loaded`"),
     (schema.LimitsEntry, "under `limits`"),
     (schema.GuardsEntry, "under `guards`"),
 )
@@ -154,8 +160,10 @@ def _section_at(path: Path) -> type:
             return schema.TransferEntry
         case ("transfers", _, "ranges", _):
             return schema.RangeEntry
-        case ("transfers", _, "exclude", _):
+        case ("transfers", _, "exclude", _) | ("transfers", _, "ranges", _, "exclude", _):
             return schema.ExclusionEntry
+        case ("transfers", _, "loaded", _):
+            return schema.LoadedEntry
         case ("limits",):
             return schema.LimitsEntry
         case ("guards",):

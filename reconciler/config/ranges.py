@@ -1,19 +1,18 @@
 """Days and ranges as people write them. Pure.
 
-A *term* is one day, absolute or relative to ``as_of``. A range is two terms, both inclusive,
-until ``interval`` turns it into a half-open pair of ordinals.
+A range is two terms, both inclusive, until ``model/written.py`` turns it into half-open days.
 """
 
 from __future__ import annotations
 
 import re
 from calendar import monthrange
-from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
 from reconciler.config.rules import BrokenRule, shown
-from reconciler.dates import Day, Interval, iso
+from reconciler.dates import Day, iso
+from reconciler.model.written import Term
 
 # Nothing was measured before 1970, and a range that ends after 2199 is a typo.
 FIRST_YEAR: Final = 1970
@@ -38,21 +37,6 @@ _RANGE_FORMS: Final = (
     "Write 2024, 2024-07, 2024-Q2, 2024-07-01, 2024-07-01..2024-08-15, or `start` and `end`; "
     "a day may also be `today`, `yesterday` or `today-90d`."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """A day as written: absolute (``day``), or ``days_ago`` before ``as_of``."""
-
-    day: Day | None = None
-    days_ago: int = 0
-
-    @property
-    def relative(self) -> bool:
-        return self.day is None
-
-    def resolve(self, as_of: Day) -> Day:
-        return as_of - self.days_ago if self.day is None else self.day
 
 
 def parse_term(text: str) -> Term:
@@ -91,12 +75,6 @@ def check_order(start: Term, end: Term) -> None:
         if not start.relative:
             says = f"ends on {iso(last)}, before it starts on {iso(first)}"
         raise BrokenRule("BF043", says, "Swap the two days; both are inclusive.")
-
-
-def interval(start: Term, end: Term, as_of: Day) -> Interval:
-    """Return the half-open days; where the end has not reached the start, an empty pair."""
-    first = start.resolve(as_of)
-    return first, max(first, end.resolve(as_of) + 1)
 
 
 def parse_date(text: str) -> Day | None:

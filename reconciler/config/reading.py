@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,15 @@ from reconciler.errors import ConfigError
 LARGEST: Final = 16 * 1024 * 1024
 DEFAULT_FILE: Final = "backfills.yaml"
 DEFAULT_FOLDER: Final = "backfills"
-_SUFFIXES: Final = (".yaml", ".yml")
+SUFFIXES: Final = (".yaml", ".yml")
+
+# ``ads.yml.bak``, ``ads.yaml.txt``, ``ads.YAML``, ``ads.json``; not what is read.
+_ODD: Final = re.compile(r"\.(?:json|ya?ml)(?:[.~_-]|$)", re.IGNORECASE)
+_BEGINNING: Final = 64 * 1024
+_OURS: Final = (
+    re.compile(rb"""^\s*\{?\s*["']?team_id["']?\s*:\s*\d""", re.MULTILINE),
+    re.compile(rb"""^\s*["']?transfers["']?\s*:\s*(?:\{|$|#)""", re.MULTILINE),
+)
 
 # Controls; line breaks that only YAML sees (what a reviewer takes for a comment would be
 # content); overrides of the writing direction; halves of surrogate pairs; non-characters.
@@ -37,18 +45,26 @@ _UTF16_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file to read, and its path as findings show it: as the user gave it, printable."""
+    """A file to read, and its path as findings show it: as the user gave it, printable.
+
+    ``home`` is the folder in which the state of its team lies, in ``state/``, unless a file says otherwise.
+    """
 
     path: Path
     shown: str
+    home: Path
 
 
 def default_paths(folder: Path | str = ".") -> tuple[Path, ...]:
-    """Return ``backfills.yaml``, else ``backfills/``. Raises ``ConfigError`` if neither is there."""
-    for name in (DEFAULT_FILE, DEFAULT_FOLDER):
-        path = Path(folder, name)
-        if path.is_file() or (name == DEFAULT_FOLDER and path.is_dir()):
-            return (path,)
+    """Return ``backfills.yaml`` or ``backfills/``. Raises ``ConfigError`` if neither is there, or both."""
+    file, inside = Path(folder, DEFAULT_FILE), Path(folder, DEFAULT_FOLDER)
+    if file.is_file() and inside.is_dir():
+        detail = f"There are both `{file}` and `{inside}/` here, and only one of them would be read."
+        raise ConfigError(
+            (finding("BF001", detail, "Move the file into the folder, or give one with `-c`."),)
+        )
+    if file.is_file() or inside.is_dir():
+        return (file if file.is_file() else inside,)
     detail = f"There is neither a file `{DEFAULT_FILE}` nor a folder `{DEFAULT_FOLDER}/` here."
     hint = "Run `reconciler init` for a commented starter file, or give a file or folder with `-c`."
     if Path(folder, "backfills.yml").is_file():
@@ -61,18 +77,44 @@ def find(paths: Sequence[Path | str]) -> tuple[list[Found], list[Finding]]:
     found: dict[str, Found] = {}
     findings: list[Finding] = []
     for path in map(Path, paths):
+        home = home_of(path)
         if not path.is_dir():
-            found.setdefault(_identity(path), Found(path, _printable(path)))
+            found.setdefault(identity(path), Found(path, printable(path), home))
             continue
         inside = list(_walk(path, findings))
         if not inside:
             findings.append(_no_yaml(path))
         for file in inside:
-            found.setdefault(_identity(file), Found(file, _printable(file)))
+            found.setdefault(identity(file), Found(file, printable(file), home))
     return list(found.values()), findings
 
 
-def _identity(path: Path) -> str:
+def home_of(path: Path) -> Path:
+    """Return the folder that holds ``backfills.yaml`` or ``backfills/``: what the path is, or is like.
+
+    backfills.yaml, eu/ads.yaml   . and eu
+    backfills/, eu/               . for both: a folder of files lies beside the state
+    backfills/ads.yaml            .
+    eu/, with eu/backfills.yaml   eu
+    """
+    if path.is_dir():
+        is_home = Path(path, DEFAULT_FILE).is_file() or Path(path, DEFAULT_FOLDER).is_dir()
+        return path if is_home else _parent(path)
+    inside = os.path.basename(os.path.abspath(path.parent)) == DEFAULT_FOLDER
+    return _parent(path.parent) if inside and path.name != DEFAULT_FILE else path.parent
+
+
+def default_state(homes: Iterable[Path]) -> str | None:
+    """Return ``state/`` in the one home of files; ``None`` if they have several."""
+    found = {os.path.realpath(home): home for home in homes}
+    return os.path.normpath(Path(*found.values(), "state")) if len(found) == 1 else None
+
+
+def _parent(folder: Path) -> Path:
+    return Path(folder, "..") if folder.name in ("", "..") else folder.parent
+
+
+def identity(path: Path) -> str:
     try:
         return os.path.realpath(path)
     except ValueError:  # a NUL in the path: reading it reports it
@@ -107,28 +149,51 @@ def _no_yaml(folder: Path) -> Finding:
         "There is no `*.yaml` or `*.yml` in the folder or below it. Names that start with a dot are skipped."
     )
     hint = "Check the path, or run `reconciler init` for a commented starter file."
-    return finding("BF003", detail, hint, Place(_printable(folder), 1, 1, 1, 1))
+    return finding("BF003", detail, hint, Place(printable(folder), 1, 1, 1, 1))
 
 
 def _walk(folder: Path, findings: list[Finding]) -> Iterator[Path]:
     """Yield the YAML files in and below a folder. Links are followed, but no folder is visited twice."""
 
     def unreadable(error: OSError) -> None:
-        findings.append(_unreadable(error, Place(_printable(Path(error.filename)), 1, 1, 1, 1)))
+        findings.append(_unreadable(error, Place(printable(Path(error.filename)), 1, 1, 1, 1)))
 
     visited: set[str] = set()
     paths: list[Path] = []
+    odd: list[Path] = []
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
         real = os.path.realpath(parent)
         folders[:] = [] if real in visited else sorted(name for name in folders if not name.startswith("."))
         if real not in visited:
-            names = (name for name in files if name.endswith(_SUFFIXES) and not name.startswith("."))
-            paths.extend(Path(parent, name) for name in names)
+            for name in (name for name in files if not name.startswith(".")):
+                if name.endswith(SUFFIXES):
+                    paths.append(Path(parent, name))
+                elif _ODD.search(name):
+                    odd.append(Path(parent, name))
         visited.add(real)
+    findings += (_not_for_its_ending(path) for path in sorted(odd) if _looks_like_ours(path))
     yield from (path for path in sorted(paths) if path.is_file() or not path.exists())
 
 
-def _printable(path: Path) -> str:
+def _looks_like_ours(path: Path) -> bool:
+    """Tell by the beginning of a file, or what is readable of it, whether it declares transfers of a team."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as stream:
+            beginning = stream.read(_BEGINNING)
+    except OSError:
+        return False
+    return all(form.search(beginning) for form in _OURS)
+
+
+def _not_for_its_ending(path: Path) -> Finding:
+    detail = "It looks like one of ours, but only `*.yaml` and `*.yml` are read."
+    hint = "Rename it to be read; move it away, or put a dot before its name, if it is not to be."
+    return finding("BF009", detail, hint, Place(printable(path), 1, 1, 1, 1))
+
+
+def printable(path: Path) -> str:
     return "".join(char if char.isprintable() else "\ufffd" for char in str(path))
 
 

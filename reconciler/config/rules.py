@@ -19,6 +19,7 @@ RULES: Final[dict[str, str]] = {
     "BF006": "The file contains a forbidden character",
     "BF007": "Unresolved merge conflict",
     "BF008": "The file is empty",
+    "BF009": "A file is not read for its ending",
     # YAML
     "BF010": "Invalid YAML",
     "BF011": "Tab used for indentation",
@@ -48,6 +49,8 @@ RULES: Final[dict[str, str]] = {
     "BF034": "Not the name of an environment variable",
     "BF035": "A state URL does not belong in the file",
     "BF036": "Unknown timezone",
+    "BF037": "Days are loaded in the future",
+    "BF038": "Not a valid duration",
     # dates
     "BF040": "Not a valid date or range",
     "BF041": "No such date",
@@ -67,9 +70,14 @@ RULES: Final[dict[str, str]] = {
     "BF055": "Two transfers share a previous id",
     "BF056": "A guard names an owner without transfers",
     "BF057": "No transfers are declared",
+    "BF058": "A file of the team was not read",
+    "BF059": "Files of one team lie in different folders",
 }
 
-WARNINGS: Final = frozenset({"BF046", "BF048", "BF055", "BF056", "BF057"})
+WARNINGS: Final = frozenset({"BF009", "BF046", "BF048", "BF055", "BF056", "BF057"})
+
+REFUSALS: Final = frozenset({"BF058"})
+"""Errors that say nothing against the files that were read."""
 
 MOST_FINDINGS: Final = 1000
 """More than this many are not reported: nobody reads them, and a log has its limits."""

@@ -6,18 +6,18 @@ are, and what they mean. Absent optional keys are ``None`` here: defaults are th
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from pydantic_core import SchemaValidator
 
+from reconciler.config.durations import DAYS_AFTER, duration
 from reconciler.config.nodes import Block, Text
 from reconciler.config.ranges import (
     FIRST_YEAR,
     LAST_YEAR,
     SHORTHAND_PATTERN,
-    Term,
     check_order,
     parse_shorthand,
 )
@@ -39,8 +39,8 @@ from reconciler.config.values import (
     NAME_KEY,
     OWNER,
     OWNER_KEY,
-    STALE_BEFORE,
     TERM,
+    TIME,
     TIMEZONE,
     TRUTH,
     VERSION,
@@ -50,6 +50,7 @@ from reconciler.config.values import (
     whole,
 )
 from reconciler.model.desired import Chunk, EvidenceMode, OnUnknown, Order
+from reconciler.model.written import Term
 
 _DAYS = whole(1, 10_000_000)
 _ROWS = whole(1, 2**63 - 1)
@@ -79,15 +80,6 @@ class ExclusionEntry:
         check_order(self.start, self.end)
 
 
-@section
-class RangeEntry(ExclusionEntry):
-    """Days that must be loaded."""
-
-    stale_before: date | datetime | None = key(
-        STALE_BEFORE, "Days of this range loaded before this are due again; overrides the transfer's."
-    )
-
-
 def _or_text(entry: type[ExclusionEntry]) -> Shorthand:
     """Let a range also be written as one text, like ``2024-Q2``."""
 
@@ -96,6 +88,29 @@ def _or_text(entry: type[ExclusionEntry]) -> Shorthand:
         return entry(start=start, end=end, reason=None)
 
     return Shorthand(entry, from_text, (_RANGE_TEXT, _WHOLE_YEAR))
+
+
+@section
+class RangeEntry(ExclusionEntry):
+    """Days that must be loaded."""
+
+    stale_before: date | datetime | None = key(
+        TIME, "Days of this range loaded before this are due again; overrides the transfer's."
+    )
+    final_after: int | None = key(DAYS_AFTER, "As of the transfer, for the days of this range.")
+    exclude: list[ExclusionEntry] | None = key(
+        ListOf(_or_text(ExclusionEntry)), "Days that are not of this range; another may still declare them."
+    )
+
+
+@section
+class LoadedEntry(ExclusionEntry):
+    """Days that were loaded by other means, which no read can show."""
+
+    reason: str = required(LINE, "How; shown beside the place.")
+    at: date | datetime | None = key(
+        TIME, "When they were loaded: a date (its midnight) or an RFC 3339 time. Default: long ago."
+    )
 
 
 @section
@@ -113,7 +128,8 @@ class LimitsEntry:
         whole(1, 100_000), "Days of one backfill; longer runs of days are cut."
     )
     requests_per_second: float | None = key(
-        decimal(0.1, 100), "Calls to the API by all workers. Teams that share a key: the slowest. Default 20."
+        decimal(0.1, 10_000),
+        "Calls to the API by all workers. Teams that share a key: the slowest. Default 20.",
     )
 
 
@@ -144,11 +160,19 @@ class DefaultsEntry:
     max_attempts: int | None = key(
         whole(1, 100), "Attempts per day before a person must look. Default 3; 1 = never retry."
     )
+    retry_after: timedelta | None = key(
+        duration(timedelta()),
+        "How long a failed day waits for its next attempt, like 90s, 15m, 6h or 7d. Default 1h.",
+    )
     evidence: EvidenceMode | None = key(
-        choice(EvidenceMode), "What tells whether a day is loaded. Default auto: runs where they can be read."
+        choice(EvidenceMode), "What tells whether a day is loaded. Default runs: the run list too."
     )
     allow_today: bool | None = key(
         TRUTH, "Whether today is loadable. Default false: a day is loadable from the next day on."
+    )
+    final_after: int | None = key(
+        DAYS_AFTER,
+        "So many days after a day its figures are final; loaded before, it is due once more. Like 7d.",
     )
     owner: str | None = key(OWNER, "Who is responsible for it; see guards.owners.")
 
@@ -163,13 +187,16 @@ class TransferEntry(DefaultsEntry):
     )
     paused: bool | None = key(TRUTH, "Shown as blocked, never created. Default false.")
     stale_before: date | datetime | None = key(
-        STALE_BEFORE, "A day loaded before this is due again: a date (its midnight) or an RFC 3339 time."
+        TIME, "A day loaded before this is due again: a date (its midnight) or an RFC 3339 time."
     )
     ranges: list[RangeEntry] = required(
         ListOf(_or_text(RangeEntry)), "The days that must be loaded: their union."
     )
     exclude: list[ExclusionEntry] | None = key(
         ListOf(_or_text(ExclusionEntry)), "Days that are not declared; wins over ranges."
+    )
+    loaded: list[LoadedEntry] | None = key(
+        ListOf(LoadedEntry), "Days that were loaded by other means; they count as covered."
     )
 
 
@@ -193,6 +220,10 @@ class BackfillsFile:
     on_unknown: OnUnknown | None = key(
         choice(OnUnknown), "What to do when the outcome of a create is not known. Default settle."
     )
+    stuck_after: timedelta | None = key(
+        duration(timedelta(hours=1)),
+        "What runs longer than this is called stuck, like 12h or 7d. Default 7d.",
+    )
     limits: LimitsEntry | None = key(LimitsEntry)
     guards: GuardsEntry | None = key(GuardsEntry)
     defaults: DefaultsEntry | None = key(DefaultsEntry)
@@ -201,7 +232,17 @@ class BackfillsFile:
     )
 
 
-TEAM_KEYS = ("timezone", "state", "key_env", "order", "prune", "on_unknown", "limits", "guards")
+TEAM_KEYS = (
+    "timezone",
+    "state",
+    "key_env",
+    "order",
+    "prune",
+    "on_unknown",
+    "stuck_after",
+    "limits",
+    "guards",
+)
 """These belong to the team: only one of its files may set each."""
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from heapq import heappop, heappush
 from itertools import pairwise
 
 from reconciler.dates import DateSet, Day
-from reconciler.model.desired import Segment
+from reconciler.model.desired import Rerun, Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,24 @@ class Overlap:
     end: Day
 
 
-def segments(ranges: Sequence[Segment], excluded: DateSet) -> tuple[Segment, ...]:
+@dataclass(frozen=True, slots=True)
+class General:
+    """What holds for the ranges of a transfer that do not say otherwise."""
+
+    stale_before: datetime | None = None
+    final_after: int | None = None
+
+
+def segments(
+    ranges: Sequence[Segment], excluded: DateSet, general: General = General()
+) -> tuple[Segment, ...]:
     """Return the ranges' union without ``excluded``, sorted and disjoint.
 
-    Where ranges overlap, the first declared gives the place, the first that has one the
-    reason, and the latest ``stale_before`` holds.
+    Where ranges overlap, the first declared gives the place, the first that has one the reason and
+    ``final_after``. The latest ``stale_before`` holds, of equal ones the first declared; a range that sets
+    it and is not the first on its days is their ``rerun``.
     """
-    return tuple(_joined(_pieces(ranges, excluded)))
+    return tuple(_joined(_pieces(ranges, excluded, general)))
 
 
 def overlaps(ranges: Sequence[Segment]) -> list[Overlap]:
@@ -61,27 +73,30 @@ def _by_start(ranges: Sequence[Segment]) -> list[int]:
 #     [2]  2024-01-15 .. 02-10   stale_before 2024-03-01       "Fix"
 #
 #     from 01-01   active 0      place [0]   "History"
-#     from 01-10   active 0 1    place [0]   "History"   stale 06-01
-#     from 01-15   active 0 1 2  place [0]   "History"   stale 06-01
-#     from 01-21   active 0 2    place [0]   "History"   stale 03-01   [1] is over: the next latest holds
-#     from 02-01   active 2      place [2]   "Fix"       stale 03-01   [0] is over: the next place holds
+#     from 01-10   active 0 1    place [0]   "History"   stale 06-01   rerun [1]
+#     from 01-15   active 0 1 2  place [0]   "History"   stale 06-01   rerun [1]
+#     from 01-21   active 0 2    place [0]   "History"   stale 03-01   rerun [2]   [1] is over
+#     from 02-01   active 2      place [2]   "Fix"       stale 03-01               [0] is over
 #
 # The pieces from 01-10 and 01-15 differ in nothing that is said: ``_joined`` makes one segment of them.
-# Place, reason and ``stale_before`` may come from three different ranges, hence three heaps. A range that
-# is over stays in a heap until it comes to the top; only there it would be asked.
+# Place, reason, ``final_after`` and ``stale_before`` may come from four different ranges, hence four heaps.
+# A range that is over stays in a heap until it comes to the top; only there it would be asked.
 
 
 @dataclass(slots=True)
 class _Active:
     """The ranges that hold at one day of the sweep, in heaps of their positions.
 
-    The top of ``first`` gives the place; that of ``reasoned`` (only ranges with a reason) the reason; that
-    of ``stalest`` (only those with a ``stale_before``, negated, so that the latest is the least) the time.
+    The top of ``first`` gives the place; that of ``reasoned`` and of ``settled`` (only ranges with a reason,
+    with a ``final_after``) those; that of ``stalest`` (the time first, negated, so that the latest is the
+    least) the ``stale_before``.
     """
 
     ranges: Sequence[Segment]
+    general: General
     first: list[int] = field(default_factory=list)
     reasoned: list[int] = field(default_factory=list)
+    settled: list[int] = field(default_factory=list)
     stalest: list[tuple[float, int]] = field(default_factory=list)
 
     def enter(self, index: int) -> None:
@@ -89,28 +104,43 @@ class _Active:
         heappush(self.first, index)
         if declared.reason:
             heappush(self.reasoned, index)
-        if declared.stale_before:
-            heappush(self.stalest, (-declared.stale_before.timestamp(), index))
+        if declared.final_after is not None:
+            heappush(self.settled, index)
+        if stale := declared.stale_before or self.general.stale_before:
+            heappush(self.stalest, (-stale.timestamp(), index))
 
     def segment(self, start: Day, end: Day) -> Segment | None:
         """Return the piece ``[start, end)``, inside which no range begins or ends."""
-        for heap in (self.first, self.reasoned):
+        for heap in (self.first, self.reasoned, self.settled):
             while heap and self.ranges[heap[0]].end <= start:
                 heappop(heap)
         while self.stalest and self.ranges[self.stalest[0][1]].end <= start:
             heappop(self.stalest)
         if not self.first:
             return None
+        place = self.ranges[self.first[0]].place
         reason = self.ranges[self.reasoned[0]].reason if self.reasoned else ""
-        stale = self.ranges[self.stalest[0][1]].stale_before if self.stalest else None
-        return Segment(start, end, self.ranges[self.first[0]].place, reason, stale)
+        final = self.ranges[self.settled[0]].final_after if self.settled else self.general.final_after
+        if not self.stalest:
+            return Segment(start, end, place, reason, final_after=final)
+        stalest = self.ranges[self.stalest[0][1]]
+        set_here = stalest.stale_before is not None and stalest.place != place
+        return Segment(
+            start,
+            end,
+            place,
+            reason,
+            stale_before=stalest.stale_before or self.general.stale_before,
+            final_after=final,
+            rerun=Rerun(stalest.place, stalest.reason) if set_here else None,
+        )
 
 
-def _pieces(ranges: Sequence[Segment], excluded: DateSet) -> Iterator[Segment]:
+def _pieces(ranges: Sequence[Segment], excluded: DateSet, general: General) -> Iterator[Segment]:
     order = _by_start(ranges)
     bounds = {bound for index in order for bound in (ranges[index].start, ranges[index].end)}
     bounds.update(bound for pair in excluded.intervals for bound in pair)
-    active, entered, gap = _Active(ranges), 0, 0
+    active, entered, gap = _Active(ranges, general), 0, 0
     for start, end in pairwise(sorted(bounds)):
         while entered < len(order) and ranges[order[entered]].start <= start:
             active.enter(order[entered])

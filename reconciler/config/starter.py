@@ -17,6 +17,7 @@ team_id: {team_id}
 # What follows belongs to the team. All of it is optional; these are the defaults.
 # timezone: UTC                     # whose "today", e.g. Europe/Helsinki
 # state: state                      # a folder, relative to this file; URLs are given by --state
+# stuck_after: 7d                   # what runs longer is called stuck
 # key_env: SUPERMETRICS_API_KEY     # the environment variable that holds the key, never the key
 # order: newest_first               # or oldest_first
 # prune: false                      # cancel our own active backfills that cover no declared day
@@ -32,6 +33,8 @@ team_id: {team_id}
 # defaults:                         # for every transfer of this file
 #   chunk: none                     # or week, month, quarter, year: where backfills are cut
 #   max_attempts: 3                 # per day
+#   retry_after: 1h                 # before a failed day is tried again
+#   final_after: 7d                 # figures change for a week: loaded before, a day is due once more
 #   owner: data-platform
 
 transfers:
@@ -47,6 +50,7 @@ _EXAMPLE = """\
       # - 2024-Q2                   # also 2024, 2024-07, 2024-07-01, 2024-07-01..2024-08-15
     # exclude: [2024-02-29]         # the same forms; wins over ranges
     # stale_before: 2024-06-01      # days loaded before this are due again
+    # loaded: [{start: 2024-01-01, end: 2024-01-31, reason: Copied from the old warehouse}]
 """
 
 

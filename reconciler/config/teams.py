@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from reconciler.config import schema
 from reconciler.config.nodes import key_place, place_of
+from reconciler.config.reading import default_state
 from reconciler.config.rules import finding, shown
 from reconciler.config.sections import keys_of
 from reconciler.config.transfers import TeamFile, Today, resolve_transfer
@@ -31,7 +32,7 @@ def resolve_team(
     _check_as_of(as_of, today)
     resolved_on = as_of or today
     transfers, found = _transfers(files, Today(resolved_on.toordinal(), now, zone))
-    findings += [*found, *_twice(files), *_previous(files), *_guard_owners(files, transfers)]
+    findings += [*found, *_apart(files), *_twice(files), *_previous(files), *_guard_owners(files, transfers)]
     team = DesiredTeam(
         team_id=files[0].model.team_id,
         as_of=resolved_on.toordinal(),
@@ -39,6 +40,7 @@ def resolve_team(
         transfers=tuple(sorted(transfers, key=lambda transfer: transfer.address)),
         declared_ids=frozenset(transfer.address.transfer_id for transfer in transfers),
         files=tuple(file.file for file in files),
+        default_state=default_state(file.home for file in files),
         **keys,
     )
     return team, findings
@@ -101,6 +103,17 @@ def _transfers(files: Sequence[TeamFile], clock: Today) -> tuple[list[DesiredTra
             transfers.append(transfer)
             findings += found
     return transfers, findings
+
+
+def _apart(files: Sequence[TeamFile]) -> Iterator[Finding]:
+    """Yield an error for each file that lies in another folder than the first: they are read together."""
+    first, *others = files
+    for other in others:
+        if os.path.realpath(other.path.parent) != os.path.realpath(first.path.parent):
+            places = [key_place(file.data, ("team_id",)) for file in (other, first)]
+            detail = f"{places[1]} is of team {first.model.team_id} too, and lies in another folder."
+            hint = "Put the files of a team into one folder: so a run never reads only some of them."
+            yield finding("BF059", detail, hint, places[0], (places[1],))
 
 
 def _ids(files: Sequence[TeamFile]) -> Iterator[tuple[int, str, Place, Place]]:

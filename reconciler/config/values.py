@@ -14,9 +14,10 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from reconciler.config.nodes import Block, Items, Text
-from reconciler.config.ranges import DATE_PATTERN, TERM_PATTERN, Term, parse_date, parse_term
+from reconciler.config.ranges import DATE_PATTERN, TERM_PATTERN, parse_date, parse_term
 from reconciler.config.reading import FORBIDDEN
 from reconciler.config.rules import BrokenRule, shown
+from reconciler.model.written import Term
 
 LARGEST_ID: Final = 2**63 - 1
 _OWNER_PATTERN: Final = r"[A-Za-z0-9@][A-Za-z0-9 ._@/+-]{0,62}"
@@ -251,7 +252,7 @@ def _term(value: object) -> Term:
     return parse_term(text_of(value, "a day"))
 
 
-def _stale_before(value: object) -> date | datetime:
+def _moment(value: object) -> date | datetime:
     """Read a date, or an aware time in UTC.
 
     A date becomes its midnight in ``transfers.py``: only there all files of the team are read, and with
@@ -269,7 +270,7 @@ def _stale_before(value: object) -> date | datetime:
     says = f"is {shown(text)}, which is not a date or an RFC 3339 time"
     hint = "Write 2026-02-01, or 2026-03-01T06:00:00Z with `Z` or an offset."
     if "today" in text or "yesterday" in text:
-        says = f"is {shown(text)}, but must be absolute: otherwise days would be due again every day"
+        says = f"is {shown(text)}, but must be absolute: otherwise it would mean another time every day"
     raise BrokenRule("BF044", says, hint)
 
 
@@ -282,9 +283,7 @@ FOLDER: Final = Reads(
 VERSION: Final = Reads(_version, {"const": 1})
 TIMEZONE: Final = Reads(_timezone, {"type": "string", "pattern": "^[A-Za-z0-9+_/-]+$"})
 TERM: Final = Reads(_term, {"type": "string", "pattern": f"^{TERM_PATTERN}$"})
-STALE_BEFORE: Final = Reads(
-    _stale_before, {"type": "string", "pattern": f"^(?:{DATE_PATTERN}|{_TIME_PATTERN})$"}
-)
+TIME: Final = Reads(_moment, {"type": "string", "pattern": f"^(?:{DATE_PATTERN}|{_TIME_PATTERN})$"})
 OWNER: Final = matching(_OWNER_PATTERN, "BF032", "the name of an owner", _OWNER_HINT)
 OWNER_KEY: Final = key(_OWNER_PATTERN, _OWNER_HINT)
 NAME_KEY: Final = key(

@@ -1,12 +1,22 @@
-"""Settling an intent by hand: a person says what became of a create that nothing else can tell."""
+"""What a person says, put into the state: what became of a create, what to forget, which history is known."""
 
 from __future__ import annotations
 
 from reconciler.api.client import ApiClient
-from reconciler.dates import Day
-from reconciler.errors import Refused
-from reconciler.model.memory import Delta, Document, Intent
+from reconciler.dates import DateSet, Day
+from reconciler.errors import ApiUnavailable, Refused
+from reconciler.model.memory import Acceptance, Amnesty, Delta, Document, Intent
+from reconciler.model.observed import Backfill, Unreadable
 from reconciler.planning.intents import adopted, found, is_match, not_created, unresolved
+from reconciler.planning.ledger import Bucket, Reason, TransferLedger
+from reconciler.planning.situation import Situation
+
+FORGIVABLE = frozenset(
+    {
+        *(Reason.ATTEMPTS, Reason.UNLOCATED, Reason.BACKOFF, Reason.REFUSED),
+        *(Reason.GONE, Reason.STUCK, Reason.UNKNOWN_STATUS),
+    }
+)
 
 
 def find_intent(document: Document, transfer_id: int, start: Day, end: Day) -> Intent:
@@ -23,11 +33,14 @@ def find_intent(document: Document, transfer_id: int, start: Day, end: Day) -> I
 def as_created(intent: Intent, backfill_id: int, document: Document, client: ApiClient) -> Delta:
     """Return the delta that adopts a backfill for an intent, after reading it from the API.
 
-    Raises ``Refused`` if it is not there, is of another transfer or range, or is known as another's.
+    Raises ``Refused`` if it is not there, is of another transfer or range, or is known as another's, and
+    ``ApiUnavailable`` if it cannot be read.
     """
     backfill = client.get(backfill_id)
     if backfill is None:
         raise Refused("There is no such backfill", f"The API answers 404 for {backfill_id}.", "Check the id.")
+    if isinstance(backfill, Unreadable):
+        raise ApiUnavailable("The backfill could not be read", f"{backfill.said}.", "Nothing was changed.")
     if not is_match(intent, backfill):
         seen = f"transfer {backfill.transfer_id}, {backfill.dates}"
         raise Refused(
@@ -42,3 +55,28 @@ def as_created(intent: Intent, backfill_id: int, document: Document, client: Api
 def as_not_created(intent: Intent) -> Delta:
     """Return the delta that gives an intent up: its days are due again."""
     return Delta(intents=(not_created(intent),))
+
+
+def held_up(ledger: TransferLedger) -> dict[Reason, DateSet]:
+    """Return the days of a transfer that only what ``retry`` forgets keeps from being due, by reason."""
+    buckets = (Bucket.WAITING, Bucket.BLOCKED, Bucket.FAILED)
+    entries = (entry for bucket in buckets for entry in ledger.of(bucket))
+    return {entry.reason: entry.days for entry in entries if entry.reason in FORGIVABLE}
+
+
+def forget(transfer_id: int, days: DateSet, situation: Situation) -> Delta:
+    """Return the delta that has forgotten, up to this state and this answer of the vendor's, what keeps days
+    of a transfer from being due.
+    """
+    serial, at = situation.document.serial, situation.observed.vendor_now
+    amnesties = (Amnesty(transfer_id, start, end, serial, at) for start, end in days.intervals)
+    return situation.delta + Delta(amnesties=tuple(amnesties))
+
+
+def accept(ledger: TransferLedger, situation: Situation) -> Delta:
+    """Return the delta by which the history of a transfer counts as known, up to its newest backfill."""
+    own = ledger.transfer.address.transfer_id
+    shown = (situation.observed.latest.get(source) for source in ledger.transfer.source_ids)
+    ids = [answer.id for answer in shown if isinstance(answer, Backfill)]
+    ids += [record.id for record in ledger.evidence.records]
+    return Delta(acceptances=(Acceptance(own, max(ids, default=0), situation.document.serial),))

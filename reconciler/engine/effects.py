@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Generic, TypeVar
 
-from reconciler.api.outcome import WriteOutcome
+from reconciler.api.outcome import Rejected, WriteOutcome
 from reconciler.errors import ReconcilerError
 from reconciler.events import Event
 from reconciler.model.memory import Delta, Intent, IntentKind, Outcome
-from reconciler.model.observed import Backfill
+from reconciler.model.observed import Backfill, Unreadable
+from reconciler.planning.evidence import is_active
 
 A = TypeVar("A")
 
@@ -117,12 +118,18 @@ class ProbeResult:
     def backfills(self) -> tuple[Backfill, ...]:
         return (*self.listed, self.latest) if self.latest else self.listed
 
+    def in_the_way(self, withdrawn: Intent) -> str:
+        """Say which backfill a create was withdrawn for; it is one of those shown."""
+        blocker = next(backfill for backfill in self.backfills if backfill.id == withdrawn.blocker)
+        return f"{blocker.id} is {'active on' if is_active(blocker) else 'ours, and failed on'}"
+
 
 @dataclass(frozen=True, slots=True)
-class Probe(Effect[ProbeResult | None]):
-    """Read the list and ``latest`` of a transfer. Answered by ``None`` if they cannot be read.
+class Probe(Effect[ProbeResult | Unreadable | None]):
+    """Read the list and ``latest`` of a transfer. Answered by ``None`` if the list cannot be read, and by
+    ``Unreadable`` if a ``latest`` cannot.
 
-    ``predecessors``: whose ``latest`` is read too. ``needed``: without it the team stops, for the
+    ``predecessors``: whose ``latest`` is read too. ``needed``: without the list the team stops, for the
     reason that the API gives.
     """
 
@@ -153,6 +160,16 @@ class Emit(Effect[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class Suspect(Effect[tuple[str, ...]]):
+    """Ask whether a refusal is of the key or licence, and not of its transfer: then the team stops, and the
+    answer has the nonces of the intents so refused, which are no longer to count as refused.
+    """
+
+    intent: Intent
+    refusal: Rejected
+
+
+@dataclass(frozen=True, slots=True)
 class Stop(Effect[None]):
     """Let no worker of this team write any more, for this reason; ``everywhere``: of no team."""
 
@@ -170,7 +187,7 @@ class Ending(Enum):
     STOPPED = auto()
 
 
-Step = Intend | Record | SendCreate | SendCancel | Probe | Get | Pause | Emit | Stop
+Step = Intend | Record | SendCreate | SendCancel | Probe | Get | Suspect | Pause | Emit | Stop
 Steps = Generator[Step, Any, Ending]
 
 

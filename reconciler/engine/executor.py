@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar, assert_never
 
+from reconciler.api import wording
 from reconciler.api.client import ApiClient
-from reconciler.api.outcome import RateLimited, WriteOutcome
+from reconciler.api.outcome import RateLimited, Rejected, WriteOutcome
 from reconciler.engine.clock import Clock
 from reconciler.engine.effects import (
     Committed,
@@ -25,14 +26,17 @@ from reconciler.engine.effects import (
     SendCreate,
     Step,
     Stop,
+    Suspect,
     Withheld,
 )
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import StopSignal
+from reconciler.engine.suspicion import Suspicion
 from reconciler.engine.transfer import TransferApply
 from reconciler.errors import Interrupted, KeyProblem, QuotaUsedUp, ReconcilerError
 from reconciler.events import Event, Waiting
 from reconciler.model.memory import Delta, Intent
+from reconciler.model.observed import Backfill, Unreadable
 
 T = TypeVar("T")
 
@@ -50,8 +54,9 @@ class Executor:
     signal: StopSignal
     on_event: Callable[[Event], None]
     holds_lock: Callable[[], bool]
+    suspicion: Suspicion = field(default_factory=Suspicion)
 
-    def do(self, step: Step) -> object:
+    def do(self, step: Step) -> object:  # noqa: C901 - one arm for each effect
         """Do one step and return its answer. The type check fails if one is forgotten."""
         match step:
             case Intend(intent=intent, also=also, sources=sources):
@@ -61,9 +66,11 @@ class Executor:
             case SendCancel(intent=intent, deadline=deadline):
                 return step.answered(self._cancel(intent, deadline))
             case Probe(transfer_id=own, predecessors=predecessors, needed=needed):
-                return step.answered(self._read(lambda: self._probe(own, predecessors), needed))
+                return step.answered(self._read(lambda: self._probe(own, predecessors, needed), needed))
             case Get(backfill_id=backfill_id):
-                return step.answered(self._read(lambda: self.client.get(backfill_id)))
+                return step.answered(_if_shown(self._read(lambda: self.client.get(backfill_id))))
+            case Suspect(intent=intent, refusal=refusal):
+                return step.answered(self._suspect(intent, refusal))
             case Record(delta=delta):
                 self.session.record(delta)
             case Pause(seconds=seconds, why=why):
@@ -118,12 +125,19 @@ class Executor:
         now = self.clock.now()
         return intent.intended_at <= now < intent.send_before and self.clock.elapsed() < deadline
 
-    def _probe(self, own: int, predecessors: tuple[int, ...]) -> ProbeResult:
+    def _probe(self, own: int, predecessors: tuple[int, ...], needed: bool) -> ProbeResult | Unreadable:
         listed = self.client.list_incomplete().backfills
-        result = ProbeResult(listed, self.client.latest(own), tuple(map(self.client.latest, predecessors)))
+        found = []
+        for source in (own, *predecessors):
+            latest = self.client.latest(source)
+            if isinstance(latest, Unreadable):
+                if needed:
+                    self.signal.note(wording.unread(latest))
+                return latest
+            found.append(latest)
         # The state last, for reading may take long: what another run made since is in it, or intended.
         self.session.catch_up()
-        return result
+        return ProbeResult(listed, found[0], tuple(found[1:]))
 
     def _read(self, read: Callable[[], T], needed: bool = False) -> T | None:
         """Read; ``None`` if that fails. What would meet the others too stops them: a used-up quota, a key."""
@@ -138,10 +152,20 @@ class Executor:
                 self._stop(error, everywhere=False)
         return None
 
+    def _suspect(self, intent: Intent, refusal: Rejected) -> tuple[str, ...]:
+        alike = self.suspicion.confirmed(intent, refusal)
+        if alike:
+            self._stop(wording.shared(refusal), everywhere=False)
+        return alike
+
     def _stop(self, error: ReconcilerError, everywhere: bool) -> None:
         self.signal.stop(error)
         if everywhere and self.signal.parent is not None:
             self.signal.parent.stop()
+
+
+def _if_shown(answer: Backfill | Unreadable | None) -> Backfill | None:
+    return None if isinstance(answer, Unreadable) else answer
 
 
 def drive(transfer: TransferApply, executor: Executor) -> Ending:
@@ -193,6 +217,7 @@ def drive_all(transfers: dict[int, TransferApply], executor: Executor, paralleli
     intent is durable.
     """
     assert parallelism >= 1
+    executor.suspicion.writers = max(executor.suspicion.writers, len(transfers))
     workers = _Workers(transfers, executor)
     for key in transfers:
         workers.waiting.put(key)

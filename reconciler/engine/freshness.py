@@ -41,7 +41,8 @@ class Freshness:
         show the newest yet. It does not show an older one any more either, if records are not kept.
         """
         assert sources
-        shown = {source: latest for source in sources if (latest := observed.latest.get(source)) is not None}
+        answers = {source: observed.latest.get(source) for source in sources}
+        shown = {source: latest for source, latest in answers.items() if isinstance(latest, Backfill)}
         recent = (record for record in known if record.created_time > observed.vendor_now - settle)
         own: list[Backfill | BackfillRecord] = [*recent, *(shown[key] for key in sources[:1] if key in shown)]
         newest = max(own, key=lambda made: (made.created_time, made.id), default=None)

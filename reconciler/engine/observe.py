@@ -14,7 +14,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 
 from reconciler.api.client import ApiClient
+from reconciler.bounds import VENDOR_BEHIND
 from reconciler.dates import Day
+from reconciler.errors import ApiUnavailable
+from reconciler.formats.reports import encode_time
 from reconciler.model.desired import Address, DesiredTeam, EvidenceMode
 from reconciler.model.memory import Document
 from reconciler.model.observed import Observed, Unreadable
@@ -28,12 +31,16 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads for one team. ``now`` is our clock; ``workers`` bounds the reads under way at once."""
+    """Reads for one team. ``now`` is our clock; ``workers`` bounds the reads under way at once.
+
+    ``key_hash`` is that of the client's key, by which the state knows whose it is.
+    """
 
     client: ApiClient
     now: Callable[[], datetime]
     settle: timedelta
     workers: int = 10
+    key_hash: str = ""
 
     def survey(self, team: DesiredTeam, document: Document) -> Situation:
         """Read what a plan needs: twice as deep where the first look leaves days open.
@@ -43,6 +50,7 @@ class Reader:
         """
         now = self.now()
         situation = weigh(team, document, self._first_look(team, document), now, self.settle)
+        _refuse_old_answers(situation)
         firsts: dict[int, Day] = {}
         read: set[Address] = set()
         # More than once only where a shared predecessor, read for one transfer, tells of another's days.
@@ -57,14 +65,16 @@ class Reader:
     def _first_look(self, team: DesiredTeam, document: Document) -> Observed:
         listing = self.client.list_incomplete()
         transfers = self.client.transfers()
-        named = None if isinstance(transfers, Unreadable) else {one.id: one for one in transfers}
+        user = document.users.get(self.key_hash)
         return Observed(
             vendor_now=listing.vendor_now,
+            emulated=listing.emulated,
             listed=listing.backfills,
             list_full=listing.full,
             fetched=self._each(wanted_gets(document, listing.backfills), self.client.get),
             latest=self._each(wants_latest(document), self.client.latest),
-            transfers=named,
+            transfers=transfers if isinstance(transfers, Unreadable) else {one.id: one for one in transfers},
+            our_user=user.user_id if user else None,
         )
 
     def _deeper(
@@ -76,7 +86,7 @@ class Reader:
         until = _read_until(team.as_of, seen.vendor_now)
         for one in wanted:
             for source in one.transfer.source_ids:
-                firsts[source] = min(one.undecided.first(), firsts.get(source, one.undecided.first()))
+                firsts[source] = min(one.read_from, firsts.get(source, one.read_from))
         with_runs = [
             source
             for one in wanted
@@ -97,6 +107,15 @@ class Reader:
             return dict(zip(wanted, pool.map(read, wanted), strict=True))
         finally:  # after an interruption nobody waits for reads under way
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _refuse_old_answers(situation: Situation) -> None:
+    """Raise ``ApiUnavailable`` if the API's clock is so far behind that something else must have answered."""
+    behind = situation.now - situation.observed.vendor_now
+    if behind > VENDOR_BEHIND and not situation.observed.emulated:
+        detail = f"Its answer is dated {encode_time(situation.observed.vendor_now)}, {behind.days} days ago."
+        hint = "Something that keeps old answers stands in between. Nothing can be concluded from them."
+        raise ApiUnavailable("The API's answers are old", detail, hint)
 
 
 def _read_until(as_of: Day, vendor_now: datetime) -> datetime:

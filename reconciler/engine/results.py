@@ -64,7 +64,7 @@ def joined_plan(situations: Situations, plans: Sequence[TeamPlan]) -> TeamsPlan:
         options=situations.options,
         diagnostics=situations.findings,
         errored=bool(situations.findings),
-        statuses=situations.statuses,
+        statuses=situations.statuses.union(*(plan.statuses for plan in plans)),
     )
 
 

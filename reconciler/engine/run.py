@@ -172,7 +172,7 @@ class Apply:
                     return Report((), frozenset({Exit.ERROR}), declined=True)
                 statuses |= self._look_again(plan)
                 self.on_event(Started(plan))
-            return self._carry_out(statuses)
+            return self._carry_out(statuses | self._holes())
 
     # -- before anything is written --------------------------------------------------------
 
@@ -242,6 +242,12 @@ class Apply:
             if part.surveyed is not None:
                 part.surveyed = part.run.survey(part.session, shown)
         return self._tell_undone(plan)
+
+    def _holes(self) -> set[int]:
+        """Return status 3 if days stay failed or blocked: a hole in a report must page somebody."""
+        surveyed = [part.surveyed for part in self._parts.values() if part.surveyed is not None]
+        holes = any(ledger.holes for seen in surveyed for ledger in seen.situation.ledgers)
+        return {Exit.PARTLY} if holes else set()
 
     # -- doing it ----------------------------------------------------------------------------
 

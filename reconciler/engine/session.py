@@ -201,12 +201,16 @@ def _joined(known: BackfillRecord | None, ours: BackfillRecord) -> BackfillRecor
         return known  # an answer showed a wrong id: one that another run has got to know
     further = known if known.status.final and not ours.status.final else ours
     maker = known if known.ours else ours
+    alike = (known.status, known.seen.counts) == (ours.status, ours.seen.counts)
     return replace(
         further,
         origin=maker.origin,
         stale_before=maker.stale_before,
+        as_of=maker.as_of,
+        serial=known.serial,
         evidence=merge(known.evidence, ours.evidence, ours.days),
-        settled=known.settled or ours.settled,
+        settled=further.settled or (alike and known.settled),
+        has_run=known.has_run or ours.has_run,
     )
 
 

@@ -48,10 +48,15 @@ class StopSignal:
             time.sleep(min(left, _POLL))
 
     def stop(self, error: ReconcilerError | None = None) -> None:
-        """Stop, and remember why: once, however many workers met with the same."""
-        if error is not None and error.summary not in {known.summary for known in self.errors}:
-            self.errors.append(error)
+        """Stop, and remember why."""
+        if error is not None:
+            self.note(error)
         self._off = True
+
+    def note(self, error: ReconcilerError) -> None:
+        """Remember an error that stops nobody else: once, however many workers met with the same."""
+        if error.summary not in {known.summary for known in self.errors}:
+            self.errors.append(error)
 
     @contextmanager
     def stopping(self) -> Iterator[None]:

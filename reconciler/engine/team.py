@@ -18,11 +18,12 @@ from reconciler.engine.effects import Ending
 from reconciler.engine.executor import Executor, drive_all
 from reconciler.engine.freshness import Freshness
 from reconciler.engine.observe import Reader
+from reconciler.engine.rules import Rules
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import StopSignal
-from reconciler.engine.transfer import Rules, TransferApply
-from reconciler.engine.warnings import evidence_warnings, missing_state, unresolved_creates
-from reconciler.errors import Exit, Interrupted, ReconcilerError, Refused, StateConflict
+from reconciler.engine.transfer import TransferApply
+from reconciler.engine.warnings import statuses, warnings
+from reconciler.errors import Exit, Interrupted, ReconcilerError, StateConflict
 from reconciler.events import Cancelled, Created, Event, Settled, UnknownOutcome, WriteRefused
 from reconciler.model.desired import DesiredTeam, Limits
 from reconciler.model.memory import Document
@@ -32,7 +33,7 @@ from reconciler.planning.intents import unresolved
 from reconciler.planning.plan import Action, ActionKind, TeamPlan
 from reconciler.planning.planner import make_plan
 from reconciler.planning.resolution import settles_at
-from reconciler.planning.situation import Situation
+from reconciler.planning.situation import Situation, weigh, weigh_doubts
 from reconciler.stores.base import StateStore
 
 MAX_SURVEYS = 20
@@ -45,7 +46,6 @@ class RunSettings:
     settle: timedelta = DEFAULT_SETTLE
     max_wait: float = MAX_WAIT.total_seconds()
     parallelism: int = 10
-    new_state: bool = False
     lock: bool = True
     lock_timeout: timedelta = timedelta(0)
 
@@ -61,12 +61,8 @@ class Surveyed:
 def team_plan(situation: Situation, approval: Approval | None = None) -> TeamPlan:
     """Return what to do for a team, with what there is reason to warn of. Pure."""
     plan = make_plan(situation, approval)
-    warnings = (
-        *evidence_warnings(situation),
-        *unresolved_creates(situation),
-        *missing_state(situation, plan),
-    )
-    return replace(plan, diagnostics=(*plan.diagnostics, *warnings))
+    diagnostics = (*plan.diagnostics, *warnings(situation))
+    return replace(plan, diagnostics=diagnostics, statuses=statuses(situation))
 
 
 @dataclass(slots=True)
@@ -111,13 +107,22 @@ class TeamRun:
     settings: RunSettings = field(default_factory=RunSettings)
     on_event: Callable[[Event], None] = lambda event: None
     saving: Callable[[], AbstractContextManager[None]] = nullcontext
+    key_hash: str = ""
 
     # -- plan ------------------------------------------------------------------------------
 
     def look(self) -> Situation:
-        """Read what a plan needs, writing nothing, neither to the API nor to the state."""
-        document, _revision = self.store.read()
-        return self._reader().survey(self.team, document or self.blank)
+        """Read what a plan needs, writing nothing, neither to the API nor to the state.
+
+        The state is read again last: what another run made meanwhile is no stranger's then.
+        """
+        document, revision = self.store.read()
+        situation = self._reader().survey(self.team, document or self.blank)
+        again, later = self.store.read()
+        if again is None or later == revision:
+            return situation
+        seen, now, settle = situation.observed, situation.now, self.settings.settle
+        return weigh_doubts(weigh(self.team, again, seen, now, settle), again)
 
     def plan(self, approval: Approval | None = None) -> Surveyed:
         """Return what apply would do."""
@@ -125,9 +130,14 @@ class TeamRun:
         return Surveyed(team_plan(situation, approval), situation)
 
     def _reader(self) -> Reader:
-        return Reader(self.client, self.clock.now, self.settings.settle, self.settings.parallelism)
+        workers = self.settings.parallelism
+        return Reader(self.client, self.clock.now, self.settings.settle, workers, self.key_hash)
 
     # -- apply -----------------------------------------------------------------------------
+
+    def weighed(self, session: StateSession) -> Situation:
+        """Read what a plan needs, on the state of a session. Nothing is written."""
+        return self._reader().survey(self.team, session.document)
 
     def open(self) -> StateSession:
         """Read the state for an apply. The lock is the caller's."""
@@ -138,16 +148,14 @@ class TeamRun:
     ) -> Surveyed:
         """Survey, plan, and commit what was learned. Again while other runs commit first.
 
-        ``limits`` stand in for those of the file. Raises ``Refused`` if the state may be missing: before
-        anything is written, for a first commit would make a state of its own.
+        ``limits`` stand in for those of the file.
         """
         for _attempt in range(MAX_SURVEYS):
             session.plan_from_here()
-            situation = self._reader().survey(self.team, session.document)
+            situation = self.weighed(session)
             if limits is not None:
                 situation = replace(situation, team=replace(self.team, limits=limits))
             plan = team_plan(situation, approval)
-            self._refuse_missing_state(situation, plan)
             with self.saving():
                 committed = session.commit_alone(situation.delta)
             if committed:
@@ -157,12 +165,6 @@ class TeamRun:
                 plan = replace(plan, lineage=document.lineage, serial=document.serial)
                 return Surveyed(plan, replace(situation, document=document))
         raise StateConflict("The state keeps changing", "Other runs keep committing.", "Run again later.")
-
-    def _refuse_missing_state(self, situation: Situation, plan: TeamPlan) -> None:
-        if self.settings.new_state:
-            return
-        for missing in missing_state(situation, plan):
-            raise Refused(missing.summary, missing.detail, missing.hint)
 
     def _tell_settled(self, situation: Situation) -> None:
         resolution = situation.resolution
@@ -202,7 +204,9 @@ class TeamRun:
         return tell
 
     def _round(self, executor: Executor, surveyed: Surveyed) -> dict[int, Ending]:
-        rules = Rules(self.settings.settle, self.team.on_unknown, self.settings.max_wait)
+        rules = Rules(
+            self.settings.settle, self.team.on_unknown, self.settings.max_wait, self.team.as_of, self.key_hash
+        )
         by_transfer_id = grouped(surveyed.plan.actions, lambda action: action.address.transfer_id)
         transfers = {
             transfer_id: TransferApply(

@@ -1,4 +1,4 @@
-"""Carrying out the actions of one transfer, as a generator of steps: read, commit, wait, send.
+"""Carrying out the actions of one transfer, as a generator of steps: what becomes of each, and what then.
 
 The order that everything rests on: the intent is durable before the request leaves; the
 outcome is durable before the next write of that transfer. A request is sent once and never
@@ -10,53 +10,45 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, assert_never
 
-from reconciler.api.outcome import Done, RateLimited, Rejected, Unknown
-from reconciler.bounds import LOOKS, SEND_WITHIN
-from reconciler.engine.backoff import Backoff
+from reconciler.api.outcome import Done, Rejected, Unknown
+from reconciler.bounds import LOOKS
 from reconciler.engine.clock import Clock
 from reconciler.engine.effects import (
-    Committed,
     Emit,
     Ending,
     Get,
-    Intend,
     Pause,
     Probe,
     ProbeResult,
     Record,
-    SendCancel,
-    SendCreate,
     Step,
     Steps,
-    Stop,
-    Withheld,
+    Suspect,
     ask,
 )
 from reconciler.engine.freshness import Freshness
-from reconciler.events import Cancelled, Created, UnknownOutcome, Withdrawn, WriteRefused
-from reconciler.model.desired import OnUnknown
-from reconciler.model.memory import BackfillRecord, Delta, Document, Intent, IntentKind, Origin, Outcome
+from reconciler.engine.rules import Rules
+from reconciler.engine.sending import Sender, withdraw
+from reconciler.events import Cancelled, Created, UnknownOutcome, WriteRefused
+from reconciler.model.memory import (
+    BackfillRecord,
+    Delta,
+    Document,
+    Intent,
+    KnownUser,
+    Origin,
+    Outcome,
+)
 from reconciler.model.observed import ApiError, Backfill, Observed, Status
 from reconciler.planning import intents
-from reconciler.planning.evidence import is_active
 from reconciler.planning.plan import Action, ActionKind
 from reconciler.planning.resolution import resolve, settles_at
 from reconciler.planning.situation import updated
 
 CANCEL_TRIES = 3
-Told = Done | Rejected | Unknown  # what a request that was sent may end in, if not in another attempt
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the flags and the file say of an apply. ``max_wait`` is in seconds."""
-
-    settle: timedelta
-    on_unknown: OnUnknown
-    max_wait: float
 
 
 @dataclass(slots=True)
@@ -72,7 +64,10 @@ class TransferApply:
     clock: Clock
     rules: Rules
     new_nonce: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
-    _intended: float = 0.0
+    _sender: Sender = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._sender = Sender(self.freshness, self.document, self.clock, self.rules, self.new_nonce)
 
     def steps(self) -> Steps:
         """Yield the steps. The generator's return value tells how it ended."""
@@ -87,14 +82,10 @@ class TransferApply:
                     return ending
         return Ending.FINISHED
 
-    def _withdrawn(self, action: Action, why: str) -> Steps:
-        yield Emit(Withdrawn(action, why))
-        return Ending.REPLAN
-
     # -- create ----------------------------------------------------------------------------
 
     def _create(self, action: Action) -> Steps:
-        intent, answer = yield from self._send(action, lambda: self._intent(action))
+        intent, answer = yield from self._sender.send(action, lambda: self._sender.intent(action))
         match answer:
             case Ending():
                 return answer
@@ -106,15 +97,22 @@ class TransferApply:
             case Rejected():
                 return (yield from self._rejected(action, intent, answer))
             case Unknown():
-                return (yield from self._find_out(action, intent))
+                return (yield from self._find_out(action, intent, answer.error))
             case never:
                 assert_never(never)
 
     def _made(self, action: Action, done: Intent, record: BackfillRecord, *, adopted: bool) -> Steps:
-        yield Record(Delta(intents=(done,), backfills=(record,)))
+        yield Record(Delta(intents=(done,), backfills=(record,), users=() if adopted else self._user(record)))
         self.freshness.made(record.id)
         yield Emit(Created(action, record.id, adopted))
         return Ending.FINISHED
+
+    def _user(self, record: BackfillRecord) -> tuple[KnownUser, ...]:
+        """Return whose our key is, by the answer to a create of ours, if the state does not know it yet."""
+        known, user_id = self.document().users.get(self.rules.key_hash), record.seen.created_user_id
+        if not self.rules.key_hash or user_id is None or (known and known.user_id == user_id):
+            return ()
+        return (KnownUser(self.rules.key_hash, user_id),)
 
     def _found(self, action: Action, intent: Intent, backfill: Backfill) -> Steps:
         done = intents.found(intent, backfill.id)
@@ -125,7 +123,7 @@ class TransferApply:
         rest again), or refused.
         """
         probe = yield from ask(Probe(intent.transfer_id))
-        if probe is None:  # refused, or made by a request sent twice: nobody can tell now
+        if not isinstance(probe, ProbeResult):  # refused, or made by one sent twice: nobody knows
             return (yield from self._left_unknown(intent))
         known = self.document().intents.get(intent.nonce, intent)
         if not known.pending:
@@ -134,22 +132,33 @@ class TransferApply:
             case Backfill() as backfill:
                 return (yield from self._found(action, intent, backfill))
             case Intent(outcome=Outcome.REFUSED) as refused:
+                if (yield from self._is_shared(intent, answer)):
+                    return Ending.STOPPED
                 yield Record(Delta(intents=(refused,)))
                 yield Emit(WriteRefused(action, answer.error, refused.blocker))
                 return Ending.REFUSED
             case withdrawn:
                 yield Record(Delta(intents=(withdrawn,)))
-                why = f"backfill {_in_the_way(withdrawn, probe)} some of its days"
-                return (yield from self._withdrawn(action, why))
+                why = f"backfill {probe.in_the_way(withdrawn)} some of its days"
+                return (yield from withdraw(action, why))
 
-    def _find_out(self, action: Action, intent: Intent) -> Steps:
+    def _is_shared(self, intent: Intent, refusal: Rejected) -> Generator[Step, Any, bool]:
+        """Tell whether a refusal is of the key or licence: then no transfer keeps it, and the team stops."""
+        alike = yield from ask(Suspect(intent, refusal))
+        if alike:
+            yield Record(Delta(drop_intents=alike))
+        return bool(alike)
+
+    def _find_out(self, action: Action, intent: Intent, error: ApiError | None = None) -> Steps:
         """Look for some 30 seconds what became of a create; it may be settled by a later run."""
         for pause in LOOKS:
             if pause:
                 yield Pause(pause, "the outcome of a create is unknown")
-            looked_at = self._now_by_both(intent)  # what takes effect from here on may not be in the answers
+            looked_at = self._sender.now_by_both(
+                intent
+            )  # what takes effect from here on may not be in the answers
             probe = yield from ask(Probe(intent.transfer_id))
-            if probe is None:
+            if not isinstance(probe, ProbeResult):
                 continue
             known = self.document().intents.get(intent.nonce, intent)
             if not known.pending:
@@ -159,25 +168,20 @@ class TransferApply:
                 return (yield from self._found(action, intent, backfill))
             if self._is_settled(intent, probe, looked_at):
                 yield Record(Delta(intents=(intents.not_created(intent),)))
-                return (yield from self._withdrawn(action, "its request took no effect"))
-        return (yield from self._left_unknown(intent))
-
-    def _now_by_both(self, intent: Intent) -> datetime:
-        """Return now, but no later than the time passed since the intent allows: a clock may be set."""
-        passed = timedelta(seconds=self.clock.elapsed() - self._intended)
-        return min(self.clock.now(), intent.intended_at + passed)
+                return (yield from withdraw(action, "its request took no effect"))
+        return (yield from self._left_unknown(intent, error))
 
     def _settled_by_another(self, action: Action, intent: Intent) -> Steps:
         """Another run found out first, while we were held up; what we see now may be its own doing."""
         if intent.backfill_id is None:
-            return (yield from self._withdrawn(action, "its request took no effect, as another run found"))
+            return (yield from withdraw(action, "its request took no effect, as another run found"))
         self.freshness.made(intent.backfill_id)
         yield Emit(Created(action, intent.backfill_id, adopted=True))
         return Ending.FINISHED
 
-    def _left_unknown(self, intent: Intent) -> Steps:
+    def _left_unknown(self, intent: Intent, error: ApiError | None = None) -> Steps:
         at = settles_at(intent, self.rules.settle, self.rules.on_unknown)
-        yield Emit(UnknownOutcome(intent, at))
+        yield Emit(UnknownOutcome(intent, at, error))
         return Ending.UNKNOWN
 
     def _is_settled(self, intent: Intent, probe: ProbeResult, now: datetime) -> bool:
@@ -191,108 +195,32 @@ class TransferApply:
     def _cancel(self, action: Action, backfill_id: int) -> Steps:
         """Cancel one of ours. Nothing is created on its days until it is seen final."""
         record = self.document().backfills[backfill_id]
-        error: ApiError | None = None
+        refusal: Rejected | None = None
         for _try in range(CANCEL_TRIES):
-            intent, answer = yield from self._send(action, lambda: self._intent(action, cancels=record))
+            intent, answer = yield from self._sender.send(
+                action, lambda: self._sender.intent(action, cancels=record)
+            )
             if isinstance(answer, Ending):
                 return answer
-            error = answer.error if isinstance(answer, Rejected) else None
+            refusal = answer if isinstance(answer, Rejected) else None
             seen = answer.backfill if isinstance(answer, Done) else None
             if seen is None or not seen.status.final:
                 seen = yield from ask(Get(backfill_id))
             if seen is not None and seen.status.final:
                 return (yield from self._cancelled(action, intent, record, seen))
             yield Record(Delta(intents=(intents.not_cancelled(intent),)))
+            if refusal is not None and (yield from self._is_shared(intent, refusal)):
+                return Ending.STOPPED
+        error = refusal.error if refusal else None
         yield Emit(WriteRefused(action, error, backfill_id, "it could not be cancelled"))
         return Ending.REFUSED
 
     def _cancelled(self, action: Action, intent: Intent, record: BackfillRecord, seen: Backfill) -> Steps:
-        yield Record(Delta(intents=(intents.cancelled(intent),), backfills=(updated(record, seen),)))
+        moment = seen.removed_time or seen.end_time or self.clock.now()
+        fresh = updated(record, seen, moment)
+        yield Record(Delta(intents=(intents.cancelled(intent),), backfills=(fresh,)))
         if seen.status is Status.COMPLETED:  # it ended by itself: its days are loaded, not due
             why = f"backfill {seen.id} completed before it was cancelled"
-            return (yield from self._withdrawn(action, why))
+            return (yield from withdraw(action, why))
         yield Emit(Cancelled(action, seen.id))
         return Ending.FINISHED
-
-    # -- sending ---------------------------------------------------------------------------
-
-    def _intent(self, action: Action, cancels: BackfillRecord | None = None) -> Intent:
-        """Return an intent as of now: to create the action's backfill, or to cancel one of ours."""
-        now, days = self.clock.now(), cancels or action
-        return Intent(
-            nonce=self.new_nonce(),
-            kind=IntentKind.CANCEL if cancels else IntentKind.CREATE,
-            transfer_id=action.address.transfer_id,
-            transfer=action.transfer,
-            start=days.start,
-            end=days.end,
-            intended_at=now,
-            send_before=now + SEND_WITHIN,
-            latest_before=self.freshness.latest,
-            stale_before=action.stale_before,
-            backfill_id=cancels.id if cancels else None,
-        )
-
-    def _send(
-        self, action: Action, draft: Callable[[], Intent]
-    ) -> Generator[Step, Any, tuple[Intent, Told | Ending]]:
-        """Commit an intent and send it; again with a new one while it surely was not done."""
-        backoff = Backoff(self.rules.max_wait)
-        while True:
-            outdated = yield from self._read_again(action)
-            intent = draft()
-            if outdated is not None:
-                return intent, outdated
-            self._intended = self.clock.elapsed()
-            deadline = self._intended + SEND_WITHIN.total_seconds()
-            committed = yield from ask(Intend(intent, self._evidence_of(intent), self.freshness.sources))
-            if committed is Committed.STOPPED:
-                return intent, Ending.STOPPED
-            if committed is Committed.WITHDRAWN:
-                return intent, (yield from self._withdrawn(action, "another run writes on some of its days"))
-            send = SendCreate if intent.kind is IntentKind.CREATE else SendCancel
-            answer = yield from ask(send(intent, deadline))
-            if isinstance(answer, Told):
-                return intent, answer
-            yield Record(self._dropped(intent))
-            if isinstance(answer, Withheld):
-                return intent, (yield from self._withdrawn(action, "it may no longer be sent"))
-            following = backoff.after(answer)
-            yield following
-            if isinstance(following, Stop):
-                return intent, Ending.STOPPED
-            if isinstance(answer, RateLimited):  # whoever said so may have passed it on all the same
-                self.freshness.doubt()
-
-    def _read_again(self, action: Action) -> Generator[Step, Any, Ending | None]:
-        """Look again if what we planned from is old, and plan again if somebody made a backfill since.
-
-        It may have loaded our days and be gone from the list by now, so the API would not refuse ours.
-        """
-        now = self.clock.now()
-        if action.kind is ActionKind.CANCEL or self.freshness.is_fresh(now):
-            return None
-        own, *predecessors = self.freshness.sources
-        probe = yield from ask(Probe(own, tuple(predecessors), needed=True))
-        if probe is None:
-            return Ending.STOPPED
-        news = self.freshness.again(probe, now, self.document().backfills.keys())
-        if news is None:
-            return None
-        whose = "its transfer" if news.transfer_id == own else f"its predecessor {news.transfer_id}"
-        return (yield from self._withdrawn(action, f"backfill {news.id} was made on {whose} meanwhile"))
-
-    def _dropped(self, intent: Intent) -> Delta:
-        """Return the delta that takes an intent back, unless somebody has settled it meanwhile."""
-        known = self.document().intents.get(intent.nonce, intent)
-        return Delta(drop_intents=(intent.nonce,)) if known.pending else Delta()
-
-    def _evidence_of(self, intent: Intent) -> Delta:
-        """What is known of a backfill is committed again with the intent to cancel it."""
-        records = self.document().backfills
-        return Delta(backfills=(records[intent.backfill_id],) if intent.backfill_id else ())
-
-
-def _in_the_way(withdrawn: Intent, probe: ProbeResult) -> str:
-    blocker = next(backfill for backfill in probe.backfills if backfill.id == withdrawn.blocker)
-    return f"{blocker.id} is {'active on' if is_active(blocker) else 'ours, and failed on'}"

@@ -1,70 +1,67 @@
-"""What a survey gives reason to warn of, as findings."""
+"""What a survey gives reason to warn of, and the exit statuses of what could not be read. Pure."""
 
 from __future__ import annotations
 
-from reconciler.dates import iso, last_iso
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+
+from reconciler.dates import DateSet, dates_of, iso, last_iso
 from reconciler.diagnostics import Finding, Severity
+from reconciler.errors import Exit
 from reconciler.formats.reports import encode_time
 from reconciler.model.desired import OnUnknown
-from reconciler.model.memory import Intent
-from reconciler.model.observed import Unreadable
-from reconciler.planning.plan import ActionKind, TeamPlan
+from reconciler.model.memory import Intent, Origin
+from reconciler.model.observed import Cause, RunStatus, Unreadable
+from reconciler.planning.ledger import Bucket, Reason, TransferLedger
 from reconciler.planning.situation import Situation
 
-
-def evidence_warnings(situation: Situation) -> tuple[Finding, ...]:
-    """Warn where something could not be read that would have been evidence."""
-    observed = situation.observed
-    found = []
-    if observed.transfers is None:
-        detail = f"Paused and unknown transfers of team {situation.team.team_id} are not noticed."
-        found.append(
-            _warning("OB001", "The transfer list is not readable", detail, "Check the key's scopes.")
-        )
-    return (*found, *(_unread(why, situation) for why in Unreadable if why in observed.runs.values()))
+MANY_DAYS_AGAIN = 31  # of days due once more, how many are worth a word
 
 
-def _unread(why: Unreadable, situation: Situation) -> Finding:
-    named = ", ".join(str(one) for one, answer in sorted(situation.observed.runs.items()) if answer is why)
-    if why is Unreadable.FAILED:
-        detail = f"Reading the runs of {named} failed; the days that only they can show are blocked."
-        return _warning("OB002", "Run lists are not readable", detail, "Run again later.")
-    detail = (
-        f"The API does not show the runs of {named} ({why.value}): backfills alone decide there, and "
-        "with `evidence: runs` the days are blocked."
-    )
-    return _warning("OB002", "Run lists are not readable", detail, "Check the ids and the key's scopes.")
+def warnings(situation: Situation) -> tuple[Finding, ...]:
+    """Return everything there is to warn of, in a stable order."""
+    found = [*_transfer_list(situation), *_clocks(situation)]
+    for ledger in situation.ledgers:
+        found += [finding for check in _CHECKS for finding in check(ledger)]
+        found += _strangers(ledger, situation.document.serial)
+    return (*found, *(_unresolved(intent, situation) for intent in situation.resolution.unresolved))
 
 
-def missing_state(situation: Situation, plan: TeamPlan) -> tuple[Finding, ...]:
-    """Warn when there is no state, no run evidence, and yet a history: all of it would be bought again."""
-    if situation.document.lineage:
-        return ()
-    creating = {one.address for one in plan.actions if one.kind is not ActionKind.CANCEL}
-    sources = [one.source_ids for one in situation.team.transfers if one.address in creating]
-    predecessors = {one for ids in sources for one in ids[1:]}  # they are named for what they have loaded
-    seen, runs = situation.observed.latest, situation.observed.runs
-    blind = {
-        one for ids in sources for one in ids if isinstance(runs.get(one, Unreadable.FAILED), Unreadable)
-    }
-    suspicious = sorted(one for one in blind if one in predecessors or seen.get(one) is not None)
-    if not suspicious:
-        return ()
-    named = ", ".join(str(one) for one in suspicious)
-    detail = (
-        f"There is no state for team {situation.team.team_id}, run lists cannot be read, and yet there "
-        f"have been backfills on {named}: days that they loaded would be loaded again."
-    )
-    hint = "Point --state at the state of earlier runs. If there is none, apply once with --new-state."
-    return (_warning("OB003", "The state may be missing", detail, hint),)
+def statuses(situation: Situation) -> frozenset[int]:
+    """Return the exit statuses that hold because days are blocked for want of a read, or of a memory."""
+    found: set[int] = set()
+    for ledger in situation.ledgers:
+        reasons = {entry.reason for entry in ledger.of(Bucket.BLOCKED)}
+        if Reason.UNKNOWN_HISTORY in reasons:
+            found.add(Exit.REFUSED)
+        if Reason.NO_EVIDENCE in reasons:
+            causes = {answer.cause for answer in ledger.evidence.unread}
+            found.add(Exit.KEY if Cause.FORBIDDEN in causes else Exit.UNAVAILABLE)
+    return frozenset(found)
 
 
-def unresolved_creates(situation: Situation) -> tuple[Finding, ...]:
-    """Warn of each create whose outcome is unknown, and say from when a run settles it by itself."""
-    return tuple(_unresolved(one, situation) for one in situation.resolution.unresolved)
+# --- of the whole team ------------------------------------------------------------------------
+
+
+def _transfer_list(situation: Situation) -> Iterator[Finding]:
+    listed = situation.observed.transfers
+    if listed is None or isinstance(listed, Unreadable):
+        said = f" ({listed.said})" if isinstance(listed, Unreadable) and listed.said else ""
+        detail = f"Paused and unknown transfers of team {situation.team.team_id} are not noticed{said}."
+        yield _warning("OB001", "The transfer list is not readable", detail, "Check the key's scopes.")
+
+
+def _clocks(situation: Situation) -> Iterator[Finding]:
+    apart = situation.now - situation.observed.vendor_now
+    if abs(apart) > situation.settle and not situation.observed.emulated:
+        ahead = "ahead of" if apart > timedelta(0) else "behind"
+        minutes = int(abs(apart).total_seconds() // 60)
+        detail = f"Our clock is {minutes} minutes {ahead} the API's; what is decided by time may be wrong."
+        yield _warning("OB005", "The clocks differ", detail, "Set this machine's clock.")
 
 
 def _unresolved(intent: Intent, situation: Situation) -> Finding:
+    """Warn of a create whose outcome is unknown, and say from when a run settles it by itself."""
     days = f"{iso(intent.start)}..{last_iso(intent.end)}"
     intended = encode_time(intent.intended_at)
     detail = f"Whether {intent.transfer} {days} was created is not known (intended {intended})."
@@ -75,6 +72,152 @@ def _unresolved(intent: Intent, situation: Situation) -> Finding:
         hint = "Look at the vendor's pages, then: "
     command = f"reconciler resolve {intent.transfer} {days} --as created:ID|not-created"
     return _warning("OB004", "The outcome of a create is unknown", detail, hint + command)
+
+
+# --- of one transfer --------------------------------------------------------------------------
+
+
+def _unread(ledger: TransferLedger) -> Iterator[Finding]:
+    for answer in dict.fromkeys(ledger.evidence.unread):
+        detail = f"Days of {ledger.transfer.name} that only it can show are blocked: {answer.said}."
+        yield _warning("OB002", "Something could not be read", detail, _CURES[answer.cause])
+
+
+_BLIND = "`evidence: backfills` does without run lists, only if no schedule loads these days."
+_CURES = {
+    Cause.FORBIDDEN: f"Give the key the scope dwh_transfers_read. Or: {_BLIND}",
+    Cause.NOT_FOUND: f"Check the id of the transfer. Or: {_BLIND}",
+    Cause.FAILED: "Run again once the API answers.",
+    Cause.UNDATED: _BLIND,
+}
+
+
+def _forgotten_predecessor(ledger: TransferLedger) -> Iterator[Finding]:
+    days = _in(ledger, Reason.NO_EVIDENCE) & ledger.evidence.untold_by_predecessors
+    if days:
+        detail = f"{ledger.transfer.name}: what its `previous_ids` loaded of {_ranges(days)} is not known."
+        hint = "Say what is loaded with `loaded:`, or take the id out of `previous_ids`."
+        yield _warning("OB006", "The runs of a predecessor are not there any more", detail, hint)
+
+
+def _unknown_history(ledger: TransferLedger) -> Iterator[Finding]:
+    if not _in(ledger, Reason.UNKNOWN_HISTORY):
+        return
+    ids = ", ".join(str(record.id) for record in ledger.evidence.unexplained)
+    detail = (
+        f"{ledger.transfer.name}: the state does not know how backfill {ids} came about, so it may have "
+        "forgotten more: what is due may be loaded already."
+    )
+    hint = (
+        "Put the newest state back; or look at the vendor's pages, say what is loaded with `loaded:`, "
+        f"then: reconciler accept {ledger.transfer.name}"
+    )
+    yield _warning("OB003", "The state may be old, or new", detail, hint)
+
+
+def _strangers(ledger: TransferLedger, serial: int) -> Iterator[Finding]:
+    """Blind, what others make is all that tells of loads that are not ours: it is told when first seen."""
+    for record in ledger.evidence.records if ledger.evidence.blind else ():
+        if record.origin is Origin.OBSERVED and record.serial == serial:
+            who = record.seen.created_user_id or "somebody"
+            detail = f"User {who} made backfill {record.id} of {ledger.transfer.name} ({record.dates})."
+            hint = "It counts as evidence. If there are more, say with `loaded:` what they loaded."
+            yield _warning("OB013", "Somebody else makes backfills here", detail, hint)
+
+
+def _unseen_schedule(ledger: TransferLedger) -> Iterator[Finding]:
+    if ledger.evidence.blind and ledger.evidence.is_scheduled:
+        detail = (
+            f"{ledger.transfer.name} has a schedule, and with `evidence: backfills` its loads are not seen."
+        )
+        hint = "Use `evidence: runs`, or declare no day that the schedule loads."
+        yield _warning("OB007", "A schedule is not seen", detail, hint)
+
+
+def _undated(ledger: TransferLedger) -> Iterator[Finding]:
+    lists = (ledger.evidence.observed.runs.get(source) for source in ledger.transfer.source_ids)
+    runs = [run for listed in lists if isinstance(listed, tuple) for run in listed]
+    undated = [run for run in runs if run.day is None and run.status is RunStatus.COMPLETED]
+    if undated and not ledger.evidence.unread:
+        detail = f"{len(undated)} COMPLETED runs of {ledger.transfer.name} tell no day; each may hide a load."
+        yield _warning("OB008", "Runs without a data_date", detail, "Look at them on the vendor's pages.")
+
+
+def _odd_counts(ledger: TransferLedger) -> Iterator[Finding]:
+    for judged in ledger.evidence.judged:
+        seen, loaded = judged.record.seen, judged.verdict.evidence.loaded
+        if seen.status.final and loaded == seen.days and seen.failed == 0 and seen.total != len(seen.days):
+            if not loaded & ledger.transfer.days:
+                continue
+            what = f"{seen.total} runs" if seen.total else "no run"
+            detail = f"Backfill {seen.id} of {ledger.transfer.name} had {what} for {len(loaded)} days."
+            hint = "They count as loaded. If they are not: a later `stale_before` loads them again."
+            yield _warning("OB009", "Not one run a day", detail, hint)
+
+
+def _odd_words(ledger: TransferLedger) -> Iterator[Finding]:
+    for judged in ledger.evidence.judged:
+        days = _in(ledger, Reason.UNKNOWN_STATUS) & judged.verdict.unknown_status
+        if days:
+            seen = judged.record.seen
+            detail = f"Backfill {seen.id} of {ledger.transfer.name} ended as {seen.word}: {_ranges(days)}."
+            hint = f"Look at it on the vendor's pages, then: reconciler retry {ledger.transfer.name}"
+            yield _warning("OB014", "A status that tells nothing", detail, hint)
+    for reason in (Reason.UNKNOWN_STATUS, Reason.STUCK):
+        days = _in(ledger, reason)
+        words = sorted({run.word for day, run in ledger.evidence.odd_runs if day in days})
+        if words:
+            named = ", ".join(words)
+            detail = f"{ledger.transfer.name}: the newest runs of {_ranges(days)} are {named}."
+            hint = f"Look at them on the vendor's pages, then: reconciler retry {ledger.transfer.name}"
+            yield _warning("OB014", "A status that tells nothing", detail, hint)
+
+
+def _stuck(ledger: TransferLedger) -> Iterator[Finding]:
+    for backfill in ledger.stuck:
+        detail = (
+            f"Backfill {backfill.id} of {ledger.transfer.name} ({backfill.status.value}, {backfill.dates}): "
+            f"{backfill.completed} of {backfill.total} runs completed, and nothing has changed for longer "
+            "than `stuck_after`."
+        )
+        yield _warning("OB010", "A backfill does not move", detail, "Look at it on the vendor's pages.")
+
+
+def _own_day(ledger: TransferLedger) -> Iterator[Finding]:
+    days = ledger.loaded_on_own_day & ledger.days(Bucket.COVERED)
+    if days:
+        detail = (
+            f"{ledger.transfer.name}: the schedule loaded {len(days)} days before they were over (the last: "
+            f"{iso(days.end() - 1)}); they count as loaded."
+        )
+        hint = "`final_after: 1d` has each of them loaded once more, if no later run does."
+        yield _warning("OB011", "Days loaded before they were over", detail, hint)
+
+
+def _once_more(ledger: TransferLedger) -> Iterator[Finding]:
+    days = _in(ledger, Reason.EARLY, Bucket.DUE) | _in(ledger, Reason.RESTATED, Bucket.DUE)
+    if len(days) > MANY_DAYS_AGAIN:
+        detail = f"{ledger.transfer.name}: {len(days)} days are due once more: {_ranges(days)}."
+        hint = "Was `final_after` or `timezone` changed? A guard can refuse such a plan."
+        yield _warning("OB012", "Many loaded days are due once more", detail, hint)
+
+
+_CHECKS = (
+    *(_unread, _forgotten_predecessor, _unknown_history, _unseen_schedule, _undated),
+    *(_odd_counts, _odd_words, _stuck, _own_day, _once_more),
+)
+
+
+def _in(ledger: TransferLedger, reason: Reason, bucket: Bucket = Bucket.BLOCKED) -> DateSet:
+    entries: Iterable[DateSet] = (entry.days for entry in ledger.of(bucket) if entry.reason is reason)
+    return next(iter(entries), DateSet())
+
+
+def _ranges(days: DateSet) -> str:
+    """Return the first three ranges, and how many more there are."""
+    shown = ", ".join(dates_of(*interval) for interval in days.intervals[:3])
+    more = len(days.intervals) - 3
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _warning(rule: str, summary: str, detail: str, hint: str) -> Finding:

@@ -1,171 +1,47 @@
-"""The fields of a state's objects, each once for both ways: the JSON it may be, and the value that it means.
-
-pydantic's core reads: an object has exactly its fields, ``true`` and ``1.0`` are no whole numbers. It calls
-functions of ours for what texts mean (dates, times, sets of days); dates are kept, as most occur many times.
-"""
+"""The fields of a state's objects, each once for both ways: its JSON, and the value that it means."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
-from enum import StrEnum
-from functools import cache, lru_cache
+from dataclasses import fields
+from functools import cache
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from pydantic_core import CoreSchema, SchemaValidator
+from pydantic_core import SchemaValidator
 from pydantic_core import core_schema as core
 
-from reconciler.dates import EMPTY, DateSet, Day, dates_of, iso, last_iso, parse_iso, union
-from reconciler.formats.checks import MAX_ID, Bad, shown
+from reconciler.formats.checks import Bad
+from reconciler.formats.statekinds import (
+    DAYS,
+    EVIDENCE,
+    FILLED,
+    FIRST,
+    FLAG,
+    LAST,
+    POSITIVE,
+    TEXT,
+    TIME,
+    WHOLE,
+    Kind,
+    an_object,
+    choice,
+    maybe,
+    meaning,
+    several,
+)
 from reconciler.model.memory import (
-    NOTHING_KNOWN,
+    Acceptance,
+    Amnesty,
     BackfillRecord,
-    DayEvidence,
     Intent,
     IntentKind,
+    KnownUser,
+    Load,
     Origin,
     Outcome,
 )
 from reconciler.model.observed import Backfill, Status
-
-KEPT = 65536  # of the texts of a kind, how many keep what they mean
-
-# --- what texts mean: each raises ValueError for what means nothing --------------------------------
-
-
-@lru_cache(KEPT)
-def first_day(text: str) -> Day:
-    try:
-        return parse_iso(text)
-    except ValueError:
-        raise Bad(f"{shown(text)} is not a date of the form YYYY-MM-DD") from None
-
-
-@lru_cache(KEPT)
-def end_day(text: str) -> Day:
-    """Return the day after the inclusive last one."""
-    return first_day(text) + 1
-
-
-def days(texts: list[str]) -> DateSet:
-    if len(texts) == 1:
-        return interval(texts[0])
-    return union(map(interval, texts)) if texts else EMPTY
-
-
-@lru_cache(KEPT)
-def interval(text: str) -> DateSet:
-    """Return the days of ``"2024-01-01..2024-01-05"`` or ``"2024-01-01"``."""
-    first, dots, last = text.partition("..")
-    try:
-        found = DateSet.span(parse_iso(first), parse_iso(last if dots else first) + 1)
-    except ValueError:
-        found = EMPTY
-    if not found:
-        raise Bad(f"{shown(text)} is neither a date nor dates as FIRST..LAST")
-    return found
-
-
-def evidence(sets: dict[str, list[str]]) -> DayEvidence:
-    """Return what is known of single days; an absent set is empty. Most have one range of one kind."""
-    if not sets:
-        return NOTHING_KNOWN
-    if len(sets) == 1:
-        ((name, texts),) = sets.items()
-        if len(texts) == 1:
-            return _one_known(name, texts[0])
-    known = {name: _days_of(name, texts) for name, texts in sets.items()}
-    if len(union(known.values())) != sum(map(len, known.values())):
-        raise Bad("a day is in two of its sets")
-    return DayEvidence(**known)
-
-
-@lru_cache(KEPT)
-def _one_known(name: str, text: str) -> DayEvidence:
-    return DayEvidence(**{name: _days_of(name, [text])})
-
-
-def _days_of(name: str, texts: list[str]) -> DateSet:
-    try:
-        return days(texts)
-    except Bad as error:
-        raise error.inside(name) from None
-
-
-# --- and the texts of values: each raises ValueError for what could not be read back -------------
-
-
-def time_text(value: datetime) -> str:
-    if value.tzinfo is None:
-        raise ValueError(f"a time without a zone cannot be recorded: {value}")
-    return value.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
-
-
-def day_texts(days: DateSet) -> list[str]:
-    return [iso(start) if end - start == 1 else dates_of(start, end) for start, end in days.intervals]
-
-
-def evidence_texts(evidence: DayEvidence) -> dict[str, list[str]]:
-    """Return the sets that hold a day; an absent one is empty."""
-    if evidence is NOTHING_KNOWN:
-        return {}
-    sets = {name: getattr(evidence, name) for name in EVIDENCE_NAMES}
-    return {name: day_texts(days) for name, days in sets.items() if days}
-
-
-# --- kinds of fields -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """The schema that reads a field's JSON, and the way back where that is not the value itself."""
-
-    schema: CoreSchema
-    write: Callable[[Any], Any] | None = None
-
-
-def meaning(read: Callable[[Any], Any], schema: CoreSchema) -> CoreSchema:
-    """Return the schema of what ``read`` makes of JSON; it raises ``ValueError`` for nonsense."""
-    return core.no_info_after_validator_function(read, schema)
-
-
-def maybe(kind: Kind) -> Kind:
-    return replace(kind, schema=core.nullable_schema(kind.schema))
-
-
-def choice(choices: type[StrEnum]) -> Kind:
-    return Kind(core.enum_schema(choices, list(choices), sub_type="str"), str)
-
-
-def several(schema: CoreSchema) -> Kind:
-    """Return a list of which the first bad item is told."""
-    return Kind(core.list_schema(schema, strict=True, fail_fast=True))
-
-
-def an_object(kinds: Mapping[str, Kind], required: bool = True) -> CoreSchema:
-    """Return the schema of an object with exactly these fields."""
-    entries = {name: core.typed_dict_field(kind.schema, required=required) for name, kind in kinds.items()}
-    return core.typed_dict_schema(entries, extra_behavior="forbid", strict=True)
-
-
-# Years from 9000 on are absurd, and adding to them would overflow.
-_TIME_FORM = r"^[0-8][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z$"
-
-WHOLE = Kind(core.int_schema(strict=True, ge=0, le=MAX_ID))
-POSITIVE = Kind(core.int_schema(strict=True, ge=1, le=MAX_ID))
-FLAG = Kind(core.bool_schema(strict=True))
-TEXT = Kind(core.str_schema(strict=True, min_length=0))  # a bound: only then half a surrogate pair is refused
-FILLED = Kind(core.str_schema(strict=True, min_length=1))
-TIME = Kind(meaning(datetime.fromisoformat, core.str_schema(strict=True, pattern=_TIME_FORM)), time_text)
-FIRST = Kind(meaning(first_day, TEXT.schema), iso)
-LAST = Kind(meaning(end_day, TEXT.schema), last_iso)
-_TEXTS = core.list_schema(TEXT.schema, strict=True)
-DAYS = Kind(meaning(days, _TEXTS), day_texts)
-EVIDENCE_NAMES = sorted(field.name for field in fields(DayEvidence))
-_SETS = an_object(dict.fromkeys(EVIDENCE_NAMES, Kind(_TEXTS)), required=False)
-EVIDENCE = Kind(meaning(evidence, _SETS), evidence_texts)
 
 # --- the objects, field by field, in the order of our values' own fields -------------------------
 
@@ -183,6 +59,8 @@ INTENT = {
     "outcome": choice(Outcome),
     "backfill_id": maybe(WHOLE),
     "blocker": maybe(WHOLE),
+    "as_of": maybe(FIRST),
+    "serial": WHOLE,
 }
 # What was seen, and what is ours: side by side in one object.
 SEEN = {
@@ -199,6 +77,8 @@ SEEN = {
     "completed": WHOLE,
     "failed": WHOLE,
     "failed_days": DAYS,
+    "created_user_id": maybe(WHOLE),
+    "word": TEXT,
 }
 OURS = {
     "transfer": TEXT,
@@ -207,21 +87,48 @@ OURS = {
     "evidence": EVIDENCE,
     "settled": FLAG,
     "gone": FLAG,
+    "as_of": maybe(FIRST),
+    "serial": WHOLE,
+    "moved_at": maybe(TIME),
+    "ended_at": maybe(TIME),
+    "has_run": FLAG,
+    "was_failed": FLAG,
 }
 RECORD = {**SEEN, **OURS}
+LOAD = {
+    "transfer_id": WHOLE,
+    "start": FIRST,
+    "end": LAST,
+    "at": TIME,
+    "by_backfill": FLAG,
+    "failed_at": maybe(TIME),
+}
+AMNESTY = {"transfer_id": WHOLE, "start": FIRST, "end": LAST, "serial": WHOLE, "at": TIME}
+ACCEPTANCE = {"transfer_id": WHOLE, "backfill_id": WHOLE, "serial": WHOLE}
+USER = {"key_hash": FILLED, "user_id": WHOLE}
 
 
 # --- both ways; what follows is called for each of tens of thousands of objects -------------------
 
 # Values are built by position, as that is faster.
-assert [field.name for field in fields(Intent)] == [*INTENT]
-assert [field.name for field in fields(Backfill)] == [*SEEN]
+PLAIN: dict[str, tuple[type[Any], dict[str, Kind]]] = {
+    "intents": (Intent, INTENT),
+    "loads": (Load, LOAD),
+    "amnesties": (Amnesty, AMNESTY),
+    "acceptances": (Acceptance, ACCEPTANCE),
+    "users": (KnownUser, USER),
+}
+_CLASSES: list[tuple[Any, dict[str, Kind]]] = [*PLAIN.values(), (Backfill, SEEN)]
+assert all([field.name for field in fields(made)] == [*kinds] for made, kinds in _CLASSES)
 assert [field.name for field in fields(BackfillRecord)] == ["seen", *OURS]
-_INTENT_VALUES, _SEEN_VALUES, _OUR_VALUES = itemgetter(*INTENT), itemgetter(*SEEN), itemgetter(*OURS)
+_SEEN_VALUES, _OUR_VALUES = itemgetter(*SEEN), itemgetter(*OURS)
 
 
-def _intent(data: dict[str, Any]) -> Intent:
-    return Intent(*_INTENT_VALUES(_with_days(data)))
+def _plain(made: type[Any], kinds: Mapping[str, Kind]) -> Callable[[dict[str, Any]], Any]:
+    values = itemgetter(*kinds)
+    if "start" in kinds:
+        return lambda data: made(*values(_with_days(data)))
+    return lambda data: made(*values(data))
 
 
 def _record(data: dict[str, Any]) -> BackfillRecord:
@@ -240,8 +147,8 @@ def _writer(paths: Mapping[str, str], kinds: Mapping[str, Kind]) -> Callable[[An
     values_of = attrgetter(*(paths[name] for name in names))
     writes = [(name, write) for name in names if (write := kinds[name].write)]
 
-    def data_of(item: Intent | BackfillRecord) -> dict[str, Any]:
-        if item.start >= item.end:
+    def data_of(item: Any) -> dict[str, Any]:
+        if "start" in kinds and item.start >= item.end:
             raise ValueError(f"an empty range cannot be recorded: {item}")
         data = dict(zip(names, values_of(item), strict=True))
         for name, write in writes:
@@ -252,17 +159,18 @@ def _writer(paths: Mapping[str, str], kinds: Mapping[str, Kind]) -> Callable[[An
     return data_of
 
 
-_PATHS = {name: name for name in (*INTENT, *OURS)}
-intent_data = _writer(_PATHS, INTENT)
-record_data = _writer({**_PATHS, **{name: f"seen.{name}" for name in SEEN}}, RECORD)
+DATA_OF = {name: _writer({field: field for field in kinds}, kinds) for name, (_made, kinds) in PLAIN.items()}
+DATA_OF["backfills"] = _writer(
+    {**{name: name for name in OURS}, **{name: f"seen.{name}" for name in SEEN}}, RECORD
+)
 
 
 # --- the whole ------------------------------------------------------------------------------
 
 _LISTS = {
-    "intents": several(meaning(_intent, an_object(INTENT))),
-    "backfills": several(meaning(_record, an_object(RECORD))),
-}
+    name: several(meaning(_plain(made, kinds), an_object(kinds))) for name, (made, kinds) in PLAIN.items()
+} | {"backfills": several(meaning(_record, an_object(RECORD)))}
+_LOAD_KEY = core.tuple_schema([WHOLE.schema, FLAG.schema, WHOLE.schema])
 DOCUMENT = {
     "team_id": WHOLE,
     "api_url": TEXT,
@@ -272,7 +180,12 @@ DOCUMENT = {
     **_LISTS,
     "version": POSITIVE,
 }
-DELTA = {**_LISTS, "drop_intents": several(FILLED.schema), "drop_backfills": several(WHOLE.schema)}
+DELTA = {
+    **_LISTS,
+    "drop_intents": several(FILLED.schema),
+    "drop_backfills": several(WHOLE.schema),
+    "drop_loads": several(_LOAD_KEY),
+}
 
 
 SHAPES = {"document": DOCUMENT, "delta": DELTA}

@@ -13,21 +13,18 @@ know was added by a newer release, so it is refused as newer rather than dropped
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from json.encoder import encode_basestring_ascii as _quoted
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic_core import ValidationError
 
 from reconciler.collector import collector_paused
 from reconciler.errors import StateDamaged, StateNewer
 from reconciler.formats.checks import MAX_ID, Bad, bad_of, first_twice, parsed
-from reconciler.formats.statefields import DELTA, DOCUMENT, intent_data, record_data, validator
-from reconciler.model.memory import VERSION, BackfillRecord, Delta, Document, Intent
-
-K = TypeVar("K", int, str)
-V = TypeVar("V", Intent, BackfillRecord)
+from reconciler.formats.statefields import DATA_OF, DELTA, DOCUMENT, validator
+from reconciler.model.memory import KEYS, VERSION, Delta, Document
 
 RESTORE = (
     "Restore the last good copy (a local state keeps one beside it, with .backup appended). "
@@ -47,9 +44,7 @@ def encode_document(document: Document) -> str:
     """
     if not document.lineage or document.serial < 1 or document.version != VERSION:
         raise ValueError("only a document with a lineage, a serial and this version can be written")
-    intents = sorted(document.intents.values(), key=lambda intent: (intent.intended_at, intent.nonce))
-    backfills = [document.backfills[key] for key in sorted(document.backfills)]
-    lists = {"intents": _listed(map(intent_data, intents)), "backfills": _listed(map(record_data, backfills))}
+    lists = {name: _listed(map(DATA_OF[name], _in_order(name, getattr(document, name)))) for name in KEYS}
     top = {name: lists.get(name) or _spaced(getattr(document, name)) for name in sorted(DOCUMENT)}
     return "{\n" + ",\n".join(f'  "{name}": {text}' for name, text in top.items()) + "\n}\n"
 
@@ -60,7 +55,7 @@ def encode_delta(delta: Delta) -> str:
     Raises ``ValueError`` unless it reads back as the same delta: what could not be read
     again must never reach a journal.
     """
-    lists = {"intents": map(intent_data, delta.intents), "backfills": map(record_data, delta.backfills)}
+    lists = {name: map(DATA_OF[name], getattr(delta, name)) for name in KEYS}
     encoded = _compact({name: list(lists.get(name, getattr(delta, name))) for name in sorted(DELTA)})
     try:
         same = decode_delta(encoded) == delta
@@ -69,6 +64,13 @@ def encode_delta(delta: Delta) -> str:
     if not same:
         raise ValueError("a delta that would read back as another one")
     return encoded
+
+
+def _in_order(name: str, items: Mapping[Any, Any]) -> list[Any]:
+    """Return items by their keys; intents as they were made."""
+    if name == "intents":
+        return sorted(items.values(), key=lambda intent: (intent.intended_at, intent.nonce))
+    return [items[key] for key in sorted(items)]
 
 
 def _listed(items: Iterable[dict[str, Any]]) -> str:
@@ -127,9 +129,7 @@ def _document(encoded: str | bytes, ours: bool) -> Document:
         data = parsed(encoded)
         _check_version(data)
         data = validator("document").validate_python(data)
-    intents = _keyed("intents", data["intents"], lambda intent: intent.nonce)
-    backfills = _keyed("backfills", data["backfills"], lambda record: record.seen.id)
-    return Document(**{**data, "intents": intents, "backfills": backfills})
+    return Document(**{**data, **{name: _keyed(name, data[name], key) for name, key in KEYS.items()}})
 
 
 def _read_as_ours(encoded: str | bytes) -> dict[str, Any] | None:
@@ -155,7 +155,7 @@ def _worded(source: str, hint: str) -> Iterator[None]:
         raise StateDamaged("The state is damaged", f"In {source}{where}: {bad.what}.", hint) from None
 
 
-def _keyed(name: str, items: list[V], key: Callable[[V], K]) -> dict[K, V]:
+def _keyed(name: str, items: list[Any], key: Callable[[Any], Any]) -> dict[Any, Any]:
     keyed = {key(item): item for item in items}
     if len(keyed) != len(items):
         raise Bad(f"two entries have the key {first_twice(map(key, items))!r}", name)

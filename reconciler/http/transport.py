@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.bounds import LEAVE_WITHIN
 from reconciler.errors import Interrupted, UsageError
 from reconciler.http.address import checked_base_url, checked_key, is_loopback
+from reconciler.http.body import unpacked
 from reconciler.http.message import AnswerLost, Headers, NotSent, Request, Response, without_secret
 from reconciler.http.secret import Secret
 from reconciler.version import __version__
@@ -136,25 +137,19 @@ class HttpTransport:
         return headers if content is None else {**headers, "Content-Type": "application/json"}
 
     def _body(self, answer: httpx.Response, headers: Headers, most: int) -> bytes:
-        """Read the raw body up to the cap. What is compressed, against our request, is not unpacked.
+        """Read the body up to the cap, which holds packed and unpacked: some gateways compress unasked.
 
         An error's status says enough without its body, or with the beginning of it, so only a
-        success is lost by that.
+        success is lost by what cannot be read.
         """
-        if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-            if answer.status_code >= 400:
-                return b""
-            raise AnswerLost("the answer is compressed, although none was asked for")
         failed = not 200 <= answer.status_code < 300
         most = min(MAX_ERROR_BODY if failed else most, self._max_body)
-        body = bytearray()  # a list of chunks would take fifty times what a body of tiny ones has
-        for chunk in answer.iter_raw():
-            body += chunk
-            if len(body) > most and not failed:
-                raise AnswerLost(f"the answer is larger than {most} bytes")
-            if len(body) > most:
-                break
-        return bytes(body[:most])
+        try:
+            return unpacked(answer.iter_raw(), headers.get("content-encoding", ""), most, cut=failed)
+        except AnswerLost:
+            if failed:
+                return b""
+            raise
 
     def _line_for(self, request: Request) -> _Line:
         if request.method == "GET":

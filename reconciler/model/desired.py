@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from reconciler.dates import DateSet, Day, Span, union
 from reconciler.diagnostics import Finding, Place
+from reconciler.model.written import WrittenDays
 
 
 class Chunk(StrEnum):
@@ -33,7 +34,6 @@ class OnUnknown(StrEnum):
 
 
 class EvidenceMode(StrEnum):
-    AUTO = "auto"
     RUNS = "runs"
     BACKFILLS = "backfills"
 
@@ -47,14 +47,39 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Rerun:
+    """The range whose ``stale_before`` holds on days that another range declared first."""
+
+    place: Place
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Segment(Span):
-    """Declared days ``[start, end)`` of one transfer that share place, reason and ``stale_before``."""
+    """Declared days ``[start, end)`` of one transfer of which all the rest here is true.
+
+    ``place`` and ``reason`` are those of the range that declared the days first; of a day that
+    ``stale_before`` makes due, those of ``rerun`` hold, if there is one. ``final_after`` counts whole days,
+    0 to 400; ``None`` where neither range, nor transfer, nor defaults set it.
+    """
 
     start: Day
     end: Day
     place: Place
     reason: str = ""
     stale_before: datetime | None = None
+    final_after: int | None = None
+    rerun: Rerun | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedDays:
+    """Days that were loaded by other means, by what the file says. ``at`` is ``None`` for long ago."""
+
+    days: DateSet
+    at: datetime | None
+    reason: str
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +87,8 @@ class DesiredTransfer:
     """What one transfer must have loaded.
 
     ``segments`` are sorted and disjoint; together they are the declared days, ``exclude``
-    already taken off. Days from ``loadable_until`` on are in the future.
+    already taken off. Days from ``loadable_until`` on are in the future: today is one unless
+    ``allow_today``. ``written`` is ``None`` where no day is relative to ``as_of``.
     """
 
     address: Address
@@ -72,14 +98,22 @@ class DesiredTransfer:
     loadable_until: Day
     chunk: Chunk = Chunk.NONE
     max_attempts: int = 3
-    evidence: EvidenceMode = EvidenceMode.AUTO
+    retry_after: timedelta = timedelta(hours=1)
+    evidence: EvidenceMode = EvidenceMode.RUNS
+    allow_today: bool = False
     owner: str | None = None
     paused: bool = False
     previous_ids: tuple[int, ...] = ()
+    loaded: tuple[LoadedDays, ...] = ()
+    written: WrittenDays | None = None
 
     @property
     def days(self) -> DateSet:
         return union(segment.days for segment in self.segments)
+
+    def declared_at(self, as_of: Day) -> DateSet:
+        """Return the days as they would be declared with relative dates read as of another day."""
+        return self.days if self.written is None else self.written.days(as_of)
 
     @property
     def source_ids(self) -> tuple[int, ...]:
@@ -111,10 +145,11 @@ class Guards:
 class DesiredTeam:
     """All that the files declare for one team, resolved against one date.
 
-    ``as_of`` is the date relative days were resolved against, in ``timezone``;
+    ``as_of`` is the date relative days were resolved against, in ``timezone`` ("" if unset: in UTC);
     ``as_of_is_today`` is false when ``--as-of`` named an earlier one. ``transfers`` are the
     selected ones, by transfer id; ``declared_ids`` are those of the files, selected or not.
-    ``state`` is a folder given in a file, already resolved against that file's folder.
+    ``state`` is a folder given in a file, already resolved against that file's folder; ``default_state``
+    where it is otherwise, ``None`` where the files leave that open.
     """
 
     team_id: int
@@ -122,14 +157,16 @@ class DesiredTeam:
     as_of_is_today: bool
     transfers: tuple[DesiredTransfer, ...]
     declared_ids: frozenset[int]
-    timezone: str = "UTC"
+    timezone: str = ""
     order: Order = Order.NEWEST_FIRST
     prune: bool = False
     on_unknown: OnUnknown = OnUnknown.SETTLE
+    stuck_after: timedelta = timedelta(days=7)
     limits: Limits = field(default_factory=Limits)
     guards: Guards = field(default_factory=Guards)
     key_env: str = "SUPERMETRICS_API_KEY"
     state: str | None = None
+    default_state: str | None = "state"
     files: tuple[str, ...] = ()
 
 

@@ -31,19 +31,20 @@ class Status(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """A run's status; whatever is neither completed, failed nor cancelled is in flight."""
+    """A run's status. The API's is free text: any word that is not one of the three is ``OTHER``."""
 
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-    IN_FLIGHT = "IN_FLIGHT"
+    CANCELLED = "CANCELLED"  # also spelled CANCELED
+    OTHER = "OTHER"
 
 
 @dataclass(frozen=True, slots=True)
 class Backfill(Span):
     """A backfill as the API shows it. ``start``/``end`` are half-open ordinals.
 
-    ``failed_days`` are the days its error report names. Counts are of runs, one per day.
+    ``failed_days`` are the days its error report names. Counts are of runs: often one per day.
+    ``created_user_id`` is ``None`` where the API does not tell it. ``word`` is its own for an unknown status.
     """
 
     id: int
@@ -59,6 +60,13 @@ class Backfill(Span):
     completed: int = 0
     failed: int = 0
     failed_days: DateSet = field(default_factory=DateSet)
+    created_user_id: int | None = None
+    word: str = ""
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Runs in total, completed, and failed."""
+        return (self.total, self.completed, self.failed)
 
     @property
     def progress(self) -> tuple[bool, bool, int]:
@@ -68,31 +76,38 @@ class Backfill(Span):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a transfer: it loads the data of one day."""
+    """One run of a transfer: it loads the data of one day. ``None`` as ``day``: the API does not tell which.
+
+    ``word`` is the API's own for its status, cleaned, and "" if there is none.
+    """
 
     id: int
-    day: Day
+    day: Day | None
     status: RunStatus
+    word: str
     backfill: bool
     created_time: datetime
+    ended_time: datetime | None = None
     rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TransferInfo:
-    """What the transfer list tells of a transfer."""
+    """What the transfer list tells of a transfer. ``scheduled``: it has a schedule, as far as that tells."""
 
     id: int
     name: str
     paused: bool
+    scheduled: bool = False
 
 
-class Unreadable(StrEnum):
-    """Why a run list could not be read."""
+class Cause(StrEnum):
+    """Why something could not be read: 403, 404, or whatever else. ``UNDATED``: it was, and tells nothing."""
 
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not-found"
     FAILED = "failed"
+    UNDATED = "undated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +131,19 @@ class ApiError:
         return f"{self.status}{code}{message}{request}"
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """What stands in the place of an answer that could not be read.
+
+    ``said`` is one line without a full stop: method, path, and what was answered, or what went wrong.
+    ``error`` is the API's, if it was one that ended the read.
+    """
+
+    cause: Cause
+    said: str = ""
+    error: ApiError | None = None
+
+
 def joined(title: str, reason: str) -> str:
     """Return ``title: reason``, or the one there is: ``Not Found: There is no such transfer.``"""
     heading = title.rstrip(".:")
@@ -130,14 +158,18 @@ class Observed:
 
     ``listed`` is the list of incomplete backfills, in any order. ``fetched`` holds the
     answers to single gets, ``None`` for a 404. ``latest`` and ``runs`` hold an entry for
-    each transfer they were read of; ``transfers`` is ``None`` when that list is not
-    readable. ``vendor_now`` is the answer's ``Date``: vendor times are compared with it.
+    each transfer they were read of; ``None`` of ``latest``: it has none. ``transfers`` is ``None`` when
+    that list was not read. ``vendor_now`` is the answer's ``Date``: vendor times are compared with it.
+    ``our_user`` is the vendor's user that our key answers to, if the state knows; ``emulated``: a sandbox
+    answers, which has a clock of its own.
     """
 
     vendor_now: datetime
     listed: tuple[Backfill, ...] = ()
     list_full: bool = False
-    fetched: Mapping[int, Backfill | None] = field(default_factory=dict)
-    latest: Mapping[int, Backfill | None] = field(default_factory=dict)
+    fetched: Mapping[int, Backfill | Unreadable | None] = field(default_factory=dict)
+    latest: Mapping[int, Backfill | Unreadable | None] = field(default_factory=dict)
     runs: Mapping[int, tuple[Run, ...] | Unreadable] = field(default_factory=dict)
-    transfers: Mapping[int, TransferInfo] | None = None
+    transfers: Mapping[int, TransferInfo] | Unreadable | None = None
+    our_user: int | None = None
+    emulated: bool = False

@@ -14,7 +14,6 @@ from reconciler.bounds import DEFAULT_EXPIRY
 from reconciler.dates import DaysByTransfer, dates_of, iso
 from reconciler.model.desired import Address
 from reconciler.model.memory import Document, IntentKind, Outcome
-from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Action, ActionKind, Plan
 
 
@@ -31,9 +30,8 @@ class Approval:
 
 
 def approval_of(plan: Plan) -> Approval:
-    """Return what a plan approves: the days it shows as planned or deferred, and its cancels."""
-    deferred = DaysByTransfer((item.address, item.days) for item in plan.of(Bucket.DEFERRED))
-    return Approval(planned_days(plan.actions) | deferred, _cancels_of(plan.actions))
+    """Return what a plan approves: the days of its actions, and its cancels; not what it defers."""
+    return Approval(planned_days(plan.actions), _cancels_of(plan.actions))
 
 
 def without_later_intents(approval: Approval, document: Document, created_at: datetime) -> Approval:

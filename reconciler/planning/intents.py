@@ -147,7 +147,14 @@ def reopened(intent: Intent) -> Intent:
 
 def adopted(backfill: Backfill, intent: Intent) -> BackfillRecord:
     """Return the record of a backfill that one of our intents made, and whose answer was lost."""
-    return BackfillRecord(backfill, intent.transfer, Origin.ADOPTED, intent.stale_before)
+    return BackfillRecord(
+        backfill,
+        intent.transfer,
+        Origin.ADOPTED,
+        intent.stale_before,
+        as_of=intent.as_of,
+        serial=intent.serial,
+    )
 
 
 # --- is it ours? ------------------------------------------------------------------------------

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from reconciler.dates import DateSet, grouped, union
+from reconciler.dates import DateSet, Day, grouped, union
 from reconciler.model.desired import DesiredTransfer
-from reconciler.planning.facts import DayFacts, JudgedBackfill, TransferEvidence
+from reconciler.model.observed import Backfill
+from reconciler.planning.facts import DayFacts
+from reconciler.planning.transfer_evidence import JudgedBackfill, TransferEvidence
 
 
 class Bucket(StrEnum):
@@ -39,13 +41,19 @@ class Reason(StrEnum):
     FAILED = "failed"
     NOT_RUN = "not-run"
     CANCELLED = "cancelled"
+    EARLY = "early"
+    RESTATED = "restated"
     SETTLING = "settling"
+    BACKOFF = "backoff"
     UNRESOLVED = "unresolved"
     PAUSED = "paused"
     UNKNOWN_TRANSFER = "unknown-transfer"
     REFUSED = "refused"
     GONE = "gone"
     NO_EVIDENCE = "no-evidence"
+    UNKNOWN_HISTORY = "unknown-history"
+    UNKNOWN_STATUS = "unknown-status"
+    STUCK = "stuck"
     ATTEMPTS = "attempts"
     UNLOCATED = "unlocated"
 
@@ -63,18 +71,51 @@ class Entry:
 class TransferLedger:
     """All declared days of a transfer, in entries whose days are disjoint.
 
-    ``undecided``: days that more reading (``latest``, the run list) may still move.
+    ``undecided``: days that more reading (``latest``, the run list) may still move. ``evidence``: what it
+    was kept from.
     """
 
     transfer: DesiredTransfer
     entries: tuple[Entry, ...]
     undecided: DateSet
+    evidence: TransferEvidence
 
     def days(self, bucket: Bucket) -> DateSet:
         return union(entry.days for entry in self.entries if entry.bucket is bucket)
 
     def of(self, bucket: Bucket) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.bucket is bucket)
+
+    @property
+    def holes(self) -> DateSet:
+        """The days that failed or are blocked, but for a pause that the file declares."""
+        left = (*self.of(Bucket.BLOCKED), *self.of(Bucket.FAILED))
+        declared = Reason.PAUSED if self.transfer.paused else None
+        return union(entry.days for entry in left if entry.reason is not declared)
+
+    @property
+    def stuck(self) -> tuple[Backfill, ...]:
+        """The active backfills on declared days whose counts have not changed for ``stuck_after``."""
+        since = self.evidence.observed.vendor_now - self.evidence.stuck_after
+        active = (judged.record for judged in self.evidence.judged if judged.verdict.in_flight)
+        still = (record for record in active if record.moved_at is not None and record.moved_at <= since)
+        return tuple(record.seen for record in still if record.days & self.transfer.days)
+
+    @property
+    def loaded_on_own_day(self) -> DateSet:
+        """The days that a schedule loaded before they were over, and that count all the same."""
+        alone = union(one.days for one in self.transfer.segments if one.final_after is None)
+        scheduled = (one for one in self.evidence.loadings if one.scheduled and not one.failed_later)
+        return union(one.on_own_day() for one in scheduled) & alone
+
+    @property
+    def read_from(self) -> Day:
+        """The first day of which the run list is needed, if any is undecided: of a backfill that runs must
+        judge, all its runs are.
+        """
+        open_ = (judged.record for judged in self.evidence.judged if not judged.verdict.settled)
+        firsts = (record.start for record in open_ if record.days & self.undecided)
+        return min((self.undecided.first(), *firsts))
 
     @property
     def taken_up(self) -> DateSet:
@@ -100,9 +141,12 @@ class Rule:
 DONE = (
     Rule(Bucket.FUTURE, Reason.NONE, lambda facts, left: facts.future),
     Rule(Bucket.IN_FLIGHT, Reason.NONE, lambda facts, left: facts.in_flight),
-    Rule(Bucket.COVERED, Reason.NONE, lambda facts, left: facts.loaded),
+    Rule(Bucket.COVERED, Reason.NONE, lambda facts, left: facts.covered),
+)
+WAITING = (
     Rule(Bucket.WAITING, Reason.STALE, lambda facts, left: facts.in_flight_but_stale),
     Rule(Bucket.WAITING, Reason.SETTLING, lambda facts, left: facts.settling),
+    Rule(Bucket.WAITING, Reason.BACKOFF, lambda facts, left: facts.backoff),
 )
 HELD_UP = (
     Rule(Bucket.BLOCKED, Reason.UNRESOLVED, lambda facts, left: facts.unresolved(left)),
@@ -111,27 +155,35 @@ HELD_UP = (
     Rule(Bucket.BLOCKED, Reason.REFUSED, lambda facts, left: facts.refused),
     Rule(Bucket.BLOCKED, Reason.GONE, lambda facts, left: facts.gone),
     Rule(Bucket.BLOCKED, Reason.NO_EVIDENCE, lambda facts, left: facts.without_evidence),
+    Rule(Bucket.BLOCKED, Reason.UNKNOWN_HISTORY, lambda facts, left: facts.unknown_history),
+    Rule(Bucket.BLOCKED, Reason.UNKNOWN_STATUS, lambda facts, left: facts.unknown_status),
+    Rule(Bucket.BLOCKED, Reason.STUCK, lambda facts, left: facts.stuck),
     Rule(Bucket.FAILED, Reason.UNLOCATED, lambda facts, left: facts.unlocated),
     Rule(Bucket.FAILED, Reason.ATTEMPTS, lambda facts, left: facts.exhausted),
 )
 # Why the rest is due: asked of each backfill, the newest first, before the rows of DUE_WITHOUT.
-DUE_BY_BACKFILL: tuple[tuple[Reason, Callable[[JudgedBackfill], DateSet]], ...] = (
-    (Reason.FAILED, lambda judged: judged.verdict.evidence.failed | judged.verdict.evidence.unlocated),
-    (Reason.NOT_RUN, lambda judged: judged.verdict.evidence.not_run),
-    (Reason.CANCELLED, lambda judged: judged.verdict.evidence.cancelled),
-    (Reason.STALE, lambda judged: judged.verdict.evidence.loaded | judged.verdict.gone),
+DUE_BY_BACKFILL: tuple[tuple[Reason, Callable[[JudgedBackfill, DayFacts], DateSet]], ...] = (
+    (Reason.FAILED, lambda judged, facts: judged.verdict.evidence.failed | judged.verdict.evidence.unlocated),
+    (Reason.NOT_RUN, lambda judged, facts: judged.verdict.evidence.not_run),
+    (Reason.CANCELLED, lambda judged, facts: judged.verdict.evidence.cancelled),
+    (Reason.EARLY, lambda judged, facts: judged.verdict.evidence.loaded & facts.early),
+    (Reason.RESTATED, lambda judged, facts: judged.verdict.evidence.loaded & facts.restated),
+    (Reason.STALE, lambda judged, facts: judged.verdict.evidence.loaded),
+    (Reason.NOT_RUN, lambda judged, facts: judged.verdict.gone | judged.verdict.unknown_status),
 )
 DUE_WITHOUT = (
+    Rule(Bucket.DUE, Reason.EARLY, lambda facts, left: facts.early),
+    Rule(Bucket.DUE, Reason.RESTATED, lambda facts, left: facts.restated),
     Rule(Bucket.DUE, Reason.STALE, lambda facts, left: facts.loaded_but_stale),
     Rule(Bucket.DUE, Reason.NEVER_LOADED, lambda facts, left: left),
 )
 
 
-def due_rules(judged: Iterable[JudgedBackfill]) -> Iterator[Rule]:
+def due_rules(facts: DayFacts) -> Iterator[Rule]:
     """Yield the rows that tell why a day is due: its newest backfill does; without one, a run may."""
-    for backfill in judged:
+    for backfill in facts.evidence.judged:
         for reason, days in DUE_BY_BACKFILL:
-            yield Rule(Bucket.DUE, reason, _given(days(backfill)))
+            yield Rule(Bucket.DUE, reason, _given(days(backfill, facts)))
     yield from DUE_WITHOUT
 
 
@@ -142,37 +194,38 @@ def _given(days: DateSet) -> Callable[[DayFacts, DateSet], DateSet]:
 # --- walking them -----------------------------------------------------------------------------
 
 
-def keep_ledger(transfer: DesiredTransfer, evidence: TransferEvidence) -> TransferLedger:
+def keep_ledger(evidence: TransferEvidence) -> TransferLedger:
     """Put every declared day of a transfer into its bucket.
 
     Raises ``AssertionError`` if a day were lost or counted twice: a bug in reconciler.
     """
-    judged = evidence.judged()
+    transfer = evidence.transfer
     entries: list[Entry] = []
     undecided = []
-    for stale_before, days in _by_stale_before(transfer):
-        facts = DayFacts(days, stale_before, transfer, evidence, judged)
-        found, open_ = _walk(facts)
+    for (stale_before, final_after), days in _alike(transfer):
+        found, open_ = _walk(DayFacts(days, stale_before, final_after, transfer, evidence))
         entries += found
         undecided.append(open_)
     joined = _joined(entries)
     _check(transfer, joined)
-    return TransferLedger(transfer, joined, union(undecided))
+    return TransferLedger(transfer, joined, union(undecided), evidence)
 
 
-def _by_stale_before(transfer: DesiredTransfer) -> list[tuple[datetime | None, DateSet]]:
-    groups = grouped(transfer.segments, lambda segment: segment.stale_before)
-    return [(moment, union(segment.days for segment in found)) for moment, found in groups.items()]
+def _alike(transfer: DesiredTransfer) -> Iterator[tuple[tuple[datetime | None, int | None], DateSet]]:
+    """Yield the days that the same ``stale_before`` and ``final_after`` hold for."""
+    groups = grouped(transfer.segments, lambda segment: (segment.stale_before, segment.final_after))
+    for rules, found in groups.items():
+        yield rules, union(segment.days for segment in found)
 
 
 def _walk(facts: DayFacts) -> tuple[list[Entry], DateSet]:
-    """Return the entries, and the days that more reading may still move."""
-    done, not_done = _take(DONE, facts, facts.days)
+    """Return the entries, and the days that more reading may still move: all that is open, unless paused."""
+    done, open_ = _take(DONE, facts, facts.days)
+    waiting, not_done = _take(WAITING, facts, open_)
     held_up, due = _take(HELD_UP, facts, not_done)
-    reasons, none_left = _take(due_rules(facts.judged), facts, due)
+    reasons, none_left = _take(due_rules(facts), facts, due)
     assert not none_left
-    told_by_runs = facts.runs_would_tell & ((not_done & facts.unlocated) | facts.gone)
-    return [*done, *held_up, *reasons], due | told_by_runs
+    return [*done, *waiting, *held_up, *reasons], open_ - facts.paused
 
 
 def _take(rules: Iterable[Rule], facts: DayFacts, left: DateSet) -> tuple[list[Entry], DateSet]:

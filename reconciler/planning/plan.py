@@ -78,15 +78,20 @@ class Unmanaged(Span):
 
 @dataclass(frozen=True, slots=True)
 class DayCounts:
-    """How many declared days lie in each bucket; a bucket that is not named has none."""
+    """How many declared days lie in each bucket; a bucket that is not named has none.
+
+    ``stuck``: how many active backfills on them do not move.
+    """
 
     in_bucket: Mapping[Bucket, int] = field(default_factory=dict)
+    stuck: int = 0
 
     def __getitem__(self, bucket: Bucket) -> int:
         return self.in_bucket.get(bucket, 0)
 
     def __add__(self, other: DayCounts) -> DayCounts:
-        return DayCounts({bucket: self[bucket] + other[bucket] for bucket in COUNTED})
+        buckets = {bucket: self[bucket] + other[bucket] for bucket in COUNTED}
+        return DayCounts(buckets, self.stuck + other.stuck)
 
     @property
     def declared(self) -> int:
@@ -99,8 +104,8 @@ class DayCounts:
 
     @property
     def healthy(self) -> bool:
-        """Nothing needs a person: nothing blocked or failed."""
-        return not (self[Bucket.BLOCKED] or self[Bucket.FAILED])
+        """Nothing needs a person: nothing blocked, failed or stuck."""
+        return not (self[Bucket.BLOCKED] or self[Bucket.FAILED] or self.stuck)
 
     @property
     def percent(self) -> int:
@@ -123,7 +128,10 @@ class TransferSummary:
 
 @dataclass(frozen=True, slots=True)
 class TeamPlan:
-    """What to do for one team, and why nothing is done about the rest."""
+    """What to do for one team, and why nothing is done about the rest.
+
+    ``statuses``: the exit statuses that hold for what could not be read or is not known; not saved.
+    """
 
     team_id: int
     as_of: Day
@@ -138,6 +146,7 @@ class TeamPlan:
     minimum_creates: int = 0
     diagnostics: tuple[Finding, ...] = ()
     guarded: bool = False
+    statuses: frozenset[int] = field(default=frozenset(), compare=False)
 
     @property
     def counts(self) -> DayCounts:

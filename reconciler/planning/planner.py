@@ -8,35 +8,31 @@ no create can span a gap or a boundary, and none can be longer than the limit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import assert_never
 
 from reconciler import dates
-from reconciler.dates import DateSet, Day, DaysByTransfer, Interval, Span, grouped, union
-from reconciler.diagnostics import Severity
-from reconciler.model.desired import Address, Chunk, DesiredTransfer, Order
+from reconciler.dates import DateSet, DaysByTransfer, Interval, union
+from reconciler.diagnostics import Place, Severity
+from reconciler.model.desired import Address, Chunk, DesiredTransfer, Order, Segment
 from reconciler.model.memory import BackfillRecord
-from reconciler.model.observed import Status
 from reconciler.planning import totals
 from reconciler.planning.approval import Approval, planned_days
+from reconciler.planning.budget import LIST_FULL, OPEN, Budget, Piece, allotted, failed_blockers
 from reconciler.planning.evidence import is_active
 from reconciler.planning.guards import check_guards
-from reconciler.planning.ledger import Bucket, Entry, TransferLedger
+from reconciler.planning.ledger import Bucket, Entry, Reason, TransferLedger
 from reconciler.planning.plan import LISTED, Action, ActionKind, Item, TeamPlan
 from reconciler.planning.situation import Situation
-
-LIST_FULL = "list-full"
 
 
 def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPlan:
     """Return what to do for a team; with an approval, only what lies in it too."""
     team, observed = situation.team, situation.observed
     document, ledgers = situation.document, situation.ledgers
-    budget = Budget(situation, approval)
-    withheld = _withheld_days(budget)
-    for piece in _ordered(_pieces(situation, withheld), team.order):
-        budget.visit(piece)
-    actions = (*_prunes(situation, approval), *_creates(budget))
+    withheld = _withheld_days(situation, approval)
+    budget = allotted(situation, _ordered(_pieces(situation, withheld), team.order))
+    cancels = [*_prunes(situation), *_ended_shells(situation, budget, whoever_waits=approval is not None)]
+    actions = (*_approved(cancels, approval), *_creates(budget))
     planned = planned_days(actions)
     assert approval is None or approval.allows(actions)
     findings = (*check_guards(team, actions, observed), *totals.list_full_findings(observed, document))
@@ -49,7 +45,7 @@ def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPla
         list_full=observed.list_full,
         evidence=totals.evidence_used(ledgers, observed),
         actions=actions,
-        items=(*totals.deferred_items(ledgers, budget.put_off, withheld), *held_up),
+        items=(*totals.deferred_items(ledgers, _put_off(budget), withheld), *held_up),
         unmanaged=totals.unmanaged_backfills(team, observed, document),
         transfers=tuple(totals.summarise(ledger, planned.of(ledger.transfer.address)) for ledger in ledgers),
         minimum_creates=_minimum_creates(situation, planned),
@@ -59,15 +55,6 @@ def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPla
 
 
 # --- pieces and their order ---------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Piece(Span):
-    """A backfill that could be created: due days of one transfer, cut to size."""
-
-    transfer: DesiredTransfer
-    start: Day
-    end: Day
 
 
 def _pieces(situation: Situation, withheld: DaysByTransfer[Address]) -> Iterator[Piece]:
@@ -107,16 +94,23 @@ def _ordered(pieces: Iterable[Piece], order: Order) -> list[Piece]:
     return sorted(pieces, key=lambda piece: (piece.start, piece.transfer.address))
 
 
-def _withheld_days(budget: Budget) -> DaysByTransfer[Address]:
+def _put_off(budget: Budget) -> Iterator[Item]:
+    for piece, limit in budget.put_off:
+        yield totals.item_of(Bucket.DEFERRED, piece.transfer, (piece.start, piece.end), limit)
+
+
+def _withheld_days(situation: Situation, approval: Approval | None) -> DaysByTransfer[Address]:
     """Return the due days that an approved plan did not show, or whose cancel it did not."""
-    approval, team_id = budget.approval, budget.situation.team.team_id
     if approval is None:
         return DaysByTransfer()
-    found = []
-    for ledger in budget.situation.ledgers:
+    found, shells = [], failed_blockers(situation)
+    for ledger in situation.ledgers:
         address, due = ledger.transfer.address, ledger.days(Bucket.DUE)
-        blockers = budget.failed_blockers.get(address.transfer_id, ())
-        barred = union(record.days for record in blockers if (team_id, record.id) not in approval.cancels)
+        blockers = shells.get(address.transfer_id, ())
+        cancels = ((situation.team.team_id, record.id) for record in blockers)
+        barred = union(
+            record.days for record, key in zip(blockers, cancels, strict=True) if key not in approval.cancels
+        )
         found.append((address, (due - approval.days.of(address)) | (due & barred)))
     return DaysByTransfer(found)
 
@@ -128,85 +122,6 @@ def _minimum_creates(situation: Situation, planned: DaysByTransfer[Address]) -> 
         for start, end in cut_due(planned.of(ledger.transfer.address), ledger.transfer.chunk, None):
             total += -(-(end - start) // (longest or (end - start)))
     return total
-
-
-# --- limits -------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Budget:
-    """Goes along the pieces in order and takes what fits; what does not is put off, with the limit.
-
-    ``failed_blockers`` are our own listed FAILED backfills whose runs are over, by transfer: what is created
-    on a day of one cancels it first. ``open_on`` counts the open backfills of each transfer: those listed,
-    FAILED included, whoever made them, and those that we know to be open while the list still lags behind.
-    """
-
-    situation: Situation
-    approval: Approval | None
-    taken: list[tuple[Piece, tuple[int, ...]]] = field(default_factory=list)
-    put_off: list[Item] = field(default_factory=list)
-    cancelled: set[int] = field(default_factory=set)
-    failed_blockers: dict[int, list[BackfillRecord]] = field(init=False)
-    open_on: dict[int, int] = field(init=False)
-    opened: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.failed_blockers = grouped(_failed_blockers(self.situation), lambda record: record.transfer_id)
-        on_transfers = grouped(_open_ids(self.situation).values(), lambda transfer_id: transfer_id)
-        self.open_on = {transfer_id: len(found) for transfer_id, found in on_transfers.items()}
-        self.opened = sum(self.open_on.values())
-
-    def visit(self, piece: Piece) -> None:
-        cancels = self._blockers_under(piece)
-        limit = self._limit_hit(piece, cancels)
-        if limit:
-            days = (piece.start, piece.end)
-            self.put_off.append(totals.item_of(Bucket.DEFERRED, piece.transfer, days, limit))
-            return
-        self.taken.append((piece, cancels))
-        self.cancelled.update(cancels)
-        self.opened += 1 - len(cancels)
-        self.open_on[piece.transfer.address.transfer_id] = self._open_with(piece, cancels)
-
-    def _blockers_under(self, piece: Piece) -> tuple[int, ...]:
-        """Return our FAILED backfills that hold a day of the piece and are not cancelled yet."""
-        blockers = self.failed_blockers.get(piece.transfer.address.transfer_id, ())
-        under = {record.id for record in blockers if record.overlaps(piece)}
-        return tuple(sorted(under - self.cancelled))
-
-    def _open_with(self, piece: Piece, cancels: tuple[int, ...]) -> int:
-        """Return how many would be open on the transfer once the piece is created."""
-        return self.open_on.get(piece.transfer.address.transfer_id, 0) + 1 - len(cancels)
-
-    def _limit_hit(self, piece: Piece, cancels: tuple[int, ...]) -> str:
-        limits, opens = self.situation.team.limits, not cancels
-        on_transfer = limits.max_open_per_transfer
-        if self.situation.observed.list_full and opens:
-            return LIST_FULL
-        if limits.max_creates_per_apply is not None and len(self.taken) >= limits.max_creates_per_apply:
-            return "max_creates_per_apply"
-        if opens and self.opened >= limits.max_open_backfills:
-            return "max_open_backfills"
-        if opens and on_transfer is not None and self._open_with(piece, cancels) > on_transfer:
-            return "max_open_per_transfer"
-        return ""
-
-
-def _open_ids(situation: Situation) -> dict[int, int]:
-    """Return the transfer of each open backfill."""
-    records = situation.document.backfills.values()
-    listed = {backfill.id: backfill.transfer_id for backfill in situation.observed.listed}
-    known = {record.id: record.transfer_id for record in records if not record.gone}
-    final = {record.id for record in records if record.status.final}
-    return {id_: transfer_id for id_, transfer_id in {**known, **listed}.items() if id_ not in final}
-
-
-def _failed_blockers(situation: Situation) -> Iterator[BackfillRecord]:
-    for listed in situation.observed.listed:
-        record = situation.document.backfills.get(listed.id)
-        if record and record.ours and record.status is Status.FAILED and not is_active(record.seen):
-            yield record
 
 
 # --- actions ------------------------------------------------------------------------------
@@ -221,6 +136,7 @@ def _creates(budget: Budget) -> Iterator[Action]:
 def _create(piece: Piece, cancels: tuple[int, ...], ledger: TransferLedger) -> Action:
     transfer = piece.transfer
     segments = [segment for segment in transfer.segments if segment.overlaps(piece)]
+    declared = [found for segment in segments for found in _declared(segment, piece, ledger)]
     times = [segment.stale_before for segment in segments if segment.stale_before is not None]
     return Action(
         kind=ActionKind.RETRY if cancels else ActionKind.CREATE,
@@ -230,11 +146,24 @@ def _create(piece: Piece, cancels: tuple[int, ...], ledger: TransferLedger) -> A
         end=piece.end,
         reasons=_reasons(ledger.of(Bucket.DUE), piece.days),
         owner=transfer.owner,
-        declared_at=totals.places_of(transfer, piece.days),
+        declared_at=tuple(sorted({place for place, _reason in declared})),
         cancels=cancels,
         stale_before=max(times, default=None),
-        notes=tuple(dict.fromkeys(segment.reason for segment in segments if segment.reason)),
+        notes=tuple(dict.fromkeys(reason for _place, reason in declared if reason)),
     )
+
+
+def _declared(segment: Segment, piece: Piece, ledger: TransferLedger) -> Iterator[tuple[Place, str]]:
+    """Yield the places and reasons that the file gives for a piece's days of a segment: of days that are due
+    only because they went stale, those of the range that says so.
+    """
+    days = segment.days & piece.days
+    stale = union(entry.days for entry in ledger.of(Bucket.DUE) if entry.reason is Reason.STALE)
+    if segment.rerun is not None and days & stale:
+        yield segment.rerun.place, segment.rerun.reason
+        days = days - stale
+    if days:
+        yield segment.place, segment.reason
 
 
 def _reasons(entries: Iterable[Entry], days: DateSet) -> dict[str, int]:
@@ -242,8 +171,11 @@ def _reasons(entries: Iterable[Entry], days: DateSet) -> dict[str, int]:
     return {reason: number for reason, number in sorted(counted.items()) if number}
 
 
-def _prunes(situation: Situation, approval: Approval | None) -> Iterator[Action]:
-    """Cancel our own active backfills that cover no declared day, if the file asks for it."""
+def _prunes(situation: Situation) -> Iterator[Action]:
+    """Cancel our own active backfills that cover no declared day, if the file asks for it.
+
+    Relative days are read as of the day it was made for, too: midnight cancels nothing, only an edit does.
+    """
     team = situation.team
     if not (team.prune and team.as_of_is_today):
         return
@@ -253,19 +185,38 @@ def _prunes(situation: Situation, approval: Approval | None) -> Iterator[Action]
         transfer = transfers.get(listed.transfer_id)
         if record is None or transfer is None or not record.ours or not is_active(record.seen):
             continue
-        approved = approval is None or (team.team_id, record.id) in approval.cancels
-        if approved and not record.days & transfer.days:
-            yield _prune(transfer, record)
+        made = record.as_of or record.created_time.date().toordinal()
+        if not record.days & (transfer.days | transfer.declared_at(made)):
+            yield _cancel(record, "undeclared", transfer)
 
 
-def _prune(transfer: DesiredTransfer, record: BackfillRecord) -> Action:
+def _ended_shells(situation: Situation, budget: Budget, *, whoever_waits: bool) -> Iterator[Action]:
+    """Cancel our own FAILED backfills that hold a place others wait for, with no day that is still to come:
+    the oldest first, as many as are put off for want of a place; under an approved plan, all it may cancel.
+    """
+    ledgers = {ledger.transfer.address.transfer_id: ledger for ledger in situation.ledgers}
+    shells = [record for found in budget.failed_blockers.values() for record in found]
+    idle = []
+    for record in sorted(shells, key=lambda record: (record.created_time, record.id)):
+        ledger = ledgers.get(record.transfer_id)
+        if ledger is not None and not record.days & (ledger.days(Bucket.DUE) | ledger.days(Bucket.WAITING)):
+            idle.append(_cancel(record, "ended", ledger.transfer))
+    wanting = sum(limit in (LIST_FULL, OPEN) for _piece, limit in budget.put_off)
+    yield from idle if whoever_waits else idle[:wanting]
+
+
+def _approved(cancels: Iterable[Action], approval: Approval | None) -> list[Action]:
+    return [cancel for cancel in cancels if approval is None or approval.allows((cancel,))]
+
+
+def _cancel(record: BackfillRecord, why: str, transfer: DesiredTransfer) -> Action:
     return Action(
         kind=ActionKind.CANCEL,
         address=transfer.address,
         transfer=transfer.name,
         start=record.start,
         end=record.end,
-        reasons={"undeclared": record.end - record.start},
+        reasons={why: record.end - record.start},
         owner=transfer.owner,
         declared_at=(transfer.place,),
         cancels=(record.id,),

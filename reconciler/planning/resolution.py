@@ -21,7 +21,7 @@ from reconciler.bounds import LATE_MATCH
 from reconciler.dates import DateSet, grouped
 from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import BackfillRecord, Delta, Document, Intent, IntentKind
-from reconciler.model.observed import Backfill, Observed, Unreadable
+from reconciler.model.observed import Backfill, Cause, Observed, Unreadable
 from reconciler.planning.intents import (
     State,
     adopted,
@@ -132,7 +132,11 @@ class _Resolving:
     def _is_final(self, backfill_id: int) -> bool:
         record = self.document.backfills.get(backfill_id)
         fetched = self.observed.fetched.get(backfill_id)
-        return bool((record and record.status.final) or (fetched and fetched.status.final))
+        seen_final = isinstance(fetched, Backfill) and fetched.status.final
+        return bool(record and record.status.final) or seen_final
+
+
+UNREAD = Unreadable(Cause.FAILED, "it was not read")
 
 
 def settles_at(intent: Intent, settle: timedelta, on_unknown: OnUnknown) -> datetime | None:
@@ -142,14 +146,14 @@ def settles_at(intent: Intent, settle: timedelta, on_unknown: OnUnknown) -> date
 
 def _seen(observed: Observed) -> tuple[Backfill, ...]:
     answers = (*observed.listed, *observed.latest.values())
-    return tuple(backfill for backfill in answers if backfill is not None)
+    return tuple(backfill for backfill in answers if isinstance(backfill, Backfill))
 
 
 def _has_old_latest(intent: Intent, observed: Observed) -> bool:
     """Tell whether ``latest`` was read, and still answers what it answered before the intent."""
-    if intent.transfer_id not in observed.latest:
+    latest = observed.latest.get(intent.transfer_id, UNREAD)
+    if isinstance(latest, Unreadable):
         return False
-    latest = observed.latest[intent.transfer_id]
     return (latest.id if latest else None) == intent.latest_before
 
 
@@ -171,7 +175,7 @@ def reopened_creates(
         reopened(intent)
         for intent in document.intents.values()
         if state_of(intent) in (State.REFUSED, State.WITHDRAWN)
-        and isinstance(observed.runs.get(intent.transfer_id, Unreadable.FAILED), Unreadable)
+        and isinstance(observed.runs.get(intent.transfer_id, UNREAD), Unreadable)
         and (intent.intended_at > unsettled_since or not _has_old_latest(intent, observed))
         and any(
             intent.days & days and not _was_taken_up(intent, sources, document)

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from reconciler.bounds import GONE_AFTER
-from reconciler.dates import EMPTY, DateSet, grouped
-from reconciler.model.desired import DesiredTeam
+from reconciler.dates import EMPTY, grouped
+from reconciler.model.desired import DesiredTeam, DesiredTransfer, EvidenceMode
 from reconciler.model.memory import BackfillRecord, Delta, Document, Intent, Origin, apply_delta
 from reconciler.model.observed import Backfill, Observed, Status, Unreadable
-from reconciler.planning.evidence import RunsByDay, judge, judged_days, runs_by_day
-from reconciler.planning.facts import TransferEvidence
-from reconciler.planning.intents import bears_on
+from reconciler.planning.evidence import RunsByDay, is_active, judged_days, runs_by_day
+from reconciler.planning.intents import bears_on, is_match
 from reconciler.planning.ledger import Bucket, TransferLedger, keep_ledger
+from reconciler.planning.loads import learned, zone_of
 from reconciler.planning.resolution import Resolution, reopened_creates, resolve
+from reconciler.planning.transfer_evidence import TransferEvidence
+from reconciler.planning.verdict import judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +83,34 @@ def keep_ledgers(
     runs = run_index(observed)
     listed = frozenset(backfill.id for backfill in observed.listed)
     records = grouped(document.backfills.values(), lambda record: record.transfer_id)
+    loads = grouped(document.loads.values(), lambda load: load.transfer_id)
     intents = grouped(document.intents.values(), lambda intent: intent.transfer_id)
+    amnesties = grouped(document.amnesties.values(), lambda amnesty: amnesty.transfer_id)
+    zone = zone_of(team.timezone)
+    ends = ZoneInfo(team.timezone) if team.timezone else UTC
+    today = observed.vendor_now.astimezone(ends).date().toordinal()
     ledgers = []
     for transfer in team.transfers:
-        sources = transfer.source_ids
+        sources, own = transfer.source_ids, transfer.address.transfer_id
         known = (intent for source in sources for intent in intents.get(source, ()))
         evidence = TransferEvidence(
+            transfer=transfer,
+            as_of=team.as_of,
+            vendor_today=today,
+            zone=zone,
             records=tuple(record for source in sources for record in records.get(source, ())),
+            loads=tuple(load for source in sources for load in loads.get(source, ())),
             runs={source: runs[source] for source in sources if source in runs},
             intents=tuple(intent for intent in known if bears_on(intent, transfer, now - settle)),
+            amnesties=tuple(amnesties.get(own, ())),
+            acceptance=document.acceptances.get(own),
             observed=observed,
             listed=listed,
             now=now,
             settle=settle,
+            stuck_after=team.stuck_after,
         )
-        ledgers.append(keep_ledger(transfer, evidence))
+        ledgers.append(keep_ledger(evidence))
     return tuple(ledgers)
 
 
@@ -103,33 +119,65 @@ def _with(document: Document, delta: Delta) -> Document:
     return replace(apply_delta(document, delta), serial=document.serial) if delta else document
 
 
-def updated(record: BackfillRecord, seen: Backfill) -> BackfillRecord:
-    """Return the record with what was seen. A final status we know beats a lagging read."""
+def updated(record: BackfillRecord, seen: Backfill, vendor_now: datetime) -> BackfillRecord:
+    """Return the record with what was seen. A final status we know beats a lagging read.
+
+    A FAILED one may run again: then its counts go on, and what it says of its days is open again.
+    """
     if record.status.final and not seen.status.final:
         return record
     known = record.seen
+    same = seen.counts == known.counts
+    was_failed = same and seen.status is Status.CANCELLED and _had_failed(record)
     fresh = replace(
         seen,
         transfer_id=known.transfer_id,  # what a backfill is of never changes: a list that says so errs
         start=known.start,
         end=known.end,
-        failed_days=known.failed_days | seen.failed_days,
+        start_time=seen.start_time or known.start_time,
+        end_time=known.end_time or seen.end_time if was_failed else seen.end_time,
+        failed_days=seen.failed_days | (known.failed_days if seen.failed >= known.failed else EMPTY),
+        created_user_id=seen.created_user_id or known.created_user_id,
     )
-    settled = record.settled and seen.completed <= known.completed
-    return replace(record, seen=fresh, settled=settled, gone=False)
+    same_end = record.ended_at is not None and (was_failed or seen.status is known.status)
+    ended_at = record.ended_at if same_end else vendor_now
+    return replace(
+        record,
+        seen=fresh,
+        settled=record.settled and same and (was_failed or seen.status is known.status),
+        gone=False,
+        moved_at=(record.moved_at if same and seen.status is known.status else None) or vendor_now,
+        ended_at=None if is_active(fresh) else ended_at,
+        has_run=record.has_run or _has_run(fresh),
+        was_failed=was_failed,
+    )
+
+
+def _had_failed(record: BackfillRecord) -> bool:
+    ended = record.status is Status.FAILED and not is_active(record.seen)
+    return ended or record.was_failed
+
+
+def _has_run(seen: Backfill) -> bool:
+    queued = seen.status in (Status.CREATED, Status.SCHEDULED, Status.CANCELLED)
+    return not queued or seen.start_time is not None or seen.completed + seen.failed > 0
 
 
 def wanted_gets(document: Document, listed: Iterable[Backfill]) -> tuple[int, ...]:
-    """Return the ids to get: recorded, not listed, and not known to the end."""
+    """Return the ids to get: recorded, not listed, and not known to the end.
+
+    What answered 404 is asked for again until its days are known; a final one only until it is settled.
+    """
     seen = {backfill.id for backfill in listed}
     unseen = (record for record in document.backfills.values() if record.id not in seen)
     return tuple(sorted(record.id for record in unseen if _open_question(record)))
 
 
 def _open_question(record: BackfillRecord) -> bool:
-    """Tell whether a get may still teach something: a final one is got again only to settle."""
+    if record.gone:
+        return not record.settled
     told = record.settled or judged_days(record.evidence) == record.days
-    return not record.gone and not (record.status.final and told)
+    return not (record.status.final and told)
 
 
 def run_index(observed: Observed) -> dict[int, RunsByDay]:
@@ -142,66 +190,83 @@ def run_index(observed: Observed) -> dict[int, RunsByDay]:
 
 
 def refresh(document: Document, observed: Observed, team: DesiredTeam) -> Delta:
-    """Return the records that are new or changed after a reading.
+    """Return what a reading adds to our memory: records that are new or changed, and loads.
 
-    New ones are backfills of others that touch declared days: once they complete, nothing
-    but this memory would tell that their days are loaded.
+    New ones are backfills on the transfers of the files, whoever made them, on declared days or not: once
+    they complete, nothing but this memory would tell that their days are loaded.
     """
     seen = _newest_views(observed)
     runs = run_index(observed)
-    declared = _declared(team)
+    names = _names(team)
     changed = []
     for backfill in seen.values():
-        name, days = declared.get(backfill.transfer_id, ("", EMPTY))
-        if backfill.id not in document.backfills and days & backfill.days:
-            dated = _dated(backfill, observed.vendor_now)
-            changed.append(_judged(BackfillRecord(dated, name, Origin.OBSERVED), runs, observed))
+        transfer = names.get(backfill.transfer_id)
+        if backfill.id not in document.backfills and transfer is not None:
+            origin = _origin(backfill, transfer, document, observed)
+            record = BackfillRecord(backfill, transfer.name, origin, serial=document.serial)
+            fresh = updated(record, backfill, observed.vendor_now)
+            changed.append(_judged(fresh, runs, observed, names))
     for record in document.backfills.values():
-        fresh = _judged(_seen_again(record, seen, observed), runs, observed)
+        fresh = _judged(_seen_again(record, seen, observed), runs, observed, names)
         if fresh != record:
             changed.append(fresh)
-    return Delta(backfills=tuple(sorted(changed, key=lambda record: record.id)))
+    records = Delta(backfills=tuple(sorted(changed, key=lambda record: record.id)))
+    readable = ((one, listed) for one, listed in observed.runs.items() if not isinstance(listed, Unreadable))
+    return records + learned(_with(document, records), sorted(readable))
 
 
-def _declared(team: DesiredTeam) -> dict[int, tuple[str, DateSet]]:
-    """Map each transfer id to its name and declared days; transfers may share a predecessor."""
-    found: dict[int, tuple[str, DateSet]] = {}
+def _names(team: DesiredTeam) -> dict[int, DesiredTransfer]:
+    """Return the transfer that each id is declared by; two may share a predecessor."""
+    found: dict[int, DesiredTransfer] = {}
     for transfer in team.transfers:
         for source in transfer.source_ids:
-            name, days = found.get(source, (transfer.name, EMPTY))
-            found[source] = (name, days | transfer.days)
-    return found
+            found.setdefault(source, transfer)
+    return {**found, **{transfer.address.transfer_id: transfer for transfer in team.transfers}}
+
+
+def _origin(backfill: Backfill, transfer: DesiredTransfer, document: Document, observed: Observed) -> Origin:
+    """Tell whether a backfill that the state does not know is of somebody else, or of a time that it lost.
+
+    Where run lists tell what is loaded, that makes no difference.
+    """
+    if transfer.evidence is not EvidenceMode.BACKFILLS:
+        return Origin.OBSERVED
+    if any(is_match(intent, backfill) for intent in document.intents.values()):
+        return Origin.OBSERVED
+    users = {user.user_id for user in document.users.values()}
+    who = backfill.created_user_id
+    ours = observed.our_user is None or who is None or who in users
+    return Origin.UNEXPLAINED if ours else Origin.OBSERVED
 
 
 def _newest_views(observed: Observed) -> dict[int, Backfill]:
     """Return one view per backfill: the most advanced of what the reads showed."""
     views: dict[int, Backfill] = {}
     answers = (*observed.listed, *observed.latest.values(), *observed.fetched.values())
-    for backfill in (answer for answer in answers if answer is not None):
+    for backfill in (answer for answer in answers if isinstance(answer, Backfill)):
         other = views.setdefault(backfill.id, backfill)
         if backfill.progress > other.progress:
             views[backfill.id] = backfill
     return views
 
 
-def _dated(seen: Backfill, since: datetime) -> Backfill:
-    """Say of a cancelled one that tells no time that it was cancelled ``since``, when that was first seen:
-    its running runs may still finish.
-    """
-    timeless = seen.status is Status.CANCELLED and seen.removed_time is None and seen.end_time is None
-    return replace(seen, removed_time=since) if timeless else seen
-
-
 def _seen_again(record: BackfillRecord, seen: Mapping[int, Backfill], observed: Observed) -> BackfillRecord:
     view = seen.get(record.id)
     if view is not None:
-        dated = _dated(view, record.seen.removed_time or observed.vendor_now)
-        return replace(updated(record, dated), gone=False)
-    if record.id in observed.fetched and not record.status.final:
+        return updated(record, view, observed.vendor_now)
+    missing = observed.fetched.get(record.id, record) is None
+    if missing and not record.status.final:
         return replace(record, gone=observed.vendor_now - record.created_time >= GONE_AFTER)
     return record
 
 
-def _judged(record: BackfillRecord, runs: Mapping[int, RunsByDay], observed: Observed) -> BackfillRecord:
-    verdict = judge(record, runs.get(record.transfer_id), observed.vendor_now)
+def _judged(
+    record: BackfillRecord,
+    runs: Mapping[int, RunsByDay],
+    observed: Observed,
+    transfers: Mapping[int, DesiredTransfer],
+) -> BackfillRecord:
+    transfer = transfers.get(record.transfer_id)
+    blind = transfer is not None and transfer.evidence is EvidenceMode.BACKFILLS
+    verdict = judge(record, runs.get(record.transfer_id), observed.vendor_now, blind)
     return replace(record, evidence=verdict.evidence, settled=verdict.settled)

@@ -8,7 +8,7 @@ from reconciler.dates import EMPTY, DateSet, DaysByTransfer, Interval
 from reconciler.diagnostics import Finding, Place, Severity
 from reconciler.model.desired import Address, DesiredTeam, DesiredTransfer, EvidenceMode
 from reconciler.model.memory import Document, Outcome
-from reconciler.model.observed import Observed, Status, Unreadable
+from reconciler.model.observed import Observed, Status
 from reconciler.planning.approval import intended_since, planned_days
 from reconciler.planning.evidence import is_active
 from reconciler.planning.ledger import Bucket, TransferLedger
@@ -117,7 +117,8 @@ def summarise(ledger: TransferLedger, planned: DateSet) -> TransferSummary:
     """Return the counts of a transfer: what is due is planned, or deferred."""
     counts = {bucket: len(ledger.days(bucket)) for bucket in COUNTED}
     due = len(ledger.days(Bucket.DUE))
-    divided = DayCounts({**counts, Bucket.PLANNED: len(planned), Bucket.DEFERRED: due - len(planned)})
+    counts |= {Bucket.PLANNED: len(planned), Bucket.DEFERRED: due - len(planned)}
+    divided = DayCounts(counts, len(ledger.stuck))
     assert divided.declared == len(ledger.transfer.days)
     return TransferSummary(ledger.transfer.address, ledger.transfer.name, ledger.transfer.owner, divided)
 
@@ -132,7 +133,6 @@ def _evidence_kind(transfer: DesiredTransfer, observed: Observed) -> str | None:
     """Return ``None`` for a transfer with nothing due: its run list was not needed."""
     if transfer.evidence is EvidenceMode.BACKFILLS:
         return "backfills"
-    answer = observed.runs.get(transfer.address.transfer_id)
-    if answer is None:
+    if transfer.address.transfer_id not in observed.runs:
         return None
-    return "backfills" if isinstance(answer, Unreadable) else "runs"
+    return "runs"

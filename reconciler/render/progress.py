@@ -29,7 +29,9 @@ def event_line(event: events.Event) -> str:
             when = (
                 f"an apply after {encode_time(settles_at)} settles it" if settles_at else "settle it yourself"
             )
-            return f"{_name(intent)}: the outcome is unknown; {when} ({resolve_command(intent)})"
+            answered = f"answered {event.error}; " if event.error else ""
+            told = f"the outcome is unknown; {when} ({resolve_command(intent)})"
+            return f"{_name(intent)}: {answered}{told}"
         case events.Withdrawn(action=action, why=why):
             return f"{_name(action)}: not done, {why}; planned again"
         case events.Settled(intent=intent, late=late):

@@ -1,32 +1,28 @@
 """The WSGI callable: request in, answer out.
 
 Order of the checks (the vendor documents the answers, not their order): route, key, scope, rate limit and
-quota, ids, team, body, and then what the world says.
-
-Where the vendor's pages are silent:
-- The rate limit counts per clock hour, over all keys. Requests without a valid key are not counted.
-- The row quota is per UTC month; a completed run is charged its transfer's rows when it ends. Once it is
-  used up every call is refused: the vendor shows this answer on the page of a read.
+quota, content type, ids, team, what transfers refuse, body, and then what the world says.
 """
 
 import random
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 from wsgiref.handlers import format_date_time
 
-from reconciler.sandbox import times
+from reconciler.sandbox.access import admitted
 from reconciler.sandbox.control import Controlled, answer_control
 from reconciler.sandbox.faults import Faults
+from reconciler.sandbox.quota import count_call, rate_limit
 from reconciler.sandbox.requests import MAX_BODY
-from reconciler.sandbox.responses import RESET, ROW_QUOTA, Answer, AnswerLost, Refusal, refused, success
-from reconciler.sandbox.routes import Call, Route, find_route
+from reconciler.sandbox.responses import RESET, SERVER, Answer, AnswerLost, Refusal, refused, success
+from reconciler.sandbox.routes import Call, Route, check_refused, find_route
 from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.store import LoggedRequest, Store
 from reconciler.sandbox.world import World
 
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}
-OPEN_RATE_LIMIT = 10_000  # what the headers say where no limit is set: the documented maximum
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -60,7 +56,7 @@ class App:
             answer = success(data, self._request_id(), Settings())
         except Refusal as refusal:
             answer = refused(refusal, self._request_id(), path, Settings())
-        answer.headers.append(("Date", format_date_time(self._sandbox.now())))
+        answer.headers += [("Date", format_date_time(self._sandbox.now())), ("Server", SERVER)]
         return answer
 
     def _api(self, environ: Environ) -> Answer:
@@ -87,9 +83,13 @@ class App:
         if fault is not None and fault.before:
             return fault.act(success(None, self._request_id(), world.settings), world)
         try:
-            _check_key(environ.get("HTTP_AUTHORIZATION", ""), route, world)
-            _count_call(world, now)
-            call = Call(world, now, ids, environ.get("QUERY_STRING", ""), _read_body(environ))
+            header = environ.get("HTTP_AUTHORIZATION", "")
+            user = admitted(header, route.method, open_world=world.open, keys=world.keys)
+            count_call(world, now)
+            _check_content_type(environ, route)
+            query, body = environ.get("QUERY_STRING", ""), _read_body(environ)
+            call = Call(world, now, ids, _url(environ), query, body, user)
+            check_refused(call, route.name)
             answer = success(route.act(call), self._request_id(), world.settings)
         except Refusal as refusal:
             answer = refused(refusal, self._request_id(), environ["PATH_INFO"], world.settings)
@@ -101,77 +101,42 @@ class App:
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def _check_key(header: str, route: Route, world: World) -> None:
-    """Raises a Refusal: 401 without a known key, 403 where it lacks the scope of the route."""
-    scheme, _, key = header.partition(" ")
-    known = _scopes(world, key.strip()) if scheme.lower() == "bearer" and key.strip() else None
-    if known is None:
-        raise Refusal(401, "Send a known key in the Authorization header, as Bearer")
-    scope = "read" if route.method == "GET" else "write"
-    if scope not in known:
-        raise Refusal(403, f"This key lacks the scope dwh_transfers_{scope}")
+def _check_content_type(environ: Environ, route: Route) -> None:
+    """Raises a 415 Refusal for a body that says to be something else than JSON. To say nothing is fine."""
+    kind = (environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
+    if route.method != "GET" and kind not in ("", "application/json"):
+        raise Refusal(415, "Content-Type must be application/json")
 
 
-def _scopes(world: World, key: str) -> tuple[str, ...] | None:
-    """The scopes of a key, None if there is no such key.
-
-    Keys the world names have the scopes named; others have all, unless the world is closed and names keys.
-    """
-    if key == "invalid":
-        return None
-    if key == "forbidden":
-        return ()
-    if world.keys is not None and (key in world.keys or not world.open):
-        return world.keys.get(key)
-    return ("read", "write")
-
-
-def _count_call(world: World, now: int) -> None:
-    """Count a request. Raises a 429 Refusal beyond the rate limit, or with the row quota used up."""
-    limit, quota, counters = world.settings.rate_limit_per_hour, world.settings.row_quota, world.counters
-    if limit is not None:
-        hour = now // times.HOUR
-        counters.hour, counters.calls = hour, counters.calls + 1 if counters.hour == hour else 1
-        world.changed.add(("counters", 0, 0))
-        if counters.calls > limit:
-            raise Refusal(429, retry_after=-(-(times.HOUR - now % times.HOUR) // 1000))
-    if quota is not None and _rows_used(world, now) >= quota:
-        raise Refusal(429, **ROW_QUOTA)
-
-
-def _rate_limit(world: World, now: int) -> tuple[int, int]:
-    """The limit of this hour, and how many requests it still allows."""
-    limit = world.settings.rate_limit_per_hour
-    if limit is None:
-        return OPEN_RATE_LIMIT, OPEN_RATE_LIMIT - 1
-    calls = world.counters.calls if world.counters.hour == now // times.HOUR else 0
-    return limit, max(0, limit - calls)
-
-
-def _rows_used(world: World, now: int) -> int:
-    """Rows charged in the UTC month of `now`."""
-    since = times.month_start(now)
-    rows = sum(transfer.recurring_rows(since, now) for transfer in world.transfers.values())
-    for record in world.backfills.values():
-        transfer = world.transfers[record.team, record.transfer]
-        rows += record.loaded_days(since, now) * transfer.rows_per_day
-    return rows
+def _url(environ: Environ) -> str:
+    """The address of a request, without its query."""
+    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME") or "localhost"
+    return f"{environ.get('wsgi.url_scheme', 'http')}://{host}{quote(environ['PATH_INFO'])}"
 
 
 def _read_body(environ: Environ) -> bytes:
-    """The body, as far as Content-Length says. Raises a Refusal where that is no number, or too large."""
+    """The body, as far as Content-Length says, or to its end where the server knows it (chunked ones).
+
+    Raises a Refusal where the length is no number, or the body too large.
+    """
     length = environ.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdigit()):
         raise Refusal(400, "Content-Length is not a number")
+    is_chunked = length == "0" and environ.get("wsgi.input_terminated", False)
     if len(length) > 18 or int(length) > MAX_BODY:
         raise Refusal(413, f"A body has at most {MAX_BODY} bytes")
-    return environ["wsgi.input"].read(int(length)) if int(length) else b""
+    body: bytes = environ["wsgi.input"].read(MAX_BODY + 1 if is_chunked else int(length))
+    if len(body) > MAX_BODY:
+        raise Refusal(413, f"A body has at most {MAX_BODY} bytes")
+    return body
 
 
 def _add_headers(answer: Answer, route: Route | None, world: World, now: int) -> None:
-    """CORS everywhere, the vendor's clock, and rate headers on the refusals that are documented with them."""
+    """Who answers, CORS, the vendor's clock, and rate headers: everywhere, or as they are documented."""
     headers = {"Access-Control-Allow-Origin": "*", "Date": format_date_time(world.vendor_time(now) // 1000)}
-    if answer.status >= 400 and (route is None or answer.status not in route.bare):
-        limit, remaining = _rate_limit(world, now)
+    headers["Server"] = SERVER
+    documented = answer.status >= 400 and (route is None or answer.status not in route.bare)
+    if documented or world.settings.rate_headers == "always":
+        limit, remaining = rate_limit(world, now)
         headers |= {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": str(remaining)}
     answer.headers += [(name, value) for name, value in headers.items() if answer.header(name) is None]

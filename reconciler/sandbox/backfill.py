@@ -2,79 +2,42 @@
 
 Nothing ticks. A backfill remembers when it was created, when its runs begin and how long one takes;
 what it looks like at a moment is computed from that. Only what cannot be computed is stored: how the
-runs on fail days ended, and a cancel.
+runs on odd days ended, a cancel, and the laps of what was run again.
 
 Life (the order is the vendor's, the paces are settings): CREATED, without runs; SCHEDULED, all runs
 exist and wait; RUNNING, one run after the other, newest day first; then COMPLETED or, if a run failed,
 FAILED. A cancel drops the runs that have not started; the one that runs then finishes and still counts.
+A FAILED one that is run again is RUNNING once more: its failed runs, and no others, wait and run again.
+
+Runs are counted as *slots*, from 0 in the order in which they run. There are `per_day` of them for each
+`every`-th day, counted back from `end`: a day has 24 with an hourly transfer, a week has one with a weekly.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from reconciler.sandbox import times
+from reconciler.sandbox.progress import ACTIVE, GONE_FROM_LIST, Lap, Progress
+from reconciler.sandbox.runs import (
+    CANCELLED,
+    COMPLETED,
+    CREATED,
+    FAILED,
+    RUNNING,
+    SCHEDULED,
+    Ending,
+    Run,
+    Working,
+)
 from reconciler.sandbox.settings import Settings
-
-CREATED = "CREATED"
-SCHEDULED = "SCHEDULED"
-RUNNING = "RUNNING"
-FAILED = "FAILED"
-COMPLETED = "COMPLETED"
-CANCELLED = "CANCELLED"
-STATUSES = (CREATED, SCHEDULED, RUNNING, FAILED, COMPLETED, CANCELLED)
-ACTIVE = frozenset((CREATED, SCHEDULED, RUNNING))
-GONE_FROM_LIST = frozenset((COMPLETED, CANCELLED))
-
-UNREPORTED = ""  # a failed run the error report says nothing about
-USER = 789  # whoever creates and cancels here: the user id of the vendor's examples
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One day loaded once, by the schedule or for a backfill, as it stands at one moment.
-
-    `ended` is None until it ended; moments are milliseconds.
-
-    The vendor's page shows COMPLETED and FAILED only; SCHEDULED (waiting), RUNNING and CANCELLED
-    (dropped by a cancel) are our reading, after the words it uses for backfills.
-    """
-
-    id: int
-    kind: str  # Recurring or Backfill
-    day: int
-    status: str
-    created: int
-    started: int | None
-    ended: int | None
-    rows: int | None
-    message: str = ""
-
-    @property
-    def seconds(self) -> float | None:
-        """How long it worked; None while it has not ended."""
-        if self.ended is None:
-            return None
-        return 0.0 if self.started is None else (self.ended - self.started) / 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """A backfill at one moment: its status, its counts, and when it started and ended."""
-
-    status: str
-    total: int
-    created: int
-    completed: int
-    failed: int
-    started: int | None
-    ended: int | None
 
 
 @dataclass(slots=True)
 class Backfill:
     """Days `start`..`end` (inclusive) of a transfer, loaded again. Moments are milliseconds.
 
-    `verdicts`: how runs on fail days ended, by day: the error, UNREPORTED, or None for completed.
+    `endings`: how runs on odd days ended, by slot; None for simply completed.
     `given`: how a backfill that had ended before the world began is shown; it never changes by itself.
     """
 
@@ -88,84 +51,165 @@ class Backfill:
     scheduled: int
     begins: int  # the first run
     pace: int  # length of a run
-    first_run: int  # the id of the newest day's run; the others count up
+    first_run: int  # the id of the first slot's run; the others count up
     started: int  # what start_time shows: `begins`, unless the world file said otherwise
+    rows: int  # of each run
+    per_day: int = 1
+    every: int = 1
     removed: int | None = None
     removed_user: int | None = None
     failed_early: bool = False  # FAILED is shown while runs go on, whatever the setting
-    verdicts: dict[int, str | None] = field(default_factory=dict)
+    endings: dict[int, Ending | None] = field(default_factory=dict)
     given: Progress | None = None
+    laps: tuple[Lap, ...] = ()
+
+    # -- slots -----------------------------------------------------------------------------------
 
     @property
     def total(self) -> int:
-        """Days of the range, each with one run."""
-        return self.end - self.start + 1
+        """How many runs it has."""
+        return -(-(self.end - self.start + 1) // self.every) * self.per_day
+
+    def day_of(self, slot: int) -> int:
+        """The day that a run loads."""
+        return self.end - slot // self.per_day * self.every
+
+    def slots_of(self, day: int) -> range:
+        """The runs that load a day."""
+        steps, rest = divmod(self.end - day, self.every)
+        if rest or not self.start <= day <= self.end:
+            return range(0)
+        return range(steps * self.per_day, (steps + 1) * self.per_day)
+
+    def slot_start(self, slot: int) -> int:
+        """When a run starts, if it is not dropped: the last time, of those that run again."""
+        for lap in self.laps[::-1]:
+            place = bisect_left(lap.slots, slot)
+            if place < len(lap.slots) and lap.slots[place] == slot:
+                return lap.begins + place * self.pace
+        return self.begins + slot * self.pace
+
+    def slot_end(self, slot: int) -> int:
+        """When it ends."""
+        return self.slot_start(slot) + self.pace
+
+    def keeps_slot(self, slot: int) -> bool:
+        """Whether a run runs: it had started before any cancel."""
+        if self.removed is None:
+            return True
+        start = self.slot_start(slot)
+        return start <= self.removed if self.pace == 0 else start < self.removed
 
     def run_end(self, day: int) -> int:
-        """When the run for `day` ends, if it is not dropped."""
-        return self.begins + (self.end - day + 1) * self.pace
+        """When the last run for `day` ends, if it is not dropped. The day must have one."""
+        return self.slot_end(self.slots_of(day)[-1])
+
+    def keeps(self, day: int) -> bool:
+        """Whether the runs for `day` run: the last had started before any cancel. The day must have one."""
+        return self.keeps_slot(self.slots_of(day)[-1])
+
+    # -- counts ----------------------------------------------------------------------------------
+
+    def _lap(self) -> tuple[int, int]:
+        """When the runs that go on now began, and how many they are; all others completed before."""
+        return (self.laps[-1].begins, len(self.laps[-1].slots)) if self.laps else (self.begins, self.total)
 
     def runs_kept(self) -> int:
         """How many runs ever run: all, or those that had started before the cancel."""
+        begins, size = self._lap()
         if self.removed is None:
             return self.total
         if self.pace == 0:
-            return self.total if self.removed >= self.begins else 0
-        return max(0, min(self.total, -(-(self.removed - self.begins) // self.pace)))
+            return self.total - (0 if self.removed >= begins else size)
+        return self.total - size + max(0, min(size, -(-(self.removed - begins) // self.pace)))
 
     def runs_ended(self, now: int) -> int:
-        """How many runs have ended by `now`."""
-        if now < self.begins:
-            return 0
-        kept = self.runs_kept()
-        return kept if self.pace == 0 else min(kept, (now - self.begins) // self.pace)
+        """How many runs have had their time by `now`."""
+        begins, size = self._lap()
+        before, kept = self.total - size, self.runs_kept()
+        if now < begins:
+            return before
+        return kept if self.pace == 0 else min(kept, before + (now - begins) // self.pace)
 
-    def keeps(self, day: int) -> bool:
-        """Whether the run for `day` runs: it had started before any cancel."""
-        return self.end - day < self.runs_kept()
+    def odd(self, at: int) -> list[tuple[int, Ending]]:
+        """The runs that had not simply completed by `at`, in the order of their slots."""
+        found = [(slot, ending) for slot, ending in self.endings.items() if ending is not None]
+        found.sort(key=lambda item: item[0])
+        return found if self.given else [item for item in found if self.slot_end(item[0]) <= at]
 
-    def failures(self) -> list[int]:
-        """The days whose run failed, newest first."""
-        return sorted((day for day, error in self.verdicts.items() if error is not None), reverse=True)
+    def failures(self, at: int) -> dict[int, str]:
+        """The days of which a run had failed by `at`, newest first, with the error."""
+        failed: dict[int, str] = {}
+        for slot, ending in self.odd(at):
+            if ending.status == FAILED:
+                failed.setdefault(self.day_of(slot), ending.error)
+        return failed
 
     def progress(self, now: int, settings: Settings) -> Progress:
-        """What the API shows at `now`. Verdicts up to `now` must be in."""
+        """What the API shows at `now`. Endings up to `now` must be in."""
         if self.given is not None:
             return self.given
-        ended, failed = self.runs_ended(now), len(self.failures())
         seen = now if self.removed is None else min(now, self.removed)
-        over = self.run_end(self.start) if ended == self.total else None
+        created, completed, failed = self._counts(now - settings.counters_lag, seen)
         return Progress(
-            status=self._status(now, ended, failed, settings),
+            status=self._status(now, settings),
             total=self.total,
-            created=self.total if seen >= self.scheduled else 0,
-            completed=ended - failed,
+            created=created,
+            completed=completed,
             failed=failed,
-            started=self.started if seen >= self.begins and self.runs_kept() else None,
-            ended=over if self.removed is None else self.removed,
+            started=self.started if self.laps or (seen >= self.begins and self.runs_kept()) else None,
+            ended=self._over(now) if self.removed is None else self.removed,
         )
 
-    def _status(self, now: int, ended: int, failed: int, settings: Settings) -> str:
+    def _counts(self, at: int, seen: int) -> tuple[int, int, int]:
+        """How many runs were created, completed and failed, as counted at `at`."""
+        endings = [ending.status for _, ending in self.odd(at)] if self.endings else []
+        failed, completed_odd = endings.count(FAILED), endings.count(COMPLETED)
+        ended = self.runs_ended(at) - len(endings) + completed_odd
+        created = self.total if self.laps or min(at, seen) >= self.scheduled else 0
+        return created, ended, failed
+
+    def _over(self, now: int) -> int | None:
+        """When the last run ended; None while one is to come, or works for ever and is waited for."""
+        begins, size = self._lap()
+        if self.runs_ended(now) < self.total or self._is_held():
+            return None
+        return begins + size * self.pace
+
+    def _is_held(self) -> bool:
+        return any(ending.holds for ending in self.endings.values() if ending is not None)
+
+    def _has_failed(self) -> bool:
+        return any(ending.status == FAILED for ending in self.endings.values() if ending is not None)
+
+    def _status(self, now: int, settings: Settings) -> str:
         if self.removed is not None:
             return CANCELLED
-        if ended == self.total:
+        failed = self._has_failed()
+        if self._over(now) is not None:
             return FAILED if failed and not settings.completed_with_failures else COMPLETED
         if failed and (self.failed_early or settings.failed_while_running):
             return FAILED
-        if now < self.scheduled:
-            return CREATED
-        return SCHEDULED if now < self.begins else RUNNING
+        if self.laps or now >= self.begins:
+            return RUNNING
+        return CREATED if now < self.scheduled else SCHEDULED
 
     def status(self, now: int, settings: Settings) -> str:
         """The status alone."""
-        return self.progress(now, settings).status
+        return self._status(now, settings) if self.given is None else self.given.status
+
+    def ended(self, now: int) -> int | None:
+        """When it ended, or None."""
+        if self.given is not None:
+            return self.given.ended
+        return self._over(now) if self.removed is None else self.removed
 
     def shows(self, lag: float, now: int, settings: Settings) -> bool:
         """Whether a read shows it: created `lag` seconds ago or more, and not forgotten since it ended."""
         if now < self.created + times.millis(lag):
             return False
         keep = settings.retention_days
-        ended = None if keep is None else self.progress(now, settings).ended
+        ended = None if keep is None else self.ended(now)
         return keep is None or ended is None or now <= ended + keep * times.DAY
 
     def blocks(self, now: int, settings: Settings) -> bool:
@@ -179,7 +223,9 @@ class Backfill:
             return True
         if self.given is not None:
             return self.given.status in GONE_FROM_LIST
-        return self.runs_ended(now) == self.total and not self.failures()
+        return self._over(now) is not None and not self._has_failed()
+
+    # -- changes ---------------------------------------------------------------------------------
 
     def cancel(self, now: int, user: int) -> None:
         """Stop it at `now`: runs that have not started are dropped."""
@@ -187,53 +233,64 @@ class Backfill:
         if self.given is not None:
             self.given = replace(self.given, status=CANCELLED, ended=now)
 
-    def loaded_days(self, since: int, now: int) -> int:
-        """Days whose run completed in since..now; those from before the world began do not count."""
-        if self.given is not None:
-            return 0
-        before = self.runs_ended(since - 1)
-        failed = sum(1 for day in self.failures() if self.end - day >= before)
-        return self.runs_ended(now) - before - failed
+    def run_again(self, now: int) -> None:
+        """Queue its failed runs again, from `now` on; of a given one also those that never ran.
 
-    def list_runs(self, now: int, first: int, last: int, rows: int) -> Iterator[Run]:
+        It must be FAILED and over. Raises ValueError for a given one whose runs are not those of its range.
+        """
+        queue = [slot for slot, ending in self.odd(now) if ending.status == FAILED]
+        if self.given is not None:
+            queue = self._unfinished(self.given)
+            self.begins = (self.given.ended or now) - self.total * self.pace
+            self.scheduled, self.given = min(self.scheduled, self.begins), None
+        for slot in queue:
+            self.endings.pop(slot, None)
+        self.laps += (Lap(now, tuple(queue)),)
+        self.failed_early = False
+
+    def _unfinished(self, given: Progress) -> list[int]:
+        """Slots of a given backfill that failed or never ran."""
+        if given.total != self.total:
+            raise ValueError(f"it has {given.total} runs, its range {self.total}")
+        failed = [slot for slot, ending in self.endings.items() if ending is not None]
+        return sorted({*failed, *self._never_ran(given)})
+
+    def _never_ran(self, given: Progress) -> list[int]:
+        """Slots of a given backfill that never ran: all but its failed days and the newest completed."""
+        fine = [slot for slot in range(self.total) if self.endings.get(slot) is None]
+        return fine[given.completed :]
+
+    # -- runs ------------------------------------------------------------------------------------
+
+    def list_runs(self, now: int, first: int, last: int) -> Iterator[Run]:
         """The runs for days first..last (inclusive) that exist at `now`, newest day first."""
-        if self.given is not None:
-            yield from self._given_runs(self.given, first, last, rows)
-            return
         seen = now if self.removed is None else min(now, self.removed)
-        if seen < self.scheduled:
+        if self.given is None and not self.laps and seen < self.scheduled:
             return
-        ended, kept = self.runs_ended(now), self.runs_kept()
-        for day in range(min(last, self.end), max(first, self.start) - 1, -1):
-            yield self._run(day, now, ended, kept, rows)
+        dropped = None if self.given is None else frozenset(self._never_ran(self.given))
+        steps, last_step = -(-max(0, self.end - last) // self.every), (self.end - first) // self.every
+        for slot in range(steps * self.per_day, min(self.total, (last_step + 1) * self.per_day)):
+            run = self._run(slot, now) if dropped is None else self._given_run(slot, slot in dropped)
+            if run is not None:
+                yield run
 
-    def _run(self, day: int, now: int, ended: int, kept: int, rows: int) -> Run:
-        index = self.end - day
-        number, made = self.first_run + index, self.scheduled
-        start = self.begins + index * self.pace
-        if index >= kept:
-            return Run(number, "Backfill", day, CANCELLED, made, None, self.removed, None)
-        if index < ended:
-            return self._ended_run(number, day, made, start, start + self.pace, rows)
-        if now >= start:
-            return Run(number, "Backfill", day, RUNNING, made, start, None, None)
-        return Run(number, "Backfill", day, SCHEDULED, made, None, None, None)
+    def _run(self, slot: int, now: int) -> Run:
+        number, day, start = self.first_run + slot, self.day_of(slot), self.slot_start(slot)
+        if not self.keeps_slot(slot):
+            return Run(number, "Backfill", day, CANCELLED, self.scheduled, None, self.removed, None)
+        if now < start:
+            return Run(number, "Backfill", day, SCHEDULED, self.scheduled, None, None, None)
+        working = Working(number, "Backfill", day, self.scheduled, start, start + self.pace, self.rows)
+        return working.at(now, self.endings.get(slot))
 
-    def _ended_run(self, number: int, day: int, made: int, start: int, end: int, rows: int) -> Run:
-        error = self.verdicts.get(day)
-        if error is None:
-            return Run(number, "Backfill", day, COMPLETED, made, start, end, rows)
-        return Run(number, "Backfill", day, FAILED, made, start, end, 0, error or "Failed")
-
-    def _given_runs(self, given: Progress, first: int, last: int, rows: int) -> Iterator[Run]:
-        """Runs that fit the counts of a given backfill: its failed days, and the newest others completed."""
-        completed, end = 0, given.ended if given.ended is not None else self.created
-        for day in range(self.end, max(first, self.start) - 1, -1):
-            number = self.first_run + self.end - day
-            if self.verdicts.get(day) is None and completed == given.completed:
-                if day <= last and given.status == CANCELLED and given.created:
-                    yield Run(number, "Backfill", day, CANCELLED, self.created, None, end, None)
-                continue
-            completed += self.verdicts.get(day) is None
-            if day <= last:
-                yield self._ended_run(number, day, self.created, end, end, rows)
+    def _given_run(self, slot: int, missing: bool) -> Run | None:
+        """A run that fits the counts of a given backfill."""
+        assert self.given is not None
+        number, day = self.first_run + slot, self.day_of(slot)
+        end = self.given.ended if self.given.ended is not None else self.created
+        if not missing:
+            working = Working(number, "Backfill", day, self.created, end, end, self.rows)
+            return working.at(end, self.endings.get(slot))
+        if self.given.status == CANCELLED and self.given.created:
+            return Run(number, "Backfill", day, CANCELLED, self.created, None, end, None)
+        return None

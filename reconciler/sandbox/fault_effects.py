@@ -67,8 +67,9 @@ def each(change: Callable[[Wire], Wire]) -> Act:
     """A success whose objects are changed: the one of the answer, or every one of its list."""
 
     def whole(data: Any) -> Any:
-        if isinstance(data, dict) and "data" in data:
-            return data | {"data": whole(data["data"])}
+        for name in ("data", "items"):
+            if isinstance(data, dict) and name in data:
+                return data | {name: whole(data[name])}
         return [change(item) for item in data] if isinstance(data, list) else change(data)
 
     return parsed(whole)

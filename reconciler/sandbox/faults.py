@@ -1,8 +1,8 @@
 """Faults by name, and when they strike.
 
-A spec is NAME[@OPERATION][=PROBABILITY], say `reset-after@create=0.1`; the operation is one of list, get,
-latest, create, cancel, transfers, runs (all, if left out), the probability 1 if left out. The first fault
-that strikes a request is the only one. The same seed and requests give the same faults.
+A spec is NAME[@OPERATION][=PROBABILITY], say `reset-after@create=0.1`; the operation is a call by its name
+(all, if left out), the probability 1 if left out. The first fault that strikes a request is the only one.
+The same seed and requests give the same faults.
 
 A fault strikes *before* the request is carried out, which then never happens, or *after*, when its effect
 is there to stay and only the answer suffers.
@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 from reconciler.sandbox import fault_effects, responses
 from reconciler.sandbox.fault_effects import HTML, Act
+from reconciler.sandbox.requests import CALLS
 from reconciler.sandbox.responses import DAILY_QUOTA, ROW_QUOTA
 from reconciler.sandbox.settings import SceneError, refuse_unknown
 
-OPERATIONS = ("list", "get", "latest", "create", "cancel", "transfers", "runs")
+OPERATIONS = CALLS
 STATUSES = (400, 401, 403, 404, 408, 409, 422, 425, 429, 500, 502, 503, 504)
 
 

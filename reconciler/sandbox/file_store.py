@@ -13,7 +13,7 @@ from reconciler.sandbox.times import Timeline
 from reconciler.sandbox.world import World
 
 BUSY_SECONDS = 60.0
-FORMAT = 1
+FORMAT = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (one INTEGER PRIMARY KEY CHECK (one = 1), format INTEGER, epoch INTEGER,
@@ -146,7 +146,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         _patiently(lambda: database.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "COMMIT;"))
         found = database.execute("SELECT format FROM meta").fetchone()
         if found is not None and found[0] != FORMAT:
-            raise sqlite3.DatabaseError(f"{path} is a sandbox of another version (format {found[0]})")
+            words = f"{path} is a sandbox of another version (format {found[0]}); delete it to start anew"
+            raise sqlite3.DatabaseError(words)
     except BaseException:
         database.close()
         raise

@@ -11,6 +11,8 @@ from reconciler.sandbox import times
 from reconciler.sandbox.responses import Refusal
 from reconciler.sandbox.settings import MAX_ID
 
+# The calls by name, for faults and for what transfers refuse; `routes` has what they do.
+CALLS = ("list", "get", "latest", "create", "cancel", "transfers", "transfer", "runs", "run")
 MAX_BODY = 64 * 1024  # bytes; the largest sensible body has some fifty
 MAX_RUNS = 10_000
 DEFAULT_RUNS = 100

@@ -1,7 +1,4 @@
-"""What the API answers: records as the vendor writes them, and how successes and refusals become answers.
-
-The shapes are those of the vendor's OpenAPI description.
-"""
+"""How successes and refusals become answers. The shapes are those of the vendor's OpenAPI description."""
 
 import json
 import re
@@ -10,14 +7,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from reconciler.sandbox import times
-from reconciler.sandbox.backfill import CREATED, Backfill, Progress, Run
 from reconciler.sandbox.settings import Settings
-from reconciler.sandbox.transfer import Transfer
 
 Headers = list[tuple[str, str]]
 Wire = dict[str, Any]  # a JSON object, as data
 
+SERVER = "reconciler-sandbox"  # what every answer calls itself
 CODES = {
     400: ("BAD_REQUEST", "This request cannot be understood."),
     401: ("UNAUTHORIZED", "A valid API key is needed."),
@@ -27,6 +22,7 @@ CODES = {
     408: ("REQUEST_TIMEOUT", "The request took too long to arrive."),
     409: ("CONFLICT_ERROR", "This collides with what exists."),
     413: ("PAYLOAD_TOO_LARGE", "The body is too large."),
+    415: ("UNSUPPORTED_MEDIA_TYPE", "The body must be JSON, and say so."),
     422: ("UNPROCESSABLE_ENTITY", "This request is well formed but cannot be carried out."),
     425: ("TOO_EARLY", "Too early, come back later."),
     429: ("TOO_MANY_REQUESTS", "Too many requests in this hour."),
@@ -34,6 +30,11 @@ CODES = {
     502: ("BAD_GATEWAY", "The gateway got no usable answer."),
     503: ("SERVICE_UNAVAILABLE", "The service is unavailable."),
     504: ("GATEWAY_TIMEOUT", "The gateway timed out."),
+}
+# How the vendor's older pages spell what differs.
+OLD_CODES = {
+    "UNAUTHORIZED": ("ACCESS_TOKEN_INVALID", "Invalid Access Token"),
+    "FORBIDDEN": ("ACCESS_DENIED", "Access Denied"),
 }
 # The two 429s that no rate limit gives.
 ROW_QUOTA: Wire = {
@@ -72,8 +73,11 @@ class Refusal(Exception):
     allow: str = ""
 
     def __post_init__(self) -> None:
-        code, message = CODES[self.status]
+        code, message = CODES.get(self.status, ("REFUSED", "This is refused."))
         self.code, self.message = self.code or code, self.message or message
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.code}: {self.detail or self.message}"
 
 
 @dataclass(slots=True)
@@ -115,11 +119,32 @@ class Answer:
         return self.body[: len(self.body) // 2]
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A list, or a part of one: how many items there are in all, and the address of the next part."""
+
+    items: list[Wire]
+    total: int
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """An object that is never enveloped."""
+
+    body: Wire
+
+
 def success(data: Any, request_id: str, settings: Settings) -> Answer:
     """A 200: enveloped with `meta`, or bare."""
-    return _json_answer(
-        200, {"meta": {"request_id": request_id}, "data": data} if settings.envelope else data
-    )
+    if isinstance(data, Bare):
+        return _json_answer(200, data.body)
+    meta: Wire = {"request_id": request_id}
+    if isinstance(data, Page):
+        if settings.pagination == "announced":
+            meta["pagination"] = {"total_count": data.total, "links": {"next": data.next}}
+        data = {"items": data.items} if settings.pagination == "items" else data.items
+    return _json_answer(200, {"meta": meta, "data": data} if settings.envelope else data)
 
 
 def refused(refusal: Refusal, request_id: str, instance: str, settings: Settings) -> Answer:
@@ -127,7 +152,10 @@ def refused(refusal: Refusal, request_id: str, instance: str, settings: Settings
     if settings.error_shape == "problem":
         answer = _json_answer(refusal.status, _problem(refusal, instance), "application/problem+json")
     else:
-        error = {"code": refusal.code, "message": refusal.message}
+        code, message = refusal.code, refusal.message
+        if settings.codes == "old":
+            code, message = OLD_CODES.get(code, (code, message))
+        error = {"code": code, "message": message}
         if refusal.detail:
             error["description"] = refusal.detail
         answer = _json_answer(refusal.status, {"meta": {"request_id": request_id}, "error": error})
@@ -143,11 +171,18 @@ def refused(refusal: Refusal, request_id: str, instance: str, settings: Settings
 def _problem(refusal: Refusal, instance: str) -> dict[str, Any]:
     return {
         "type": "about:blank",
-        "title": HTTPStatus(refusal.status).phrase.replace("-", " "),
+        "title": _title(refusal.status),
         "status": refusal.status,
         "detail": _NOT_IN_DETAIL.sub(" ", refusal.detail or refusal.message)[:1000],
         "instance": instance,
     }
+
+
+def _title(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase.replace("-", " ").replace("'", "")
+    except ValueError:
+        return "Refused"
 
 
 def _json_answer(status: int, body: Any, content_type: str = "application/json") -> Answer:
@@ -157,86 +192,3 @@ def _json_answer(status: int, body: Any, content_type: str = "application/json")
 def sized(status: int, body: bytes, content_type: str) -> Answer:
     """An answer with the type and the length of its body."""
     return Answer(status, [("Content-Type", content_type), ("Content-Length", str(len(body)))], body)
-
-
-# -- records ---------------------------------------------------------------------------------------
-
-
-def show_backfill(record: Backfill, now: int, settings: Settings, progress: Progress | None = None) -> Wire:
-    """A Backfill object. `removed_*` are there only after a cancel, as in the vendor's examples."""
-    shown = progress or record.progress(now, settings)
-    wire: Wire = {
-        "transfer_backfill_id": _id(record.id, settings),
-        "transfer_id": _id(record.transfer, settings),
-        "range_start_date": times.day_text(record.start),
-        "range_end_date": times.day_text(record.end),
-        "created_time": _moment(record.created, settings),
-        "created_user_id": _id(record.user, settings),
-    }
-    if record.removed is not None:
-        wire["removed_time"] = _moment(record.removed, settings)
-        wire["removed_user_id"] = _id(record.removed_user or record.user, settings)
-    return wire | {
-        "start_time": _moment(shown.started, settings),
-        "end_time": _moment(shown.ended, settings),
-        "status": shown.status,
-        "transfer_runs_total": shown.total,
-        "transfer_runs_created": shown.created,
-        "transfer_runs_completed": shown.completed,
-        "transfer_runs_failed": shown.failed,
-        "error_report": _report(record, settings),
-    }
-
-
-def show_new_backfill(record: Backfill, now: int, settings: Settings) -> Wire:
-    """A Backfill as its create answers it: always CREATED, however short the paces are."""
-    return show_backfill(record, now, settings, Progress(CREATED, record.total, 0, 0, 0, None, None))
-
-
-def _report(record: Backfill, settings: Settings) -> list[Wire]:
-    """All failed runs, all but the one of the newest day (partial), or nothing (empty)."""
-    failed = [(day, record.verdicts[day]) for day in record.failures()]
-    reported = [{"transfer_run_date": times.day_text(day), "error": error} for day, error in failed if error]
-    return {"full": reported, "partial": reported[1:], "empty": []}[settings.error_report]
-
-
-def show_transfer(transfer: Transfer, now: int, settings: Settings) -> Wire:
-    """A TransferInfoResponse object. `run_date` is there once the schedule has run."""
-    wire: Wire = {
-        "dwh_transfer_id": _id(transfer.id, settings),
-        "display_name": transfer.name,
-        "external_transfer_id": f"ext-{transfer.id}",
-        "status": transfer.state,
-        "state": transfer.state,
-        "schedule": "daily" if transfer.recurring_since is not None else "manual",
-        "data_source": None,
-        "destination": None,
-        "accounts": [],
-        "backfill": None,
-    }
-    last = transfer.last_run(now)
-    return wire if last is None else wire | {"run_date": times.day_text(last + 1)}
-
-
-def show_run(run: Run, settings: Settings) -> Wire:
-    """A TransferRunItem object."""
-    return {
-        "id": _id(run.id, settings),
-        "status": run.status,
-        "created_time": _moment(run.created, settings),
-        "ended_time": _moment(run.ended, settings),
-        "type": run.kind,
-        "total_duration": run.seconds,
-        "total_rows": run.rows,
-        "data_date": times.day_text(run.day),
-        "message": run.message,
-    }
-
-
-def _id(number: int, settings: Settings) -> int | str:
-    return str(number) if settings.id_shape == "string" else number
-
-
-def _moment(moment: int | None, settings: Settings) -> str | None:
-    """A moment as the vendor's clock shows it."""
-    return None if moment is None else times.moment_text(moment + times.millis(settings.clock_skew_seconds))

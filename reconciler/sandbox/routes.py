@@ -1,33 +1,36 @@
-"""The seven calls of the API: their routes, and what each does to the world."""
+"""The calls of the API: their routes, and what each does to the world."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.sandbox import requests, times
-from reconciler.sandbox.backfill import FAILED, Run
-from reconciler.sandbox.requests import RunQuery
-from reconciler.sandbox.responses import (
-    AnswerLost,
-    Refusal,
+from reconciler.sandbox import requests, run_list, times
+from reconciler.sandbox.backfill import Backfill
+from reconciler.sandbox.counters import LateCreate
+from reconciler.sandbox.records import (
     show_backfill,
+    show_configuration,
     show_new_backfill,
     show_run,
     show_transfer,
 )
+from reconciler.sandbox.responses import AnswerLost, Bare, Page, Refusal
+from reconciler.sandbox.transfer import Transfer
 from reconciler.sandbox.world import World
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to one route: the ids of its path as text, its query and its body."""
+    """One request to one route: the ids of its path as text, its address and query, its body, its user."""
 
     world: World
     now: int
     ids: dict[str, str]
+    url: str
     query: str
     body: bytes
+    user: int
 
     def id(self, name: str) -> int:
         """An id of the path. Raises a 400 Refusal."""
@@ -53,9 +56,11 @@ class Route:
 
 
 def list_backfills(call: Call) -> Any:
-    """What is not COMPLETED or CANCELLED, newest first."""
-    found = call.world.incomplete(call.team, call.now)
-    return [show_backfill(record, call.now, call.world.settings) for record in found]
+    """What is not COMPLETED or CANCELLED, newest first. The call knows no pages, so none is announced."""
+    world, team = call.world, call.team
+    found = list(world.all_incomplete(team, call.now))
+    shown = [show_backfill(record, call.now, world.settings) for record in found[: world.settings.list_cap]]
+    return Page(shown, len(found))
 
 
 def get_backfill(call: Call) -> Any:
@@ -74,7 +79,7 @@ def cancel_backfill(call: Call) -> Any:
     """Cancel; ids are read before the body, as paths come before bodies."""
     team, number = call.team, call.id("backfill_id")
     requests.read_cancel(call.body)
-    record = call.world.cancel(team, number, call.now)
+    record = call.world.cancel(team, number, call.now, call.user)
     return show_backfill(record, call.now, call.world.settings)
 
 
@@ -85,12 +90,13 @@ def create_backfill(call: Call) -> Any:
     start, end = requests.read_range(call.body)
     late = settings.late_seconds
     if late is not None:
-        world.create_later(team, transfer, start, end, call.now + times.millis(late))
+        due = call.now + times.millis(late)
+        world.create_later(LateCreate(due, team, transfer, start, end, call.user))
         raise AnswerLost("the create takes effect later")
     try:
-        record = world.create(team, transfer, start, end, call.now)
+        record = world.create(team, transfer, start, end, call.now, call.user)
         if settings.commit == "twice":
-            record = world.create(team, transfer, start, end, call.now)
+            record = world.create(team, transfer, start, end, call.now, call.user)
     except Refusal as refusal:
         if settings.commit == "lost-answer":
             raise AnswerLost("the refusal is lost") from refusal
@@ -103,40 +109,59 @@ def create_backfill(call: Call) -> Any:
 def list_transfers(call: Call) -> Any:
     """The transfers the world names or has met."""
     found = call.world.transfers_of(call.team)
-    return [show_transfer(transfer, call.now, call.world.settings) for transfer in found]
+    shown = [show_transfer(transfer, call.now, call.world.settings) for transfer in found]
+    return Page(shown, len(shown))
+
+
+def get_transfer(call: Call) -> Any:
+    """The configuration of a transfer, which the vendor's page shows without an envelope."""
+    team, number = call.team, call.id("transfer_id")
+    call.world.check_transfer(team, number)
+    known = call.world.transfers.get((team, number)) or Transfer(team, number, f"Transfer {number}")
+    return Bare(show_configuration(known, call.world.settings))
 
 
 def list_runs(call: Call) -> Any:
     """The runs of a transfer, filtered, sorted and cut to a page."""
-    team, transfer = call.team, call.id("transfer_id")
+    world, team, number = call.world, call.team, call.id("transfer_id")
     query = requests.read_run_query(call.query)
-    found = _filtered(call, team, transfer, query)
-    found.sort(key=_SORT_KEYS[query.sort_field], reverse=query.descending)
-    page = found[query.offset : query.offset + query.limit]
-    return [show_run(run, call.world.settings) for run in page]
+    run_list.check_readable(world)
+    transfer = run_list.find_transfer(world, team, number)
+    if transfer is None:
+        return Page([], 0)
+    found = run_list.find_runs(world, transfer, query, call.now)
+    end = query.offset + min(query.limit, world.settings.runs_page_cap or query.limit)
+    shown = [show_run(run, transfer, world.settings) for run in found[query.offset : end]]
+    more = run_list.next_page(call.url, call.query, end) if end < len(found) else None
+    return Page(shown, len(found), more)
 
 
-def _filtered(call: Call, team: int, transfer: int, query: RunQuery) -> list[Run]:
-    """Both filters include their ends; by data date the days of the two moments (UTC) count."""
-    world, first, last = call.world, 1, times.day_of(times.LATEST)
-    by_day = world.settings.runs_filter == "data_date"
-    if by_day:
-        first, last = times.day_of(query.since), times.day_of(query.until)
-    skew = world.vendor_time(0)
-    return [
-        run
-        for run in world.runs(team, transfer, first, last, call.now)
-        if (by_day or query.since <= (run.created + skew) // 1000 * 1000 <= query.until)
-        and (not query.issues_only or run.status == FAILED)
-    ]
+def get_run(call: Call) -> Any:
+    """One run."""
+    team, number = call.team, call.id("run_id")
+    run_list.check_readable(call.world)
+    run, transfer = run_list.find_run(call.world, team, number, call.now)
+    return show_run(run, transfer, call.world.settings)
 
 
-# Equal times are told apart by day, then by id; what has not ended counts as latest.
-_SORT_KEYS: dict[str, Callable[[Run], tuple[int, int, int]]] = {
-    "created_time": lambda run: (run.created, run.day, run.id),
-    "ended_time": lambda run: (run.ended if run.ended is not None else times.LATEST, run.day, run.id),
-    "data_date": lambda run: (run.day, run.created, run.id),
-}
+def check_refused(call: Call, name: str) -> None:
+    """Raises the Refusal that a transfer of the call asks for. Lists of a team concern all of its."""
+    for transfer in _concerned(call):
+        told = transfer.refusal(name)
+        if told is not None:
+            raise Refusal(told.status, told.description, told.code, told.message)
+
+
+def _concerned(call: Call) -> Iterable[Transfer]:
+    world, team = call.world, call.team
+    if "transfer_id" in call.ids:
+        known = world.transfers.get((team, call.id("transfer_id")))
+    elif "backfill_id" in call.ids:
+        record: Backfill | None = world.backfills.get(call.id("backfill_id"))
+        known = world.transfers.get((team, record.transfer)) if record is not None else None
+    else:
+        return world.transfers_of(team)
+    return () if known is None else (known,)
 
 
 def _path(template: str) -> re.Pattern[str]:
@@ -153,7 +178,9 @@ ROUTES = (
         "latest", "GET", _path("transfers/{transfer_id}/backfills/latest"), latest_backfill, bare=(404, 500)
     ),
     Route("transfers", "GET", _path("transfers"), list_transfers, bare=()),
+    Route("transfer", "GET", _path("transfers/{transfer_id}"), get_transfer, bare=()),
     Route("runs", "GET", _path("transfers/{transfer_id}/runs"), list_runs, bare=()),
+    Route("run", "GET", _path("transfer_runs/{run_id}"), get_run, bare=()),
 )
 
 

@@ -2,17 +2,21 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from reconciler.sandbox import times
+from reconciler.sandbox import changes, times
 from reconciler.sandbox.app import App
 from reconciler.sandbox.faults import Faults
-from reconciler.sandbox.responses import show_backfill
+from reconciler.sandbox.progress import PERSON
+from reconciler.sandbox.records import show_backfill, show_new_backfill, show_transfer
 from reconciler.sandbox.scene import Scene, read_scene, scene_of
-from reconciler.sandbox.settings import SceneError
+from reconciler.sandbox.scene_transfers import read_fields
+from reconciler.sandbox.settings import SceneError, read_day, read_id
 from reconciler.sandbox.store import MemoryStore, Store
 from reconciler.sandbox.times import Timeline
 from reconciler.sandbox.world import World
@@ -123,13 +127,11 @@ class Sandbox:
             speed = session.timeline.speed
         self._store.replace(*_make(scene, self._clock, speed))
 
-    def settings(self, **changes: Any) -> dict[str, Any]:
+    def settings(self, **given: Any) -> dict[str, Any]:
         """Change settings, and return all of them. Raises SceneError; nothing is changed then."""
-        with self._store.session() as session:
-            world = session.world
-            world.advance(session.timeline.now(self._clock()))
-            if changes:
-                world.settings = world.settings.changed(changes)
+        with self._entered() as (world, _):
+            if given:
+                world.settings = world.settings.changed(given)
                 world.changed.add(("settings", 0, 0))
             return asdict(world.settings)
 
@@ -139,15 +141,61 @@ class Sandbox:
 
     def backfills(self) -> list[dict[str, Any]]:
         """Every backfill of every team and status as the API writes it, oldest first."""
-        with self._store.session() as session:
-            world, now = session.world, session.timeline.now(self._clock())
-            world.advance(now)
+        with self._entered() as (world, now):
             records = sorted(world.backfills.values(), key=lambda record: (record.created, record.id))
             return [show_backfill(record, now, world.settings) for record in records]
 
     def requests(self) -> list[dict[str, Any]]:
         """Every request under /v1 in order: method, path (without query), status (0: no answer was sent)."""
         return [asdict(request) for request in self._store.requests()]
+
+    # -- a person at work ------------------------------------------------------------------------
+    # These need no key, and answer as the API would. They raise a `responses.Refusal` where it would
+    # refuse, and SceneError for what cannot be read; nothing is changed then.
+
+    def create_backfill(
+        self, team: int, transfer: int, start: str | date, end: str | date, user: int = PERSON
+    ) -> dict[str, Any]:
+        """Make a backfill of the days start..end (inclusive) by hand, in a user's name."""
+        read_id(user, "user_id")
+        first, last = read_day(start, "range_start"), read_day(end, "range_end")
+        with self._entered() as (world, now):
+            world.check_team(team)
+            record = world.create(
+                read_id(team, "team_id"), read_id(transfer, "transfer_id"), first, last, now, user
+            )
+            return show_new_backfill(record, now, world.settings)
+
+    def cancel_backfill(self, number: int, user: int = PERSON) -> dict[str, Any]:
+        """Cancel a backfill by hand, in a user's name."""
+        read_id(user, "user_id")
+        with self._entered() as (world, now):
+            record = world.cancel(changes.find_backfill(world, number).team, number, now, user)
+            return show_backfill(record, now, world.settings)
+
+    def run_again(self, number: int) -> dict[str, Any]:
+        """Have a FAILED backfill, of which no run goes on, run its failed runs again: it is RUNNING then."""
+        with self._entered() as (world, now):
+            return show_backfill(changes.run_again(world, number, now), now, world.settings)
+
+    def change_transfer(self, number: int, team: int | None = None, **fields: Any) -> dict[str, Any]:
+        """Set fields of a transfer, named as in a world file; `team` is needed where several have the id.
+
+        What has run stays as it was; backfills that exist keep their number of runs and their rows.
+        """
+        read = read_fields(fields, f"transfers.{number}")
+        with self._entered() as (world, now):
+            transfer = changes.find_transfer(world, number, team)
+            changes.change_transfer(world, transfer, read, now)
+            return show_transfer(transfer, now, world.settings)
+
+    @contextmanager
+    def _entered(self) -> Iterator[tuple[World, int]]:
+        """The world, advanced to now, and now."""
+        with self._store.session() as session:
+            now = session.timeline.now(self._clock())
+            session.world.advance(now)
+            yield session.world, now
 
 
 def _make(scene: SceneLike, clock: Clock, speed: float) -> tuple[World, Timeline]:

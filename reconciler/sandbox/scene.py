@@ -9,43 +9,39 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reconciler.sandbox.access import SCOPES, Key
+from reconciler.sandbox.progress import USER
 from reconciler.sandbox.scene_backfills import SceneBackfill, read_backfill
+from reconciler.sandbox.scene_transfers import read_transfer
 from reconciler.sandbox.settings import (
     FLAG,
     SceneError,
     Settings,
-    or_null,
-    read_day,
     read_fit,
     read_id,
     read_mapping,
     read_moment,
-    whole,
 )
-from reconciler.sandbox.transfer import DEFAULT_ROWS, FailDay, Transfer
+from reconciler.sandbox.transfer import Transfer
 
 if TYPE_CHECKING:
     import yaml
 
-DEFAULT_ERROR = "The data source did not answer in time"
-SCOPES = ("read", "write")
-
 _TOP = ("now", "open", "keys", "settings", "teams")
 _TEAM = ("transfers", "backfills")
-_TRANSFER = ("name", "state", "rows_per_day", "recurring_since", "fail_days")
-_FAIL = ("error", "times")
+_KEY = ("scopes", "user_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
     """The start of a world. `now` is a moment (milliseconds) or None for the real time.
 
-    `open`: any team, transfer and key exists. `keys`: scopes by key; None where the file names no keys.
+    `open`: any team, transfer and key exists. `keys`: by name; None where the file names no keys.
     """
 
     now: int | None = None
     open: bool = True
-    keys: Mapping[str, tuple[str, ...]] | None = None
+    keys: Mapping[str, Key] | None = None
     settings: Settings = field(default_factory=Settings)
     teams: tuple[int, ...] = ()
     transfers: tuple[Transfer, ...] = ()
@@ -125,47 +121,23 @@ def _team(key: Any, value: Any) -> tuple[list[Transfer], list[SceneBackfill]]:
     if not isinstance(backfills, list):
         raise SceneError(f"{where}.backfills", "must be a list")
     return (
-        [_transfer(team, name, item, f"{where}.transfers") for name, item in transfers.items()],
+        [read_transfer(team, name, item, f"{where}.transfers") for name, item in transfers.items()],
         [read_backfill(team, item, f"{where}.backfills[{place}]") for place, item in enumerate(backfills)],
     )
 
 
-def _transfer(team: int, key: Any, value: Any, parent: str) -> Transfer:
-    number, where = read_id(key, parent), f"{parent}.{key}"
-    data, fails = read_mapping(value, where, _TRANSFER), f"{where}.fail_days"
-    state, since = data.get("state", "active"), data.get("recurring_since")
-    if state not in ("active", "paused"):
-        raise SceneError(f"{where}.state", f"{state!r} is neither active nor paused")
-    return Transfer(
-        team=team,
-        id=number,
-        name=str(data.get("name", f"Transfer {number}")),
-        state=state,
-        rows_per_day=read_fit(data.get("rows_per_day", DEFAULT_ROWS), whole(0), f"{where}.rows_per_day"),
-        recurring_since=None if since is None else read_day(since, f"{where}.recurring_since"),
-        fail_days={
-            read_day(day, fails): _fail_day(item, f"{fails}.{day}")
-            for day, item in read_mapping(data.get("fail_days"), fails).items()
-        },
-    )
+def _keys(value: Any) -> dict[str, Key]:
+    keys = read_mapping(value, "keys")
+    return {str(name): _key(key, f"keys.{name}") for name, key in keys.items()}
 
 
-def _fail_day(value: Any, where: str) -> FailDay:
-    data = read_mapping(value, where, _FAIL)
-    left = read_fit(data.get("times", 1), or_null(whole(0), " (always)"), f"{where}.times")
-    error = str(data.get("error", DEFAULT_ERROR))
-    if not 1 <= len(error) <= 1000:
-        raise SceneError(f"{where}.error", "must have 1 to 1000 characters")
-    return FailDay(error, left)
-
-
-def _keys(value: Any) -> dict[str, tuple[str, ...]]:
-    keys: dict[str, tuple[str, ...]] = {}
-    for key, scopes in read_mapping(value, "keys").items():
-        if not isinstance(scopes, list) or any(scope not in SCOPES for scope in scopes):
-            raise SceneError(f"keys.{key}", "must be a list of read and write")
-        keys[str(key)] = tuple(scopes)
-    return keys
+def _key(value: Any, where: str) -> Key:
+    """A list of scopes, or a mapping with them and the user."""
+    data = {"scopes": value} if not isinstance(value, Mapping) else read_mapping(value, where, _KEY)
+    scopes = data.get("scopes", list(SCOPES))
+    if not isinstance(scopes, list | tuple) or any(scope not in SCOPES for scope in scopes):
+        raise SceneError(where, "must be a list of read and write, or have one as scopes")
+    return Key(tuple(scopes), read_id(data.get("user_id", USER), f"{where}.user_id"))
 
 
 def _unique(backfills: tuple[SceneBackfill, ...]) -> tuple[SceneBackfill, ...]:

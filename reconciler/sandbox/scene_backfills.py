@@ -13,9 +13,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reconciler.sandbox import backfill as life
 from reconciler.sandbox import times
-from reconciler.sandbox.backfill import USER, Backfill, Progress
+from reconciler.sandbox.backfill import Backfill
+from reconciler.sandbox.progress import GONE_FROM_LIST, STATUSES, USER, Progress
+from reconciler.sandbox.runs import (
+    CANCELLED,
+    COMPLETED,
+    CREATED,
+    FAILED,
+    RUNNING,
+    SCHEDULED,
+    UNREPORTED,
+    Ending,
+)
 from reconciler.sandbox.settings import (
     SceneError,
     Settings,
@@ -26,6 +36,7 @@ from reconciler.sandbox.settings import (
     refuse_unknown,
     whole,
 )
+from reconciler.sandbox.transfer import Transfer
 
 _IDS = ("transfer_backfill_id", "transfer_id", "created_user_id", "removed_user_id")
 _DAYS = ("range_start_date", "range_end_date")
@@ -66,8 +77,8 @@ class SceneBackfill:
     @property
     def has_ended(self) -> bool:
         """Whether it is over. A FAILED one without an end goes on if some, but not all, of its runs ended."""
-        if self.status != life.FAILED:
-            return self.status in life.GONE_FROM_LIST
+        if self.status != FAILED:
+            return self.status in GONE_FROM_LIST
         return self.ran >= self.total or "end_time" in self.fields or self.ran == 0
 
     def count(self, name: str, default: int = 0) -> int:
@@ -104,7 +115,7 @@ def _read_count(value: Any, where: str) -> Any:
 
 
 def _status(value: Any, where: str) -> str:
-    refuse_unknown([value], life.STATUSES, where)
+    refuse_unknown([value], STATUSES, where)
     return str(value)
 
 
@@ -129,33 +140,36 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
 }
 
 
-def open_backfill(entry: SceneBackfill, now: int, settings: Settings, first_run: int) -> Backfill:
+def open_backfill(
+    entry: SceneBackfill, now: int, settings: Settings, first_run: int, transfer: Transfer
+) -> Backfill:
     """The backfill of an entry, in a world that starts at `now`. Raises SceneError if it cannot go on."""
     entry = entry.without_skew(settings)
-    record = _opened(entry, _scheduled(entry, now, settings), settings, first_run)
+    record = _opened(entry, _scheduled(entry, now, settings), settings, first_run, transfer)
+    entry = replace(entry, fields={"transfer_runs_total": record.total, **entry.fields})
     if record.created > now:
         raise SceneError(f"{entry.where}.created_time", "is in the future of this world")
     if entry.has_ended:
         record.given = _end(entry, record, now)
     else:
         _check_goes_on(entry, record)
-    record.verdicts = _verdicts(entry, record)
+    record.endings = _endings(entry, record)
     return record
 
 
 def _scheduled(entry: SceneBackfill, now: int, settings: Settings) -> int:
     """When its runs came to exist, so that at `now` as many of them have ended as it says."""
-    match entry.status:
-        case life.CREATED:
-            return now + times.millis(settings.seconds_until_scheduled)
-        case life.SCHEDULED:
-            return now
-        case _:
-            ran_for = entry.ran * times.millis(settings.seconds_per_run)
-            return now - ran_for - times.millis(settings.seconds_until_running)
+    if entry.status == CREATED:
+        return now + times.millis(settings.seconds_until_scheduled)
+    if entry.status == SCHEDULED:
+        return now
+    ran_for = entry.ran * times.millis(settings.seconds_per_run)
+    return now - ran_for - times.millis(settings.seconds_until_running)
 
 
-def _opened(entry: SceneBackfill, scheduled: int, settings: Settings, first_run: int) -> Backfill:
+def _opened(
+    entry: SceneBackfill, scheduled: int, settings: Settings, first_run: int, transfer: Transfer
+) -> Backfill:
     """Its record, with what the file leaves out derived from when it was scheduled."""
     fields = entry.fields
     begins = scheduled + times.millis(settings.seconds_until_running)
@@ -172,23 +186,26 @@ def _opened(entry: SceneBackfill, scheduled: int, settings: Settings, first_run:
         pace=times.millis(settings.seconds_per_run),
         first_run=first_run,
         started=fields.get("start_time", begins),
+        rows=transfer.rows_per_day,
+        per_day=transfer.runs_per_day,
+        every=transfer.run_every_days,
         removed=fields.get("removed_time"),
         removed_user=fields.get("removed_user_id"),
-        failed_early=entry.status == life.FAILED,
+        failed_early=entry.status == FAILED,
     )
 
 
 def _end(entry: SceneBackfill, record: Backfill, now: int) -> Progress:
     """How an ended one is shown: as given, with what is left out filled in as the vendor would."""
     fields, total, failed = entry.fields, entry.total, entry.count("failed")
-    if entry.status == life.CANCELLED:
+    if entry.status == CANCELLED:
         record.removed = fields.get("removed_time", fields.get("end_time", now))
         record.removed_user = record.removed_user or USER
-    completed = entry.count("completed", total - failed if entry.status == life.COMPLETED else 0)
+    completed = entry.count("completed", total - failed if entry.status == COMPLETED else 0)
     return Progress(
         status=entry.status,
         total=total,
-        created=entry.count("created", total if entry.status != life.CANCELLED or entry.ran else 0),
+        created=entry.count("created", total if entry.status != CANCELLED or entry.ran else 0),
         completed=completed,
         failed=failed,
         started=fields.get("start_time", record.started if completed or entry.ran else None),
@@ -202,24 +219,29 @@ def _check_goes_on(entry: SceneBackfill, record: Backfill) -> None:
     if total != record.total:
         detail = f"transfer_runs_total is {total}, but the range has {record.total} days"
         raise SceneError(entry.where, detail)
-    if status in (life.CREATED, life.SCHEDULED) and entry.ran:
+    if status in (CREATED, SCHEDULED) and entry.ran:
         raise SceneError(entry.where, f"{status}, yet {entry.ran} runs have ended")
-    if status == life.RUNNING and entry.ran >= total:
+    if status == RUNNING and entry.ran >= total:
         raise SceneError(entry.where, "RUNNING, yet no run is left")
     if record.removed is not None:
         raise SceneError(f"{entry.where}.removed_time", f"{status} backfills were not removed")
 
 
-def _verdicts(entry: SceneBackfill, record: Backfill) -> dict[int, str | None]:
-    """The failed days: those the report names, then the newest ones that ran, unreported, up to the count."""
-    verdicts: dict[int, str | None] = dict(entry.report)
+def _endings(entry: SceneBackfill, record: Backfill) -> dict[int, Ending | None]:
+    """The failed runs: those the report names, then the newest ones that ran, unreported, up to the count."""
     failed, where = entry.count("failed"), f"{entry.where}.error_report"
-    if record.given is None and (late := [day for day in verdicts if record.end - day >= entry.ran]):
-        raise SceneError(where, f"{times.day_text(late[0])} has not run yet: the newest day runs first")
-    for day in range(record.end, record.start - 1, -1):
-        if len(verdicts) >= failed:
+    endings: dict[int, Ending | None] = {}
+    for day, error in entry.report.items():
+        if not record.slots_of(day):
+            raise SceneError(where, f"{times.day_text(day)} has no run")
+        slot = record.slots_of(day)[0]
+        endings[slot] = Ending(FAILED, error)
+        if record.given is None and slot >= entry.ran:
+            raise SceneError(where, f"{times.day_text(day)} has not run yet: the newest day runs first")
+    for slot in range(record.total):
+        if len(endings) >= failed:
             break
-        verdicts.setdefault(day, life.UNREPORTED)
-    if record.given is None and len(verdicts) != failed:
+        endings.setdefault(slot, Ending(FAILED, UNREPORTED))
+    if record.given is None and len(endings) != failed:
         raise SceneError(where, "names more days than transfer_runs_failed counts")
-    return verdicts
+    return endings

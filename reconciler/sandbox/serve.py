@@ -4,6 +4,7 @@ It does to the socket what a fault asks for (`Answer.behaviour`); everything els
 """
 
 import io
+import re
 import socket
 import struct
 import sys
@@ -15,11 +16,13 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from reconciler.sandbox import responses
-from reconciler.sandbox.responses import Answer, AnswerLost, Headers
+from reconciler.sandbox.requests import MAX_BODY
+from reconciler.sandbox.responses import SERVER, Answer, AnswerLost, Headers
 
 HOST = "127.0.0.1"
 DRAIN = 1 << 20  # bytes of an unread request body that are read away, to keep the connection usable
 SLOW_SECONDS = 0.5  # between two bytes of a slow answer
+MAX_LINE = 4096  # bytes of a line of a chunked body
 IDLE_SECONDS = 75.0  # a silent connection is closed
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -120,6 +123,7 @@ class _Connection(BaseHTTPRequestHandler):
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
             "wsgi.input": io.BytesIO(self._body()),
+            "wsgi.input_terminated": True,
             "wsgi.errors": sys.stderr,
             "wsgi.multithread": True,
             "wsgi.multiprocess": False,
@@ -129,14 +133,34 @@ class _Connection(BaseHTTPRequestHandler):
             environ.setdefault("HTTP_" + name.upper().replace("-", "_"), value)
         return environ
 
+    def version_string(self) -> str:
+        """What answers of the standard library's own call us."""
+        return SERVER
+
     def _body(self) -> bytes:
         """The body of the request. One that is too long, or of unknown length, ends the connection."""
+        if "Transfer-Encoding" in self.headers:
+            return self._chunked_body()
         length = self.headers.get("Content-Length", "0")
         fits = length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= DRAIN
-        if not fits or "Transfer-Encoding" in self.headers:
+        if not fits:
             self.close_connection = True
             return b""
         return self.rfile.read(int(length)) if int(length) else b""
+
+    def _chunked_body(self) -> bytes:
+        """A body in chunks; nothing of one that is malformed, enough of one too long to tell that it is."""
+        body, is_chunked = b"", self.headers["Transfer-Encoding"].strip().lower() == "chunked"
+        while is_chunked and len(body) <= MAX_BODY:
+            size = _chunk_size(self.rfile.readline(MAX_LINE))
+            if size == 0:
+                while self.rfile.readline(MAX_LINE).strip():
+                    pass  # trailers
+                return body
+            body += self.rfile.read(min(size or 0, MAX_BODY + 1))
+            is_chunked = size is not None and (size > MAX_BODY or not self.rfile.readline(MAX_LINE).strip())
+        self.close_connection = True
+        return body if is_chunked else b""
 
     def _send(self, status: str, headers: Headers, answer: Answer) -> None:
         head = self._head(status, headers, chunked=answer.header("Content-Length") is None)
@@ -192,6 +216,12 @@ class _Connection(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing is printed here."""
+
+
+def _chunk_size(line: bytes) -> int | None:
+    """How long a chunk is by its first line, or None for what is no such line. Extensions are ignored."""
+    digits = line.partition(b";")[0].strip()
+    return int(digits, 16) if re.fullmatch(rb"[0-9A-Fa-f]{1,8}", digits) else None
 
 
 def serve(app: WsgiApp, port: int, announce: Callable[[str], None]) -> None:

@@ -95,20 +95,31 @@ class Settings:
     failed_while_running: bool = _setting(False, FLAG)
     completed_with_failures: bool = _setting(False, FLAG)
     error_report: str = _setting("full", _one_of("full", "partial", "empty"))
-    allow_today: bool = _setting(True, FLAG)
+    latest_day: str = _setting("any", _one_of("any", "today", "yesterday"))
     min_range_days: int = _setting(1, whole(1))
     max_range_days: int | None = _setting(None, or_null(whole(1)))
+    range_excess: str = _setting("refuse", _one_of("refuse", "cut_end", "cut_start"))
     list_cap: int = _setting(100, whole(0))
     list_lag_seconds: float = _setting(0, _LENGTH)
     latest_lag_seconds: float = _setting(0, _LENGTH)
     get_lag_seconds: float = _setting(0, _LENGTH)
+    latest_orders_by: str = _setting("id", _one_of("id", "created_time"))
     retention_days: float | None = _setting(None, or_null(_LENGTH))
+    runs_lag_seconds: float = _setting(0, _LENGTH)
+    runs_retention_days: float | None = _setting(None, or_null(_LENGTH))
+    runs_page_cap: int | None = _setting(None, or_null(whole(1)))
+    runs_readable: bool = _setting(True, FLAG)
+    unknown_transfer_runs: int | str = _setting(404, _one_of(404, "empty", 403))
+    counters_lag_seconds: float = _setting(0, _LENGTH)
+    pagination: str = _setting("none", _one_of("none", "announced", "items"))
     runs_filter: str = _setting("data_date", _one_of("data_date", "created_time"))
     clock_skew_seconds: float = _setting(0, _NUMBER)
     id_shape: str = _setting("number", _one_of("number", "string"))
     envelope: bool = _setting(True, FLAG)
     error_shape: str = _setting("envelope", _one_of("envelope", "problem"))
     rate_limit_per_hour: int | None = _setting(None, or_null(whole(1)))
+    rate_headers: str = _setting("always", _one_of("always", "refusals"))
+    codes: str = _setting("new", _one_of("new", "old"))
     row_quota: int | None = _setting(None, or_null(whole(0)))
     commit: str = _setting("now", _COMMIT)
     seconds_until_scheduled: float = _setting(30, _LENGTH)
@@ -120,6 +131,11 @@ class Settings:
         """How long after the request a create takes effect, with `commit: late:SECONDS`."""
         kind, _, seconds = self.commit.partition(":")
         return float(seconds) if kind == "late" else None
+
+    @property
+    def counters_lag(self) -> int:
+        """How far counters lag behind the status, in milliseconds."""
+        return times.millis(self.counters_lag_seconds)
 
     def changed(self, changes: Mapping[str, Any]) -> "Settings":
         """A copy with `changes`. Raises SceneError for an unknown name or a value that does not fit."""
@@ -134,13 +150,23 @@ class Settings:
         days = end - start + 1
         if days < 1:
             return "range_end is before range_start"
-        if not self.allow_today and end >= today:
+        if self.latest_day == "yesterday" and end >= today:
             return "range_end must be before today"
+        if self.latest_day == "today" and end > today:
+            return "range_end must not be after today"
         if days < self.min_range_days:
             return f"A range needs at least {self.min_range_days} days"
-        if self.max_range_days is not None and days > self.max_range_days:
+        if self.max_range_days is not None and days > self.max_range_days and self.range_excess == "refuse":
             return f"A range has at most {self.max_range_days} days"
         return ""
+
+    def cut_range(self, start: int, end: int) -> tuple[int, int]:
+        """The part of a range that is made where a range too long is not refused."""
+        if self.max_range_days is None or end - start < self.max_range_days:
+            return start, end
+        if self.range_excess == "cut_end":
+            return start, start + self.max_range_days - 1
+        return end - self.max_range_days + 1, end
 
 
 def read_mapping(value: Any, where: str, known: Iterable[str] | None = None) -> Mapping[Any, Any]:

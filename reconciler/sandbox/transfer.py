@@ -1,38 +1,60 @@
-"""A transfer: its daily schedule, the days that fail, and the ranges its backfills hold.
+"""A transfer: its schedule, past and present, the days on which runs end oddly, and what it refuses."""
 
-The schedule (not documented in detail, so decided here): a transfer with `recurring_since` runs each day
-at 02:00 UTC from that day on, takes a minute, and loads the day before. A paused transfer does not run.
-"""
-
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import date
 
 from reconciler.sandbox import times
-from reconciler.sandbox.backfill import COMPLETED, FAILED, RUNNING, Run
+from reconciler.sandbox.runs import COMPLETED, Ending, Run
+from reconciler.sandbox.schedule import (
+    ALWAYS,
+    IDS_PER_SCHEDULE,
+    IDS_PER_TRANSFER,
+    NEVER,
+    RUN_AT,
+    RUN_IDS,
+    SCHEDULES,
+    Schedule,
+)
 
-RUN_AT = 2 * times.HOUR
-RUN_LENGTH = 60_000
-RUN_IDS = 10**12  # recurring runs are numbered from here: by transfer, then by day
-RUN_IDS_PER_TRANSFER = 10**7  # more than there are days until the year 9999
 DEFAULT_ROWS = 1000
-NEVER = date.max.toordinal() + 1  # a day that does not come
+DEFAULT_ERROR = "The data source did not answer in time"
+EMPTY = Ending(COMPLETED)
 
 
 @dataclass(slots=True)
-class FailDay:
-    """A day whose next `left` runs fail; None: every run fails."""
+class OddDay:
+    """A day whose next `left` runs (None: all) end oddly: of a day's runs only the first `runs`, if given."""
 
-    error: str
+    ending: Ending
     left: int | None = 1
+    runs: int | None = None
+
+    def take(self, turn: int) -> Ending | None:
+        """The ending of the run of this turn of the day (from 0), which uses up one; or None."""
+        if self.left == 0 or (self.runs is not None and turn >= self.runs):
+            return None
+        if self.left is not None:
+            self.left -= 1
+        return self.ending
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedCall:
+    """A call of a transfer that is refused, by its name in `faults`. An empty text is the usual one."""
+
+    call: str = "create"
+    status: int = 403
+    code: str = ""
+    message: str = ""
+    description: str = ""
 
 
 @dataclass(slots=True)
 class Transfer:
     """A transfer of a team. `number` counts transfers in the order the world met them.
 
-    `verdicts` holds how recurring runs on fail days ended: the error, or None where the run completed.
+    `endings` holds how recurring runs on odd days ended, by the run's id; None where it simply completed.
+    `past` are the schedules it had before; the one of now began at `opened`.
     """
 
     team: int
@@ -41,9 +63,20 @@ class Transfer:
     state: str = "active"
     rows_per_day: int = DEFAULT_ROWS
     recurring_since: int | None = None
-    fail_days: dict[int, FailDay] = field(default_factory=dict)
+    at: int = RUN_AT  # milliseconds after midnight UTC
+    window: int = 1
+    includes_today: bool = False
+    runs_per_day: int = 1
+    run_every_days: int = 1
+    fail_days: dict[int, OddDay] = field(default_factory=dict)
+    run_status: dict[int, OddDay] = field(default_factory=dict)
+    empty_days: frozenset[int] = frozenset()
+    undated_days: frozenset[int] = frozenset()
+    refuse: tuple[RefusedCall, ...] = ()
     number: int = 0
-    verdicts: dict[int, str | None] = field(default_factory=dict)
+    endings: dict[int, Ending | None] = field(default_factory=dict)
+    past: tuple[Schedule, ...] = ()
+    opened: int = ALWAYS
 
     @property
     def paused(self) -> bool:
@@ -51,89 +84,88 @@ class Transfer:
         return self.state == "paused"
 
     @property
-    def first_day(self) -> int:
-        """The data day of the first recurring run, NEVER without a schedule."""
-        return NEVER if self.recurring_since is None or self.paused else self.recurring_since - 1
+    def odd_days(self) -> set[int]:
+        """The days on which a run may end oddly."""
+        return {*self.fail_days, *self.run_status, *self.empty_days}
 
     def copy(self) -> "Transfer":
         """An independent copy, so that one scene can open many worlds."""
-        days = {day: replace(fail) for day, fail in self.fail_days.items()}
-        return replace(self, fail_days=days, verdicts=dict(self.verdicts))
+        fails = {day: replace(odd) for day, odd in self.fail_days.items()}
+        words = {day: replace(odd) for day, odd in self.run_status.items()}
+        return replace(self, fail_days=fails, run_status=words, endings=dict(self.endings))
 
-    def attempt(self, day: int) -> str | None:
-        """Run `day` once: the error it fails with, or None. Uses up one of the day's failures."""
-        fail = self.fail_days.get(day)
-        if fail is None or fail.left == 0:
-            return None
-        if fail.left is not None:
-            fail.left -= 1
-        return fail.error
+    def attempt(self, day: int, turn: int) -> Ending | None:
+        """Run a day once: how it ends, None where it simply completes. Uses up what is counted."""
+        for odd in (self.fail_days.get(day), self.run_status.get(day)):
+            ending = odd.take(turn) if odd is not None else None
+            if ending is not None:
+                return ending
+        return EMPTY if day in self.empty_days else None
 
-    def run_start(self, day: int) -> int:
-        """When the recurring run for data day `day` starts."""
-        return times.midnight(day + 1) + RUN_AT
+    def refusal(self, call: str) -> RefusedCall | None:
+        """How a call is refused, or None."""
+        return next((one for one in self.refuse if one.call == call), None)
 
-    def run_end(self, day: int) -> int:
-        """When it ends."""
-        return self.run_start(day) + RUN_LENGTH
+    # -- the schedule ----------------------------------------------------------------------------
 
-    def last_day(self, now: int) -> int:
-        """The data day of the newest recurring run that has started by `now`."""
-        return times.day_of(now - RUN_AT) - 1
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule of now."""
+        place = len(self.past) % SCHEDULES
+        return Schedule(
+            since=NEVER if self.recurring_since is None or self.paused else self.recurring_since,
+            at=self.at,
+            window=self.window,
+            includes_today=self.includes_today,
+            per_day=self.runs_per_day,
+            every=self.run_every_days,
+            rows=self.rows_per_day,
+            first_id=RUN_IDS + self.number * IDS_PER_TRANSFER + place * IDS_PER_SCHEDULE,
+            opens=self.opened,
+        )
+
+    def close_schedule(self, old: Schedule, now: int) -> None:
+        """Let the schedule, `old` until `now`, go on as it is set by now; what has run stays."""
+        if old == self.schedule:
+            return
+        if old.since != NEVER:
+            self.past += (replace(old, closes=now),)
+        self.opened = now
 
     def recurring_runs(self, now: int, first: int, last: int) -> Iterator[Run]:
-        """The recurring runs for data days first..last (inclusive) that exist at `now`, newest first."""
-        for day in range(min(last, self.last_day(now)), max(first, self.first_day) - 1, -1):
-            yield self._run(now, day)
+        """The recurring runs for data days first..last (inclusive) that exist at `now`, newest day first."""
+        schedules = [*self.past, self.schedule]
+        earliest = min(schedule.first_day for schedule in schedules)
+        for day in range(min(last, times.day_of(now)), max(first, earliest) - 1, -1):
+            runs = [run for each in schedules for _, run in each.runs_of(day) if run.start <= now]
+            for run in reversed(runs):
+                yield run.at(now, self.endings.get(run.id))
 
-    def _run(self, now: int, day: int) -> Run:
-        start, end = self.run_start(day), self.run_end(day)
-        number = RUN_IDS + self.number * RUN_IDS_PER_TRANSFER + day
-        if now < end:
-            return Run(number, "Recurring", day, RUNNING, start, start, None, None)
-        error = self.verdicts.get(day)
-        if error is not None:
-            return Run(number, "Recurring", day, FAILED, start, start, end, 0, error)
-        return Run(number, "Recurring", day, COMPLETED, start, start, end, self.rows_per_day)
+    def run_ends(self, day: int) -> list[int]:
+        """When those recurring runs for a day end whose ending is not told yet."""
+        runs = (run for schedule in (*self.past, self.schedule) for _, run in schedule.runs_of(day))
+        return [run.end for run in runs if run.id not in self.endings]
 
-    def recurring_rows(self, since: int, now: int) -> int:
-        """Rows loaded by recurring runs that ended in since..now."""
-        newest = times.day_of(now - RUN_AT - RUN_LENGTH) - 1
-        oldest = max(self.first_day, times.day_of(since - 1 - RUN_AT - RUN_LENGTH))
-        failed = sum(1 for day, error in self.verdicts.items() if error and oldest <= day <= newest)
-        return max(0, newest - oldest + 1 - failed) * self.rows_per_day
+    def settle(self, day: int, now: int) -> bool:
+        """Tell how the recurring runs for a day ended that have by `now`; whether there were any."""
+        due = self._untold(day, now)
+        for turn, number in due:
+            self.endings[number] = self.attempt(day, turn)
+        return bool(due)
 
-    def last_run(self, now: int) -> int | None:
-        """The data day of the newest scheduled run, None without one."""
-        newest = self.last_day(now)
-        return newest if newest >= self.first_day else None
+    def leave(self, day: int, now: int) -> None:
+        """Say of the recurring runs for a day that have ended by `now` that they simply completed."""
+        self.endings.update((number, None) for _, number in self._untold(day, now))
 
+    def _untold(self, day: int, now: int) -> list[tuple[int, int]]:
+        return [
+            (turn, run.id)
+            for schedule in (*self.past, self.schedule)
+            for turn, run in schedule.runs_of(day)
+            if run.end <= now and run.id not in self.endings
+        ]
 
-@dataclass(slots=True)
-class Ranges:
-    """The day ranges (inclusive) of one transfer that may block a new one, with their backfills' ids.
-
-    They are kept sorted so that a create stays cheap; `longest` bounds how far back to look.
-    """
-
-    rows: list[tuple[int, int, int]] = field(default_factory=list)
-    longest: int = 0
-
-    def add(self, start: int, end: int, number: int) -> None:
-        """Add a range."""
-        insort(self.rows, (start, end, number))
-        self.longest = max(self.longest, end - start)
-
-    def drop(self, start: int, end: int, number: int) -> None:
-        """Remove a range; one that is not there is ignored."""
-        place = bisect_left(self.rows, (start, end, number))
-        if place < len(self.rows) and self.rows[place] == (start, end, number):
-            del self.rows[place]
-
-    def touching(self, start: int, end: int) -> Iterator[int]:
-        """The ids of the ranges that share a day with start..end. The rows may be dropped meanwhile."""
-        first = bisect_left(self.rows, (start - self.longest, 0, 0))
-        last = bisect_right(self.rows, (end, 2**63, 2**63))
-        for _, row_end, number in self.rows[first:last]:
-            if row_end >= start:
-                yield number
+    def last_fired(self, now: int) -> int | None:
+        """The newest day (UTC) on which the schedule ran, None without one."""
+        days = [schedule.last_fired(now) for schedule in (*self.past, self.schedule)]
+        return max((day for day in days if day is not None), default=None)

@@ -8,8 +8,10 @@ import json
 import random
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from unicodedata import normalize
 from urllib.parse import quote, quote_plus
@@ -18,12 +20,21 @@ import pytest
 
 from reconciler.api import wording
 from reconciler.api.client import ApiClient
-from reconciler.api.outcome import Denied, Done, NotSentOutcome, OutOfQuota, RateLimited, Rejected, Unknown
+from reconciler.api.outcome import (
+    Denied,
+    Done,
+    Matter,
+    NotSentOutcome,
+    OutOfQuota,
+    RateLimited,
+    Rejected,
+    Unknown,
+)
 from reconciler.errors import ApiUnavailable, Interrupted, KeyProblem, ReconcilerError
 from reconciler.errors import QuotaUsedUp as QuotaError
 from reconciler.http import Headers, HttpTransport, Pacer, Request, Response, Retry, WsgiTransport
 from reconciler.http.secret import Secret
-from reconciler.model.observed import ApiError, Unreadable
+from reconciler.model.observed import ApiError, Cause, Unreadable
 
 KEY = "sk_live_0123456789abcdef"
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
@@ -80,6 +91,20 @@ def fails(status: int, code: str = "SOME_CODE", **headers: str) -> Reply:
     return status, {"meta": {"request_id": "R-1"}, "error": {"code": code, "message": "No."}}, named
 
 
+def said_of(answer: object) -> str:
+    unread(answer)
+    assert isinstance(answer, Unreadable)
+    return answer.said
+
+
+def unread(answer: object) -> Cause:
+    assert isinstance(answer, Unreadable)
+    assert answer.said.startswith("GET /teams/77/")
+    assert answer.said.isprintable()
+    assert not answer.said.endswith(".")
+    return answer.cause
+
+
 def client_of(api: Any, time: Time | None = None, **options: Any) -> ApiClient:
     time = time or Time()
     pacer = Pacer(float("inf"), lambda: time.now, time.sleep)
@@ -109,6 +134,29 @@ def run(number: int, **changes: Any) -> dict[str, Any]:
     return example | {"created_time": "2024-02-01T09:00:00Z"} | changes
 
 
+@contextmanager
+def socket_server(*bodies: bytes) -> Iterator[str]:
+    """Answer so over real HTTP, in order."""
+    left = list(bodies)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = left.pop(0)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+
+
 # --- what is asked
 
 
@@ -123,7 +171,8 @@ def test_paths_and_bodies() -> None:
     client.runs(5, START, datetime(2026, 11, 23, 1, 2, 3, 4, tzinfo=timezone(timedelta(hours=2))))
     client.create(5, START, END, ())
     client.cancel(13)
-    query = "start_date=2023-12-31T00%3A00%3A00Z&end_date=2026-11-22T23%3A02%3A04Z&limit=10000&offset=0"
+    paged = "sort_field=created_time&sort_direction=DESC&limit=1000&offset=0"
+    query = f"start_date=2023-12-31T00%3A00%3A00Z&end_date=2026-11-22T23%3A02%3A04Z&{paged}"
     assert api.requests == [
         ("GET", "/v1/teams/77/backfills", "", None),
         ("GET", "/v1/teams/77/backfills/13", "", None),
@@ -177,56 +226,135 @@ def test_not_found_is_none() -> None:
 def test_an_answer_about_something_else_is_no_answer() -> None:
     client = client_of(Api(ok(backfill(14, transfer_id=6))))
     for call in (lambda: client.get(13), lambda: client.latest(5)):
-        with pytest.raises(ApiUnavailable, match="no usable answer"):
-            call()
+        assert "another backfill than asked for" in said_of(call())
 
 
 def test_run_pages() -> None:
-    first = [run(number) for number in range(1, 10_001)]
-    second = [run(10_000, status="FAILED"), run(10_001, data_date=None), run(10_002)]
-    api = Api(ok(first), ok(second))
+    first = [run(number) for number in range(1, 1_001)]
+    second = [run(1_000, status="FAILED"), run(1_001, data_date=None), run(1_002)]
+    api = Api(ok(first), ok(second), ok([]))
     runs = client_of(api).runs(5, START, NOW)
     assert not isinstance(runs, Unreadable)
-    assert [one.id for one in runs] == [*range(1, 10_001), 10_002]
-    assert [request[2].rpartition("=")[2] for request in api.requests] == ["0", "10000"]
+    assert [one.id for one in runs] == [*range(1, 1_003)]
+    assert [request[2].rpartition("=")[2] for request in api.requests] == ["0", "1000", "1003"]
 
 
-def test_a_last_page_that_is_full_is_followed_by_an_empty_one() -> None:
-    api = Api(ok([run(number) for number in range(1, 10_001)]), ok([]))
+class Paged:
+    """An API whose list honours the offset: pages of at most ``cap``, and what it announces."""
+
+    def __init__(self, items: list[Any], cap: int, announced: dict[str, Any], wrapped: bool = False) -> None:
+        self.items, self.cap, self.announced, self.wrapped = items, cap, announced, wrapped
+        self.offsets: list[int] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        query = dict(part.split("=") for part in environ["QUERY_STRING"].split("&") if part)
+        offset = int(query.get("offset", 0))
+        self.offsets.append(offset)
+        page = self.items[offset : offset + min(self.cap, int(query.get("limit", 1_000)))]
+        following = "https://elsewhere.example/v1/x?page=2"
+        links = {"next": following} if offset + self.cap < len(self.items) else {}
+        pagination = {"links": links, **self.announced} if self.announced else None
+        data = {"items": page} if self.wrapped else page
+        start_response("200 OK", [])
+        return [json.dumps({"meta": {"pagination": pagination}, "data": data}).encode()]
+
+
+@pytest.mark.parametrize("cap", [1_000, 500, 100])
+@pytest.mark.parametrize(
+    "announced", [{}, {"total_count": 1_240}, {"total_count": "1240"}, {"total_count": 0.5}]
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_short_page_ends_no_run_list(cap: int, announced: dict[str, Any], wrapped: bool) -> None:
+    api = Paged([run(number) for number in range(1, 1_241)], cap, announced, wrapped)
     runs = client_of(api).runs(5, START, NOW)
     assert not isinstance(runs, Unreadable)
-    assert (len(runs), len(api.requests)) == (10_000, 2)
+    assert [one.id for one in runs] == [*range(1, 1_241)]
+    assert api.offsets[-1] == 1_240
+
+
+def test_a_run_list_may_be_left_early() -> None:
+    api = Paged([run(number) for number in range(1, 1_241)], 100, {"total_count": 1_240})
+    runs = client_of(api).runs(5, START, NOW, enough=lambda page: page[-1].id >= 200)
+    assert not isinstance(runs, Unreadable)
+    assert (len(runs), api.offsets) == (200, [0, 100])
+
+
+def test_announced_pages_of_other_lists_are_read() -> None:
+    backfills = [backfill(number) for number in range(1, 31)]
+    for announced in ({"total_count": 30}, {"links": {"next": None}, "total_count": 30}):
+        api = Paged(backfills, 10, announced)
+        assert [one.id for one in client_of(api).list_incomplete().backfills] == [*range(1, 31)]
+        assert api.offsets == [0, 10, 20]
+    transfers = client_of(
+        Paged([{"transfer_id": 1}, {"transfer_id": 2}], 1, {"x": 1}, wrapped=True)
+    ).transfers()
+    assert not isinstance(transfers, Unreadable)
+    assert [one.id for one in transfers] == [1, 2]
+
+
+def page(items: list[Any], **pagination: Any) -> Reply:
+    return 200, {"meta": {"pagination": pagination}, "data": items}, {}
+
+
+ONE_MORE = page([run(1) | backfill(1)], total_count=2)
+NEXT = page([run(1) | backfill(1)], links={"next": "/v1/next"})
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [(ONE_MORE, ok([])), (ONE_MORE,), (NEXT,), (NEXT, fails(404)), (NEXT, fails(403)), (NEXT, fails(500))],
+)
+def test_a_list_without_all_that_it_announces_is_no_list(replies: tuple[Reply, ...]) -> None:
+    assert unread(client_of(Api(*replies)).runs(5, START, NOW)) is Cause.FAILED
+    assert unread(client_of(Api(*replies)).transfers()) is Cause.FAILED
+    with pytest.raises((ApiUnavailable, KeyProblem)):
+        client_of(Api(*replies)).list_incomplete()
+
+
+def test_a_cut_list_is_worded() -> None:
+    seen = client_of(Api(ONE_MORE, ok([]), page([], total_count=2))).runs(5, START, NOW)
+    assert seen == Unreadable(
+        Cause.FAILED, "GET /teams/77/transfers/5/runs: it announces 2 items, and shows 1"
+    )
+
+
+def test_a_page_of_long_messages_is_read() -> None:
+    long = [run(number, message="x" * 8_000) for number in range(1, 1_001)]
+    with socket_server(json.dumps({"data": long}).encode(), b'{"data": []}') as url:
+        runs = ApiClient(HttpTransport(url, KEY), 77).runs(5, START, NOW)
+    assert not isinstance(runs, Unreadable)
+    assert len(runs) == 1_000
 
 
 def test_an_api_that_ignores_the_offset_is_not_read_for_ever() -> None:
-    api = Api(ok([run(number) for number in range(1, 10_001)]))
+    api = Api(ok([run(number) for number in range(1, 1_001)]))
     runs = client_of(api).runs(5, START, NOW)
     assert not isinstance(runs, Unreadable)
-    assert (len(runs), len(api.requests)) == (10_000, 2)
+    assert (len(runs), len(api.requests)) == (1_000, 2)
 
 
 def test_a_page_that_fails_fails_the_list() -> None:
-    api = Api(ok([run(number) for number in range(1, 10_001)]), fails(500))
-    assert client_of(api).runs(5, START, NOW) is Unreadable.FAILED
+    api = Api(ok([run(number) for number in range(1, 1_001)]), fails(500))
+    assert unread(client_of(api).runs(5, START, NOW)) is Cause.FAILED
 
 
 @pytest.mark.parametrize(
     "reply, why",
     [
-        (fails(403), Unreadable.FORBIDDEN),
-        (fails(404), Unreadable.NOT_FOUND),
-        (fails(400), Unreadable.FAILED),
-        (fails(500), Unreadable.FAILED),
-        (fails(429, Retry_After="3600"), Unreadable.FAILED),
-        (ok({}), Unreadable.FAILED),
-        (ok([run(1, data_date="x"), {"dwh_transfer_id": 0}]), Unreadable.FAILED),
-        (ConnectionResetError(), Unreadable.FAILED),
-        ((302, b"", {"Location": "/"}), Unreadable.FAILED),
+        (fails(403), Cause.FORBIDDEN),
+        (fails(404), Cause.NOT_FOUND),
+        (fails(400), Cause.FAILED),
+        (fails(500), Cause.FAILED),
+        (fails(429, Retry_After="3600"), Cause.FAILED),
+        (ok({}), Cause.FAILED),
+        (ok([run(1, data_date="x"), {"dwh_transfer_id": 0}]), Cause.FAILED),
+        (ConnectionResetError(), Cause.FAILED),
+        ((302, b"", {"Location": "/"}), Cause.FAILED),
     ],
 )
-def test_unreadable_lists(reply: Reply, why: Unreadable) -> None:
-    assert client_of(Api(reply)).runs(5, START, NOW) is why
-    assert client_of(Api(reply)).transfers() is why
+def test_unreadable_lists(reply: Reply, why: Cause) -> None:
+    assert unread(client_of(Api(reply)).runs(5, START, NOW)) is why
+    assert unread(client_of(Api(reply)).transfers()) is why
 
 
 READS: list[Callable[[ApiClient], object]] = [
@@ -258,10 +386,9 @@ def test_a_quota(read: Callable[[ApiClient], object], status: int) -> None:
     assert "API_ROW_QUOTA_EXCEEDED" in caught.value.detail
 
 
-@pytest.mark.parametrize("read", READS[:3])
-def test_a_missing_scope(read: Callable[[ApiClient], object]) -> None:
+def test_a_missing_scope() -> None:
     with pytest.raises(KeyProblem) as caught:
-        read(client_of(Api(fails(403))))
+        client_of(Api(fails(403))).list_incomplete()
     assert "dwh_transfers_read" in caught.value.hint
 
 
@@ -271,12 +398,65 @@ def test_a_team_that_is_not_there() -> None:
     assert "team_id" in caught.value.hint
 
 
-@pytest.mark.parametrize("read", READS[:3])
+@pytest.mark.parametrize("read", READS[1:])
+@pytest.mark.parametrize("status", [302, 400, 403, 422, 418, 500, 503])
+def test_a_read_that_fails_says_what_was_answered(read: Callable[[ApiClient], object], status: int) -> None:
+    seen = read(client_of(Api(fails(status, "SOME_CODE"))))
+    assert isinstance(seen, Unreadable)
+    assert seen.cause is (Cause.FORBIDDEN if status == 403 else Cause.FAILED)
+    assert seen.error == ApiError(status, "SOME_CODE", "No.", "R-1")
+    assert f"{status} SOME_CODE: No (request R-1)" in said_of(seen)
+
+
+def test_a_read_that_is_told_to_wait_too_long_says_how_long() -> None:
+    seen = client_of(Api(fails(429, Retry_After="3600"))).latest(5)
+    assert said_of(seen).endswith("(request R-1); the API asked us to wait 3600 seconds")
+
+
+@pytest.mark.parametrize(
+    ("read", "data", "said"),
+    [
+        (READS[1], backfill(created_time="soon"), 'created_time is not a time in ISO 8601 (it is "soon")'),
+        (
+            READS[2],
+            backfill(transfer_id=None),
+            "transfer_id is not a whole number from 1 to 2**63-1 (it is missing)",
+        ),
+        (
+            READS[4],
+            [run(1), run(2, data_date="2024-13-01")],
+            "item 2 of 2: data_date is not a date of the form YYYY-MM-DD",
+        ),
+        (READS[4], {"items": {}}, "a list is missing where the API documents one"),
+        (
+            READS[3],
+            [{"transfer_id": 1.5}],
+            "transfer_id is not a whole number from 1 to 2**63-1 (it is 1.5)",
+        ),
+    ],
+)
+def test_an_item_that_cannot_be_read(read: Callable[[ApiClient], object], data: Any, said: str) -> None:
+    api = Api(ok(data))
+    seen = said_of(read(client_of(api)))
+    assert said in seen
+    assert len(api.requests) == 1  # asking again gives the same
+
+
+def test_an_unreadable_list_of_backfills_is_not_asked_for_again() -> None:
+    api = Api(ok([backfill(status="RUNNING"), backfill(2, range_start_date="2024-02-30")]))
+    with pytest.raises(ApiUnavailable) as caught:
+        client_of(api).list_incomplete()
+    assert "GET /teams/77/backfills: item 2 of 2: range_start_date" in caught.value.detail
+    assert '"2024-02-30"' in caught.value.detail
+    assert "again later" not in caught.value.hint
+    assert len(api.requests) == 1
+
+
 @pytest.mark.parametrize("status", [302, 400, 422, 418])
-def test_other_refusals(read: Callable[[ApiClient], object], status: int) -> None:
+def test_other_refusals(status: int) -> None:
     api = Api(fails(status))
     with pytest.raises(ApiUnavailable) as caught:
-        read(client_of(api))
+        client_of(api).list_incomplete()
     assert len(api.requests) == 1
     assert str(status) in caught.value.detail
     assert ("Redirects are not followed" in caught.value.detail) is (status == 302)
@@ -292,7 +472,6 @@ PASSING: list[Reply] = [
     (200, b"<html>", {}),
     (200, b"", {}),
     (204, b"", {}),
-    ok("x"),
     ConnectionResetError(),
     TimeoutError(),
 ]
@@ -384,7 +563,8 @@ def test_cancel() -> None:
         (ConnectionResetError(), Unknown),
         (TimeoutError(), Unknown),
         (fails(401), Denied),
-        (fails(403), Denied),
+        (fails(403), Rejected),
+        (fails(403, "API_KEY_DISABLED"), Denied),
         (fails(404), Rejected),
         (fails(422), Rejected),
         (fails(429), RateLimited),
@@ -454,15 +634,35 @@ def test_a_write_that_is_denied_tells_as_much_as_a_read() -> None:
     with pytest.raises(KeyProblem) as read:
         client.list_incomplete()
     write = client.create(5, START, END, ())
-    assert isinstance(write, Denied)
-    problem = wording.denied(write)
+    assert isinstance(write, Rejected)
+    problem = wording.shared(write)
     told = f"was answered with 403 FORBIDDEN: Forbidden: {VENDORS[:-1]} (request R-1)."
     assert read.value.detail == f"GET /teams/77/backfills {told}"
     assert problem.detail == f"A write {told}"
     assert "dwh_transfers_write" in problem.hint
 
 
+@pytest.mark.parametrize(
+    ("code", "summary", "hint"),
+    [
+        ("ACCESS_DENIED_IP", "address", "IP address"),
+        ("ACCESS_DENIED_PERMISSIONS", "account", "dwh.transfer.edit"),
+        ("API_KEY_DISABLED", "disabled", "Enable it"),
+        ("SOMETHING_ELSE", "may not do this", "dwh_transfers_read"),
+    ],
+)
+def test_a_key_s_problem_is_told_by_its_code(code: str, summary: str, hint: str) -> None:
+    with pytest.raises(KeyProblem) as caught:
+        client_of(Api(fails(403, code))).list_incomplete()
+    assert summary in caught.value.summary
+    assert code in caught.value.detail
+    assert hint in caught.value.hint
+
+
 def test_words_for_writes_that_end_everything() -> None:
+    licence = wording.shared(Rejected(ApiError(403, "LICENSE_EXPIRED"), Matter.LICENCE))
+    assert isinstance(licence, QuotaError)
+    assert licence.detail == "A write on each of several transfers was answered with 403 LICENSE_EXPIRED."
     assert "SUPERMETRICS_API_KEY" in wording.denied(Denied(ApiError(401))).hint
     quota = ApiError(429, "API_ROW_QUOTA_EXCEEDED", "Used up.", "R-1")
     told = "A write was answered with 429 API_ROW_QUOTA_EXCEEDED: Used up (request R-1)."
@@ -634,6 +834,16 @@ def test_the_key_is_in_no_name(spelled: str, key: str) -> None:
     assert not shown_of(key, ascii_of(str(client.transfers())))
 
 
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("spelled", SPELLED)
+def test_the_key_is_in_no_value_that_could_not_be_read(spelled: str, key: str) -> None:
+    document = {"data": [{"transfer_id": 5}, {"transfer_id": SPELLED[spelled](key)}]}
+    client = ApiClient(Echo(key, 200, json.dumps(document).encode(), {}), 77)
+    said = said_of(client.transfers())
+    assert "item 2 of 2: transfer_id is not a whole number" in said
+    assert not shown_of(key, ascii_of(said))
+
+
 @pytest.mark.parametrize("key", ["7", "k", "any", "abc12"])
 def test_a_text_with_a_very_short_key_is_not_shown(key: str) -> None:
     for said in (key, key.upper(), f"%{ord(key[0]):02x}{key[1:]}"):
@@ -660,15 +870,18 @@ def test_a_quota_is_told_even_if_the_key_is_part_of_its_code() -> None:
 
 
 def test_a_run_list_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.api.client.RUNS_PAGE", 2)
+    monkeypatch.setattr("reconciler.api.pages.MOST_ITEMS", 90)
     numbers = iter(range(1, 10**6))
 
     def more(_: Any) -> Reply:
         return ok([run(next(numbers)), run(next(numbers))])
 
     api = Api(more)
-    assert client_of(api).runs(5, START, NOW) is Unreadable.FAILED
-    assert len(api.requests) == 40
+    assert unread(client_of(api).runs(5, START, NOW)) is Cause.FAILED
+    assert len(api.requests) == 46
+    monkeypatch.setattr("reconciler.api.pages.MOST_PAGES", 7)
+    said = said_of(client_of(Api(more)).runs(5, START, NOW))
+    assert said == "GET /teams/77/transfers/5/runs: it goes on without end: 14 items were read"
 
 
 def test_an_answer_of_too_many_parts_is_not_even_parsed() -> None:

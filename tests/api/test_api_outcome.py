@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from reconciler.api.outcome import (
     Denied,
     Done,
+    Matter,
     Meaning,
     NotSentOutcome,
     OutOfQuota,
@@ -68,7 +69,7 @@ def is_unknown(outcome: WriteOutcome) -> bool:
 # --- 2xx with our range, and an id we did not know: done
 
 
-@pytest.mark.parametrize("status", [200, 201, 202])
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 299])
 def test_success_is_done(status: int) -> None:
     outcome = create(Response(status, body=shown()))
     assert isinstance(outcome, Done)
@@ -114,24 +115,69 @@ def test_a_quotas_code_under_another_status_is_none(status: int) -> None:
 # --- 401, 403: denied
 
 
-@pytest.mark.parametrize("status", [401, 403])
-@pytest.mark.parametrize("code", ["UNAUTHORIZED", "TOO_MANY_REQUESTS", None])
+@pytest.mark.parametrize(
+    "status, code",
+    [
+        *(
+            (401, code)
+            for code in ("UNAUTHORIZED", "TOO_MANY_REQUESTS", "FORBIDDEN", "LICENSE_EXPIRED", None)
+        ),
+        *((403, code) for code in ("ACCESS_DENIED_IP", "ACCESS_DENIED_PERMISSIONS", "API_KEY_DISABLED")),
+    ],
+)
 def test_denied(status: int, code: str | None) -> None:
     assert create(Response(status, body=error(code))) == Denied(said(status, code))
+
+
+@pytest.mark.parametrize("code", ["FORBIDDEN", "ACCESS_DENIED", None])
+def test_a_403_that_gives_no_reason_may_be_about_the_key(code: str | None) -> None:
+    assert create(Response(403, body=error(code))) == Rejected(said(403, code), Matter.KEY)
+
+
+# --- a licence's code: rejected, and perhaps about more than this transfer
+
+
+LICENCES = [
+    "LICENSE_EXPIRED",
+    "LICENSE_QUERIES_SUSPENDED",
+    "LICENSE_NOT_FOUND",
+    "LICENSE_ACCOUNT_LIMIT_EXCEEDED",
+    "LICENSE_ROW_LIMIT_EXCEEDED",
+    "LICENSE_ACCESS_DATA_SOURCE",
+]
+
+
+@pytest.mark.parametrize("status", [400, 402, 403, 409, 422, 429])
+@pytest.mark.parametrize("code", LICENCES)
+def test_a_licence(status: int, code: str) -> None:
+    assert create(Response(status, body=error(code))) == Rejected(said(status, code), Matter.LICENCE)
+
+
+@pytest.mark.parametrize("code", LICENCES)
+def test_a_licence_in_an_error_of_the_server_is_unknown_and_named(code: str) -> None:
+    outcome = create(Response(500, body=error(code)))
+    assert outcome == Unknown(f"the API answered 500 {code}: No (request R-1)", said(500, code))
+
+
+@pytest.mark.parametrize("status", [400, 403, 422])
+def test_a_historical_range_is_of_this_request(status: int) -> None:
+    code = "LICENSE_HISTORICAL_RANGE_EXCEEDED"
+    assert create(Response(status, body=error(code))) == Rejected(said(status, code))
 
 
 # --- 404, other 4xx: rejected
 
 
-@pytest.mark.parametrize("status", [400, 402, 404, 405, 409, 410, 413, 422, 451, 499])
-@pytest.mark.parametrize("code", ["UNPROCESSABLE_ENTITY", "INTERNAL_SERVER_ERROR", None])
-def test_rejected(status: int, code: str | None) -> None:
+@pytest.mark.parametrize("status", [400, 402, 403, 404, 405, 409, 410, 413, 422, 451, 499])
+@pytest.mark.parametrize("code", ["UNPROCESSABLE_ENTITY", "INTERNAL_SERVER_ERROR"])
+def test_rejected(status: int, code: str) -> None:
     assert create(Response(status, body=error(code))) == Rejected(said(status, code))
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error": null}', b"\xff", b"[" * 100_000])
 def test_rejected_needs_no_readable_body(body: bytes) -> None:
     assert create(Response(422, body=body)) == Rejected(ApiError(422))
+    assert create(Response(403, body=body)) == Rejected(ApiError(403), Matter.KEY)
 
 
 # --- unknown
@@ -212,7 +258,7 @@ def test_cancel_of_a_final_one() -> None:
 )
 def test_every_status_and_code_has_a_meaning(status: int, code: str | None) -> None:
     meaning = meaning_of(status, code)
-    if meaning in (Meaning.REJECTED, Meaning.DENIED, Meaning.RATE_LIMIT, Meaning.QUOTA):
+    if meaning not in (Meaning.SUCCESS, Meaning.UNKNOWN):
         assert 400 <= status < 500  # nothing else proves that it was not done
         assert status not in (408, 425)
 

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.api import wire
+from reconciler.api.documents import decode
 from reconciler.api.fields import AnswerUnreadable
 from reconciler.dates import DateSet
 from reconciler.http import Headers, Response
-from reconciler.model.observed import ApiError, Backfill, RunStatus, Status
+from reconciler.model.observed import ApiError, Backfill, RunStatus, Status, TransferInfo
 from reconciler.untrusted import clean, clean_code
 
 START = date(2024, 1, 1).toordinal()
@@ -62,6 +63,7 @@ def test_the_vendors_example() -> None:
         total=31,
         completed=25,
         failed=2,
+        created_user_id=789,
     )
 
 
@@ -242,18 +244,20 @@ def test_error_report() -> None:
 
 def test_list_of_backfills() -> None:
     older, newer = item(transfer_backfill_id=1), item(transfer_backfill_id=2)
-    backfills, sent = wire.parse_backfills({"meta": {}, "data": [newer, older]})
-    assert ([backfill.id for backfill in backfills], sent) == ([2, 1], 2)
-    assert wire.parse_backfills([]) == ((), 0)
+    for data in ([newer, older], {"items": [newer, older]}):
+        backfills = wire.parse_backfills({"meta": {}, "data": data})
+        assert [backfill.id for backfill in backfills] == [2, 1]
+    assert wire.parse_backfills([]) == []
 
 
 @pytest.mark.parametrize("turn", [1, -1])
 def test_of_two_with_one_id_the_one_further_along_is_kept(turn: int) -> None:
     behind, ahead = item(transfer_runs_completed=25), item(transfer_runs_completed=26)
     for pair in ([behind, ahead], [ahead, item(status="COMPLETED", transfer_runs_completed=1)]):
-        backfills, sent = wire.parse_backfills(pair[::turn])
-        assert backfills == (wire.parse_backfill(pair[1]),)
-        assert sent == 2
+        found: dict[int, Backfill] = {}
+        assert wire.merge_backfills(found, wire.parse_backfills(pair[::turn]))
+        assert found == {12345: wire.parse_backfill(pair[1])}
+        assert not wire.merge_backfills(found, wire.parse_backfills(pair))
 
 
 @pytest.mark.parametrize(
@@ -283,8 +287,13 @@ def test_transfers() -> None:
         {"transfer_id": 36093, "name": "x", "status": "paused"},
         {"dwh_transfer_id": 36091, "display_name": "again", "state": "paused"},
     ]
-    found = [(info.id, info.name, info.paused) for info in wire.parse_transfers({"data": listed})]
-    assert found == [(36091, "AW enhanced", False), (36092, "", True), (36093, "x", True)]
+    found: dict[int, TransferInfo] = {}
+    assert wire.merge_transfers(found, wire.parse_transfers({"data": listed}))
+    assert tuple(found.values()) == (
+        TransferInfo(36091, "AW enhanced", paused=False, scheduled=True),
+        TransferInfo(36092, "", paused=True),
+        TransferInfo(36093, "x", paused=True),
+    )
     with pytest.raises(AnswerUnreadable, match="item 1 of 1"):
         wire.parse_transfers([{"display_name": "x"}])
 
@@ -308,15 +317,8 @@ def run(**changes: Any) -> dict[str, Any]:
 
 
 def test_runs() -> None:
-    [(run_id, parsed)] = wire.parse_runs({"meta": {}, "data": [run()]})
-    assert parsed is not None
-    assert (run_id, parsed.id, parsed.day, parsed.backfill, parsed.rows) == (
-        12345,
-        12345,
-        START + 14,
-        False,
-        4500,
-    )
+    [parsed] = wire.parse_runs({"meta": {}, "data": [run()]})
+    assert (parsed.id, parsed.day, parsed.backfill, parsed.rows) == (12345, START + 14, False, 4500)
     assert parsed.created_time == datetime(2024, 1, 15, 9, 55, tzinfo=UTC)
 
 
@@ -326,23 +328,37 @@ def test_runs() -> None:
         ("completed", RunStatus.COMPLETED),
         ("Failed", RunStatus.FAILED),
         ("CANCELLED", RunStatus.CANCELLED),
-        ("QUEUED", RunStatus.IN_FLIGHT),
-        ("", RunStatus.IN_FLIGHT),
-        (None, RunStatus.IN_FLIGHT),
-        (ABSENT, RunStatus.IN_FLIGHT),
+        (" canceled ", RunStatus.CANCELLED),
+        ("QUEUED", RunStatus.OTHER),
+        ("other", RunStatus.OTHER),
+        ("", RunStatus.OTHER),
+        (None, RunStatus.OTHER),
+        (ABSENT, RunStatus.OTHER),
     ],
 )
 def test_run_statuses(text: Any, status: RunStatus) -> None:
-    [(_, parsed)] = wire.parse_runs([run(status=text)])
-    assert parsed is not None
-    assert parsed.status is status
+    [parsed] = wire.parse_runs([run(status=text)])
+    assert (parsed.status, parsed.word) == (status, text.strip() if isinstance(text, str) else "")
+
+
+def test_the_word_of_a_run_is_fit_to_show() -> None:
+    [parsed] = wire.parse_runs(
+        [run(status="\x1b[31mSKIPPED\n by sk_live")], lambda text: text.replace("sk", "*")
+    )
+    assert (parsed.status, parsed.word) == (RunStatus.OTHER, "SKIPPED by *_live")
 
 
 def test_tolerated_in_runs() -> None:
-    [(_, parsed)] = wire.parse_runs([run(id="7", type="BACKFILL", total_rows="many", created_time=None)])
-    assert parsed is not None
+    [parsed] = wire.parse_runs([run(id="7", type="BACKFILL", total_rows="many", created_time=None)])
     assert (parsed.id, parsed.backfill, parsed.rows, parsed.created_time) == (7, True, None, wire.EPOCH)
-    assert wire.parse_runs([run(data_date=None), run(id=2, data_date=ABSENT)]) == [(12345, None), (2, None)]
+    undated = wire.parse_runs([run(data_date=None), run(id=2, data_date=ABSENT)])
+    assert [(one.id, one.day) for one in undated] == [(12345, None), (2, None)]
+
+
+def test_when_a_run_ended() -> None:
+    ended = [run(ended_time="2024-01-15T10:00:00Z"), run(ended_time=None), run(ended_time=ABSENT)]
+    times = [one.ended_time for one in wire.parse_runs(ended)]
+    assert times == [datetime(2024, 1, 15, 10, tzinfo=UTC), None, None]
 
 
 @pytest.mark.parametrize(
@@ -350,8 +366,7 @@ def test_tolerated_in_runs() -> None:
     [(0, 0), (2**63 - 1, 2**63 - 1), (2**63, None), (10**400, None), (-1, None), (1.5, None), (True, None)],
 )
 def test_rows_that_are_no_count_are_unknown(sent: object, rows: int | None) -> None:
-    [(_, parsed)] = wire.parse_runs([run(total_rows=sent)])
-    assert parsed is not None
+    [parsed] = wire.parse_runs([run(total_rows=sent)])
     assert parsed.rows == rows
 
 
@@ -371,8 +386,9 @@ def test_merging_pages() -> None:
     )
     assert not wire.merge_runs(found, wire.parse_runs([run(id=3, data_date=None)]))
     assert not wire.merge_runs(found, [])
-    statuses = {number: parsed and parsed.status for number, parsed in found.items()}
-    assert statuses == {1: RunStatus.FAILED, 2: RunStatus.COMPLETED, 3: None, 4: RunStatus.COMPLETED}
+    statuses = [(number, parsed.status) for number, parsed in sorted(found.items())]
+    completed = RunStatus.COMPLETED
+    assert statuses == [(1, RunStatus.FAILED), (2, completed), (3, completed), (4, completed)]
 
 
 # --- errors
@@ -465,11 +481,11 @@ def test_an_error_as_text_and_an_unfit_code() -> None:
 )
 def test_undecodable(body: bytes) -> None:
     with pytest.raises(AnswerUnreadable):
-        wire.decode(body)
+        decode(body)
 
 
 def test_decodable() -> None:
-    assert wire.decode(b'\xef\xbb\xbf {"a": [1e999, "\\ud800"]} ') == {"a": [float("inf"), "\ud800"]}
+    assert decode(b'\xef\xbb\xbf {"a": [1e999, "\\ud800"]} ') == {"a": [float("inf"), "\ud800"]}
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(
@@ -507,7 +523,7 @@ def test_no_document_crashes_the_error_parser(document: object, status: int) -> 
 @given(st.binary())
 def test_no_bytes_crash(body: bytes) -> None:
     try:
-        wire.decode(body)
+        decode(body)
     except AnswerUnreadable:
         assert wire.parse_error(Response(500, body=body)) == ApiError(500)
 

@@ -435,14 +435,20 @@ def test_a_row_quota_that_is_used_up(shop: Shop) -> None:
         shop.run("apply", "--auto-approve", code=7)
 
 
-def test_a_state_that_may_be_missing(online: Shop, api: Api) -> None:
+def test_blind_without_the_state_of_before_nothing_is_bought_until_it_is_accepted(
+    online: Shop, api: Api
+) -> None:
+    blind = FILE.replace("version: 1\n", "version: 1\ndefaults: {evidence: backfills}\n")
+    online.write(blind)
     online.run("apply", "--auto-approve", "--state", "runner-1", code=0)
-    online.write(FILE.replace("2024-05-10", "2024-05-12"))
-    api.sandbox.faults("status-403-before@runs")
+    online.write(blind.replace("2024-05-10", "2024-05-12"))
+    made = len(api.writes())
     done = online.run("apply", "--auto-approve", "--state", "runner-2", code=6)
-    assert "--new-state" in done.err
-    assert not list((online.folder / "runner-2").glob("*.json"))
-    online.run("apply", "--auto-approve", "--state", "runner-2", "--new-state", code=0)
+    assert "reconciler accept ads" in done.err
+    assert len(api.writes()) == made
+    online.run("accept", "ads", "--auto-approve", "--state", "runner-2", code=0)
+    online.run("apply", "--auto-approve", "--state", "runner-2", code=0)
+    assert len(api.writes()) == made + 1
 
 
 def test_a_damaged_or_foreign_state_is_refused_and_kept(online: Shop, api: Api) -> None:

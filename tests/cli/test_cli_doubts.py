@@ -96,7 +96,7 @@ def test_what_was_refused_is_not_called_done_by_the_next_run_of_the_job(shop: Sh
         where = {"team_id": TEAM, "transfer_id": 1, "start": "2024-05-01", "end": "2024-05-10", "days": 10}
         assert {"type": "not-done", **where} in lines
         assert api.made() == ["2024-04-01..2024-04-05"]
-        assert shop.run("apply", "--auto-approve", code=0)  # a plan of its own has nothing left to do
+        assert shop.run("apply", "--auto-approve", code=3)  # a plan of its own has nothing left to do
 
 
 def test_a_saved_cancel_that_is_left_undone_is_told(shop: Shop) -> None:

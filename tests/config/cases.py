@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from datetime import UTC, date, datetime
 from pathlib import Path
+from shutil import copy, copytree
+from tempfile import TemporaryDirectory
 
 from reconciler.config.loading import read_files
 from reconciler.config.reading import LARGEST
-from reconciler.dates import iso, last_iso
+from reconciler.dates import dates_of, iso
 from reconciler.diagnostics import Finding, Place
+from reconciler.durations import worded
 from reconciler.model.desired import Desired, DesiredTeam, DesiredTransfer, Segment
 
 CASES = Path(__file__).parent.parent / "cases" / "config"
@@ -23,8 +27,13 @@ NAMES = [path.stem for path in INPUTS]
 
 
 def read_case(path: Path) -> Desired:
-    """Load a case from its own folder, so that the places in it are short."""
-    return read_files([path.name], as_of=_as_of(path), now=NOW)
+    """Load a case, alone in a folder: short places, and no neighbours of the same team."""
+    with TemporaryDirectory() as folder, chdir(folder):
+        if path.is_dir():
+            copytree(path, path.name)
+        else:
+            copy(path, path.name)
+        return read_files([path.name], as_of=_as_of(path), now=NOW)
 
 
 def _as_of(path: Path) -> date | None:
@@ -60,7 +69,8 @@ def _place(place: Place | None) -> str:
 
 def _team(team: DesiredTeam) -> str:
     lines = [f"team {team.team_id} as of {iso(team.as_of)}, today: {team.as_of_is_today}"]
-    lines += [f"  {team.timezone} {team.order} prune={team.prune} {team.on_unknown} {team.key_env}"]
+    lines += [f"  {team.timezone or 'UTC'} {team.order} prune={team.prune} {team.on_unknown} {team.key_env}"]
+    lines[-1] += f" stuck={worded(team.stuck_after)}"
     lines += [f"  state={team.state} files={' '.join(team.files)} ids={sorted(team.declared_ids)}"]
     lines += [f"  {team.limits}", f"  {team.guards}"]
     for transfer in team.transfers:
@@ -73,14 +83,21 @@ def _transfer(transfer: DesiredTransfer) -> Iterator[str]:
     previous = f" previous={list(transfer.previous_ids)}" if transfer.previous_ids else ""
     paused = " paused" if transfer.paused else ""
     yield f"  {transfer.name} {transfer.address.transfer_id} at {transfer.place}"
+    settings += f" retry={worded(transfer.retry_after)}"
     yield f"    {settings} until={iso(transfer.loadable_until)}{paused}{previous}"
     yield from map(_segment, transfer.segments)
+    for loaded in transfer.loaded:
+        at = f"{loaded.at:%Y-%m-%dT%H:%M:%SZ}" if loaded.at else "long ago"
+        for start, end in loaded.days.intervals:
+            yield f"    loaded {dates_of(start, end)} {loaded.place} {at} ({loaded.reason})"
 
 
 def _segment(segment: Segment) -> str:
     stale = f" stale_before={segment.stale_before:%Y-%m-%dT%H:%M:%SZ}" if segment.stale_before else ""
     reason = f" ({segment.reason})" if segment.reason else ""
-    return f"    {iso(segment.start)}..{last_iso(segment.end)} {segment.place}{stale}{reason}"
+    final = f" final_after={segment.final_after}d" if segment.final_after is not None else ""
+    rerun = f" rerun {segment.rerun.place} ({segment.rerun.reason})" if segment.rerun else ""
+    return f"    {segment.dates} {segment.place}{stale}{final}{reason}{rerun}"
 
 
 # --- cases that no file in Git should hold ------------------------------------------------

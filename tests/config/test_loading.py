@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import pytest
@@ -62,6 +63,45 @@ def test_as_of_fixes_relative_days(tmp_path: Path) -> None:
     assert team.transfers[0].loadable_until == parse_iso("2024-03-01")
 
 
+TERMS = st.dates(date(2024, 1, 1), date(2024, 3, 1)).map(str) | st.sampled_from(
+    ["today", "yesterday", "today-3d", "today-30d"]
+)
+ONE_RANGE = st.tuples(TERMS, TERMS).filter(lambda pair: can_be_a_range(*pair))
+
+
+def can_be_a_range(start: str, end: str) -> bool:
+    ago = {"today": 0, "yesterday": -1, "today-3d": -3, "today-30d": -30}
+    if (start in ago) is not (end in ago):
+        return True
+    return ago[start] <= ago[end] if start in ago else start <= end
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.tuples(ONE_RANGE, st.lists(ONE_RANGE, max_size=2)), max_size=4),
+    st.lists(ONE_RANGE, max_size=2),
+    st.lists(st.dates(date(2023, 12, 1), date(2024, 4, 1)), min_size=2, max_size=2),
+)
+def test_what_is_declared_as_of_another_day(
+    tmp_path_factory: pytest.TempPathFactory, ranges: list[Any], exclude: list[Any], dates: list[date]
+) -> None:
+    """``declared_at`` says of every day what the file, read as of that day, declares."""
+
+    def spelled(pair: tuple[str, str]) -> str:
+        return f"{{start: {pair[0]}, end: {pair[1]}"
+
+    def all_of(pairs: list[tuple[str, str]]) -> str:
+        return "[" + ", ".join(spelled(pair) + "}" for pair in pairs) + "]"
+
+    own = ", ".join(f"{spelled(one)}, exclude: {all_of(cuts)}}}" for one, cuts in ranges)
+    listed = f"ranges: [{own}], exclude: {all_of(exclude)}"
+    text = f"{HEAD}transfers:\n  a: {{transfer_id: 1, {listed}}}\n"
+    folder = tmp_path_factory.getbasetemp()
+    first, other = (the_team(load_text(folder, text, as_of=day)).transfers[0] for day in dates)
+    assert first.declared_at(dates[0].toordinal()) == first.days
+    assert first.declared_at(dates[1].toordinal()) == other.days
+
+
 def test_as_of_may_be_today_but_not_later(tmp_path: Path) -> None:
     assert the_team(load_text(tmp_path, ONE, as_of=NOW.date())).as_of_is_today
     with pytest.raises(UsageError, match="future"):
@@ -86,11 +126,15 @@ def test_midnight_that_does_not_exist_is_the_first_moment_of_the_day(tmp_path: P
 # --- files and folders --------------------------------------------------------------------
 
 
-def test_default_is_the_file_else_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_is_the_file_or_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "backfills").mkdir()
     assert default_paths() == (Path("backfills"),)
     Path("backfills.yaml").write_text(ONE)
+    with pytest.raises(ConfigError) as caught:
+        default_paths()
+    assert "both `backfills.yaml` and `backfills/`" in caught.value.findings[0].detail
+    Path("backfills").rmdir()
     assert default_paths() == (Path("backfills.yaml"),)
 
 
@@ -126,10 +170,12 @@ def test_folders_are_read_in_sorted_order(tmp_path: Path) -> None:
     for number, name in enumerate(["b.yaml", "a.yml", "sub/c.yaml", "a/d.yaml"], start=1):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(
-            HEAD + f"transfers:\n  t{number}: {{transfer_id: {number}, ranges: []}}\n"
+            f"version: 1\nteam_id: {number}\ntransfers:\n  t: {{transfer_id: {number}, ranges: []}}\n"
         )
-    team = the_team(read_files([tmp_path], as_of=None, now=NOW))
-    assert team.files == tuple(str(tmp_path / name) for name in ("a/d.yaml", "a.yml", "b.yaml", "sub/c.yaml"))
+    read = read_files([tmp_path], as_of=None, now=NOW)
+    assert list(read.texts) == [
+        str(tmp_path / name) for name in ("a/d.yaml", "a.yml", "b.yaml", "sub/c.yaml")
+    ]
 
 
 def test_a_file_name_cannot_break_a_line(tmp_path: Path) -> None:
@@ -142,26 +188,32 @@ def test_a_file_name_cannot_break_a_line(tmp_path: Path) -> None:
 # --- findings -----------------------------------------------------------------------------
 
 
-def test_secrets_are_not_shown() -> None:
-    loaded = read_files([CASES / "secrets.yaml"], as_of=None, now=NOW)
+def alone(name: str, folder: Path) -> Path:
+    """Copy a case to where it has no neighbours."""
+    return Path(copy(CASES / name, folder / name))
+
+
+def test_secrets_are_not_shown(tmp_path: Path) -> None:
+    loaded = read_files([alone("secrets.yaml", tmp_path)], as_of=None, now=NOW)
     text = "".join(loaded.texts.values()) + str(loaded.findings)
     for secret in ("0123456789", "hunter", "lines", "two"):
         assert secret not in text
     assert loaded.line(loaded.findings[0].place or Place("", 1, 1)) == "api_key: ***"
 
 
-def test_lines_outside_the_text() -> None:
-    loaded = read_files([CASES / "valid-minimal.yaml"], as_of=None, now=NOW)
+def test_lines_outside_the_text(tmp_path: Path) -> None:
+    loaded = read_files([alone("valid-minimal.yaml", tmp_path)], as_of=None, now=NOW)
     assert loaded.line(Place("elsewhere", 5, 1)) is None
     assert loaded.line(Place(next(iter(loaded.texts)), 99, 1)) is None
 
 
 def test_warnings_do_not_stand_in_the_way_and_errors_do(tmp_path: Path) -> None:
-    warned = read_files([CASES / "overlaps.yaml"], as_of=None, now=NOW)
+    overlaps = alone("overlaps.yaml", tmp_path)
+    warned = read_files([overlaps], as_of=None, now=NOW)
     assert warned.findings
-    assert load([CASES / "overlaps.yaml"], date(2026, 1, 1)).findings == warned.findings
+    assert load([overlaps], date(2026, 1, 1)).findings == warned.findings
     with pytest.raises(ConfigError) as caught:
-        load([CASES / "dates.yaml"])
+        load([alone("dates.yaml", tmp_path)])
     assert {finding.rule for finding in caught.value.findings} == {"BF040", "BF041", "BF042"}
 
 

@@ -1,4 +1,5 @@
-"""The parts of the docs that are made from the code: commands, flags, the file's keys, the life of an intent.
+"""The parts of the docs that are made from the code: commands, flags, the file's keys, the life of an
+intent, the tables of evidence and of the ledger.
 
 A page holds them between ``<!-- generated: NAME -->`` and ``<!-- end -->``; ``UPDATE_DOCS=1`` rewrites them.
 """
@@ -15,13 +16,21 @@ import click
 from reconciler.cli.main import group
 from reconciler.config.schema import json_schema
 from reconciler.planning.intents import TRANSITIONS
+from reconciler.planning.ledger import DONE, DUE_WITHOUT, HELD_UP, WAITING
+from reconciler.planning.verdict import ROWS
 
 _PART = re.compile(r"(?<=<!-- generated: (\w{4}) -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
 def filled(text: str) -> str:
     """Return a page's text with its generated parts made anew."""
-    makers = {"cmds": commands_part, "keys": keys_part, "life": life_part}
+    makers = {
+        "cmds": commands_part,
+        "keys": keys_part,
+        "life": life_part,
+        "rows": rows_part,
+        "rule": rule_part,
+    }
     return _PART.sub(lambda found: f"\n{makers[found[1]]()}\n", text)
 
 
@@ -33,6 +42,19 @@ def life_part() -> str:
     )
     head = ["| intent to | is | event | becomes | who says so | evidence |", "|---|---|---|---|---|---|"]
     return "\n".join([*head, *rows, ""])
+
+
+def rows_part() -> str:
+    """Return what a backfill says of its days: the table that every judgement walks."""
+    rows = (f"| {row.when} | {row.days} |" for row in ROWS)
+    return "\n".join(["| the backfill | its days |", "|---|---|", *rows, ""])
+
+
+def rule_part() -> str:
+    """Return the rules of the ledger in their order; of why days are due those that need no backfill."""
+    rules = (*DONE, *WAITING, *HELD_UP, *DUE_WITHOUT)
+    lines = (f"{place}. `{rule.bucket}` {rule.reason}".rstrip() for place, rule in enumerate(rules, 1))
+    return "\n".join([*lines, ""])
 
 
 # --- commands -----------------------------------------------------------------------------

@@ -6,17 +6,30 @@ import json
 import re
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from docs_fences import README, ROOT, without_fences
 
 from reconciler import errors
 from reconciler.config.rules import RULES, WARNINGS
 from reconciler.errors import PRECEDENCE, Exit
-from reconciler.model.memory import BackfillRecord, DayEvidence, Document, Intent, IntentKind, Origin, Outcome
+from reconciler.model.memory import (
+    Acceptance,
+    Amnesty,
+    BackfillRecord,
+    DayEvidence,
+    Document,
+    Intent,
+    IntentKind,
+    KnownUser,
+    Load,
+    Origin,
+    Outcome,
+)
 from reconciler.model.observed import Backfill
+from reconciler.planning.budget import LIST_FULL
 from reconciler.planning.ledger import Bucket, Reason
 from reconciler.planning.plan import COUNTED, ActionKind
-from reconciler.planning.planner import LIST_FULL
 from reconciler.planning.totals import NOT_APPROVED
 from reconciler.sandbox.faults import FAULTS, OPERATIONS
 from reconciler.sandbox.settings import Settings
@@ -113,8 +126,8 @@ def test_limits_and_guards() -> None:
 
 def test_fields_of_the_state() -> None:
     told = part(page("state.md"), "The format")
-    kinds = (Document, BackfillRecord, Backfill, Intent)
-    names = {one.name for kind in kinds for one in fields(kind)} - {"seen"}  # a record lies flat in the file
+    kinds: list[Any] = [Document, BackfillRecord, Backfill, Intent, Load, Amnesty, Acceptance, KnownUser]
+    names = {one.name for kind in kinds for one in fields(kind)} - {"seen"}  # flat
     assert set(first_cells(told)) == names
     values = [one.name for one in fields(DayEvidence)]
     values += [one.value for kind in (Origin, Outcome, IntentKind) for one in kind]
@@ -139,12 +152,14 @@ def test_faults_of_the_sandbox() -> None:
 
 
 def test_keys_and_endpoints_of_the_sandbox() -> None:
-    from reconciler.sandbox import control, scene, scene_backfills
+    from reconciler.sandbox import control, scene, scene_backfills, scene_transfers
 
     told = part(page("sandbox.md"), "The world file")
-    known = {*scene._TOP, *scene._TEAM, *scene._TRANSFER, *scene._FAIL, *scene_backfills._READERS}
+    known = {*scene._TOP, *scene._TEAM, *scene._KEY, *scene_backfills._READERS}
+    for part_of_it in ("TRANSFER_FIELDS", "_SCHEDULE", "_FAIL", "_STATUS", "_REFUSE"):
+        known |= set(getattr(scene_transfers, part_of_it))
     assert [one for one in sorted(known) if f"`{one}`" not in told] == []
-    listed = re.findall(r"^\| `(\w+) (/_sandbox/\w+)`", page("sandbox.md"), re.MULTILINE)
+    listed = re.findall(r"^\| `(\w+) (/_sandbox/[\w/{}]+)`", page("sandbox.md"), re.MULTILINE)
     assert set(listed) == set(control._ROUTES)
 
 

@@ -17,7 +17,9 @@ from typing import Any
 from reconciler.api.client import ApiClient
 from reconciler.config.loading import read_files
 from reconciler.dates import DateSet, iso, last_iso, parse_iso
+from reconciler.engine.by_hand import accept
 from reconciler.engine.clock import Clock
+from reconciler.engine.session import StateSession
 from reconciler.engine.stop import StopSignal
 from reconciler.engine.team import RunSettings, Surveyed, TeamReport, TeamRun
 from reconciler.errors import worst
@@ -34,13 +36,14 @@ from reconciler.http import (
     WsgiTransport,
 )
 from reconciler.model.desired import DesiredTeam
-from reconciler.model.memory import Document, Intent, IntentKind
+from reconciler.model.memory import Delta, Document, Intent, IntentKind, KnownUser
 from reconciler.planning.approval import Approval
 from reconciler.planning.ledger import Bucket
 from reconciler.sandbox import Sandbox
 from reconciler.stores.base import StateStore
 from reconciler.stores.local import LocalStore
 
+OURS = 789  # the user that the sandbox takes any key for
 TEAM = 12345
 NOW = datetime(2024, 6, 1, 9, tzinfo=UTC)
 API = "sandbox"
@@ -58,6 +61,7 @@ transfers:
     transfer_id: 1
     ranges: [2024-05-01..2024-05-10]
 """
+BLIND = ONE.replace("    ranges", "    evidence: backfills\n    ranges")
 TWO = (
     ONE
     + """\
@@ -290,6 +294,7 @@ class Rig:
             Document(team_id=TEAM, api_url=API),
             self.clock(),
             self.flags,
+            key_hash="ours",
         )
 
     def flag(self, **changes: Any) -> None:
@@ -353,8 +358,22 @@ class Rig:
 
     def foreign(self, transfer_id: int, first: str, last: str) -> int:
         """Let somebody create a backfill by hand; return its id."""
-        self.people.create(transfer_id, parse_iso(first), parse_iso(last) + 1, set())
-        return max(int(one["transfer_backfill_id"]) for one in self.sandbox.backfills())
+        made = self.sandbox.create_backfill(TEAM, transfer_id, first, last)
+        return int(made["transfer_backfill_id"])
+
+    def accept(self, transfer_id: int) -> None:
+        """Say that the history of a transfer is known, as ``reconciler accept`` does."""
+        run = self.run()
+        session = StateSession.open(run.store, run.blank)
+        situation = run.weighed(session)
+        (ledger,) = [one for one in situation.ledgers if one.transfer.address.transfer_id == transfer_id]
+        session.record(situation.delta + accept(ledger, situation))
+
+    def know_us(self) -> None:
+        """Let the state know whose our key is, as after a first create of ours."""
+        run = self.run()
+        session = StateSession.open(run.store, run.blank)
+        session.record(Delta(users=(KnownUser(run.key_hash, OURS),)))
 
     def state_bytes(self) -> dict[str, bytes]:
         return {one.name: one.read_bytes() for one in sorted((self.folder / "state").glob("*"))}

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXECUTOR = ROOT / "reconciler/engine/executor.py"
 FORGOTTEN = """\
             case Get(backfill_id=backfill_id):
-                return step.answered(self._read(lambda: self.client.get(backfill_id)))
+                return step.answered(_if_shown(self._read(lambda: self.client.get(backfill_id))))
 """
 MISTAKEN = "return step.answered(self._intend(intent, also, sources))"
 TYPES = """\
@@ -28,14 +28,14 @@ from typing import Any, assert_type
 
 from reconciler.api.outcome import WriteOutcome
 from reconciler.engine.effects import *
-from reconciler.model.observed import Backfill
+from reconciler.model.observed import Backfill, Unreadable
 
 
 def steps(intend: Intend, create: SendCreate, cancel: SendCancel) -> Generator[Step, Any, None]:
     assert_type((yield from ask(intend)), Committed)
     assert_type((yield from ask(create)), WriteOutcome | Withheld)
     assert_type((yield from ask(cancel)), WriteOutcome | Withheld)
-    assert_type((yield from ask(Probe(7))), ProbeResult | None)
+    assert_type((yield from ask(Probe(7))), ProbeResult | Unreadable | None)
     assert_type((yield from ask(Get(7))), Backfill | None)
     wrong: int = yield from ask(Get(7))
 """

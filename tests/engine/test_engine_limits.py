@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from engine_rig import HOUR, MINUTE, ONE, Rig, answered, open_store, passed
+from engine_rig import BLIND, HOUR, MINUTE, ONE, Rig, answered, open_store, passed
 
 from reconciler.engine.by_hand import as_not_created
 from reconciler.engine.session import StateSession
@@ -83,7 +83,7 @@ def test_3_a_gateway_sends_it_again_when_the_first_has_completed(tmp_path: Path)
 
 def test_4_the_api_says_not_done_of_what_it_did_and_hides_it(tmp_path: Path) -> None:
     """A rate limit that passed the create on, and reads that lag: an unseen one is sent again."""
-    rig = Rig(tmp_path, settings={**INSTANT, "latest_lag_seconds": 60})
+    rig = Rig(tmp_path, BLIND, settings={**INSTANT, "latest_lag_seconds": 60})
     assert rig.apply(answered(429, None, after=True, retry_after="1")).exit == 0
     assert created(rig) == 2
 
@@ -128,7 +128,7 @@ def test_7_a_person_loads_our_days_between_our_reading_and_our_create(tmp_path: 
 
 def test_7_what_reads_still_hide_is_as_good_as_later(tmp_path: Path) -> None:
     """Where run lists cannot be read. `latest` lags, and what has completed is on no list."""
-    rig = Rig(tmp_path, settings={**INSTANT, "latest_lag_seconds": 5 * MINUTE})
+    rig = Rig(tmp_path, BLIND, settings={**INSTANT, "latest_lag_seconds": 5 * MINUTE})
     rig.sandbox.faults("status-403-before@runs")
     rig.foreign(1, "2024-05-01", "2024-05-10")
     rig.later(4 * MINUTE)

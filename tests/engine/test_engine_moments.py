@@ -31,8 +31,9 @@ from reconciler.api.client import ApiClient
 from reconciler.engine.effects import Committed, Intend, SendCreate, Withheld
 from reconciler.engine.executor import Executor
 from reconciler.engine.freshness import Freshness
+from reconciler.engine.rules import Rules
 from reconciler.engine.stop import StopSignal
-from reconciler.engine.transfer import Rules, TransferApply
+from reconciler.engine.transfer import TransferApply
 from reconciler.errors import Interrupted, StateError, StateUnwritable
 from reconciler.events import Withdrawn
 from reconciler.http import Pacer

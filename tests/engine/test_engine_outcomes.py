@@ -25,6 +25,7 @@ from engine_rig import (
 
 from reconciler.events import UnknownOutcome, Withdrawn, WriteRefused
 from reconciler.model.memory import Outcome
+from reconciler.render.progress import event_line
 
 A, B = "2024-05-01..2024-05-10", "2024-04-01..2024-04-05"
 
@@ -66,7 +67,12 @@ ROWS = [
     Row("row-quota", (answered(429, "API_ROW_QUOTA_EXCEEDED", retry_after="9"),), 7, (False, False)),
     Row("licence", (answered(429, "LICENSE_DAILY_QUERY_LIMIT_EXCEEDED"),), 7, (False, False)),
     Row("unauthorized", (answered(401),), 65, (False, False)),
-    Row("forbidden", (answered(403),), 65, (False, False)),
+    Row("disabled", (answered(403, "API_KEY_DISABLED"),), 65, (False, False)),
+    Row("forbidden", (answered(403),), 3, (False, True)),
+    Row("forbidden-by-code", (answered(403, "FORBIDDEN"),), 3, (False, True)),
+    Row("licence-of-one", (answered(403, "LICENSE_ACCESS_DATA_SOURCE"),), 3, (False, True)),
+    Row("historical-range", (answered(403, "LICENSE_HISTORICAL_RANGE_EXCEEDED"),), 3, (False, True)),
+    Row("unheard-of", (answered(403, "NOBODY_KNOWS"),), 3, (False, True)),
     *(
         Row(f"refused-{one}", (answered(one),), 3, (False, True))
         for one in (400, 402, 404, 409, 410, 413, 422)
@@ -95,6 +101,50 @@ def test_what_was_not_done_is_done_by_a_later_run(row: Row, tmp_path: Path) -> N
     assert rig.apply().exit == 0
     rig.once(1, A)
     rig.once(2, B)
+
+
+SHARED = [
+    (403, "FORBIDDEN", "ACCESS_DENIED", 65),
+    (403, None, "FORBIDDEN", 65),
+    (403, "LICENSE_EXPIRED", "LICENSE_EXPIRED", 7),
+    (402, "LICENSE_NOT_FOUND", "LICENSE_NOT_FOUND", 7),
+    (403, "LICENSE_EXPIRED", "LICENSE_ACCESS_DATA_SOURCE", 3),  # each its own
+    (403, "LICENSE_HISTORICAL_RANGE_EXCEEDED", "LICENSE_HISTORICAL_RANGE_EXCEEDED", 3),  # of its request
+    (403, "LICENSE_EXPIRED", "FORBIDDEN", 3),
+]
+
+
+@pytest.mark.parametrize("status, first, second, expected", SHARED)
+def test_what_two_transfers_are_refused_for_is_the_team_s(
+    status: int, first: str | None, second: str, expected: int, tmp_path: Path
+) -> None:
+    rig = Rig(tmp_path, TWO)
+    applied = rig.apply(answered(status, first), answered(status, second))
+    assert applied.exit == expected
+    assert (rig.made(1), rig.made(2), rig.pending()) == ([], [], [])
+    blocked = ["a 2024-05-01..2024-05-10 refused", "b 2024-04-01..2024-04-05 refused"]
+    assert rig.blocked() == (blocked if expected == 3 else [])  # nothing is kept of what was not theirs
+    rig.later(25 * HOUR)
+    assert rig.apply().exit == 0
+    rig.once(1, A)
+    rig.once(2, B)
+
+
+def test_the_only_transfer_that_is_forbidden_tells_of_the_key(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    assert rig.apply(answered(403, "FORBIDDEN")).exit == 65
+    assert rig.blocked() == []
+
+
+def test_the_only_transfer_without_a_licence_is_refused(tmp_path: Path) -> None:
+    assert Rig(tmp_path).apply(answered(403, "LICENSE_EXPIRED")).exit == 3
+
+
+def test_a_licence_in_a_server_s_error_is_named(tmp_path: Path) -> None:
+    (told,) = Rig(tmp_path).apply(answered(500, "LICENSE_EXPIRED")).of(UnknownOutcome)
+    assert told.error is not None
+    assert told.error.code == "LICENSE_EXPIRED"
+    assert "answered 500 LICENSE_EXPIRED: no (request x); the outcome is unknown" in event_line(told)
 
 
 def _shifted(data: dict[str, Any]) -> object:

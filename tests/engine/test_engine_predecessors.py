@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from engine_rig import DAY, HOUR, MINUTE, ONE, Rig, answered, late
 
-from reconciler.errors import Refused
 from reconciler.events import Withdrawn
 from reconciler.http import Request, Response, Transport
+from reconciler.planning.ledger import Bucket
 
 QUICK = {"seconds_until_scheduled": 1, "seconds_until_running": 1, "seconds_per_run": 1}
 RECREATED = ONE.replace("transfer_id: 1\n", "transfer_id: 5\n    previous_ids: [1]\n")
@@ -88,7 +88,8 @@ def test_what_a_predecessor_refused_a_moment_ago_may_have_been_made(tmp_path: Pa
 @pytest.mark.parametrize("latest_too", [False, True], ids=["runs", "runs and latest"])
 def test_without_state_a_predecessor_that_tells_nothing_is_refused(latest_too: bool, tmp_path: Path) -> None:
     """It was deleted, say: all it has loaded would be bought again."""
-    rig = Rig(tmp_path, RECREATED, settings=QUICK, transfers={5: {}})
+    blind = RECREATED.replace("    ranges", "    evidence: backfills\n    ranges")
+    rig = Rig(tmp_path, blind, settings=QUICK, transfers={5: {}})
     rig.foreign(1, "2024-05-01", "2024-05-05")
     rig.later(DAY)
     rig.foreign(1, "2024-05-06", "2024-05-10")
@@ -97,8 +98,11 @@ def test_without_state_a_predecessor_that_tells_nothing_is_refused(latest_too: b
     def gone(request: Request) -> bool:
         return "/transfers/1/runs" in request.path or (latest_too and "/transfers/1/" in request.path)
 
-    with pytest.raises(Refused, match="may be missing"):
-        rig.apply(*[answered(404)] * 20, wanted=gone)
+    applied = rig.apply(*[answered(404)] * 20, wanted=gone)
+    assert applied.sent == []
+    reason = "no-evidence" if latest_too else "unknown-history"
+    assert {item.reason for item in applied.surveyed.plan.of(Bucket.BLOCKED)} == {reason}
+    assert applied.surveyed.plan.statuses == {69 if latest_too else 6}
 
 
 def test_days_that_a_shared_predecessor_leaves_open_are_read_too(tmp_path: Path) -> None:
@@ -110,7 +114,6 @@ def test_days_that_a_shared_predecessor_leaves_open_are_read_too(tmp_path: Path)
     rig.later(HOUR)
     rig.foreign(2, "2024-05-22", "2024-05-22")
     rig.later(HOUR)
-    rig.flag(new_state=True)
     assert rig.apply().exit == 0
     assert rig.made(2) == ["2024-05-22..2024-05-22"]
 

@@ -7,10 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_rig import DAY, HOUR, ONE, TWO, Rig, actions_text, answered, lost, on_transfer, open_store, passed
+from engine_rig import (
+    BLIND,
+    DAY,
+    HOUR,
+    ONE,
+    OURS,
+    TEAM,
+    TWO,
+    Rig,
+    actions_text,
+    answered,
+    lost,
+    on_transfer,
+    passed,
+)
 
 from reconciler.dates import DateSet, DaysByTransfer, parse_iso
-from reconciler.errors import ApiUnavailable, Refused
+from reconciler.errors import ApiUnavailable
 from reconciler.events import Withdrawn
 from reconciler.model.desired import Address
 from reconciler.planning.approval import Approval
@@ -27,6 +41,7 @@ def limited(text: str, number: int) -> str:
 def test_max_creates_holds_over_both_rounds(allowed: int, tmp_path: Path) -> None:
     """Somebody takes the middle of a's days meanwhile: two creates where one was planned."""
     rig = Rig(tmp_path, limited(THREE, allowed))
+    rig.later(DAY)  # of odd ordinal: an only place goes to the first in the order
     applied = rig.apply(between=lambda: rig.foreign(1, "2024-05-04", "2024-05-06"))
     assert applied.report.created == min(allowed, 4)
     assert len(applied.of(Withdrawn)) == 1
@@ -113,62 +128,69 @@ def test_a_retry_needs_its_cancel_approved(tmp_path: Path) -> None:
 
 @pytest.fixture
 def forgotten(tmp_path: Path) -> Rig:
-    """A rig whose past loads only ``latest`` hints at: no state, and run lists are forbidden."""
-    rig = Rig(tmp_path)
+    """A rig whose past loads only ``latest`` hints at: no state, and run lists are not read."""
+    rig = Rig(tmp_path, BLIND)
     rig.foreign(1, "2024-05-01", "2024-05-05")
     rig.later(DAY)
-    rig.sandbox.faults("status-403-before@runs")
     return rig
 
 
-def test_without_a_state_and_evidence_an_apply_is_refused(forgotten: Rig) -> None:
+def test_blind_a_history_that_the_state_does_not_know_blocks_until_it_is_accepted(forgotten: Rig) -> None:
+    planned = forgotten.plan()
+    assert (actions_text(planned), planned.plan.statuses) == ([], {6})
+    assert [one.rule for one in planned.plan.diagnostics] == ["OB003"]
+    assert forgotten.blocked() == ["a 2024-05-06..2024-05-10 unknown-history"]
+    for _run in range(2):  # it is recorded, and does not heal itself
+        assert forgotten.apply().sent == []
+        forgotten.later(DAY)
+    forgotten.accept(1)
     assert actions_text(forgotten.plan()) == ["+ a 2024-05-06..2024-05-10"]
-    assert [one.rule for one in forgotten.plan().plan.diagnostics] == ["OB002", "OB003"]
-    with pytest.raises(Refused, match="The state may be missing"):
-        forgotten.apply()
-    assert open_store(forgotten.folder).read()[0] is None, "the refused run made no state"
-    assert len(forgotten.sandbox.backfills()) == 1
-
-
-def test_new_state_begins_one(forgotten: Rig) -> None:
-    forgotten.flag(new_state=True)
     assert forgotten.apply().exit == 0
-    forgotten.flag(new_state=False)
     forgotten.later(DAY)
     assert forgotten.apply().exit == 0
     assert forgotten.buckets() == {"declared": 10, "covered": 10}
 
 
 @pytest.mark.parametrize(
-    "spared",
-    ["runs are read", "no history", "the file insists on backfills"],
+    ("user", "blocks"), [(OURS, True), (792, False)], ids=["one of our users", "somebody else"]
 )
-def test_where_there_is_evidence_or_no_history_nothing_is_refused(spared: str, tmp_path: Path) -> None:
-    rig = Rig(tmp_path, ONE)
-    if spared != "no history":
+def test_blind_what_others_made_is_theirs_once_it_is_known_whose_our_key_is(
+    user: int, blocks: bool, forgotten: Rig
+) -> None:
+    forgotten.know_us()
+    forgotten.sandbox.create_backfill(TEAM, 1, "2024-06-10", "2024-06-10", user)
+    assert bool(forgotten.blocked()) is blocks
+
+
+def test_a_history_is_accepted_up_to_its_newest_backfill(forgotten: Rig) -> None:
+    forgotten.apply()
+    forgotten.accept(1)
+    forgotten.sandbox.create_backfill(TEAM, 1, "2024-04-10", "2024-04-10", OURS)
+    assert forgotten.blocked() == ["a 2024-05-06..2024-05-10 unknown-history"]
+
+
+@pytest.mark.parametrize("spared", ["runs are read", "no history"])
+def test_where_there_is_evidence_or_no_history_nothing_is_blocked(spared: str, tmp_path: Path) -> None:
+    rig = Rig(tmp_path, ONE if spared == "runs are read" else BLIND)
+    if spared == "runs are read":
         rig.foreign(1, "2024-05-01", "2024-05-05")
         rig.later(DAY)
-    if spared != "runs are read":
-        rig.sandbox.faults("status-403-before@runs")
-    if spared == "the file insists on backfills":
-        rig.declare(ONE.replace("    ranges", "    evidence: backfills\n    ranges"))
-        with pytest.raises(Refused, match="The state may be missing"):
-            rig.apply()
-        return
     assert rig.apply().exit == 0
+    assert rig.blocked() == []
 
 
 # -- reads that fail -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [403, 404])
-@pytest.mark.parametrize("evidence", ["auto", "runs"])
-def test_run_lists_that_may_not_be_read(evidence: str, status: int, tmp_path: Path) -> None:
-    rig = Rig(tmp_path, ONE.replace("    ranges", f"    evidence: {evidence}\n    ranges"), transfers={1: {}})
+@pytest.mark.parametrize("text", [ONE, BLIND], ids=["runs", "backfills"])
+def test_run_lists_that_may_not_be_read(text: str, status: int, tmp_path: Path) -> None:
+    rig = Rig(tmp_path, text, transfers={1: {}})
     rig.sandbox.faults(f"status-{status}-before@runs")
     assert rig.apply().exit == 0
-    if evidence == "runs":
+    if text == ONE:
         assert rig.blocked() == ["a 2024-05-01..2024-05-10 no-evidence"]
+        assert rig.plan().plan.statuses == {65 if status == 403 else 69}
     else:
         rig.once(1, "2024-05-01..2024-05-10")
 

@@ -17,10 +17,11 @@ from engine_rig import DAY, MINUTE, NOW, TWO, Applied, Rig, Witness, open_store
 from reconciler.engine.effects import Step
 from reconciler.engine.executor import Executor
 from reconciler.engine.freshness import Freshness
+from reconciler.engine.rules import Rules
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import StopSignal
 from reconciler.engine.team import Surveyed, TeamRun
-from reconciler.engine.transfer import Ending, Rules, TransferApply
+from reconciler.engine.transfer import Ending, TransferApply
 from reconciler.events import Event, Withdrawn
 from reconciler.model.memory import Delta, Document, Intent, IntentKind
 from reconciler.stores.base import Revision

@@ -3,7 +3,7 @@
 A case is YAML: ``world`` (a sandbox scene; it starts on 2024-06-01 at 9:00 UTC), ``file``, and
 ``steps``: what is changed in the file (text to text), how far the clock moves, what people do
 by hand, the actions of the plan then, and the counts that are not zero ``after`` its apply.
-``made``: how many backfills each transfer has at the end. ``new_state``: with that flag.
+``made``: how many backfills each transfer has at the end.
 """
 
 from __future__ import annotations
@@ -56,7 +56,6 @@ def _people(rig: Rig, deed: dict[str, list[Any]]) -> None:
 def test_transition(path: Path, tmp_path: Path) -> None:
     case = yaml.safe_load(path.read_text("utf-8"))
     rig = _rig(case, tmp_path)
-    rig.flag(new_state=case.get("new_state", False))
     text = case["file"]
     for number, step in enumerate(case["steps"]):
         for old, new in step.get("change", {}).items():

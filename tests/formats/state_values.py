@@ -1,18 +1,26 @@
 """Strategies for states: every value that a document may hold."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from reconciler.dates import LAST_DAY, DateSet
 from reconciler.model.memory import (
+    KEYS,
+    Acceptance,
+    Amnesty,
     BackfillRecord,
     DayEvidence,
     Delta,
     Document,
     Intent,
     IntentKind,
+    KnownUser,
+    Load,
     Origin,
     Outcome,
 )
@@ -72,6 +80,8 @@ def backfills(draw: st.DrawFn) -> BackfillRecord:
         start_time=draw(MAYBE_TIMES),
         end_time=draw(MAYBE_TIMES),
         removed_time=draw(MAYBE_TIMES),
+        created_user_id=draw(st.none() | IDS),
+        word=draw(NAMES),
     )
     return BackfillRecord(
         seen=seen,
@@ -81,6 +91,12 @@ def backfills(draw: st.DrawFn) -> BackfillRecord:
         evidence=draw(evidence()),
         settled=draw(st.booleans()),
         gone=draw(st.booleans()),
+        as_of=draw(st.none() | DAYS),
+        serial=draw(IDS),
+        moved_at=draw(MAYBE_TIMES),
+        ended_at=draw(MAYBE_TIMES),
+        has_run=draw(st.booleans()),
+        was_failed=draw(st.booleans()),
     )
 
 
@@ -101,16 +117,41 @@ def intents(draw: st.DrawFn) -> Intent:
         outcome=draw(st.sampled_from(Outcome)),
         backfill_id=draw(st.none() | IDS),
         blocker=draw(st.none() | IDS),
+        as_of=draw(st.none() | DAYS),
+        serial=draw(IDS),
     )
+
+
+@st.composite
+def loads(draw: st.DrawFn) -> Load:
+    days = draw(ranges())
+    return Load(draw(IDS), *days, draw(TIMES), draw(st.booleans()), draw(MAYBE_TIMES))
+
+
+@st.composite
+def amnesties(draw: st.DrawFn) -> Amnesty:
+    return Amnesty(draw(IDS), *draw(ranges()), draw(IDS), draw(TIMES))
+
+
+ACCEPTANCES = st.builds(Acceptance, IDS, IDS, IDS)
+USERS = st.builds(KnownUser, NONCES, IDS)
+OF_KIND: dict[str, st.SearchStrategy[Any]] = {
+    "intents": intents(),
+    "backfills": backfills(),
+    "loads": loads(),
+    "amnesties": amnesties(),
+    "acceptances": ACCEPTANCES,
+    "users": USERS,
+}
 
 
 def deltas() -> st.SearchStrategy[Delta]:
     return st.builds(
         Delta,
-        st.lists(intents(), max_size=3).map(tuple),
-        st.lists(backfills(), max_size=3).map(tuple),
-        st.lists(NONCES, max_size=3).map(tuple),
-        st.lists(IDS, max_size=3).map(tuple),
+        **{kind: st.lists(of, max_size=3).map(tuple) for kind, of in OF_KIND.items()},
+        drop_intents=st.lists(NONCES, max_size=3).map(tuple),
+        drop_backfills=st.lists(IDS, max_size=3).map(tuple),
+        drop_loads=st.lists(st.tuples(IDS, st.booleans(), DAYS), max_size=3).map(tuple),
     )
 
 
@@ -122,6 +163,9 @@ def documents() -> st.SearchStrategy[Document]:
         lineage=NAMES.filter(bool),
         serial=st.integers(1, 2**63 - 1),
         written_by=NAMES,
-        intents=st.lists(intents(), max_size=3).map(lambda ones: {one.nonce: one for one in ones}),
-        backfills=st.lists(backfills(), max_size=3).map(lambda ones: {one.id: one for one in ones}),
+        **{kind: st.lists(of, max_size=3).map(partial(_keyed, KEYS[kind])) for kind, of in OF_KIND.items()},
     )
+
+
+def _keyed(key: Callable[[Any], Any], items: list[Any]) -> dict[Any, Any]:
+    return {key(item): item for item in items}

@@ -65,7 +65,8 @@ def test_applying_leaves_the_document_it_was_given(document: Document, delta: De
 @LAW
 @given(backfills(), intents())
 def test_an_upsert_beats_a_removal_in_one_delta(backfill: BackfillRecord, intent: Intent) -> None:
-    delta = Delta((intent,), (backfill,), (intent.nonce,), (backfill.id,))
+    dropped = {"drop_intents": (intent.nonce,), "drop_backfills": (backfill.id,)}
+    delta = Delta((intent,), (backfill,), **dropped)
     after = apply_delta(apply_delta(EMPTY, delta), delta)
     assert after.intents == {intent.nonce: intent}
     assert after.backfills == {backfill.id: backfill}

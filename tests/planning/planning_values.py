@@ -4,7 +4,7 @@ Days are written as days of January 2024 ("1-3 7" is four of them; 32 is 1 Febru
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -13,17 +13,32 @@ from reconciler.dates import DateSet
 from reconciler.diagnostics import Place
 from reconciler.model.desired import Address, DesiredTeam, DesiredTransfer, Segment
 from reconciler.model.memory import (
+    KEYS,
+    Acceptance,
+    Amnesty,
     BackfillRecord,
     DayEvidence,
     Document,
     Intent,
     IntentKind,
+    Load,
     Origin,
     Outcome,
+    apply_delta,
 )
-from reconciler.model.observed import Backfill, Observed, Run, RunStatus, Status, TransferInfo
+from reconciler.model.observed import (
+    Backfill,
+    Cause,
+    Observed,
+    Run,
+    RunStatus,
+    Status,
+    TransferInfo,
+    Unreadable,
+)
 from reconciler.planning.approval import Approval
 from reconciler.planning.ledger import Bucket, TransferLedger
+from reconciler.planning.loads import learned
 from reconciler.planning.plan import Plan, TeamPlan
 from reconciler.planning.planner import make_plan
 from reconciler.planning.situation import keep_ledgers, weigh
@@ -33,6 +48,7 @@ API = "https://api.example/v1"
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 TODAY = NOW.date().toordinal()
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+Remembered = BackfillRecord | Intent | Load | Amnesty | Acceptance
 EVE = date(2023, 12, 31).toordinal()
 
 
@@ -129,11 +145,14 @@ def backfill(
 def record(
     text: str, status: str = "COMPLETED", *, origin: Origin = Origin.CREATED, **more: Any
 ) -> BackfillRecord:
-    """Return a record of what ``backfill`` returns for the same words."""
-    only_here = {"stale_before", "evidence", "settled", "gone"}
+    """Return a record of what ``backfill`` returns for the same words: one that was seen ended long ago,
+    and had run if any of its runs ended.
+    """
+    only_here = {field.name for field in fields(BackfillRecord)} - {"start", "end"}
     kept = {key: value for key, value in more.items() if key in only_here}
     seen = backfill(text, status, **{key: value for key, value in more.items() if key not in only_here})
-    return BackfillRecord(seen, "transfer-1", origin, **kept)
+    told = {"ended_at": NOW - 5 * DAY, "has_run": seen.completed + seen.failed > 0}
+    return BackfillRecord(seen, "transfer-1", origin, **{**told, **kept})
 
 
 def seen_as(remembered: BackfillRecord, **changes: Any) -> BackfillRecord:
@@ -160,8 +179,14 @@ def run(
     backfill: bool = True,
     created: datetime = NOW - 9 * DAY,
     rows: int | None = None,
+    ended: datetime | None = None,
 ) -> Run:
-    return Run(id or day, EVE + day, RunStatus(status), backfill, created, rows)
+    return Run(id or day, EVE + day, RunStatus(status), status, backfill, created, ended, rows)
+
+
+FORBIDDEN, NOT_FOUND, UNREAD = (
+    Unreadable(cause, "GET /x said so") for cause in (Cause.FORBIDDEN, Cause.NOT_FOUND, Cause.FAILED)
+)
 
 
 def runs(text: str, status: str = "COMPLETED", **more: Any) -> tuple[Run, ...]:
@@ -189,7 +214,7 @@ def intent(
     )
 
 
-def document(*entries: BackfillRecord | Intent, lineage: str = "lineage-1", serial: int = 3) -> Document:
+def document(*entries: Remembered, lineage: str = "lineage-1", serial: int = 3) -> Document:
     return Document(
         TEAM,
         API,
@@ -197,7 +222,20 @@ def document(*entries: BackfillRecord | Intent, lineage: str = "lineage-1", seri
         serial,
         intents={one.nonce: one for one in entries if isinstance(one, Intent)},
         backfills={one.id: one for one in entries if isinstance(one, BackfillRecord)},
+        loads={KEYS["loads"](one): one for one in entries if isinstance(one, Load)},
+        amnesties={
+            (one.transfer_id, one.start, one.serial): one for one in entries if isinstance(one, Amnesty)
+        },
+        acceptances={one.transfer_id: one for one in entries if isinstance(one, Acceptance)},
     )
+
+
+def load(text: str, at: datetime, *, id: int = TRANSFER, **more: Any) -> Load:
+    return Load(id, *span(text), at, **more)
+
+
+def amnesty(text: str, serial: int = 3, at: datetime = NOW) -> Amnesty:
+    return Amnesty(TRANSFER, *span(text), serial, at)
 
 
 def observed(*listed: Backfill, **more: Any) -> Observed:
@@ -244,12 +282,17 @@ def buckets(ledger: TransferLedger) -> dict[str, str]:
 
 def ledger_of(
     desired: DesiredTransfer,
-    *entries: BackfillRecord | Intent,
+    *entries: Remembered,
     seen: Observed | None = None,
     now: datetime = NOW,
+    **of_team: Any,
 ) -> TransferLedger:
-    """Keep the ledger of one transfer from a memory, without reading anything into it."""
-    (only,) = keep_ledgers(team(desired), document(*entries), seen or observed(), now, DEFAULT_SETTLE)
+    """Keep the ledger of one transfer from a memory, with nothing read into it but what run lists load."""
+    shown = seen or observed()
+    listed = [(source, answer) for source, answer in shown.runs.items() if isinstance(answer, tuple)]
+    memory = document(*entries)
+    memory = apply_delta(memory, learned(memory, listed))
+    (only,) = keep_ledgers(team(desired, **of_team), memory, shown, now, DEFAULT_SETTLE)
     return only
 
 

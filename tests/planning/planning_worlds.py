@@ -10,7 +10,21 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from hypothesis import strategies as st
-from planning_values import API, DAY, EVE, HOUR, NOW, TEAM, TODAY, named, team, transfer
+from planning_values import (
+    API,
+    DAY,
+    EVE,
+    FORBIDDEN,
+    HOUR,
+    NOT_FOUND,
+    NOW,
+    TEAM,
+    TODAY,
+    UNREAD,
+    named,
+    team,
+    transfer,
+)
 
 from reconciler.dates import EMPTY, DateSet, Day
 from reconciler.diagnostics import Place
@@ -21,21 +35,38 @@ from reconciler.model.desired import (
     EvidenceMode,
     Guards,
     Limits,
+    LoadedDays,
     OnUnknown,
     Order,
     Segment,
 )
-from reconciler.model.memory import BackfillRecord, DayEvidence, Document, Intent, IntentKind, Origin, Outcome
-from reconciler.model.observed import Backfill, Observed, Run, RunStatus, Status, Unreadable
+from reconciler.model.memory import (
+    KEYS,
+    Acceptance,
+    Amnesty,
+    BackfillRecord,
+    DayEvidence,
+    Document,
+    Intent,
+    IntentKind,
+    Load,
+    Origin,
+    Outcome,
+)
+from reconciler.model.observed import Backfill, Cause, Observed, Run, RunStatus, Status, Unreadable
 
 T = TypeVar("T")
 
 FIRST = EVE + 26  # 26 January 2024: the window crosses a week and a month
 WINDOW = 12
+RECENT = TODAY + 1 - WINDOW  # a window that ends with today: its days may be loaded early
 MINUTE = timedelta(minutes=1)
-# Vendor times lie on this grid; so do the moments of stale_before, to meet exactly.
-STALE = (None, NOW - 30 * HOUR, NOW - 10 * HOUR)
-MOMENTS = tuple(NOW - hours * HOUR for hours in (40, 30, 24, 20, 10, 5, 1, 0))
+# Vendor times lie on this grid; so do the moments of stale_before, to meet exactly. At 23 hours ago a day
+# begins in UTC+14, at 11 in Helsinki, at 9 in UTC.
+STALE = (None, NOW - 30 * HOUR, NOW - 10 * HOUR, NOW - 8 * DAY)
+MOMENTS = tuple(
+    NOW - hours * HOUR for hours in (40, 30, 24, 23, 20, 11, 10, 5, 1, 0, 49, 73, 97, 145, 192, 240)
+)
 ENDS = (None, NOW - 20 * HOUR, NOW - 5 * HOUR, NOW - HOUR, NOW - HOUR + MINUTE, NOW)
 INTENDED = (
     NOW - 14 * MINUTE,
@@ -45,6 +76,7 @@ INTENDED = (
     NOW - 25 * HOUR,
     NOW - 8 * DAY,
 )
+UNDATED = Unreadable(Cause.UNDATED, "GET /x tells no day")
 STATUSES = (*Status, Status.COMPLETED, Status.FAILED, Status.FAILED, Status.FAILED, Status.CANCELLED)
 IDS = (1, 2)
 PREDECESSORS = {1: 91, 2: 92}
@@ -56,6 +88,7 @@ class Tape:
 
     data: bytes
     at: int = 0
+    first: Day = FIRST
 
     def below(self, bound: int) -> int:
         self.at += 1
@@ -73,7 +106,7 @@ class Tape:
         return DateSet.days(day for day in range(start, end) if mask >> (day - start) % 16 & 1)
 
     def range(self) -> tuple[Day, Day]:
-        start = FIRST - 1 + self.below(WINDOW)
+        start = self.first - 1 + self.below(WINDOW)
         return start, start + 1 + self.below(WINDOW - 2)
 
 
@@ -93,10 +126,13 @@ class World:
 
 
 def read_world(tape: Tape) -> World:
-    transfers = tuple(_transfer(tape, number) for number in IDS[: 1 + tape.below(2)])
+    tape.first, as_of = tape.one((FIRST, RECENT)), tape.one((TODAY, TODAY, TODAY - 2))
+    transfers = tuple(_transfer(tape, number, as_of) for number in IDS[: 1 + tape.below(2)])
     sources = [source for one in transfers for source in one.source_ids]
     records = [_record(tape, number, sources) for number in range(1, 1 + tape.below(9))]
     intents = [_intent(tape, f"n{number}", sources) for number in range(tape.below(3))]
+    loads = [load for source in sources if tape.chance(2) for load in _loads(tape, source)]
+    amnesties = [_amnesty(tape, one) for one in IDS if tape.chance(3)]
     document = Document(
         TEAM,
         API,
@@ -104,34 +140,49 @@ def read_world(tape: Tape) -> World:
         3,
         intents={one.nonce: one for one in intents},
         backfills={one.id: one for one in records},
+        loads={KEYS["loads"](one): one for one in loads},
+        amnesties={(one.transfer_id, one.start, one.serial): one for one in amnesties},
+        acceptances={one: Acceptance(one, 1 + tape.below(8), 2) for one in IDS if tape.chance(4)},
     )
+    blind = {
+        source for one in transfers if one.evidence is EvidenceMode.BACKFILLS for source in one.source_ids
+    }
     return World(
         team(
             *transfers,
+            as_of=as_of,
+            as_of_is_today=as_of == TODAY,
+            timezone=tape.one(("", "Europe/Helsinki")),
+            stuck_after=tape.one((7 * DAY, DAY)),
             limits=_limits(tape),
             guards=Guards(*(tape.one((None, None, 4)) for _ in range(2))),
             order=tape.one(tuple(Order)),
             prune=tape.chance(2),
             on_unknown=tape.one(tuple(OnUnknown)),
         ),
-        _observed(tape, records, sources),
+        _observed(tape, records, sources, blind),
         document,
         NOW,
         timedelta(minutes=15),
     )
 
 
-def worlds(size: int = 400) -> st.SearchStrategy[World]:
+def worlds(size: int = 600) -> st.SearchStrategy[World]:
     return tapes(size).map(read_world)
 
 
-def _transfer(tape: Tape, number: int) -> DesiredTransfer:
+def _transfer(tape: Tape, number: int, as_of: Day) -> DesiredTransfer:
+    allow_today = tape.chance(3)
+    far = tape.first == FIRST
     return transfer(
         *_segments(tape),
         id=number,
-        loadable_until=FIRST + tape.one((WINDOW, WINDOW - 3)),
+        loadable_until=FIRST + tape.one((WINDOW, WINDOW - 3)) if far else as_of + allow_today,
+        allow_today=allow_today,
         chunk=tape.one(tuple(Chunk)),
         max_attempts=1 + tape.below(3),
+        retry_after=tape.one((0 * HOUR, HOUR, 5 * HOUR)),
+        loaded=tuple(_loaded(tape) for _ in range(tape.one((0, 0, 0, 1, 2)))),
         evidence=tape.one(tuple(EvidenceMode)),
         owner=tape.one((None, "ads")),
         paused=tape.chance(12),
@@ -140,19 +191,50 @@ def _transfer(tape: Tape, number: int) -> DesiredTransfer:
 
 
 def _segments(tape: Tape) -> list[Segment]:
-    """Neighbouring days differ in stale_before and place, and some are excluded."""
+    """Neighbouring days differ in stale_before, final_after and place, and some are excluded."""
     found: list[Segment] = []
-    for day in range(FIRST, FIRST + WINDOW):
+    for day in range(tape.first, tape.first + WINDOW):
         kind = tape.below(8)
         if kind == 7:
             continue
-        stale_before = STALE[0 if kind < 3 else kind % 3]
+        stale_before = STALE[0 if kind < 3 else kind - 3]
+        final_after = tape.one((None, None, 0, 1, 7))
         last = found[-1] if found else None
-        if last and last.end == day and last.stale_before == stale_before and kind != 0:
+        same = last and (last.stale_before, last.final_after) == (stale_before, final_after)
+        if last and last.end == day and same and kind != 0:
             found[-1] = replace(last, end=day + 1)
         else:
-            found.append(Segment(day, day + 1, Place("backfills.yaml", 1 + len(found), 9), "", stale_before))
+            place = Place("backfills.yaml", 1 + len(found), 9)
+            found.append(Segment(day, day + 1, place, "", stale_before, final_after))
     return found
+
+
+def _loaded(tape: Tape) -> LoadedDays:
+    days = tape.days(tape.first, tape.first + WINDOW)
+    at = tape.one((None, NOW - 30 * HOUR, NOW - 20 * HOUR, NOW - HOUR))
+    return LoadedDays(days, at, "By other means", Place("backfills.yaml", 90, 9))
+
+
+def _loads(tape: Tape, source: int) -> list[Load]:
+    """What earlier run lists told: of neighbouring days never twice the same."""
+    found: list[Load] = []
+    for day in range(tape.first - 1, tape.first + WINDOW):
+        if not tape.chance(3):
+            continue
+        at = tape.one(MOMENTS)
+        failed_at = tape.one((None, None, at + HOUR, at + 20 * HOUR))
+        load = Load(source, day, day + 1, at, tape.chance(2), failed_at)
+        last = found[-1] if found else None
+        if last and last.end == day and replace(load, start=last.start) == replace(last, end=load.end):
+            found[-1] = replace(last, end=load.end)
+        else:
+            found.append(load)
+    return found
+
+
+def _amnesty(tape: Tape, own: int) -> Amnesty:
+    start, end = tape.range()
+    return Amnesty(own, start, end, tape.below(3), tape.one(MOMENTS))
 
 
 def _limits(tape: Tape) -> Limits:
@@ -177,6 +259,7 @@ def _backfill(tape: Tape, number: int, sources: Sequence[int]) -> Backfill:
         end=end,
         status=tape.one(STATUSES),
         created_time=tape.one(MOMENTS),
+        start_time=tape.one((None, NOW - 24 * HOUR)),
         end_time=tape.one(ENDS),
         removed_time=tape.one(ENDS),
         total=total,
@@ -200,17 +283,39 @@ def _counts(tape: Tape, total: int) -> tuple[int, int]:
 
 
 def _record(tape: Tape, number: int, sources: Sequence[int]) -> BackfillRecord:
+    """A record as the rules keep it: what ended was seen to end, and what ran was seen to run."""
     seen = _backfill(tape, number, sources)
-    settled = tape.chance(4)
+    going = active(seen)
+    settled = tape.chance(4) and not going
+    ran = seen.start_time is not None or seen.completed + seen.failed > 0
+    made = seen.created_time.date().toordinal()
+    gone = tape.chance(4) and going
     return BackfillRecord(
         seen,
         transfer=f"transfer-{seen.transfer_id}",
-        origin=tape.one((Origin.CREATED, Origin.ADOPTED, Origin.OBSERVED)),
+        origin=tape.one((Origin.CREATED, Origin.ADOPTED, Origin.OBSERVED, Origin.UNEXPLAINED)),
         stale_before=tape.one(STALE),
         evidence=_evidence(tape, seen.days, settled),
         settled=settled,
-        gone=tape.chance(10) and not settled and not seen.status.final,
+        gone=gone,
+        as_of=tape.one((None, made, made - 1)),
+        serial=tape.below(4),
+        moved_at=tape.one(ENDS),
+        ended_at=tape.one(ENDS) if gone else None if going else tape.one(ENDS[1:]),
+        has_run=ran or tape.chance(2) or seen.status not in QUEUED,
+        was_failed=seen.status is Status.CANCELLED and tape.chance(2),
     )
+
+
+QUEUED = (Status.CREATED, Status.SCHEDULED, Status.CANCELLED)
+
+
+def active(one: Backfill) -> bool:
+    if one.status is Status.FAILED:
+        return one.completed + one.failed < one.total and one.end_time is None
+    if one.status is Status.UNKNOWN:
+        return one.end_time is None
+    return one.status not in (Status.COMPLETED, Status.CANCELLED)
 
 
 def _evidence(tape: Tape, days: DateSet, settled: bool) -> DayEvidence:
@@ -244,29 +349,36 @@ def _intent(tape: Tape, nonce: str, sources: Sequence[int]) -> Intent:
         outcome=tape.one(tuple(Outcome)),
         backfill_id=tape.one((None, 1, 2)),
         blocker=tape.one((None, 1, 20)),
+        serial=tape.below(4),
     )
 
 
-def _observed(tape: Tape, records: Sequence[BackfillRecord], sources: Sequence[int]) -> Observed:
+def _observed(
+    tape: Tape, records: Sequence[BackfillRecord], sources: Sequence[int], blind: set[int]
+) -> Observed:
     others = [_backfill(tape, number, sources) for number in range(20, 20 + tape.below(3))]
     again = [_view(tape, one) for one in records]
     listed = [
         one for one in (*others, *again) if one is not None and not one.status.final and not tape.chance(3)
     ]
     fetched = {
-        one.id: None if tape.chance(3) else view
+        one.id: tape.one((view, view, None, UNREAD))
         for one, view in zip(records, again, strict=True)
         if view is not None and view not in listed and not tape.chance(4)
     }
     return Observed(
-        vendor_now=NOW,
+        vendor_now=tape.one((NOW, NOW, NOW - 2 * HOUR, NOW - 10 * HOUR)),
         listed=tuple(listed),
         list_full=tape.chance(8),
         fetched=fetched,
-        latest={one: tape.one((None, *listed, *others)) for one in sources if tape.chance(2)},
-        runs={one: _runs(tape) for one in sources if not tape.chance(3)},
-        transfers=tape.one((None, named(*IDS), named(*IDS), named(*IDS, paused=[2]), named(2))),
+        latest={one: _latest(tape, (*listed, *others)) for one in sources if tape.chance(2)},
+        runs={one: _runs(tape) for one in sources if one not in blind and not tape.chance(3)},
+        transfers=tape.one((None, named(*IDS), named(*IDS), named(*IDS, paused=[2]), named(2), UNREAD)),
     )
+
+
+def _latest(tape: Tape, shown: Sequence[Backfill]) -> Backfill | Unreadable | None:
+    return tape.one((FORBIDDEN, UNREAD)) if tape.chance(8) else tape.one((None, *shown))
 
 
 def _view(tape: Tape, record: BackfillRecord) -> Backfill | None:
@@ -284,14 +396,16 @@ def _view(tape: Tape, record: BackfillRecord) -> Backfill | None:
 
 def _runs(tape: Tape) -> tuple[Run, ...] | Unreadable:
     if tape.chance(6):
-        return tape.one(tuple(Unreadable))
+        return tape.one((FORBIDDEN, NOT_FOUND, NOT_FOUND, UNREAD, UNDATED))
     return tuple(
         Run(
             id=number,
-            day=FIRST - 1 + tape.below(WINDOW + 2),
+            day=None if tape.chance(20) else tape.first - 1 + tape.below(WINDOW + 2),
             status=tape.one((*RunStatus, RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.FAILED)),
+            word="",
             backfill=not tape.chance(3),
             created_time=tape.one(MOMENTS),
+            ended_time=tape.one((None, None, NOW - HOUR)),
             rows=tape.one((None, 10)),
         )
         for number in range(tape.below(14))

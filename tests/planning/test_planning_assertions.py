@@ -26,26 +26,24 @@ from planning_values import (
 from reconciler.dates import DateSet, DaysByTransfer
 from reconciler.model.desired import Address
 from reconciler.model.memory import DayEvidence
-from reconciler.planning import evidence, planner
+from reconciler.planning import planner, verdict
 from reconciler.planning.approval import Approval
-from reconciler.planning.evidence import judge, merge, runs_by_day
+from reconciler.planning.evidence import merge, runs_by_day
 from reconciler.planning.intents import cancelled, found
+from reconciler.planning.verdict import judge
 
 NOTHING = Approval(DaysByTransfer(), frozenset())
 
 
 @pytest.mark.parametrize(
-    "broken, ended",
-    [
-        ("_from_counts", record("1-10", "COMPLETED")),
-        ("_without_runs", record("1-10", "FAILED", failed=2)),
-        ("_none_ran", record("1-10", "FAILED", ran=3, failed=2, names="4", end_time=NOW)),
-    ],
+    "ended",
+    [record("1-10", "FAILED", failed=2), record("1-10", "FAILED", ran=3, failed=2, names="4", end_time=NOW)],
 )
-def test_a_verdict_tells_of_every_day(broken: str, ended: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    listing = None if broken == "_without_runs" else runs_by_day(runs("1-5"))
+def test_a_verdict_tells_of_every_day(ended: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    listing = runs_by_day(runs("1-5"))
     assert judge(ended, listing, NOW)
-    monkeypatch.setattr(evidence, broken, lambda *_: DayEvidence(loaded=days("1-3")))
+    monkeypatch.setattr(verdict, "_none_ran", lambda *_: DayEvidence(loaded=days("1-3")))
+    monkeypatch.setattr(verdict, "replace", lambda *_, **__: DayEvidence(loaded=days("1-3")))
     with pytest.raises(AssertionError):
         judge(ended, listing, NOW)
 
@@ -68,12 +66,11 @@ def test_what_is_done_has_an_id(outcome: str) -> None:
 
 
 def _days_that_were_not_approved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planner, "_withheld_days", lambda _budget: DaysByTransfer())
+    monkeypatch.setattr(planner, "_withheld_days", lambda *_: DaysByTransfer())
 
 
 def _a_cancel_that_was_not_approved(monkeypatch: pytest.MonkeyPatch) -> None:
-    prunes = planner._prunes
-    monkeypatch.setattr(planner, "_prunes", lambda situation, _approval: prunes(situation, None))
+    monkeypatch.setattr(planner, "_approved", lambda cancels, _approval: cancels)
 
 
 @pytest.mark.parametrize("break_it", [_days_that_were_not_approved, _a_cancel_that_was_not_approved])

@@ -29,7 +29,7 @@ from reconciler.model.memory import (
     Origin,
     Outcome,
 )
-from reconciler.model.observed import Backfill, Observed, Unreadable
+from reconciler.model.observed import Backfill, Cause, Observed, Unreadable
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import make_plan
 from reconciler.planning.situation import weigh
@@ -61,7 +61,7 @@ def read_case(path: Path) -> dict[str, Any]:
 
 
 def observed_of(api: dict[str, Any]) -> Observed:
-    listed, _sent = parse_backfills([_defaults(one) for one in api.get("list", [])])
+    listed = tuple(parse_backfills([_defaults(one) for one in api.get("list", [])]))
     full = len(listed) >= 100
     filler = api.get("list_filler", 0)
     if filler:
@@ -94,14 +94,14 @@ def _strangers(number: int) -> tuple[Backfill, ...]:
 
 def _runs(answer: list[dict[str, Any]] | str) -> Any:
     if isinstance(answer, str):
-        return Unreadable(answer)
+        return Unreadable(Cause(answer))
     items = [
         {"id": number, "type": "Recurring", "status": "COMPLETED", "created_time": f"{day}T23:00:00Z"}
         | one
         | {"data_date": day}
         for number, (one, day) in enumerate(((one, day) for one in answer for day in _dates(one)), 1)
     ]
-    return tuple(run for _, run in parse_runs(items) if run is not None)
+    return tuple(parse_runs(items))
 
 
 def _dates(one: dict[str, Any]) -> list[str]:
@@ -135,6 +135,7 @@ def _record(words: dict[str, Any]) -> BackfillRecord:
         settled=bool(known) and not known.get("unlocated"),
         stale_before=_time(words["stale_before"]) if "stale_before" in words else None,
         gone=words.get("gone", False),
+        was_failed=words.get("was_failed", False),
     )
 
 

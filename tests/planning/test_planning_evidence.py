@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from planning_values import (
     DAY,
     EVE,
+    FORBIDDEN,
     HOUR,
     NOW,
     ago,
@@ -29,9 +30,10 @@ from planning_worlds import Tape, World, read_world, tapes, worlds
 
 from reconciler.dates import DateSet, union
 from reconciler.model.memory import BackfillRecord, DayEvidence, Document, Origin, apply_delta
-from reconciler.model.observed import Backfill, Run, Status, Unreadable
-from reconciler.planning.evidence import Verdict, is_active, judge, known_days, merge, runs_by_day
+from reconciler.model.observed import Backfill, Run, Status
+from reconciler.planning.evidence import is_active, known_days, merge, runs_by_day
 from reconciler.planning.situation import refresh, updated, wanted_gets
+from reconciler.planning.verdict import Case, Verdict, judge
 
 LAW = settings.get_profile("planning-law")
 HEAVY = settings.get_profile("planning-heavy")
@@ -43,7 +45,8 @@ UNREAD = None
 
 def told(verdict: Verdict) -> dict[str, str]:
     """Return a verdict in the words of the tables below."""
-    places = {name: shown(getattr(verdict, name)) for name in ("in_flight", "settling", "gone")}
+    kinds = ("in_flight", "settling", "gone", "unknown_status")
+    places = {name: shown(getattr(verdict, name)) for name in kinds}
     return {name: text for name, text in places.items() if text} | words(verdict.evidence)
 
 
@@ -104,14 +107,69 @@ ROWS = {
         UNREAD,
         {"unlocated": "1-5"},
     ),
-    "counts of another length": (record("1-5", ran=4, total=4), UNREAD, {"unlocated": "1-5"}),
+    "fewer runs than days, all completed": (record("1-5", ran=1, total=1), UNREAD, {"loaded": "1-5"}),
+    "more runs than days, all completed": (record("1-5", ran=9, total=9), UNREAD, {"loaded": "1-5"}),
+    "no run at all": (record("1-5", ran=0, total=0), UNREAD, {"loaded": "1-5"}),
+    "fewer runs than days, one failed": (
+        record("1-5", "FAILED", ran=1, failed=1, total=2),
+        (run(2), run(4, "FAILED")),
+        {"loaded": "2", "failed": "4", "unlocated": "1 3 5"},
+    ),
+    # several runs a day
+    "several a day, a failed one is found": (
+        record("1-3", "FAILED", ran=5, failed=1, total=6),
+        (*runs("1-3"), *runs("1 3", id=20), run(2, "FAILED", id=30)),
+        {"loaded": "1 3", "failed": "2"},
+    ),
+    "several a day, one of two failed ones is found": (
+        record("1-3", "FAILED", ran=4, failed=2, total=6),
+        (*runs("1-3"), run(1, id=20), run(2, "FAILED", id=30)),
+        {"failed": "2", "unlocated": "1 3"},
+    ),
+    "several a day, one ran again since": (
+        record("1-3", "FAILED", ran=5, failed=1, total=6),
+        (*runs("1-3"), run(2, "FAILED", id=30), run(3, "FAILED", id=31)),
+        {"loaded": "1", "unlocated": "2-3"},
+    ),
+    "several a day, the report tells": (
+        record("1-3", "FAILED", ran=5, failed=1, total=6, names="3"),
+        UNREAD,
+        {"loaded": "1-2", "failed": "3"},
+    ),
     # nothing ran
-    "failed, nothing ran": (record("1-5", "FAILED", ran=0, **ENDED), UNREAD, {"not_run": "1-5"}),
-    "completed, nothing ran": (record("1-5", ran=0), UNREAD, {"not_run": "1-5"}),
+    "failed, nothing ran": (record("1-5", "FAILED", ran=0, **ENDED), (), {"not_run": "1-5"}),
+    "completed, nothing ran": (record("1-5", ran=0), (), {"not_run": "1-5"}),
     "cancelled, nothing ran": (
         record("1-5", "CANCELLED", ran=0, removed_time=ago(2)),
         UNREAD,
         {"cancelled": "1-5"},
+    ),
+    "cancelled, and seen running": (
+        record("1-5", "CANCELLED", ran=0, has_run=True),
+        (run(5, "OTHER"),),
+        {"cancelled": "1-5"},
+    ),
+    "cancelled, had failed before": (
+        record("1-5", "CANCELLED", ran=0, failed=1, was_failed=True),
+        (run(5, "FAILED"),),
+        {"failed": "5", "not_run": "1-4"},
+    ),
+    # an hour from the first read that saw it ended: counts lag, runs finish
+    "completed just now, with counts of before": (
+        record("1-5", ran=0, ended_at=NOW - HOUR + SECOND),
+        runs("1-2"),
+        {"settling": "1-5"},
+    ),
+    "completed just now, with no run": (record("1-5", ran=0, total=0, ended_at=NOW), (), {"settling": "1-5"}),
+    "failed just now, and the run list lags": (
+        record("1-5", "FAILED", failed=2, ended_at=NOW),
+        runs("1-2"),
+        {"settling": "3-5", "loaded": "1-2"},
+    ),
+    "ended with a status nobody knows": (
+        record("1-5", "UNKNOWN", ran=2, evidence=known(loaded="1"), **ENDED),
+        UNREAD,
+        {"unknown_status": "2-5", "loaded": "1"},
     ),
     "cancelled before it had runs": (
         record("1-5", "CANCELLED", ran=0, total=0),
@@ -147,8 +205,8 @@ ROWS = {
     "an empty run list": (record("1-5", "FAILED", failed=2), (), {"unlocated": "1-5"}),
     "a run still going": (
         record("1-3", "CANCELLED", ran=1, removed_time=ago(2)),
-        (run(3), run(2, "IN_FLIGHT")),
-        {"loaded": "3", "in_flight": "2", "cancelled": "1"},
+        (run(3), run(2, "OTHER")),
+        {"loaded": "3", "cancelled": "1-2"},  # what the run itself says comes before
     ),
     "a run tried twice": (
         record("1-2", "FAILED", failed=1, **ENDED),
@@ -174,8 +232,8 @@ ROWS = {
     ),
     "what was known is not in flight again": (
         record("1-3", "CANCELLED", ran=2, removed_time=ago(2), evidence=known(loaded="1", unlocated="2-3")),
-        (run(1, "IN_FLIGHT"), run(2), run(3, "IN_FLIGHT")),
-        {"loaded": "1-2", "in_flight": "3"},
+        (run(1, "OTHER"), run(2), run(3, "OTHER")),
+        {"loaded": "1-2", "unlocated": "3"},
     ),
     "settled is settled": (
         record("1-5", "FAILED", ran=1, failed=4, evidence=known(loaded="1", not_run="2-5"), settled=True),
@@ -188,6 +246,11 @@ ROWS = {
         {"loaded": "1-3", "failed": "4-5"},
     ),
     "gone": (record("1-5", "RUNNING", gone=True), UNREAD, {"gone": "1-5"}),
+    "gone, runs tell": (
+        record("1-5", "RUNNING", ran=2, gone=True),
+        (*runs("4-5"), run(3, "FAILED")),
+        {"loaded": "4-5", "failed": "3", "not_run": "1-2"},
+    ),
     "gone, but partly known": (
         record("1-5", "FAILED", gone=True, evidence=known(loaded="1-2", failed="3", unlocated="4")),
         UNREAD,
@@ -206,20 +269,51 @@ def test_the_verdict_on_each_day(
     assert verdict.settled is (set(expected) <= certain)
 
 
-@pytest.mark.parametrize(
-    "times, settled_from",
-    [
-        ({"removed_time": ago(1)}, NOW),
-        ({"removed_time": ago(3), "end_time": ago(1)}, ago(2)),
-        ({"end_time": ago(1)}, NOW),  # removed_time may be missing
-        ({}, NOW - 10 * DAY + HOUR),
-    ],
-)
-def test_a_cancelled_one_settles_for_an_hour(times: dict[str, Any], settled_from: Any) -> None:
-    one = record("1-5", "CANCELLED", ran=2, evidence=known(loaded="5"), **times)
+def test_every_row_is_reached() -> None:
+    """Of the table in the docs, by the cases above."""
+    from reconciler.planning.verdict import ROWS as TABLE
+
+    cases = [
+        Case(one, runs_by_day(listing or ()), NOW - (one.ended_at or NOW))
+        for one, listing, _ in ROWS.values()
+    ]
+    active = [Case(record("1", status, ran=0), None, HOUR) for status in ("RUNNING", "UNKNOWN")]
+    reached = [next(row for row in TABLE if row.fits(case)) for case in (*cases, *active)]
+    assert set(reached) == set(TABLE)
+
+
+BLIND = {
+    "cancelled": (record("1-5", "CANCELLED", ran=2, ended_at=NOW - 5 * HOUR), {"unlocated": "1-5"}),
+    "cancelled, queries go on": (
+        record("1-5", "CANCELLED", ran=2, ended_at=NOW - 5 * HOUR + SECOND),
+        {"settling": "1-5"},
+    ),
+    "failed, none completed": (record("1-5", "FAILED", ran=0, **ENDED), {"not_run": "1-5"}),
+    "failed, none completed, one named": (
+        record("1-5", "FAILED", ran=0, failed=1, names="3", **ENDED),
+        {"failed": "3", "not_run": "1-2 4-5"},
+    ),
+    "completed, too few": (record("1-5", ran=2), {"unlocated": "1-5"}),
+    "completed, too few, just now": (record("1-5", ran=2, ended_at=NOW), {"settling": "1-5"}),
+    "gone": (record("1-5", "RUNNING", gone=True), {"gone": "1-5"}),
+}
+
+
+@pytest.mark.parametrize("one, expected", BLIND.values(), ids=BLIND)
+def test_the_verdict_where_run_lists_are_never_read(one: BackfillRecord, expected: dict[str, str]) -> None:
+    verdict = judge(one, None, NOW, blind=True)
+    assert told(verdict) == expected
+    assert not verdict.settled
+
+
+def test_a_cancelled_one_settles_for_an_hour_from_the_first_read_that_saw_it() -> None:
     listing = runs_by_day([run(4), run(5)])
-    assert told(judge(one, listing, settled_from - SECOND)) == {"settling": "1-4", "loaded": "5"}
-    assert told(judge(one, listing, settled_from)) == {"loaded": "4-5", "cancelled": "1-3"}
+    before = record("1-5", "RUNNING", ran=1, evidence=known(loaded="5"), ended_at=None)
+    gone_by = backfill("1-5", "CANCELLED", ran=2, removed_time=NOW - 9 * HOUR)
+    one = updated(before, gone_by, NOW)
+    assert updated(one, gone_by, NOW + HOUR) == one
+    assert told(judge(one, listing, NOW + HOUR - SECOND)) == {"settling": "1-4", "loaded": "5"}
+    assert told(judge(one, listing, NOW + HOUR)) == {"loaded": "4-5", "cancelled": "1-3"}
 
 
 def test_the_runs_of_a_cancelled_one_may_come_an_hour_later() -> None:
@@ -264,6 +358,11 @@ def test_one_that_answers_404_is_gone_after_a_day(age: timedelta, gone: bool) ->
     assert told(judged(read, UNREAD)) == {"gone" if gone else "in_flight": "1-5"}
 
 
+def test_one_that_could_not_be_read_is_not_gone() -> None:
+    remembered = record("1-5", "RUNNING", ran=0, created=NOW - 30 * DAY)
+    assert read_again(remembered, fetched={100: FORBIDDEN}) == remembered
+
+
 def test_one_that_is_gone_may_come_back() -> None:
     gone = record("1-5", "RUNNING", gone=True)
     assert not read_again(gone, backfill("1-5", "RUNNING")).gone
@@ -271,7 +370,7 @@ def test_one_that_is_gone_may_come_back() -> None:
 
 
 def test_a_404_does_not_undo_a_final_status() -> None:
-    cancelled = record("1-5", "CANCELLED", ran=2, removed_time=ago(0.5))
+    cancelled = record("1-5", "CANCELLED", ran=2, ended_at=ago(0.5))
     assert read_again(cancelled, fetched={100: None}) == cancelled
 
 
@@ -279,7 +378,7 @@ def test_a_404_does_not_undo_a_final_status() -> None:
 @pytest.mark.parametrize("lagging", ["CREATED", "RUNNING", "FAILED", "UNKNOWN"])
 def test_a_final_status_in_the_state_beats_the_list(final: str, lagging: str) -> None:
     kept = record("1-5", final)
-    assert updated(kept, backfill("1-5", lagging, ran=0)) == kept
+    assert updated(kept, backfill("1-5", lagging, ran=0), NOW) == kept
     assert read_again(kept, backfill("1-5", lagging, ran=0)).status is Status(final)
 
 
@@ -310,12 +409,14 @@ def test_what_a_record_says_of_itself_is_kept() -> None:
     [
         (backfill("1-5", "RUNNING"), True),
         (backfill("31-40", "RUNNING"), True),
-        (backfill("32-40", "RUNNING"), False),  # touches no declared day
+        (backfill("32-40", "RUNNING"), True),  # touches no declared day: it may be one some day
         (backfill("1-5", "RUNNING", transfer_id=2), False),  # a transfer of no file
         (backfill("1-5", "RUNNING", transfer_id=90), True),  # a predecessor
     ],
 )
-def test_foreign_backfills_on_declared_days_are_remembered(seen: Backfill, remembered: bool) -> None:
+def test_foreign_backfills_on_the_transfers_of_the_files_are_remembered(
+    seen: Backfill, remembered: bool
+) -> None:
     desired = team(transfer("1-31", previous_ids=(90,)))
     delta = refresh(document(), observed(seen), desired)
     assert [(one.id, one.origin) for one in delta.backfills] == [(100, Origin.OBSERVED)] * remembered
@@ -335,7 +436,7 @@ def test_nothing_new_changes_nothing() -> None:
 
 def test_run_lists_that_cannot_be_read_tell_nothing() -> None:
     once = record("1-5", "FAILED", failed=1)
-    assert words(read_again(once, runs={1: Unreadable.FORBIDDEN}).evidence) == {"unlocated": "1-5"}
+    assert words(read_again(once, runs={1: FORBIDDEN}).evidence) == {"unlocated": "1-5"}
     assert words(read_again(once, runs={1: (*runs("1-4"), run(5, "FAILED"))}).evidence) == {
         "loaded": "1-4",
         "failed": "5",
@@ -356,7 +457,8 @@ def test_run_lists_that_cannot_be_read_tell_nothing() -> None:
         (record("1-5", "CANCELLED", evidence=known(cancelled="1-5"), settled=True), False),
         (record("1-5", evidence=known(loaded="1-5"), settled=True), False),
         (record("1-5", failed=1, evidence=known(unlocated="1-5")), False),  # final: a get tells no more
-        (record("1-5", "RUNNING", gone=True), False),
+        (record("1-5", "RUNNING", gone=True), True),  # it may come back
+        (record("1-5", "RUNNING", gone=True, evidence=known(not_run="1-5"), settled=True), False),
     ],
 )
 def test_which_backfills_are_got(one: BackfillRecord, wanted: bool) -> None:
@@ -399,7 +501,8 @@ def test_a_verdict_covers_the_range_and_nothing_else(world: World) -> None:
         listing = runs_of.get(one.transfer_id)
         verdict = judged(one, listing)
         parts = [getattr(verdict.evidence, name) for name in DayEvidence.__slots__]
-        assert union([verdict.in_flight, verdict.settling, verdict.gone, *parts]) == one.days
+        open_ = [verdict.in_flight, verdict.settling, verdict.gone, verdict.unknown_status]
+        assert union([*open_, *parts]) == one.days
         assert sum(map(len, parts)) == len(union(parts))
         assert not verdict.gone & union(parts)
         if verdict.settled:

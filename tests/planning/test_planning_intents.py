@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from planning_values import (
     DAY,
+    FORBIDDEN,
     NOW,
     ago,
     backfill,
@@ -25,7 +26,7 @@ from planning_worlds import World, worlds
 from reconciler.bounds import DEFAULT_SETTLE
 from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import BackfillRecord, Intent, IntentKind, Origin, Outcome
-from reconciler.model.observed import Backfill, Unreadable
+from reconciler.model.observed import Backfill
 from reconciler.planning import intents, resolution
 from reconciler.planning.intents import (
     TRANSITIONS,
@@ -204,7 +205,7 @@ def reopened_creates(
         ({"at": ago(0.25), "latest_before": 300}, {}, False),
         ({"at": ago(99)}, {"latest": {1: None}}, False),  # still a 404, as before
         ({"at": ago(99)}, {"runs": {1: ()}}, False),  # run lists tell
-        ({"at": ago(99)}, {"runs": {1: Unreadable.FORBIDDEN}}, True),
+        ({"at": ago(99)}, {"runs": {1: FORBIDDEN}}, True),
         ({"at": ago(99)}, {"due": "11-31"}, False),  # nothing would be created there
         ({"at": ago(99), "outcome": "abandoned"}, {}, False),
         ({"at": ago(99), "outcome": "abandoned", "blocker": 8}, {}, True),  # withdrawn
@@ -241,6 +242,7 @@ def test_a_refused_create_whose_days_were_taken_up_since_is_not_doubted(later: A
         (record("1-10", "FAILED", failed=1), {100: backfill("1-10", "CANCELLED")}, "adopted"),
         (record("1-10", "FAILED", failed=1), {}, "abandoned"),
         (record("1-10", "FAILED", failed=1), {100: None}, "abandoned"),
+        (record("1-10", "FAILED", failed=1), {100: FORBIDDEN}, "abandoned"),
         (record("1-10", "FAILED", failed=1), {100: backfill("1-10", "FAILED", failed=1)}, "abandoned"),
         (record("1-10", id=7), {}, "abandoned"),  # nothing is known of it
     ],

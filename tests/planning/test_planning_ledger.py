@@ -1,11 +1,15 @@
 """The buckets, by example: what comes before what, and what a day's reason is."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from planning_values import (
+    FORBIDDEN,
+    NOT_FOUND,
     NOW,
+    UNREAD,
     ago,
     backfill,
     buckets,
@@ -25,7 +29,6 @@ from planning_values import (
 
 from reconciler.model.desired import EvidenceMode
 from reconciler.model.memory import Origin
-from reconciler.model.observed import Unreadable
 from reconciler.planning.ledger import Bucket
 
 SECOND = timedelta(seconds=1)
@@ -69,7 +72,7 @@ def test_a_run_counts_by_its_creation_alone() -> None:
     seen = (
         run(1, created=STALE),
         run(2, created=STALE - SECOND),
-        run(3, "IN_FLIGHT", created=STALE - SECOND),
+        run(3, "OTHER", created=STALE - SECOND),
     )
     assert of(desired, runs={1: seen}) == {"covered": "1", "due stale": "2", "waiting stale": "3"}
 
@@ -116,6 +119,9 @@ def test_one_cancelled_while_active_is_no_attempt_and_a_cancelled_shell_is() -> 
 
 # --- precedence ---------------------------------------------------------------------------
 
+DUE = {"due never-loaded": "2-5"}
+UNDATED = replace(run(1), day=None)
+ENDED_ODDLY = replace(run(1, "OTHER"), ended_time=ago(9))
 UNLOCATED = record("1-5", "FAILED", ran=3, failed=2)
 AFTER = record("4-5", "FAILED", id=900, created=ago(1), origin=Origin.OBSERVED, ran=0, failed=2)
 
@@ -128,37 +134,58 @@ AFTER = record("4-5", "FAILED", id=900, created=ago(1), origin=Origin.OBSERVED, 
         ((), {"transfers": named(1, paused=[1])}, {}, {"blocked paused": "1-5"}),
         (
             (),
-            {"transfers": named(2), "runs": {1: Unreadable.NOT_FOUND}},
+            {"transfers": named(2), "runs": {1: NOT_FOUND}},
             {},
             {"blocked unknown-transfer": "1-5"},
         ),
         ((), {"transfers": named(2)}, {}, {"due never-loaded": "1-5"}),
-        ((), {"runs": {1: Unreadable.NOT_FOUND}}, {}, {"due never-loaded": "1-5"}),
-        ((), {"runs": {1: Unreadable.FAILED}}, {}, {"blocked no-evidence": "1-5"}),
-        ((), {"runs": {90: Unreadable.FAILED}}, {"previous_ids": (90,)}, {"blocked no-evidence": "1-5"}),
+        ((), {"runs": {1: NOT_FOUND}}, {}, {"blocked no-evidence": "1-5"}),
+        ((), {"transfers": named(1), "runs": {1: NOT_FOUND}}, {}, {"blocked no-evidence": "1-5"}),
+        ((), {"latest": {1: UNREAD}}, {"evidence": EvidenceMode.BACKFILLS}, {"blocked no-evidence": "1-5"}),
+        ((record("9"),), {"fetched": {100: UNREAD}}, {}, {"blocked no-evidence": "1-5"}),
+        ((), {"runs": {1: (UNDATED,)}}, {}, {"blocked no-evidence": "1-5"}),
+        ((), {"runs": {1: (UNDATED, run(1))}}, {}, {"covered": "1", "due never-loaded": "2-5"}),
+        ((), {"runs": {1: UNREAD}}, {}, {"blocked no-evidence": "1-5"}),
+        ((), {"latest": {1: UNREAD}}, {}, {"blocked no-evidence": "1-5"}),
+        ((), {"latest": {90: FORBIDDEN}}, {"previous_ids": (90,)}, {"blocked no-evidence": "1-5"}),
+        ((), {"latest": {2: UNREAD}, "transfers": UNREAD}, {}, {"due never-loaded": "1-5"}),
+        ((), {"runs": {90: UNREAD}}, {"previous_ids": (90,)}, {"blocked no-evidence": "1-5"}),
         (
             (),
-            {"runs": {1: Unreadable.FAILED}},
+            {"runs": {1: UNREAD}},
             {"evidence": EvidenceMode.BACKFILLS},
             {"due never-loaded": "1-5"},
         ),
-        (
-            (),
-            {"runs": {1: Unreadable.FORBIDDEN}},
-            {"evidence": EvidenceMode.RUNS},
-            {"blocked no-evidence": "1-5"},
-        ),
-        ((), {"runs": {1: Unreadable.FORBIDDEN}}, {}, {"due never-loaded": "1-5"}),
+        ((), {"runs": {1: FORBIDDEN}}, {}, {"blocked no-evidence": "1-5"}),
         ((UNLOCATED,), {}, {}, {"failed unlocated": "1-5"}),
         ((UNLOCATED, AFTER), {}, {}, {"failed unlocated": "1-5"}),
         ((UNLOCATED,), {}, {"paused": True}, {"blocked paused": "1-5"}),
         ((UNLOCATED,), {"runs": {1: runs("1-3")}}, {}, {"covered": "1-3", "failed unlocated": "4-5"}),
-        ((record("1-5", "RUNNING", gone=True),), {}, {}, {"blocked gone": "1-5"}),
+        ((record("1-5", "RUNNING", ran=0, gone=True),), {}, {}, {"blocked gone": "1-5"}),
         (
-            (record("1-5", "RUNNING", gone=True),),
+            (record("1-5", "RUNNING", ran=0, gone=True),),
             {"runs": {1: runs("1-3")}},
             {},
-            {"covered": "1-3", "blocked gone": "4-5"},
+            {"covered": "1-3", "due not-run": "4-5"},
+        ),
+        # a run's own word: under way, stuck, or ended in a way that nobody knows
+        ((), {"runs": {1: (run(1, "OTHER", created=ago(24 * 7 - 1)),)}}, {}, {"in_flight": "1", **DUE}),
+        ((), {"runs": {1: (run(1, "OTHER", created=ago(24 * 7)),)}}, {}, {"blocked stuck": "1", **DUE}),
+        (
+            (record("1", "RUNNING", ran=0, created=ago(24 * 9)),),
+            {"runs": {1: (run(1, "OTHER", created=ago(24 * 8)),)}},
+            {},
+            {"in_flight": "1", **DUE},
+        ),
+        ((), {"runs": {1: (ENDED_ODDLY,)}}, {}, {"blocked unknown-status": "1", **DUE}),
+        ((), {"runs": {1: (ENDED_ODDLY, run(1, id=9))}}, {}, {"covered": "1", **DUE}),
+        ((), {"runs": {1: (ENDED_ODDLY, run(1, "FAILED", id=9))}}, {}, {"due never-loaded": "1-5"}),
+        ((), {"runs": {1: (run(1, "CANCELLED"),)}}, {}, {"due never-loaded": "1-5"}),
+        (
+            (record("1-2", "UNKNOWN", ran=0, end_time=ago(9)),),
+            {},
+            {},
+            {"blocked unknown-status": "1-2", "due never-loaded": "3-5"},
         ),
         ((UNLOCATED, intent("1-2")), {}, {}, {"blocked unresolved": "1-2", "failed unlocated": "3-5"}),
     ],
@@ -222,7 +249,7 @@ def test_the_newest_backfill_gives_the_reason() -> None:
         ((), {}, "1-5"),
         ((), {"paused": True}, ""),
         ((UNLOCATED,), {}, "1-5"),
-        ((UNLOCATED,), {"evidence": EvidenceMode.BACKFILLS}, ""),
+        ((UNLOCATED,), {"evidence": EvidenceMode.BACKFILLS}, "1-5"),
         ((record("1-5", "RUNNING", gone=True),), {}, "1-5"),
         ((record("1-3", "RUNNING"),), {}, "4-5"),
         ((record("1-5", **LOADED),), {}, ""),

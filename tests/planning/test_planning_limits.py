@@ -1,5 +1,6 @@
 """The fewest creates, and what limits put off."""
 
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from typing import Any
@@ -8,7 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from planning_values import (
+    DAY,
     NOW,
+    TODAY,
     actions,
     backfill,
     days,
@@ -122,7 +125,7 @@ def test_where_due_days_are_cut(chunk: Chunk, longest: int | None, expected: lis
 def test_neither_ranges_nor_reasons_part_a_create() -> None:
     """Three ranges of two reasons, side by side: one backfill."""
     desired = transfer("1-3", segment("4-6", 2, reason="other"), segment("7-9", 3, stale_before=None))
-    memory = record("4-6", "FAILED", ran=0, end_time=NOW)
+    memory = record("4-6", "FAILED", ran=0, end_time=NOW - DAY)
     plan = planned(team(desired), observed(), document(memory))
     (only,) = plan.actions
     assert actions(plan) == ["create 1-9"]
@@ -138,8 +141,10 @@ def foreign(number: int, text: str = "200-210", status: str = "RUNNING", transfe
 
 
 def of_months(limits: Limits, *listed: Backfill, memory: Any = None, **more: Any) -> Any:
-    """Plan days 1-31, 32-60 and 61-91, a month each."""
-    desired = team(transfer("1-91", chunk=Chunk.MONTH), limits=limits, order=Order.OLDEST_FIRST)
+    """Plan days 1-31, 32-60 and 61-91, a month each, on a day of odd ordinal."""
+    desired = team(
+        transfer("1-91", chunk=Chunk.MONTH), limits=limits, order=Order.OLDEST_FIRST, as_of=TODAY - 1
+    )
     return planned(desired, observed(*listed, **more), memory)
 
 
@@ -161,17 +166,18 @@ def of_months(limits: Limits, *listed: Backfill, memory: Any = None, **more: Any
 def test_what_does_not_fit_is_deferred(
     limits: Limits, listed: list[Backfill], created: int, reason: str
 ) -> None:
+    """Oldest first, but for one place that goes to the other end."""
     plan = of_months(limits, *listed)
-    months = ["1-31", "32-60", "61-91"]
-    assert actions(plan) == [f"create {text}" for text in months[:created]]
-    assert put_off(plan) == [f"{text} {reason}" for text in months[created:]]
+    taken = {0: [], 1: ["1-31"], 2: ["1-31", "61-91"], 3: ["1-31", "32-60", "61-91"]}[created]
+    assert actions(plan) == [f"create {text}" for text in taken]
+    assert put_off(plan) == [f"{text} {reason}" for text in ("1-31", "32-60", "61-91") if text not in taken]
     assert plan.counts[Bucket.PLANNED] + plan.counts[Bucket.DEFERRED] == 91
 
 
 def test_what_fits_later_is_taken() -> None:
     """A transfer at its limit does not keep others from their places."""
     desired = team(transfer("1-3 ", "5-6", id=1), transfer("4", id=2), limits=Limits(max_open_per_transfer=1))
-    plan = planned(desired, observed())
+    plan = planned(replace(desired, as_of=TODAY - 1), observed())
     assert actions(plan) == ["create 5-6", "create 4"]
     assert put_off(plan) == ["1-3 max_open_per_transfer"]
 
@@ -192,7 +198,7 @@ RETRIED = record("1-31", "FAILED", id=50, failed=2, names="3 9")
 )
 def test_a_retry_frees_its_own_place(limits: Limits, others: int, expected: list[str]) -> None:
     listed = [SHELL, *(foreign(number) for number in range(others))]
-    desired = team(transfer("1-31"), limits=limits, order=Order.OLDEST_FIRST)
+    desired = team(transfer("1-31"), limits=limits, order=Order.OLDEST_FIRST, as_of=TODAY - 1)
     assert actions(planned(desired, observed(*listed), document(RETRIED))) == expected
 
 
@@ -220,17 +226,70 @@ def test_two_shells_under_one_piece_are_both_cancelled() -> None:
     ]
     listed = [backfill(text, "FAILED", **more) for text, more in shells]
     memory = document(*(record(text, "FAILED", **more) for text, more in shells))
-    desired = team(transfer("1-6", "9"), limits=Limits(max_open_backfills=2), order=Order.OLDEST_FIRST)
+    limits = Limits(max_open_backfills=2)
+    desired = team(transfer("1-6", "9"), limits=limits, order=Order.OLDEST_FIRST)
     plan = planned(desired, observed(*listed), memory)
     assert actions(plan) == ["retry 1-6 cancels 50 51", "create 9"]  # the second shell's place is free
 
 
-def test_a_retry_takes_no_further_place_on_a_transfer_with_too_many() -> None:
-    """People opened more than the limit allows; what a retry frees is its own."""
+def test_a_retry_adds_an_active_one_to_its_transfer() -> None:
+    """The shell that it cancels did not count, as its runs are over. People opened more than allowed."""
     listed = [SHELL, *(backfill("50", "RUNNING", id=number, ran=0) for number in (60, 61))]
     desired = team(transfer("1-31"), limits=Limits(max_open_per_transfer=1), order=Order.OLDEST_FIRST)
     plan = planned(desired, observed(*listed), document(RETRIED))
-    assert actions(plan) == ["retry 3 cancels 50"]
+    assert (actions(plan), put_off(plan)) == ([], ["3 max_open_per_transfer", "9 max_open_per_transfer"])
+
+
+NEWEST = {"order": Order.NEWEST_FIRST}
+
+
+@pytest.mark.parametrize(
+    "limits, more, expected",
+    [
+        (Limits(max_creates_per_apply=1), {**NEWEST, "as_of": TODAY - 1}, ["create 61-91"]),
+        (Limits(max_creates_per_apply=1), {**NEWEST, "as_of": TODAY}, ["create 1-31"]),
+        (Limits(max_creates_per_apply=2), NEWEST, ["create 61-91", "create 1-31"]),
+        (Limits(max_open_per_transfer=2), NEWEST, ["create 61-91", "create 1-31"]),
+        (Limits(max_open_backfills=2), NEWEST, ["create 61-91", "create 1-31"]),
+        (Limits(max_creates_per_apply=3), NEWEST, ["create 61-91", "create 32-60", "create 1-31"]),
+    ],
+)
+def test_no_order_starves(limits: Limits, more: dict[str, Any], expected: list[str]) -> None:
+    desired = team(transfer("1-91", chunk=Chunk.MONTH), limits=limits, **more)
+    assert actions(planned(desired, observed())) == expected
+
+
+def test_each_transfer_gives_a_place_of_its_own_to_the_other_end() -> None:
+    transfers = [transfer("1-91", id=number, chunk=Chunk.MONTH) for number in (1, 2)]
+    plan = planned(team(*transfers, limits=Limits(max_open_per_transfer=2)), observed())
+    assert sorted(actions(plan)) == ["create 1-31", "create 1-31", "create 61-91", "create 61-91"]
+
+
+USED_UP = {"created": NOW - 9 * DAY, "failed": 2, "ran": 0, "names": "1-2"}
+
+
+@pytest.mark.parametrize(
+    "limits, full, expected",
+    [
+        (Limits(max_open_backfills=3), False, ["cancel 1-2 cancels 50"]),  # one is put off: the oldest goes
+        (Limits(max_open_backfills=4), False, ["create 9"]),
+        (Limits(), True, ["cancel 1-2 cancels 50"]),
+        (Limits(max_creates_per_apply=0 + 1), False, ["create 9"]),
+    ],
+)
+def test_failed_shells_that_nobody_waits_for_give_up_their_place(
+    limits: Limits, full: bool, expected: list[str]
+) -> None:
+    """Two shells of days that are out of attempts, and a foreign one; day 9 is due."""
+    shells = [{**USED_UP, "id": 51, "created": NOW - 8 * DAY}, {**USED_UP, "id": 50}]
+    listed = [backfill("1-2", "FAILED", **more) for more in shells]
+    memory = document(*(record("1-2", "FAILED", **more) for more in shells))
+    desired = team(transfer("1-2", "9", max_attempts=2), limits=limits)
+    plan = planned(desired, observed(*listed, foreign(7, status="FAILED"), list_full=full), memory)
+    assert actions(plan) == expected
+    assert [dict(one.reasons) for one in plan.actions if one.cancels] == [{"ended": 2}] * (
+        "cancel" in expected[0]
+    )
 
 
 @pytest.mark.parametrize(

@@ -89,13 +89,13 @@ def test_the_document_of_a_plan() -> None:
         "declared_at": ["backfills.yaml:1:9"],
         "cancels": [],
     }
-    assert [(one["action"], one["cancels"]) for one in found["actions"]] == [("create", []), ("create", [])]
+    assert [(one["action"], one["cancels"]) for one in found["actions"]] == [("create", []), ("retry", [50])]
     assert [one["reason"] for one in found["deferred"]] == ["max_creates_per_apply"] * 2
     assert [one["reason"] for one in found["blocked"]] == ["refused"]
     assert [one["backfill_id"] for one in found["unmanaged"]] == [51]
     assert found["summary"] == {
-        "create": 2,
-        "retry": 0,
+        "create": 1,
+        "retry": 1,
         "cancel": 0,
         "minimum_creates": 2,
         "days": PLAN.counts.as_dict(),
@@ -170,23 +170,15 @@ def test_the_digest_covers_what_is_approved() -> None:
     assert approved(PLAN) == {
         "api_url": "https://api.example/v1",
         "as_of": {"5": "2026-11-22"},
-        "days": {
-            "5/1": [
-                "2024-01-02..2024-01-02",
-                "2024-01-04..2024-01-04",
-                "2024-01-06..2024-01-07",
-                "2024-01-20..2024-01-29",
-            ]
-        },
-        "cancels": [],
+        "days": {"5/1": ["2024-01-02..2024-01-02", "2024-01-20..2024-01-29"]},
+        "cancels": ["5/50"],
     }
     first = PLAN.teams[0].actions[0]
     others = [
         replace(PLAN, api_url="https://other.example"),
         team_with(PLAN, as_of=TODAY - 1),
         team_with(PLAN, actions=()),
-        team_with(PLAN, items=PLAN.of(Bucket.BLOCKED)),
-        team_with(PLAN, actions=(replace(first, cancels=(50,)), *PLAN.actions[1:])),
+        team_with(PLAN, actions=(replace(first, cancels=(51,)), *PLAN.actions[1:])),
         team_with(PLAN, actions=(replace(first, end=first.end - 1), *PLAN.actions[1:])),
     ]
     assert len({digest(one) for one in (PLAN, *others)}) == 1 + len(others)
@@ -199,7 +191,7 @@ def test_the_digest_covers_nothing_else() -> None:
         replace(PLAN, created_at=NOW + timedelta(days=1), errored=True, options=Options()),
         team_with(PLAN, actions=halves),
         team_with(PLAN, serial=99, lineage="another", unmanaged=(), evidence="mixed", diagnostics=()),
-        team_with(PLAN, items=PLAN.of(Bucket.DEFERRED)),
+        team_with(PLAN, items=()),
         team_with(PLAN, actions=tuple(reversed(PLAN.actions))),
     ):
         assert digest(same_days) == digest(PLAN)
@@ -234,7 +226,6 @@ def test_a_later_minor_version_only_adds(version: str) -> None:
         ('{"format_version": "1.0"}', "created_at: Field required"),
         (altered(digest="sha256:0"), "altered"),
         (altered(actions=[]), "altered"),
-        (altered(deferred=[]), "altered"),
         (altered(api_url="https://other.example"), "altered"),
         (altered(teams=[]), "altered"),
         (altered(teams=json.loads(TEXT)["teams"] * 2), "a team is there twice"),

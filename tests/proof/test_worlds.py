@@ -35,11 +35,13 @@ def live(seed: int, folder: Path) -> None:
 
 
 def apply_to_the_end(world: World) -> None:
-    """Apply; a refusal stops its transfer (exit 3), and the next run goes on with the rest."""
+    """Apply; a refusal stops its transfer (exit 3), and the next run goes on with the rest, or takes the
+    place that a cancelled shell has left.
+    """
     for _run in range(40):
         report = world.apply()
         assert report.statuses <= {3, 4}, report
-        if not report.statuses:
+        if not report.statuses and not report.cancelled:
             return
         if 4 in report.statuses:
             world.people_resolve()

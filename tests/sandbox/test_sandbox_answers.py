@@ -37,6 +37,9 @@ def test_success(rig: Rigs, method: str, path: str, body: Any) -> None:
         "Content-Length": str(len(answer.raw)),
         "Access-Control-Allow-Origin": "*",
         "Date": "Sun, 22 Nov 2026 09:00:00 GMT",
+        "Server": "reconciler-sandbox",
+        "X-RateLimit-Limit": "10000",
+        "X-RateLimit-Remaining": "9999",
     }
 
 
@@ -127,7 +130,7 @@ def test_an_open_world_lists_what_it_has_seen(rig: Rigs) -> None:
     ],
 )
 def test_404(rig: Rigs, method: str, path: str, rated: bool) -> None:
-    api = rig()
+    api = rig({"rate_headers": "refusals"})
     api.create("2024-01-01", "2024-01-02", transfer=2)
     refused = api.call(method, path, {"status": "CANCELLED"})
     assert (refused.status, refused.code) == (404, "NOT_FOUND")

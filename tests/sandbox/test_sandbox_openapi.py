@@ -20,7 +20,18 @@ SCENE = {
     "settings": {"max_range_days": 400},
     "teams": {
         1: {
-            "transfers": {1: {"recurring_since": "2026-11-01", "fail_days": {"2026-11-03": {}}}, 2: {}},
+            "transfers": {
+                1: {
+                    "recurring_since": "2026-11-01",
+                    "schedule": {"window": 2},
+                    "fail_days": {"2026-11-03": {}},
+                    "run_status": {"2026-11-04": "SKIPPED", "2026-11-05": "RUNNING"},
+                    "empty_days": ["2026-11-06"],
+                    "undated_days": ["2026-11-07"],
+                    "refuse": {"call": "latest", "status": 403, "code": "LICENSE_EXPIRED"},
+                },
+                2: {"runs_per_day": 3, "run_every_days": 7},
+            },
             "backfills": [
                 {
                     "transfer_backfill_id": number + 1,
@@ -64,7 +75,7 @@ def test_every_answer_fits_the_description(case: Any) -> None:
 
 def test_the_examples_saw_most_answers() -> None:
     """Guards the test above against becoming vacuous: it runs after it, on the same sandbox."""
-    if len(ran) < 7:
+    if len(ran) < 8:
         pytest.skip("the operations were tested by other processes")
     seen = {(request["method"], request["status"]) for request in sandbox.requests()}
     assert {("GET", 200), ("GET", 400), ("GET", 404), ("POST", 200), ("POST", 400), ("POST", 422)} <= seen

@@ -9,12 +9,13 @@ import httpx
 import pytest
 
 from reconciler.sandbox import AnswerLost, Sandbox, Scene, SceneError
+from reconciler.sandbox.access import Key
 from reconciler.sandbox.scene import read_scene, scene_of
 
 WORLD = """
 now: 2026-11-22T09:00:00Z
 open: false
-keys: {rw-key: [read, write], ro-key: [read]}
+keys: {rw-key: [read, write], ro-key: {scopes: [read], user_id: 790}}
 settings:
   overlap_status: 409
   commit: late:5
@@ -23,7 +24,11 @@ teams:
   12345:
     transfers:
       456789: {name: Google Ads daily, state: active, rows_per_day: 1000, recurring_since: 2026-11-01,
-               fail_days: {2024-01-15: {error: Connection timeout to data source, times: 1}}}
+               schedule: {at: "02:00", window: 1, includes_today: false},
+               fail_days: {2024-01-15: {error: Connection timeout to data source, times: 1}},
+               empty_days: [2024-01-16], runs_per_day: 1, run_every_days: 1,
+               run_status: {2024-01-14: SKIPPED}, undated_days: [],
+               refuse: {status: 403, code: LICENSE_HISTORICAL_RANGE_EXCEEDED, call: latest}}
     backfills:
       - {transfer_backfill_id: 12346, transfer_id: 456789, range_start_date: 2024-01-15,
          range_end_date: 2024-01-31, status: RUNNING, transfer_runs_completed: 10}
@@ -36,7 +41,7 @@ def test_a_complete_world_file(tmp_path: Path) -> None:
     scene = read_scene(path)
     assert scene.settings.overlap_status == 409
     assert scene.settings.late_seconds == 5
-    assert scene.keys == {"rw-key": ("read", "write"), "ro-key": ("read",)}
+    assert scene.keys == {"rw-key": Key(("read", "write"), 789), "ro-key": Key(("read",), 790)}
     sandbox = Sandbox.in_memory(path, clock=lambda: 0.0)
     assert sandbox.now_text() == "2026-11-22T09:00:00Z"
     assert sandbox.backfills()[0] == {

@@ -121,7 +121,7 @@ def test_one_connection_serves_many_requests(port: int) -> None:
         (["Content-Length: 99999999"], 413),
         (["Content-Length: 70000"], 413),
         (["Content-Length: x"], 400),
-        (["Transfer-Encoding: chunked"], 400),
+        (["Transfer-Encoding: gzip"], 400),
     ],
 )
 def test_bodies_that_are_not_read(port: int, headers: list[str], status: int) -> None:
@@ -132,6 +132,51 @@ def test_bodies_that_are_not_read(port: int, headers: list[str], status: int) ->
         )
         answer = wire.recv(65536)
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+
+BODY = b'{"range_start": "2025-01-01", "range_end": "2025-01-02"}'
+
+
+def chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
+    return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + end
+
+
+@pytest.mark.parametrize(
+    "team, body, status",
+    [
+        (1, chunked(BODY), 200),
+        (2, chunked(BODY[:5], BODY[5:6], BODY[6:]), 200),
+        (3, chunked(BODY, end=b"0\r\nDigest: x\r\n\r\n"), 200),
+        (4, chunked(BODY).replace(b"\r\n", b";name=value\r\n", 1), 200),
+        (5, chunked(), 400),
+        (6, chunked(BODY, end=b"x\r\n"), 400),
+        (7, b"-5\r\nhello\r\n0\r\n\r\n", 400),
+        (8, chunked(BODY)[:-5] + b"junk\r\n", 400),
+        (9, chunked(*[b" " * 9000] * 8, BODY), 413),
+        (10, b"10001\r\n" + b" " * 65537, 413),
+    ],
+)
+def test_chunked_bodies(port: int, team: int, body: bytes, status: int) -> None:
+    path = f"/v1/teams/{team}/transfers/2/backfills"
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as wire:
+        wire.sendall(head.encode() + body)
+        answer = wire.recv(65536)
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+        if status == 200:  # the connection is still good
+            wire.sendall(f"GET {path}/latest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n\r\n".encode())
+            assert wire.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_every_answer_names_the_sandbox(port: int) -> None:
+    for line in (b"GET /v1/teams/1/backfills HTTP/1.1", b"GET /_sandbox/settings HTTP/1.1", b"nonsense"):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as wire:
+            wire.sendall(line + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
+            answer = b""
+            while more := wire.recv(65536):
+                answer += more
+        if answer.startswith(b"HTTP/"):  # to what is no request the standard library answers without a head
+            assert answer.count(b"Server: reconciler-sandbox\r\n") == 1
 
 
 def test_escaped_paths_are_read(port: int) -> None:

@@ -20,20 +20,31 @@ def test_the_defaults_are_the_designs() -> None:
         "failed_while_running": False,
         "completed_with_failures": False,
         "error_report": "full",
-        "allow_today": True,
+        "latest_day": "any",
         "min_range_days": 1,
         "max_range_days": None,
+        "range_excess": "refuse",
         "list_cap": 100,
         "list_lag_seconds": 0,
         "latest_lag_seconds": 0,
         "get_lag_seconds": 0,
+        "latest_orders_by": "id",
         "retention_days": None,
+        "runs_lag_seconds": 0,
+        "runs_retention_days": None,
+        "runs_page_cap": None,
+        "runs_readable": True,
+        "unknown_transfer_runs": 404,
+        "counters_lag_seconds": 0,
+        "pagination": "none",
         "runs_filter": "data_date",
         "clock_skew_seconds": 0,
         "id_shape": "number",
         "envelope": True,
         "error_shape": "envelope",
         "rate_limit_per_hour": None,
+        "rate_headers": "always",
+        "codes": "new",
         "row_quota": None,
         "commit": "now",
         "seconds_until_scheduled": 30,
@@ -66,17 +77,19 @@ def test_failed_blocks_overlap(rig: Rigs, blocks: bool, status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "allow, end, status",
+    "latest, end, status",
     [
-        (True, "2026-11-22", 200),
-        (True, "2026-12-24", 200),
-        (False, "2026-11-22", 422),
-        (False, "2026-12-24", 422),
-        (False, "2026-11-21", 200),
+        ("any", "2026-11-22", 200),
+        ("any", "2026-12-24", 200),
+        ("today", "2026-11-22", 200),
+        ("today", "2026-11-23", 422),
+        ("yesterday", "2026-11-21", 200),
+        ("yesterday", "2026-11-22", 422),
+        ("yesterday", "2026-12-24", 422),
     ],
 )
-def test_allow_today(rig: Rigs, allow: bool, end: str, status: int) -> None:
-    assert rig({"allow_today": allow}).create("2026-11-01", end).status == status
+def test_latest_day(rig: Rigs, latest: str, end: str, status: int) -> None:
+    assert rig({"latest_day": latest}).create("2026-11-01", end).status == status
 
 
 @pytest.mark.parametrize(

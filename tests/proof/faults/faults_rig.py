@@ -149,7 +149,7 @@ class Rig:
             self.store(),
             Document(team_id=TEAM, api_url=self.base_url),
             clock,
-            RunSettings(parallelism=self.parallelism, new_state=True, max_wait=MAX_WAIT),
+            RunSettings(parallelism=self.parallelism, max_wait=MAX_WAIT),
             self.events.append,
         )
 

@@ -127,8 +127,8 @@ def client_of(response: Response) -> ApiClient:
 
 READS: dict[str, tuple[Callable[[ApiClient], Any], Any]] = {
     "list": (lambda client: client.list_incomplete(), Listing),
-    "get": (lambda client: client.get(5), Backfill | None),
-    "latest": (lambda client: client.latest(1), Backfill | None),
+    "get": (lambda client: client.get(5), Backfill | Unreadable | None),
+    "latest": (lambda client: client.latest(1), Backfill | Unreadable | None),
     "transfers": (lambda client: client.transfers(), tuple | Unreadable),
     "runs": (lambda client: client.runs(1, START, NOW), tuple | Unreadable),
 }

@@ -36,7 +36,7 @@ guards:
   max_days_per_apply: 2000
   max_rows_per_apply: 5000000
   owners: {ads: {max_days_per_apply: 400}}
-defaults: {chunk: month, max_attempts: 3, evidence: auto, allow_today: false, owner: data-platform}
+defaults: {chunk: month, max_attempts: 3, evidence: runs, allow_today: false, owner: data-platform}
 transfers:
   google-ads-daily:
     transfer_id: 456789

@@ -83,9 +83,7 @@ class Made:
         (team,) = read_files([self.file], as_of=None, now=self.now).teams
         clock = Clock(lambda: self.now, lambda: 0.0, lambda seconds: None)
         blank = Document(team_id=TEAM, api_url=API)
-        return TeamRun(
-            team, client, self.store(folder), blank, clock, RunSettings(parallelism=1, new_state=True)
-        )
+        return TeamRun(team, client, self.store(folder), blank, clock, RunSettings(parallelism=1))
 
 
 def _switch() -> Any:

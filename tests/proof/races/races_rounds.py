@@ -101,8 +101,9 @@ class Race:
         count = self.round.processes if self.round.differing else 1
         texts = [self._text() for _ in range(count)]
         situated(self.folder, self.round.api, texts[0], settings)
-        self.files = [f"file-{number}.yaml" for number in range(count)]
+        self.files = [f"version-{number}/backfills.yaml" for number in range(count)]
         for name, text in zip(self.files, texts, strict=True):
+            (self.folder / name).parent.mkdir()
             (self.folder / name).write_text(text, "utf-8")
 
     def _text(self) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from simulation_memory import Conditions
+
 from reconciler.dates import parse_iso
 from reconciler.http import AnswerLost, Headers, NotSent, Request, Response, WsgiTransport
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from simulation_truth import Truth
 
 CREATE = re.compile(r"/teams/\d+/transfers/(\d+)/backfills")
+RUNS = re.compile(r"/teams/\d+/transfers/(\d+)/runs")
 PASSING = (408, 425, 500, 502, 503, 504)
 REDIRECTS = (301, 302, 307, 308)
 REFUSALS = (400, 404, 409, 422)
@@ -52,6 +55,8 @@ class Sent:
     stale_before: float | None
     surveyed: float
     at: float
+    as_of: int
+    conditions: Conditions
 
 
 class Wire:
@@ -72,10 +77,18 @@ class Wire:
             self._truth.check_cancel_intended(self._process, request)
             answer = self._passed(request, self._weather().cancels, READ_FAULTS + CANCEL_FAULTS)
         else:
+            self._note_days(request)
             answer = self._passed(request, self._weather().reads, READ_FAULTS)
         process.point(f"{request.method}-answered")
         process.log(f"{request.method} {request.path} {request.json or ''} -> {answer.status}")
         return answer
+
+    def _note_days(self, request: Request) -> None:
+        """Note from which day on a run list is asked for."""
+        found = RUNS.fullmatch(request.path)
+        if found is not None and request.query:
+            first = parse_iso(str(request.query["start_date"])[:10])
+            self._process.asked[int(found[1])] = first
 
     def _weather(self) -> Weather:
         return self._process.weather

@@ -7,9 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from simulation_disk import WatchedStore
+from simulation_memory import Conditions
 from simulation_network import Weather, Wire
 from simulation_stage import Actor, Killed, Stage
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from simulation_truth import Truth
 
 API = "sandbox"
+KEY = "of the one key"
 TERM = 15
 
 
@@ -83,8 +85,16 @@ class _Run(TeamRun):
     process: Process
 
     def _reader(self) -> Reader:
-        self.process.surveyed = self.process.stage.now
+        process = self.process
+        process.surveyed, process.conditions = process.stage.now, process.truth.conditions()
+        process.asked.clear()
         return super()._reader()
+
+    def survey(self, *given: Any, **more: Any) -> Surveyed:
+        """What a survey was shown is in the state once it is over: nothing may be forgotten from then on."""
+        surveyed = super().survey(*given, **more)
+        self.process.truth.remember(self.process, surveyed.situation.observed)
+        return surveyed
 
 
 @dataclass(eq=False)
@@ -101,6 +111,8 @@ class Process:
     dead: bool = False
     started: float = 0.0
     surveyed: float = 0.0
+    conditions: Conditions = field(default_factory=Conditions)
+    asked: dict[int, int] = field(default_factory=dict)  # the first day asked for, by transfer
     statuses: frozenset[int] | None = None
     first_plan: Surveyed | None = None
     report: TeamReport | None = None
@@ -261,9 +273,10 @@ class Process:
             store=self.store,
             blank=Document(team_id=self.team.team_id, api_url=API),
             clock=Clock(self.wall, lambda: stage.now, self.sleep),
-            settings=RunSettings(timedelta(seconds=self.flags.settle), parallelism=1, new_state=True),
+            settings=RunSettings(timedelta(seconds=self.flags.settle), parallelism=1),
             on_event=self._tell,
             saving=self.signals.deferred,
+            key_hash=KEY,
         )
         run.process = self
         return run

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from reconciler.api import client, pages
 from reconciler.dates import EMPTY, DateSet
 from reconciler.engine import observe, session, team, transfer
 from reconciler.engine.effects import Committed, Ending, ProbeResult, Record, Steps
@@ -21,11 +22,13 @@ from reconciler.engine.observe import Reader
 from reconciler.engine.session import StateSession
 from reconciler.engine.transfer import TransferApply
 from reconciler.model.desired import OnUnknown
-from reconciler.model.memory import Delta, Intent
-from reconciler.model.observed import Backfill
-from reconciler.planning import intents, resolution, situation
+from reconciler.model.memory import Delta, Document, Intent, Origin
+from reconciler.model.observed import Backfill, Unreadable
+from reconciler.planning import budget, intents, planner, resolution, situation, verdict
 from reconciler.planning.facts import DayFacts
+from reconciler.planning.loads import Loading
 from reconciler.planning.plan import Action
+from reconciler.planning.transfer_evidence import TransferEvidence
 from reconciler.stores import local
 
 Sabotage = Callable[[], Any]
@@ -148,10 +151,14 @@ def old_state_after_a_freeze() -> Any:
 def state_read_before_looking() -> Any:
     """What another run made while a look was held up was taken for ours."""
 
-    def probe(self: Executor, own: int, predecessors: tuple[int, ...]) -> ProbeResult:
+    real = Executor._probe
+
+    def probe(
+        self: Executor, own: int, predecessors: tuple[int, ...], needed: bool
+    ) -> ProbeResult | Unreadable:
         self.session.catch_up()
-        listed = self.client.list_incomplete().backfills
-        return ProbeResult(listed, self.client.latest(own), tuple(map(self.client.latest, predecessors)))
+        with _put((StateSession, "catch_up", lambda self: None)):
+            return real(self, own, predecessors, needed)
 
     return _put((Executor, "_probe", probe))
 
@@ -228,6 +235,97 @@ def work_on_predecessors_unnoticed() -> Any:
     )
 
 
+# --- rules of belief: noticed by wide schedules ---------------------------------------------
+
+
+def loads_forgotten() -> Any:
+    """What run lists proved is not in the state."""
+    real = StateSession.commit_alone
+
+    def commit(self: StateSession, delta: Delta) -> bool:
+        return real(self, replace(delta, loads=(), drop_loads=()))
+
+    return _put((StateSession, "commit_alone", commit))
+
+
+def unexplained_believed() -> Any:
+    return _put((TransferEvidence, "has_unexplained", False))
+
+
+def own_user_unchecked() -> Any:
+    """Whatever turns up is somebody else's."""
+    return _put((situation, "_origin", lambda *_any: Origin.OBSERVED))
+
+
+def strangers_unexplained() -> Any:
+    """Whatever turns up may be ours, although it tells whose it is."""
+    return _put((situation, "_origin", lambda *_any: Origin.UNEXPLAINED))
+
+
+def short_page_is_the_last() -> Any:
+    real = client.read_pages
+
+    def read(ask: Any, found: Any, merge: Any, **more: Any) -> int:
+        return real(ask, found, merge, **{**more, "enough": lambda items: len(items) < pages.PAGE})
+
+    return _put((client, "read_pages", read))
+
+
+def unreadable_is_empty() -> Any:
+    return _put((TransferEvidence, "unread", ()))
+
+
+def lagging_counters_believed() -> Any:
+    return _put((verdict.Case, "settling", False))
+
+
+def no_backoff() -> Any:
+    return _put((DayFacts, "backoff", EMPTY))
+
+
+def attempts_not_counted() -> Any:
+    return _put((DayFacts, "exhausted", EMPTY))
+
+
+def ended_shells_kept() -> Any:
+    return _put((planner, "_ended_shells", lambda *_any, **_more: ()))
+
+
+def order_starves() -> Any:
+    return _put((budget, "_reserved", lambda tried, as_of: ()))
+
+
+def early_loads_count() -> Any:
+    return _put((Loading, "final", lambda self, final_after: self.days))
+
+
+def called_failed_believed() -> Any:
+    """Of several runs of a day one that loaded makes good for one that failed."""
+    return _put((TransferEvidence, "_unproved", lambda self, load: EMPTY))
+
+
+def amnesty_not_applied() -> Any:
+    return _put((TransferEvidence, "forgiven", lambda self, known: EMPTY))
+
+
+def acceptance_not_applied() -> Any:
+    real = situation.keep_ledgers
+
+    def keep(team: Any, document: Document, *rest: Any) -> Any:
+        return real(team, replace(document, acceptances={}), *rest)
+
+    return _put((situation, "keep_ledgers", keep))
+
+
+def loaded_by_the_file_ignored() -> Any:
+    return _put((TransferEvidence, "_by_other_means", lambda self: ()))
+
+
+def never_stuck() -> Any:
+    """A run that does not end is under way for ever."""
+    return _put((TransferEvidence, "_is_under_way", lambda self, day, run: run.ended_time is None))
+
+
 RULES: tuple[Sabotage, ...] = (
     intent_not_committed,
     settle_time_ignored,
@@ -242,15 +340,37 @@ RULES: tuple[Sabotage, ...] = (
     pending_does_not_block,
 )
 FOUND: tuple[Sabotage, ...] = (
+    outcome_overwritten,
+    left_over_days_unmentioned,
+    newer_failure_believed,
+    predecessors_refusals_believed,
+)
+# Found once, by seeds that play otherwise since reads and records changed; nothing met them again since.
+RARE: tuple[Sabotage, ...] = (
     time_asked_after_reading,
     old_state_after_a_freeze,
     state_read_before_looking,
     evidence_overwritten,
-    outcome_overwritten,
     own_shell_is_a_refusal,
-    left_over_days_unmentioned,
     others_cancels_given_up,
-    newer_failure_believed,
-    predecessors_refusals_believed,
     work_on_predecessors_unnoticed,
+)
+BELIEFS: tuple[Sabotage, ...] = (
+    loads_forgotten,
+    unexplained_believed,
+    own_user_unchecked,
+    strangers_unexplained,
+    short_page_is_the_last,
+    unreadable_is_empty,
+    lagging_counters_believed,
+    no_backoff,
+    attempts_not_counted,
+    ended_shells_kept,
+    order_starves,
+    early_loads_count,
+    called_failed_believed,
+    amnesty_not_applied,
+    acceptance_not_applied,
+    loaded_by_the_file_ignored,
+    never_stuck,
 )

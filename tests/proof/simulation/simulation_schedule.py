@@ -19,23 +19,27 @@ from simulation_network import CALM
 from simulation_process import API, Flags, Process
 from simulation_script import FIRST, LENGTH, NOW, Script
 from simulation_stage import Stage, Violation
-from simulation_truth import TEAM, Truth, unresolved
+from simulation_truth import Truth, unresolved
 
 from reconciler.api import client as api_client
 from reconciler.dates import DateSet
 from reconciler.engine import executor
+from reconciler.engine.by_hand import accept as accepted
 from reconciler.engine.by_hand import as_created, as_not_created
 from reconciler.engine.session import StateSession
 from reconciler.errors import Refused, StateConflict
 from reconciler.http import WsgiTransport
 from reconciler.model.memory import Delta, Document, Intent
-from reconciler.planning.ledger import Bucket, Reason
+from reconciler.planning.ledger import Bucket, Reason, TransferLedger
 from reconciler.planning.plan import Options, Plan
+from reconciler.planning.situation import Situation
 from reconciler.sandbox import Sandbox, times
+from reconciler.sandbox.progress import PERSON
 from reconciler.sandbox.responses import Refusal
 from reconciler.stores.local import LocalStore
 
 SHM = Path("/dev/shm")
+RESTING = 45  # runs until everything must be at rest
 
 
 def folder_for_states() -> str:
@@ -55,8 +59,11 @@ class Played:
 
 def play(seed: int, *, tracing: bool = False) -> Played:
     """Play one schedule. A broken promise, or any bug, is ``failure``."""
+    from simulation_wide_schedule import FIRST_WIDE, WideSchedule
+
     folder = folder_for_states()
-    show = Schedule(seed, folder, tracing)
+    kind = WideSchedule if seed >= FIRST_WIDE else Schedule
+    show = kind(seed, folder, tracing)
     failure = None
     try:
         with show.in_costume():
@@ -117,6 +124,8 @@ class Schedule:
 
     def play(self) -> None:
         self.stage.log("the file", str({one: str(told) for one, told in self.script.file.items()}))
+        self.stage.log("the world", str(self.truth.world.transfers))
+        self.stage.log("the world", str(self.truth.world.settings))
         self._announce()
         self.stage.play()
         self._come_to_rest()
@@ -154,22 +163,22 @@ class Schedule:
         self._spawn(flags)
 
     def _spawn(self, flags: Flags) -> Process:
-        name = f"p{len(self.processes) + 1}"
-        team = self.script.team(self.stage.now)
-        process = Process(name, self.stage, self.truth, team, self.folder, flags)
+        process = self._new_process(f"p{len(self.processes) + 1}", flags)
         self.processes.append(process)
         self.stage.at(self.stage.now, process.actor)
         return process
 
+    def _new_process(self, name: str, flags: Flags) -> Process:
+        team = self.script.team(self.stage.now)
+        return Process(name, self.stage, self.truth, team, self.folder, flags)
+
     def _saved_plan(self) -> Plan | None:
         """Return an earlier plan, or make one now for later runs."""
         if self.saved is None:
-            calm = Process(
-                "planner", self.stage, self.truth, self.script.team(self.stage.now), self.folder, _CALM
-            )
+            calm = self._new_process("planner", _CALM)
             calm.flags = replace(_CALM, settle=self.script.settle)
             run = calm._team_run()
-            run.store = LocalStore(self.folder, TEAM, API, "planner")
+            run.store = LocalStore(self.folder, self.truth.team_id, API, "planner")
             run.client._transport = WsgiTransport(self.sandbox.app)
             made = run.plan().plan
             self.saved = Plan(API, self.stage.wall().replace(microsecond=0), (made,), Options((), ()))
@@ -194,7 +203,7 @@ class Schedule:
         transfer_id, first, end = self._range_of_a_person()
         now = times.millis(self.stage.now)
         try:
-            made = self.truth.world.create(TEAM, transfer_id, first, end - 1, now)
+            made = self.truth.world.create(self.truth.team_id, transfer_id, first, end - 1, now, PERSON)
         except Refusal as refusal:
             self.stage.log("a person", f"is refused {transfer_id} {DateSet.span(first, end)!r}: {refusal}")
         else:
@@ -207,11 +216,12 @@ class Schedule:
 
     def _person_cancels(self) -> None:
         now = times.millis(self.stage.now)
-        listed = self.truth.world.incomplete(TEAM, now)
+        listed = self.truth.world.incomplete(self.truth.team_id, now)
         if listed:
             chosen = self.rng.choice(listed)
             self.stage.log("a person", f"cancels {chosen.id}")
-            self.truth.world.cancel(TEAM, chosen.id, now)
+            with suppress(Refusal):
+                self.truth.world.cancel(self.truth.team_id, chosen.id, now)
 
     def _people_tidy(self, *, ours: bool) -> None:
         """Cancel failed shells, which may block days and hold places: their own, and at last also ours
@@ -219,9 +229,10 @@ class Schedule:
         """
         world, now = self.truth.world, times.millis(self.stage.now)
         for one in list(world.backfills.values()):
-            if one.status(now, world.settings) == "FAILED" and (ours or one.id not in self.truth.made):
+            if one.status(now, world.settings) == "FAILED" and (ours or one.id not in self.truth.memory.made):
                 self.stage.log("a person", f"tidies up {one.id}")
-                world.cancel(TEAM, one.id, now)
+                with suppress(Refusal):  # forgotten
+                    world.cancel(one.team, one.id, now)
 
     # -- coming to rest --------------------------------------------------------------------
 
@@ -233,10 +244,50 @@ class Schedule:
         for day in range(40):
             self._wait(86400.0 * 1.1)
             self._people_tidy(ours=day >= 4)
-            idle = self._run_calmly().first_plan_is_empty()
-            if not self._settle_by_hand() and idle and not self._busy():
+            calm = self._run_calmly()
+            idle = calm.first_plan_is_empty() and not self._is_waiting(calm)
+            spoke = self._settle_by_hand() + self._accept(calm) + self._drop_predecessors(calm)
+            if not spoke and idle and not self._busy():
                 break
         self._check_rest()
+
+    def _is_waiting(self, process: Process) -> bool:
+        assert process.first_plan is not None
+        return any(one.of(Bucket.WAITING) for one in process.first_plan.situation.ledgers)
+
+    def _accept(self, process: Process) -> int:
+        """Let a person say that histories are known to them which the state does not know."""
+        assert process.first_plan is not None
+        unknown = [one for one in process.first_plan.situation.ledgers if _has(one, Reason.UNKNOWN_HISTORY)]
+        for ledger in unknown:
+            self._say(ledger.transfer.address.transfer_id, accepted)
+        return len(unknown)
+
+    def _drop_predecessors(self, process: Process) -> int:
+        """Let a person take out of the file the predecessors of which nothing tells what they loaded."""
+        assert process.first_plan is not None
+        ledgers = process.first_plan.situation.ledgers
+        untold = [one for one in ledgers if _has(one, Reason.NO_EVIDENCE) and one.transfer.previous_ids]
+        for ledger in untold:
+            self.stage.log("a person", f"takes the predecessors of {ledger.transfer.name} out of the file")
+            del self.script.previous[ledger.transfer.address.transfer_id]
+        return len(untold)
+
+    def _say(self, transfer_id: int, said: Callable[[TransferLedger, Situation], Delta]) -> bool:
+        """Put what a person says of a transfer into the state, as the commands do; tell if they could."""
+        run = self._new_process("a person", _CALM)._team_run()
+        run.client._transport = WsgiTransport(self.sandbox.app)
+        run.store = LocalStore(self.folder, self.truth.team_id, API, "a person", sleep=_not_now)
+        session = run.open()
+        situation = run.weighed(session)
+        for ledger in situation.ledgers:
+            if ledger.transfer.address.transfer_id == transfer_id and (delta := said(ledger, situation)):
+                session.record(delta)
+                for one in delta.acceptances:
+                    self.stage.log("a person", f"accepts the history of {transfer_id} to {one.backfill_id}")
+                    self.truth.memory.accepted[transfer_id] = max(self.truth.world.backfills, default=0)
+                return True
+        return False
 
     def _wait(self, seconds: float) -> None:
         self.stage.at(self.stage.now + seconds, lambda: None)
@@ -273,7 +324,7 @@ class Schedule:
         """Do what ``resolve`` does, by a person who can see what really happened. Within ``patience``
         they say of nothing that it was not created, and never of what is still on its way.
         """
-        store = LocalStore(self.folder, TEAM, API, "a person", sleep=_not_now)
+        store = LocalStore(self.folder, self.truth.team_id, API, "a person", sleep=_not_now)
         document, revision = store.read()
         pending = list(unresolved(document)) if document else []
         for intent in (one for one in pending if self._is_clear(one, patience)):
@@ -300,7 +351,10 @@ class Schedule:
         process = self.processes[-1]
         run = process._team_run()
         run.client._transport = WsgiTransport(self.sandbox.app)
-        return as_created(intent, made[0], document, run.client)
+        try:
+            return as_created(intent, made[0], document, run.client)
+        except Refused:  # the API has forgotten it
+            return as_not_created(intent)
 
     def _busy(self) -> bool:
         return any(map(self.truth.is_running, self.truth.world.backfills.values()))
@@ -310,7 +364,7 @@ class Schedule:
         last = self.processes[-1]
         assert last.first_plan is not None
         for ledger in last.first_plan.situation.ledgers:
-            loaded = self.truth.loaded_days(ledger.transfer)
+            loaded = self.truth.loaded_days(ledger.transfer, last.team.as_of, last.team.timezone)
             covered = ledger.days(Bucket.COVERED)
             if covered - loaded:
                 self._fail(f"{ledger.transfer.name}: {covered - loaded!r} called covered, and not loaded")
@@ -325,6 +379,10 @@ class Schedule:
     def _fail(self, what: str) -> None:
         self.stage.log("!!", what)
         raise Violation(what)
+
+
+def _has(ledger: TransferLedger, reason: Reason) -> bool:
+    return any(one.reason is reason for one in ledger.of(Bucket.BLOCKED))
 
 
 def _not_now(_seconds: float) -> None:

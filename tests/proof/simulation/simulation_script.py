@@ -118,15 +118,12 @@ class Script:
         self.order = rng.choice(list(Order))
         self.chunk = rng.choice([Chunk.NONE, Chunk.NONE, Chunk.WEEK])
         self.evidence = {
-            one: rng.choice([EvidenceMode.AUTO, EvidenceMode.AUTO, EvidenceMode.RUNS, EvidenceMode.BACKFILLS])
+            one: rng.choice([EvidenceMode.RUNS, EvidenceMode.RUNS, EvidenceMode.RUNS, EvidenceMode.BACKFILLS])
             for one in self.transfers
         }
         self.blind = random.Random(f"blind {self.seed}").random() < 0.12  # run lists cannot be read
         if self.blind:
-            self.evidence = {
-                one: EvidenceMode.AUTO if mode is EvidenceMode.RUNS else mode
-                for one, mode in self.evidence.items()
-            }
+            self.evidence = dict.fromkeys(self.evidence, EvidenceMode.BACKFILLS)
         self.prune = rng.random() < (0.5 if self.theme is Theme.CANCELS else 0.15)
         self.file = {one: Declared(self._days()) for one in self.transfers}
         self.weather = self._weather()

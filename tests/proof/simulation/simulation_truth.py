@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from simulation_judge import Judge
+from simulation_loads import NO_ENDING, Fate, counts, fate, loads, told_by_the_file
+from simulation_memory import Amnesty, Conditions, Memory, Reading
 from simulation_network import Sent, asked_for
 from simulation_stage import Stage
 
@@ -15,9 +18,12 @@ from reconciler.errors import StateError
 from reconciler.http import Request, Response
 from reconciler.model.desired import DesiredTransfer, EvidenceMode
 from reconciler.model.memory import Delta, Document, Intent, IntentKind, Outcome
+from reconciler.model.observed import Backfill as Seen
+from reconciler.model.observed import Observed
 from reconciler.planning.plan import Action, ActionKind
 from reconciler.sandbox import Sandbox, times
-from reconciler.sandbox.backfill import COMPLETED, Backfill, Run
+from reconciler.sandbox.backfill import Backfill
+from reconciler.sandbox.runs import COMPLETED, FAILED, Run
 from reconciler.sandbox.world import World
 from reconciler.stores.local import LocalStore
 
@@ -26,24 +32,6 @@ if TYPE_CHECKING:
 
 TEAM = 12345
 API = "sandbox"
-
-
-class Fate(Enum):
-    """What became of a day of a backfill, or will if nobody cancels it."""
-
-    AHEAD = auto()
-    LOADED = auto()
-    FAILED = auto()
-    DROPPED = auto()
-
-
-def fate(record: Backfill, day: int, now: float) -> Fate:
-    """Return the fate of a day by the sandbox's own arithmetic. The world must be advanced to ``now``."""
-    if not record.keeps(day):
-        return Fate.DROPPED
-    if record.run_end(day) > times.millis(now):
-        return Fate.AHEAD
-    return Fate.LOADED if record.verdicts.get(day) is None else Fate.FAILED
 
 
 @dataclass
@@ -62,11 +50,13 @@ class Truth:
     made: dict[int, Sent] = field(default_factory=dict)
     late: dict[str, float] = field(default_factory=dict)
     intended: dict[str, float] = field(default_factory=dict)
-    serial: int = 0
-    lineage: str = ""
-    loaded: dict[int, DateSet] = field(default_factory=dict)
-    done: set[str] = field(default_factory=set)
     commits: int = 0
+    team_id: int = TEAM
+    memory: Memory = field(default_factory=Memory)
+    shaken: float = 0.0  # when what reads show last changed
+    lost: float = 0.0  # when a state was last lost, or put back from an older copy
+    retried: dict[int, tuple[float, DateSet]] = field(default_factory=dict)
+    _read: tuple[object, Document | None] | None = None
 
     # -- the world -------------------------------------------------------------------------
 
@@ -77,15 +67,49 @@ class Truth:
             session.world.advance(session.timeline.now(self.stage.now))
             return session.world
 
+    def vendor(self, moment: float) -> float:
+        """Return what the vendor's clock shows at a moment, in whole seconds."""
+        return self.world.vendor_time(times.millis(moment)) // 1000
+
     def records(self, *transfer_ids: int) -> list[Backfill]:
-        return [one for one in self.world.backfills.values() if one.transfer in transfer_ids]
+        return [
+            one
+            for one in self.world.backfills.values()
+            if one.transfer in transfer_ids and one.team == self.team_id
+        ]
 
     def recurring(
         self, transfer_ids: Iterable[int], until: float, first: int = 1, last: int = 10**6
-    ) -> list[Run]:
+    ) -> list[tuple[int, Run]]:
         """Return the runs of the schedules, for data of ``first`` to ``last``, both inclusive."""
-        schedules = [self.world.transfers[TEAM, one] for one in transfer_ids]
-        return [run for one in schedules for run in one.recurring_runs(times.millis(until), first, last)]
+        transfers = self.world.transfers
+        schedules = [(one, transfers[self.team_id, one]) for one in transfer_ids]
+        return [
+            (one, run)
+            for one, transfer in schedules
+            for run in transfer.recurring_runs(times.millis(until), first, last)
+        ]
+
+    def words(self, transfer_ids: Iterable[int], first: int, last: int) -> Iterator[tuple[int, float]]:
+        """Yield the days whose newest run that did not complete neither failed nor was cancelled, and when
+        that run was created. Days are ``first`` to ``last``, both inclusive.
+        """
+        now = times.millis(self.stage.now)
+        for source in transfer_ids:
+            newest: dict[int, Run] = {}
+            for run in self.world.runs(self.team_id, source, first, last, now):
+                known = newest.get(run.day)
+                if run.status != COMPLETED and (
+                    known is None or (run.created, run.id) > (known.created, known.id)
+                ):
+                    newest[run.day] = run
+            for day, run in newest.items():
+                if run.status not in (FAILED, *NO_ENDING) and not self.is_undated(source, day):
+                    yield day, run.created / 1000
+
+    def is_undated(self, transfer_id: int, day: int) -> bool:
+        """Tell whether run lists show runs of a day without it."""
+        return day in self.world.transfers[self.team_id, transfer_id].undated_days
 
     def known_id(self) -> int | None:
         """Return an id that the state knows."""
@@ -100,8 +124,15 @@ class Truth:
     # -- the state -------------------------------------------------------------------------
 
     def document(self) -> Document | None:
-        """Read the state from the disk, as a stranger would."""
-        return LocalStore(self.folder, TEAM, API, "witness").read()[0]
+        """Read the state from the disk, as a stranger would; again only if its files changed."""
+        files = (
+            sorted(os.scandir(self.folder), key=lambda one: one.name) if os.path.isdir(self.folder) else []
+        )
+        stats = [(one.name, one.stat()) for one in files]
+        seen = tuple((name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+        if self._read is None or self._read[0] != seen:
+            self._read = seen, LocalStore(self.folder, self.team_id, API, "witness").read()[0]
+        return self._read[1]
 
     def check_state(self, who: str) -> Document | None:
         """The state parses; its serial only grows; its lineage stays; evidence never shrinks."""
@@ -110,32 +141,35 @@ class Truth:
         except StateError as error:
             self.stage.violate(f"after {who}: the state does not parse: {error.summary}: {error.detail}")
         if document is None:
-            if self.serial:
+            if self.memory.serial:
                 self.stage.violate(f"after {who}: the state is gone")
             return None
-        if document.serial < self.serial:
-            self.stage.violate(f"after {who}: serial {document.serial} after {self.serial}")
-        if self.lineage and document.lineage != self.lineage:
+        if document.serial < self.memory.serial:
+            self.stage.violate(f"after {who}: serial {document.serial} after {self.memory.serial}")
+        if self.memory.lineage and document.lineage != self.memory.lineage:
             self.stage.violate(f"after {who}: the lineage changed")
-        self.serial, self.lineage = document.serial, document.lineage
+        self.memory.serial, self.memory.lineage = document.serial, document.lineage
         self._check_evidence(who, document)
         self._check_outcomes(who, document)
         return document
 
     def _check_outcomes(self, who: str, document: Document) -> None:
         """What was done is never called undone again."""
-        for nonce in self.done:
+        for nonce in self.memory.done:
             intent = document.intents.get(nonce)
             if intent is not None and intent.outcome is not Outcome.DONE:
                 self.stage.violate(f"after {who}: intent {nonce} was done, and is {intent.outcome.value}")
-        self.done.update(one.nonce for one in document.intents.values() if one.outcome is Outcome.DONE)
+        self.memory.done.update(one.nonce for one in document.intents.values() if one.outcome is Outcome.DONE)
 
     def _check_evidence(self, who: str, document: Document) -> None:
         loaded = {one.id: one.evidence.loaded for one in document.backfills.values()}
-        for key, days in self.loaded.items():
+        for key, days in self.memory.loaded.items():
             if days - loaded.get(key, DateSet()):
                 self.stage.violate(f"after {who}: the state forgot that backfill {key} loaded days")
-        self.loaded = loaded
+        self.memory.loaded = loaded
+        self.memory.recorded.update(document.backfills)
+        if document.users and not self.memory.user_known:
+            self.memory.user_known = self.stage.now
 
     def check_commit(self, process: Process, delta: Delta) -> None:
         """Look at some of the commits; those before a request are looked at anyway."""
@@ -172,6 +206,8 @@ class Truth:
             stale,
             process.surveyed,
             at,
+            process.team.as_of,
+            process.conditions,
         )
 
     def _is_mistaken(self, intent: Intent) -> bool:
@@ -181,13 +217,14 @@ class Truth:
         """
         return intent.outcome is Outcome.DONE and intent.backfill_id not in self.made
 
-    def _was_mistaken(self, sent: Sent) -> bool:
+    def was_mistaken(self, sent: Sent) -> bool:
         document = self.document()
         intent = document.intents.get(sent.nonce) if document else None
         return intent is not None and self._is_mistaken(intent)
 
     def check_cancel_intended(self, process: Process, request: Request) -> None:
         number = int(request.path.rpartition("/")[2])
+        self._note_retry(self.world.backfills[number])
         document = self.check_state("a cancel")
         intents = [
             one for one in (document.intents.values() if document else ()) if one.backfill_id == number
@@ -206,6 +243,16 @@ class Truth:
         ):
             self.stage.violate(f"backfill {number} is not ours, and is cancelled")
 
+    def _note_retry(self, record: Backfill) -> None:
+        """An attempt that failed stays one, also once we have cancelled it."""
+        now = self.stage.now
+        ended = record.ended(times.millis(now))
+        if record.removed is None and ended is not None:
+            days = DateSet.days(
+                day for day in range(record.start, record.end + 1) if fate(record, day, now) is Fate.FAILED
+            )
+            self.retried[record.id] = (ended / 1000, days)
+
     def deliver(self, sent: Sent, send: Callable[[], Response]) -> Response:
         """Let the API have a create, and judge what came of it."""
         before = set(self.world.backfills)
@@ -214,78 +261,13 @@ class Truth:
         for number in sorted(set(self.world.backfills) - before):
             again = any(one.nonce == sent.nonce for one in self.made.values())
             self.made[number] = sent
+            self.memory.made.add(number)
             self.stage.log(
                 "the API", f"backfill {number} exists: {sent.transfer_id} {_range(sent.start, sent.end)}"
             )
             if not again:  # else a gateway's own doing
-                self._check_created(sent, self.world.backfills[number])
+                Judge(self, sent, transfer_of(sent), self.world.backfills[number]).judge()
         return answer
-
-    # -- exactly once ----------------------------------------------------------------------
-
-    def _check_created(self, sent: Sent, record: Backfill) -> None:
-        transfer = transfer_of(sent)
-        days = DateSet.span(record.start, record.end + 1)
-        extra = days - (transfer.days & DateSet.span(0, transfer.loadable_until))
-        if extra:
-            self.stage.violate(f"backfill {record.id} creates undeclared days")
-        if not self.judging:
-            return
-        for other in self.records(*transfer.source_ids):
-            if other.id == record.id:
-                continue
-            for day in range(max(other.start, record.start), min(other.end, record.end) + 1):
-                self._check_again(sent, transfer, record, other, day)
-        self._check_recurring(sent, transfer, record)
-
-    def _check_again(
-        self, sent: Sent, transfer: DesiredTransfer, record: Backfill, other: Backfill, day: int
-    ) -> None:
-        """A day may be in two backfills only if the first failed, dropped or no longer counts."""
-        became = fate(other, day, self.stage.now)
-        if became in (Fate.FAILED, Fate.DROPPED) or not self._counts(sent, transfer, other, day):
-            return
-        if other.id not in self.made and not self._knowable(sent, transfer, other):
-            return
-        if other.id in self.made and self.made[other.id].nonce == sent.nonce:
-            return
-        if other.transfer != sent.transfer_id and self._was_intended_later(other, sent):
-            return
-        if self._was_mistaken(sent) or (other.id in self.made and self._was_mistaken(self.made[other.id])):
-            self.stage.counts["mistaken"] += 1
-            return
-        words = f"{became.name} in backfill {other.id}, and again in {record.id}"
-        self.stage.violate(f"{iso(day)} of {sent.transfer_id}: {words}")
-
-    def _was_intended_later(self, other: Backfill, sent: Sent) -> bool:
-        """Tell whether a run with an older file, which does not know of its successor, came after us."""
-        made = self.made.get(other.id)
-        return made is not None and self.intended[made.nonce] >= self.intended[sent.nonce]
-
-    def _counts(self, sent: Sent, transfer: DesiredTransfer, other: Backfill, day: int) -> bool:
-        """Tell whether a load by ``other`` still counts for the file of the one who sent."""
-        since = stale_before(transfer, day)
-        if since is None:
-            return True
-        made = self.made.get(other.id)
-        if made is not None and made.stale_before is not None and made.stale_before >= since:
-            return True
-        return self.world.vendor_time(other.created) // 1000 >= since
-
-    def _knowable(self, sent: Sent, transfer: DesiredTransfer, other: Backfill) -> bool:
-        """What people made after the survey, or without run lists, could not be known."""
-        if self.blind or transfer.evidence is EvidenceMode.BACKFILLS:
-            return False
-        return other.created / 1000 + self.lag < sent.surveyed
-
-    def _check_recurring(self, sent: Sent, transfer: DesiredTransfer, record: Backfill) -> None:
-        if self.blind or transfer.evidence is EvidenceMode.BACKFILLS:
-            return
-        for run in self.recurring(transfer.source_ids, sent.surveyed, record.start, record.end):
-            since = stale_before(transfer, run.day)
-            counts = since is None or self.world.vendor_time(run.created) // 1000 >= since
-            if run.status == COMPLETED and counts:
-                self.stage.violate(f"{iso(run.day)} was loaded by the schedule, and is created again")
 
     # -- when a process ended --------------------------------------------------------------
 
@@ -300,7 +282,7 @@ class Truth:
     def check_known(self, document: Document | None) -> None:
         """Every create of ours that the vendor holds is in the state, or in an intent."""
         for number, sent in self.made.items():
-            if document is not None and number in document.backfills:
+            if number not in self.memory.made or (document is not None and number in document.backfills):
                 continue
             intents = document.intents.values() if document else ()
             if not any(_is_of(one, sent.transfer_id, sent.start, sent.end) for one in intents):
@@ -328,49 +310,61 @@ class Truth:
             yield DateSet.days(
                 day for day in range(one.start, one.end + 1) if fate(one, day, self.stage.now) in wanted
             )
-        yield DateSet.days(run.day for run in self.recurring(transfer_ids, self.stage.now))
+        yield DateSet.days(run.day for _source, run in self.recurring(transfer_ids, self.stage.now))
 
-    def loaded_days(self, transfer: DesiredTransfer) -> DateSet:
+    def loaded_days(self, transfer: DesiredTransfer, as_of: int, zone: str) -> DateSet:
         """Return the days that are loaded, and whose load counts for this file."""
-        now, found = self.stage.now, []
-        for one in self.records(*transfer.source_ids):
-            for day in range(one.start, one.end + 1):
-                if fate(one, day, now) is Fate.LOADED and self._load_counts(transfer, one, day):
-                    found.append(day)
-        for run in self.recurring(transfer.source_ids, now):
-            since = stale_before(transfer, run.day)
-            if run.status == COMPLETED and (
-                since is None or self.world.vendor_time(run.created) // 1000 >= since
-            ):
-                found.append(run.day)
-        return DateSet.days(found)
+        if not transfer.days:
+            return DateSet()
+        first, last = transfer.days.first(), transfer.segments[-1].end - 1
+        found = [
+            load.day
+            for load in loads(self, transfer, first, last, at_most=True)
+            if counts(self, load, transfer, as_of, zone, kind=True)
+        ]
+        return DateSet.days([*found, *(day for day in transfer.days if told_by_the_file(transfer, day))])
 
-    def _load_counts(self, transfer: DesiredTransfer, one: Backfill, day: int) -> bool:
-        since, under = stale_before(transfer, day), self._made_under(one)
-        ours = under is not None and since is not None and under >= since
-        loaded_at = max(self.world.vendor_time(one.scheduled), one.scheduled) // 1000
-        return since is None or ours or loaded_at >= since
+    def mistaken_under(self, record: Backfill | None) -> float | None:
+        """Return the ``stale_before`` that a backfill mistaken for ours was made under."""
+        document = self.document() if record is not None else None
+        known = document.backfills.get(record.id) if document and record else None
+        mistaken = known is not None and known.ours and known.stale_before is not None
+        return known.stale_before.timestamp() if known and mistaken and known.stale_before else None
 
-    def _made_under(self, one: Backfill) -> float | None:
-        """Return the ``stale_before`` that a backfill of ours, or one mistaken for ours, was made under."""
-        if one.id in self.made:
-            return self.made[one.id].stale_before
-        document = self.document()
-        record = document.backfills.get(one.id) if document else None
-        mistaken = record is not None and record.ours and record.stale_before is not None
-        return record.stale_before.timestamp() if mistaken else None
+    # -- what a state was shown ----------------------------------------------------------------
+
+    def conditions(self) -> Conditions:
+        """Return how run lists are to be read now."""
+        settings = self.world.settings
+        keep = settings.runs_retention_days
+        return Conditions(
+            settings.runs_readable and not self.blind,
+            float(settings.runs_lag_seconds),
+            None if keep is None else keep * 86400.0,
+        )
+
+    def remember(self, process: Process, observed: Observed) -> None:
+        """A survey is committed: what it was shown is known from now on."""
+        answers = (*observed.listed, *observed.latest.values(), *observed.fetched.values())
+        seen = [one for one in answers if isinstance(one, Seen)]
+        self.memory.seen.update(one.id for one in seen)
+        modes = ((one.evidence, one.source_ids) for one in process.team.transfers)
+        told = {source for mode, sources in modes if mode is EvidenceMode.RUNS for source in sources}
+        self.memory.explained.update(one.id for one in seen if one.transfer_id in told)
+        if self.shaken >= process.surveyed:
+            return
+        for source, answer in observed.runs.items():
+            if isinstance(answer, tuple) and source in process.asked:
+                first = process.asked[source]
+                self.memory.readings.append(Reading(source, process.surveyed, first, process.conditions))
+
+    def forgive(self, transfer_id: int, days: DateSet) -> None:
+        self.memory.amnesties.append(Amnesty(transfer_id, days, self.stage.now))
 
 
 def transfer_of(sent: Sent) -> DesiredTransfer:
     (found,) = [one for one in sent.process.team.transfers if one.address.transfer_id == sent.transfer_id]
     return found
-
-
-def stale_before(transfer: DesiredTransfer, day: int) -> float | None:
-    for segment in transfer.segments:
-        if segment.start <= day < segment.end:
-            return segment.stale_before.timestamp() if segment.stale_before else None
-    return None
 
 
 def unresolved(document: Document) -> Iterable[Intent]:

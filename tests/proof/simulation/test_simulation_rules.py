@@ -11,7 +11,7 @@ from reconciler.bounds import DEFAULT_SETTLE
 from reconciler.dates import DateSet
 from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import Document, Intent, IntentKind, Outcome
-from reconciler.model.observed import Backfill, Observed, Status, Unreadable
+from reconciler.model.observed import Backfill, Cause, Observed, Status, Unreadable
 from reconciler.planning.resolution import reopened_creates, resolve
 
 NOW = datetime(2024, 6, 1, 9, tzinfo=UTC)
@@ -47,7 +47,7 @@ def doubts(intent: Intent, observed: Observed, due: Due = DUE, *more: Intent) ->
 def test_a_refusal_that_nothing_can_confirm_is_unresolved_again() -> None:
     assert doubts(REFUSED, OTHER) == (replace(REFUSED, outcome=Outcome.PENDING),)
     assert doubts(REFUSED, Observed(NOW)) == (replace(REFUSED, outcome=Outcome.PENDING),)
-    assert doubts(REFUSED, replace(OTHER, runs={7: Unreadable.FORBIDDEN}))
+    assert doubts(REFUSED, replace(OTHER, runs={7: Unreadable(Cause.FORBIDDEN)}))
 
 
 @pytest.mark.parametrize(

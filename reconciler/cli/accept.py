@@ -1,0 +1,89 @@
+"""``accept``: say that a history which the state does not know is known to you."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import click
+
+from reconciler.cli.arguments import parts_of
+from reconciler.cli.loading import load_selected, named_transfer
+from reconciler.cli.options import Common, command_of, settle_option, shared
+from reconciler.cli.signals import Signals
+from reconciler.cli.terminal import agreed, out
+from reconciler.engine.by_hand import accept as accepted
+from reconciler.engine.run import locked
+from reconciler.engine.team import RunSettings, TeamRun
+from reconciler.errors import Exit, UsageError
+from reconciler.formats.reports import encode_time
+from reconciler.model.desired import Address
+from reconciler.planning.ledger import Bucket, Reason, TransferLedger
+from reconciler.render.words import span
+
+
+@click.command(epilog="Exits: 0 done, or nothing to accept; 1 a no at the prompt; 5 the state is locked.")
+@click.argument("transfers", nargs=-1, metavar="[TRANSFER]...")
+@click.option("--all", "everything", is_flag=True, help="Every transfer of the files.")
+@click.option("--auto-approve", is_flag=True, help="Skip the confirmation prompt.")
+@settle_option
+@shared("files", "api", "state", "lock", "output")
+def accept(
+    common: Common, transfers: tuple[str, ...], everything: bool, auto_approve: bool, settle: timedelta
+) -> int:
+    """Say that the history of TRANSFER which the state does not know is known to you.
+
+    With `evidence: backfills` the state is all that tells what is loaded. Where it does not know how a
+    backfill came about, it may have forgotten more, and nothing is created. First put the newest state back,
+    if there is one, or say with `loaded:` in the file what is loaded: what is due after this is created.
+    """
+    if bool(transfers) is everything:
+        raise UsageError("Name transfers, or give --all", "Exactly one of both is needed.")
+    teams = load_selected(common).teams
+    named = [named_transfer(teams, transfer) for transfer in transfers]
+    signals = Signals()
+    with signals.caught():
+        parts = parts_of(common, signals)
+        settings = RunSettings(settle=settle, lock=common.lock, lock_timeout=common.lock_timeout)
+        wanted = [team for team in teams if everything or any(team is one for one, _id in named)]
+        runs = [parts.team_run(team, settings) for team in wanted]
+        with locked(runs, settings, "accept"):
+            chosen = {Address(team.team_id, transfer_id) for team, transfer_id in named}
+            return max(_accept(run, chosen, auto_approve, command_of(common, "plan")) for run in runs)
+
+
+def _accept(run: TeamRun, chosen: set[Address], auto_approve: bool, next_command: str) -> int:
+    """Accept for the chosen transfers of a team, or for all if none is named."""
+    session = run.open()
+    situation = run.weighed(session)
+    ledgers = [one for one in situation.ledgers if not chosen or one.transfer.address in chosen]
+    unknown = [ledger for ledger in ledgers if ledger.evidence.has_unexplained]
+    if not unknown:
+        out(f"Team {run.team.team_id}: there is no unknown history to accept.")
+        return Exit.DONE
+    _show(unknown)
+    if not agreed("Is their history known to you?", auto_approve, "reconciler accept"):
+        return Exit.ERROR
+    delta = situation.delta
+    for ledger in unknown:
+        delta += accepted(ledger, situation)
+    with run.saving():
+        session.record(delta)
+        run.store.compact()
+    for acceptance in delta.acceptances:
+        out(f"Accepted for transfer {acceptance.transfer_id}, up to backfill {acceptance.backfill_id}.")
+    out(f"What is due now: {next_command}")
+    return Exit.DONE
+
+
+def _show(unknown: Sequence[TransferLedger]) -> None:
+    for ledger in unknown:
+        out(f"{ledger.transfer.name}: how these backfills came about is not known to the state:")
+        for record in ledger.evidence.unexplained:
+            who = f"by user {record.seen.created_user_id or 'unknown'}"
+            made = f"{record.status.value}, made {encode_time(record.created_time)} {who}"
+            out(f"  {record.id}  {span(record.start, record.end)}  {made}")
+        for entry in ledger.of(Bucket.BLOCKED):
+            if entry.reason is Reason.UNKNOWN_HISTORY:
+                for start, end in entry.days.intervals:
+                    out(f"  {span(start, end)}  is due once that is accepted")

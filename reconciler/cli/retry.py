@@ -1,0 +1,66 @@
+"""``retry``: have forgotten what keeps days from being loaded."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+
+from reconciler.cli.arguments import parts_of
+from reconciler.cli.loading import load_selected, named_transfer
+from reconciler.cli.options import Common, command_of, parse_range, settle_option, shared
+from reconciler.cli.signals import Signals
+from reconciler.cli.terminal import agreed, out
+from reconciler.dates import DateSet, union
+from reconciler.engine.by_hand import forget, held_up
+from reconciler.engine.run import locked
+from reconciler.engine.team import RunSettings, TeamRun
+from reconciler.errors import Exit
+from reconciler.render.words import days as count_of
+from reconciler.render.words import span
+
+
+@click.command(epilog="Exits: 0 done, or nothing to forget; 1 a no at the prompt; 5 the state is locked.")
+@click.argument("transfer")
+@click.argument("days", metavar="[START..END]", required=False)
+@click.option("--auto-approve", is_flag=True, help="Skip the confirmation prompt.")
+@settle_option
+@shared("files", "api", "state", "lock", "output")
+def retry(common: Common, transfer: str, days: str | None, auto_approve: bool, settle: timedelta) -> int:
+    """Forget what keeps days of TRANSFER from being due: attempts, refusals, evidence that tells nothing.
+
+    The next apply creates them. Look at the vendor's pages first: a day of which nobody can tell whether it
+    is loaded is loaded again. In the file, `loaded:`, `exclude` or a later `stale_before` say such things.
+    """
+    team, transfer_id = named_transfer(load_selected(common).teams, transfer)
+    signals = Signals()
+    with signals.caught():
+        settings = RunSettings(settle=settle, lock=common.lock, lock_timeout=common.lock_timeout)
+        run = parts_of(common, signals).team_run(team, settings)
+        chosen = DateSet.span(*parse_range(days)) if days else None
+        with locked([run], settings, "retry"):
+            return _retry(run, transfer_id, chosen, auto_approve, command_of(common, "plan"))
+
+
+def _retry(
+    run: TeamRun, transfer_id: int, chosen: DateSet | None, auto_approve: bool, next_command: str
+) -> int:
+    session = run.open()
+    situation = run.weighed(session)
+    ledger = next(one for one in situation.ledgers if one.transfer.address.transfer_id == transfer_id)
+    held = {reason: days & (chosen or days) for reason, days in held_up(ledger).items()}
+    days = union(held.values())
+    if not days:
+        out(f"Nothing that retry could forget keeps days of {ledger.transfer.name} from being due.")
+        return Exit.DONE
+    for reason, of_it in held.items():
+        for start, end in of_it.intervals:
+            out(f"  {span(start, end)}  {reason.value}")
+    question = f"Forget that for {count_of(len(days))} of {ledger.transfer.name}?"
+    if not agreed(question, auto_approve, "reconciler retry"):
+        return Exit.ERROR
+    with run.saving():
+        session.record(forget(transfer_id, days, situation))
+        run.store.compact()
+    out(f"Forgotten for {count_of(len(days))} of {ledger.transfer.name}. What is due now: {next_command}")
+    return Exit.DONE

@@ -1,0 +1,57 @@
+"""The kinds of value that are durations: how they are read, and their JSON Schema."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Final
+
+from reconciler.config.rules import BrokenRule, shown
+from reconciler.config.values import Reads, text_of
+from reconciler.durations import FORMS, LONGEST, PATTERN, parse_duration, worded
+
+MOST_DAYS_AFTER: Final = 400
+_DAY: Final = timedelta(days=1)
+_FORM: Final = f"Write a whole number and its unit, like {FORMS}."
+
+
+def _read(value: object, least: timedelta, most: timedelta) -> timedelta:
+    text = text_of(value, "a duration")
+    length = parse_duration(text)
+    if length is None:
+        raise BrokenRule("BF038", f"is {shown(text)}, which is not a duration", _near(text) or _FORM)
+    if not least <= length <= most:
+        beyond = f"less than {worded(least)}" if length < least else f"more than {worded(most)}"
+        hint = f"Write a duration from {worded(least)} to {worded(most)}."
+        raise BrokenRule("BF028", f"is {shown(text)}, which is {beyond}", hint)
+    return length
+
+
+def _near(text: str) -> str | None:
+    """Return the hint for a duration that is only spelled otherwise: ``7 D``."""
+    spelled = "".join(text.split()).lower()
+    return f"Write `{spelled}`." if spelled != text and parse_duration(spelled) is not None else None
+
+
+def duration(least: timedelta) -> Reads:
+    """A duration from ``least`` to ten years, both inclusive."""
+    return Reads(lambda value: _read(value, least, LONGEST), {"type": "string", "pattern": f"^{PATTERN}$"})
+
+
+def _whole_days(value: object) -> int:
+    text = text_of(value, "a number of days, like 7d")
+    if not re.fullmatch(r"[0-9]{1,9}d", text):
+        says = f"is {shown(text)}, but whole days are expected: what is final is told by dates"
+        raise BrokenRule("BF038", says, _near_days(text))
+    return _read(value, timedelta(), timedelta(days=MOST_DAYS_AFTER)) // _DAY
+
+
+def _near_days(text: str) -> str:
+    same = parse_duration(f"{text}d" if text.isdecimal() else text)
+    if same is not None and same % _DAY == timedelta():
+        return f"Write {same // _DAY}d."
+    return _near(text) or f"Write a number of days from 0d to {MOST_DAYS_AFTER}d, like 7d."
+
+
+DAYS_AFTER: Final = Reads(_whole_days, {"type": "string", "pattern": "^[0-9]{1,9}d$"})
+"""Whole days from 0 to 400, read as a number."""

@@ -1,0 +1,135 @@
+"""The limits: which pieces a plan takes, and which wait for a later apply. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from reconciler.dates import Day, Span, grouped
+from reconciler.model.desired import DesiredTransfer
+from reconciler.model.memory import BackfillRecord
+from reconciler.model.observed import Backfill, Status
+from reconciler.planning.evidence import is_active
+from reconciler.planning.situation import Situation
+
+LIST_FULL = "list-full"
+CREATES, OPEN, OPEN_ON_TRANSFER = "max_creates_per_apply", "max_open_backfills", "max_open_per_transfer"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece(Span):
+    """A backfill that could be created: due days of one transfer, cut to size. Each equals only itself."""
+
+    transfer: DesiredTransfer
+    start: Day
+    end: Day
+
+
+def allotted(situation: Situation, pieces: Sequence[Piece]) -> Budget:
+    """Go along pieces, which are in order, and divide them into those taken and those put off.
+
+    No order starves: where a limit puts something off, one of the places that it gives goes to the last
+    piece in the order, so that with ``newest_first`` and a range that grows each day history moves too. A
+    limit that gives only one place gives it there every other day.
+    """
+    first_try = Budget(situation)
+    for piece in pieces:
+        first_try.visit(piece)
+    reserved = _reserved(first_try, situation.team.as_of)
+    if not reserved:
+        return first_try
+    budget = Budget(situation)
+    for piece in (*reserved, *(piece for piece in pieces if piece not in reserved)):
+        budget.visit(piece)
+    place = {piece: number for number, piece in enumerate(pieces)}
+    budget.taken.sort(key=lambda taken: place[taken[0]])
+    return budget
+
+
+def _reserved(tried: Budget, as_of: Day) -> tuple[Piece, ...]:
+    """Return the pieces that get a place out of turn: the last one that each limit put off."""
+    on_transfer = [piece for piece, limit in tried.put_off if limit == OPEN_ON_TRANSFER]
+    groups = grouped(on_transfer, lambda piece: piece.transfer.address)
+    taken = grouped((piece for piece, _cancels in tried.taken), lambda piece: piece.transfer.address)
+    reserved = [put_off[-1] for key, put_off in groups.items() if _spares_one(len(taken.get(key, ())), as_of)]
+    for limit in (CREATES, OPEN):
+        put_off = [piece for piece, hit in tried.put_off if hit == limit]
+        if put_off and _spares_one(len(tried.taken), as_of):
+            reserved.append(put_off[-1])
+    return tuple(dict.fromkeys(reserved))
+
+
+def _spares_one(places: int, as_of: Day) -> bool:
+    return places > 1 or (places == 1 and as_of % 2 == 0)
+
+
+@dataclass(slots=True)
+class Budget:
+    """Goes along the pieces in order and takes what fits; what does not is put off, with the limit.
+
+    ``failed_blockers`` are our own listed FAILED backfills whose runs are over, by transfer: what is created
+    on a day of one cancels it first. ``opened`` counts the open backfills: those listed, whoever made them,
+    and those that we know to be open while the list still lags behind; ``active_on`` those of them on each
+    transfer whose runs are not over.
+    """
+
+    situation: Situation
+    taken: list[tuple[Piece, tuple[int, ...]]] = field(default_factory=list)
+    put_off: list[tuple[Piece, str]] = field(default_factory=list)
+    cancelled: set[int] = field(default_factory=set)
+    failed_blockers: dict[int, list[BackfillRecord]] = field(init=False)
+    active_on: Counter[int] = field(init=False)
+    opened: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.failed_blockers = failed_blockers(self.situation)
+        opened = _opened(self.situation)
+        self.active_on = Counter(one.transfer_id for one in opened if is_active(one))
+        self.opened = len(opened)
+
+    def visit(self, piece: Piece) -> None:
+        cancels = self._blockers_under(piece)
+        limit = self._limit_hit(piece, cancels)
+        if limit:
+            self.put_off.append((piece, limit))
+            return
+        self.taken.append((piece, cancels))
+        self.cancelled.update(cancels)
+        self.opened += 1 - len(cancels)
+        self.active_on[piece.transfer.address.transfer_id] += 1
+
+    def _blockers_under(self, piece: Piece) -> tuple[int, ...]:
+        """Return our FAILED backfills that hold a day of the piece and are not cancelled yet."""
+        blockers = self.failed_blockers.get(piece.transfer.address.transfer_id, ())
+        under = {record.id for record in blockers if record.overlaps(piece)}
+        return tuple(sorted(under - self.cancelled))
+
+    def _limit_hit(self, piece: Piece, cancels: tuple[int, ...]) -> str:
+        limits, opens = self.situation.team.limits, not cancels
+        on_transfer, active = limits.max_open_per_transfer, self.active_on[piece.transfer.address.transfer_id]
+        if self.situation.observed.list_full and opens:
+            return LIST_FULL
+        if limits.max_creates_per_apply is not None and len(self.taken) >= limits.max_creates_per_apply:
+            return CREATES
+        if opens and self.opened >= limits.max_open_backfills:
+            return OPEN
+        if on_transfer is not None and active >= on_transfer:
+            return OPEN_ON_TRANSFER
+        return ""
+
+
+def _opened(situation: Situation) -> list[Backfill]:
+    """Return the open backfills, each as it is best known."""
+    records = situation.document.backfills
+    known = {record.id: record.seen for record in records.values() if not record.gone}
+    shown = {backfill.id: backfill for backfill in situation.observed.listed}
+    return [backfill for backfill in {**shown, **known}.values() if not backfill.status.final]
+
+
+def failed_blockers(situation: Situation) -> dict[int, list[BackfillRecord]]:
+    """Return our own listed FAILED backfills whose runs are over, by transfer."""
+    listed = (situation.document.backfills.get(listed.id) for listed in situation.observed.listed)
+    failed = (record for record in listed if record and record.ours and record.status is Status.FAILED)
+    ended = (record for record in failed if not is_active(record.seen))
+    return grouped(ended, lambda record: record.transfer_id)

@@ -1,0 +1,286 @@
+"""All that bears on one transfer, its predecessors included: what its days' facts are taken from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from functools import cached_property
+
+from reconciler.dates import EMPTY, LAST_DAY, DateSet, Day, union
+from reconciler.model.desired import DesiredTransfer, EvidenceMode
+from reconciler.model.memory import (
+    Acceptance,
+    Amnesty,
+    BackfillRecord,
+    Intent,
+    Load,
+    Origin,
+)
+from reconciler.model.observed import Cause, Observed, Run, RunStatus, Status, TransferInfo, Unreadable
+from reconciler.planning.evidence import (
+    RunsByDay,
+    is_active,
+    known_days,
+    made_within,
+    unproved_by_runs,
+)
+from reconciler.planning.loads import Loading
+from reconciler.planning.verdict import Verdict, judge
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedBackfill:
+    record: BackfillRecord
+    verdict: Verdict
+
+    def counts(self, stale_before: datetime | None) -> bool:
+        """Tell whether it was made at or after ``stale_before``, or is ours and was made under it."""
+        if stale_before is None or self.record.created_time >= stale_before:
+            return True
+        made_under = self.record.stale_before
+        return self.record.ours and made_under is not None and made_under >= stale_before
+
+    @property
+    def is_attempt(self) -> bool:
+        """Whether it is one of ours that was not cancelled while it was active."""
+        seen, was_failed = self.record.seen, self.record.was_failed
+        while_active = seen.completed + seen.failed < seen.total and not was_failed
+        return self.record.ours and not (seen.status is Status.CANCELLED and while_active)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it ended, by its own word, else when a read first saw that; ``None`` of one that is gone."""
+        return self.record.seen.end_time or self.record.ended_at
+
+
+@dataclass(frozen=True)
+class TransferEvidence:
+    """What is known of one transfer; ``now`` is our clock, the rest the vendor's.
+
+    ``records``, ``loads`` and ``runs`` are those of the transfer and its predecessors; ``zone`` is the one in
+    which loads are dated. ``vendor_today`` is the date by the vendor's clock, where the team's days end.
+    """
+
+    transfer: DesiredTransfer
+    as_of: Day
+    vendor_today: Day
+    zone: tzinfo
+    records: tuple[BackfillRecord, ...]
+    loads: tuple[Load, ...]
+    runs: Mapping[int, RunsByDay]
+    intents: tuple[Intent, ...]
+    amnesties: tuple[Amnesty, ...]
+    acceptance: Acceptance | None
+    observed: Observed
+    listed: frozenset[int]
+    now: datetime
+    settle: timedelta
+    stuck_after: timedelta
+
+    @property
+    def blind(self) -> bool:
+        """Whether the file says that run lists are never read."""
+        return self.transfer.evidence is EvidenceMode.BACKFILLS
+
+    @cached_property
+    def judged(self) -> tuple[JudgedBackfill, ...]:
+        """The backfills with their verdicts, newest first."""
+        newest_first = sorted(self.records, key=lambda record: (record.created_time, record.id), reverse=True)
+        now = self.observed.vendor_now
+        return tuple(
+            JudgedBackfill(record, judge(record, self.runs.get(record.transfer_id), now, self.blind))
+            for record in newest_first
+        )
+
+    @property
+    def loadable_until(self) -> Day:
+        """The first day in the future: by the run's date, and by the vendor's clock too."""
+        return min(self.transfer.loadable_until, self.vendor_today + self.transfer.allow_today)
+
+    def forgiven(self, known: BackfillRecord | Intent) -> DateSet:
+        """Return the days on which a person had this backfill or intent forgotten."""
+        return union(amnesty.days for amnesty in self.amnesties if known.serial <= amnesty.serial)
+
+    # -- loads -----------------------------------------------------------------------------
+
+    @cached_property
+    def loadings(self) -> tuple[Loading, ...]:
+        """Every load of the transfer's days that is known, by whatever means."""
+        return (*self._by_backfills(), *self._by_runs(), *self._by_other_means())
+
+    def _by_backfills(self) -> Iterator[Loading]:
+        for judged in self.judged:
+            record, loaded = judged.record, judged.verdict.evidence.loaded
+            if loaded:
+                on = record.as_of if record.ours and record.as_of else self._date_of(record.created_time)
+                made_under = record.stale_before if record.ours else None
+                yield Loading(loaded, record.created_time, on, made_under=made_under)
+
+    def _by_runs(self) -> Iterator[Loading]:
+        for load in self.loads:
+            days = load.days - self._unproved(load) if load.by_backfill else load.days
+            for on, part in self._dated(load, days):
+                yield Loading(part, load.at, on, not load.by_backfill, load.failed_at is not None)
+
+    def _dated(self, load: Load, days: DateSet) -> Iterator[tuple[Day, DateSet]]:
+        """Yield the days of a load by when it began: runs that a backfill of ours made, on its own date."""
+        for record, as_of in self._ours_with_dates if load.by_backfill else ():
+            if record.overlaps(load) and record.transfer_id == load.transfer_id:
+                part = days & record.days
+                if part and made_within(record.seen, load.at):
+                    yield as_of, part
+                    days = days - part
+        if days:
+            yield self._date_of(load.at), days
+
+    @cached_property
+    def _ours_with_dates(self) -> tuple[tuple[BackfillRecord, Day], ...]:
+        return tuple((one, one.as_of) for one in self.records if one.ours and one.as_of is not None)
+
+    def _unproved(self, load: Load) -> DateSet:
+        """Return the days that the backfill while which the runs were made does not call loaded."""
+        return union(
+            days
+            for judged, days in self._in_doubt
+            if judged.record.transfer_id == load.transfer_id and made_within(judged.record.seen, load.at)
+        )
+
+    @cached_property
+    def _in_doubt(self) -> tuple[tuple[JudgedBackfill, DateSet], ...]:
+        judged = ((one, unproved_by_runs(one.record, one.verdict.evidence)) for one in self.judged)
+        return tuple((one, days) for one, days in judged if days)
+
+    def _by_other_means(self) -> Iterator[Loading]:
+        for told in self.transfer.loaded:
+            yield Loading(told.days, told.at, None)
+
+    def _date_of(self, moment: datetime) -> Day:
+        return moment.astimezone(self.zone).date().toordinal()
+
+    # -- runs under way, and other words -----------------------------------------------------
+
+    @cached_property
+    def undecided(self) -> tuple[tuple[Day, Run], ...]:
+        """Of each source and day the newest run not COMPLETED, unless it FAILED or was CANCELLED."""
+        found = []
+        for runs in self.runs.values():
+            for day, listed in runs.items():
+                last = next((run for run in reversed(listed) if run.status is not RunStatus.COMPLETED), None)
+                if last is not None and last.status is RunStatus.OTHER:
+                    found.append((day, last))
+        return tuple(found)
+
+    @cached_property
+    def running(self) -> tuple[tuple[Day, Run], ...]:
+        """Those that are under way: young, or held by an active backfill."""
+        return tuple((day, run) for day, run in self.undecided if self._is_under_way(day, run))
+
+    def _is_under_way(self, day: Day, run: Run) -> bool:
+        if run.ended_time is not None:
+            return False
+        young = self.observed.vendor_now - run.created_time < self.stuck_after
+        return young or day in self._held
+
+    @cached_property
+    def _held(self) -> DateSet:
+        return union(record.days for record in self.records if is_active(record.seen) and not record.gone)
+
+    @cached_property
+    def odd_runs(self) -> tuple[tuple[Day, Run], ...]:
+        """Those that are not under way, and that nobody had forgotten."""
+        running = set(self.running)
+        odd = (pair for pair in self.undecided if pair not in running)
+        return tuple((day, run) for day, run in odd if not self._is_forgiven(day, run))
+
+    def _is_forgiven(self, day: Day, run: Run) -> bool:
+        return any(day in amnesty.days and run.created_time < amnesty.at for amnesty in self.amnesties)
+
+    # -- the transfer itself -------------------------------------------------------------------
+
+    @property
+    def _info(self) -> TransferInfo | None:
+        listed = self.observed.transfers
+        return listed.get(self.transfer.address.transfer_id) if isinstance(listed, Mapping) else None
+
+    @property
+    def paused(self) -> bool:
+        return self.transfer.paused or (self._info is not None and self._info.paused)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the team has no such transfer: neither its list nor its run list knows it."""
+        listed = isinstance(self.observed.transfers, Mapping)
+        return listed and self._info is None and self._is_not_found(self.transfer.address.transfer_id)
+
+    @property
+    def is_scheduled(self) -> bool:
+        return self._info is not None and self._info.scheduled
+
+    def _is_not_found(self, source: int) -> bool:
+        answer = self.observed.runs.get(source)
+        return isinstance(answer, Unreadable) and answer.cause is Cause.NOT_FOUND
+
+    @cached_property
+    def unread(self) -> tuple[Unreadable, ...]:
+        """What was to be read for this transfer and could not be: what it would have told is not known."""
+        own, observed = self.transfer.address.transfer_id, self.observed
+        answers = [observed.latest.get(source) for source in self.transfer.source_ids]
+        answers += [observed.fetched.get(record.id) for record in self.records]
+        for source in self.transfer.source_ids:
+            if source == own or not self._is_not_found(source):
+                answers.append(None if self.blind else self._run_list(source))
+        return tuple(answer for answer in answers if isinstance(answer, Unreadable))
+
+    def _run_list(self, source: int) -> Unreadable | None:
+        """Return why a run list tells nothing: it was not readable, or no COMPLETED run tells its day."""
+        answer = self.observed.runs.get(source)
+        if answer is None or isinstance(answer, Unreadable):
+            return answer
+        completed = [run for run in answer if run.status is RunStatus.COMPLETED]
+        if completed and all(run.day is None for run in completed):
+            said = f"none of the {len(completed)} COMPLETED runs of transfer {source} has a data_date"
+            return Unreadable(Cause.UNDATED, said)
+        return None
+
+    @property
+    def untold_by_predecessors(self) -> DateSet:
+        """The days that a predecessor whose runs are not there any more may have loaded: those before the
+        transfer's own first run or backfill, but for what memory knows.
+        """
+        own, *predecessors = self.transfer.source_ids
+        if not any(map(self._is_forgotten, predecessors)):
+            return EMPTY
+        known = union(known_days(record.evidence) for record in self.records)
+        return DateSet.span(0, self._first_sign(own)) - known - union(load.days for load in self.loads)
+
+    def _is_forgotten(self, source: int) -> bool:
+        """Whether nothing but memory tells what a predecessor loaded; blind, whether not even its latest."""
+        if not self.blind:
+            return self._is_not_found(source)
+        latest = self.observed.latest
+        return (
+            source in latest
+            and latest[source] is None
+            and all(record.transfer_id != source for record in self.records)
+        )
+
+    def _first_sign(self, transfer_id: int) -> Day:
+        """Return the date on which the first run or backfill of a transfer was made, as far as is known."""
+        runs = self.observed.runs.get(transfer_id)
+        made = [run.created_time for run in runs] if isinstance(runs, tuple) else []
+        made += [record.created_time for record in self.records if record.transfer_id == transfer_id]
+        made += [load.at for load in self.loads if load.transfer_id == transfer_id]
+        return self._date_of(min(made)) if made else LAST_DAY
+
+    @property
+    def has_unexplained(self) -> bool:
+        """Whether a backfill that this state cannot explain is newer than what a person accepted."""
+        return self.blind and bool(self.unexplained)
+
+    @property
+    def unexplained(self) -> tuple[BackfillRecord, ...]:
+        accepted = self.acceptance.backfill_id if self.acceptance else 0
+        newer = (record for record in self.records if record.id > accepted)
+        unexplained = (record for record in newer if record.origin is Origin.UNEXPLAINED)
+        return tuple(sorted(unexplained, key=lambda record: record.id))

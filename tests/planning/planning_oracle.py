@@ -1,0 +1,394 @@
+"""A second reading of the rules of the day ledger, by one day at a time, with no sets of days.
+
+Of one day it asks every backfill, every run and every remembered load in turn. It shares no rule with
+``reconciler.planning``.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+from planning_oracle_table import (
+    CERTAIN,
+    Table,
+    cancelled_while_active,
+    causes,
+    counts,
+    ended_as,
+    is_active,
+    newer,
+    remembered,
+    was_active,
+)
+
+from reconciler.dates import Day
+from reconciler.model.desired import EvidenceMode, Segment
+from reconciler.model.memory import Amnesty, BackfillRecord, Intent, IntentKind, Origin, Outcome
+from reconciler.model.observed import Cause, Run, RunStatus, Unreadable
+
+REASONS = {
+    "failed": "failed",
+    "unlocated": "failed",
+    "not_run": "not-run",
+    "cancelled": "cancelled",
+    "gone": "not-run",
+    "unknown_status": "not-run",
+}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One load of a day: begun ``at``, on the date ``on``; ``whose`` is what made it."""
+
+    at: datetime
+    on: Day
+    whose: str  # "schedule", "backfill", or "file"
+    counts: bool  # by stale_before
+    failed_since: bool = False
+
+
+@dataclass(frozen=True)
+class Told:
+    """All that is told of one day; ``in_flight``: of each thing in flight, whether it counts."""
+
+    day: Day
+    stale_before: datetime | None
+    records: list[BackfillRecord]  # the newest first
+    says: dict[int, str]
+    counting: set[int]
+    runs: list[tuple[Run, str]]
+    in_flight: list[bool]
+    loads: list[Loaded]
+
+    @property
+    def in_flight_counts(self) -> bool:
+        return any(self.in_flight)
+
+
+@dataclass
+class Oracle(Table):
+    # -- where a day is ----------------------------------------------------------------------
+
+    def bucket(self, segment: Segment, day: Day) -> tuple[str, str]:
+        """Return the first bucket that fits a day, and the reason."""
+        if day >= self.transfer.loadable_until or not self.over_for_the_vendor(day):
+            return "future", ""
+        told = self.told(segment, day)
+        if told.in_flight_counts:
+            return "in_flight", ""
+        if any(load.counts and self.is_good(load, segment, day) for load in told.loads):
+            return "covered", ""
+        attempts = self.attempts(told)
+        used_up = len(attempts) >= self.transfer.max_attempts
+        waits = self.waits(told, [] if used_up else attempts)
+        if waits:
+            return "waiting", waits
+        held = self.held(told)
+        failed = "unlocated" if "unlocated" in held else "attempts" if used_up else ""
+        blocked = self.blocked(day, held, is_due=not failed)
+        if blocked:
+            return "blocked", blocked
+        return ("failed", failed) if failed else ("due", self.why_due(told))
+
+    def told(self, segment: Segment, day: Day) -> Told:
+        """Ask every backfill, run and load of a day."""
+        stale_before = segment.stale_before
+        records = self.records_on(day)
+        says = {record.id: self.says(record, day) for record in records}
+        counting = {record.id for record in records if counts(record, stale_before)}
+        runs = [(run, self.run_says(day, run)) for run in self.undecided_runs(day)]
+        in_flight = [record.id in counting for record in records if says[record.id] == "in_flight"]
+        in_flight += [newer(run.created_time, stale_before) for run, word in runs if word == "in_flight"]
+        loads = self.loads(day, stale_before, says)
+        return Told(day, stale_before, records, says, counting, runs, in_flight, loads)
+
+    def waits(self, told: Told, attempts: list[BackfillRecord]) -> str:
+        if told.in_flight:
+            return "stale"
+        if {"settling", "lagging", "loaded, lagging"} & set(told.says.values()):
+            return "settling"
+        return "backoff" if attempts and self.backing_off(attempts) else ""
+
+    def held(self, told: Told) -> set[str]:
+        """Return what evidence that counts, and that no ``retry`` forgot, says of the day."""
+        held = {
+            word
+            for record in told.records
+            if record.id in told.counting and not self.is_forgiven(record, told.day)
+            for word in (told.says[record.id], ended_as(record, told.day, told.says))
+        }
+        for run, word in told.runs:
+            if newer(run.created_time, told.stale_before) and not self.run_is_forgiven(run, told.day):
+                held.add(word)
+        return held
+
+    def over_for_the_vendor(self, day: Day) -> bool:
+        zone = ZoneInfo(self.world.team.timezone) if self.world.team.timezone else UTC
+        today = self.world.observed.vendor_now.astimezone(zone).date().toordinal()
+        return day <= today if self.transfer.allow_today else day < today
+
+    # -- what loaded a day, and whether that counts -----------------------------------------------
+
+    def loads(self, day: Day, stale_before: datetime | None, says: dict[int, str]) -> list[Loaded]:
+        found = [
+            Loaded(
+                record.created_time,
+                record.as_of if record.ours and record.as_of is not None else self.date(record.created_time),
+                "backfill",
+                counts(record, stale_before),
+            )
+            for record in self.records_on(day)
+            if says[record.id] in ("loaded", "loaded, lagging")
+        ]
+        for entry in self.transfer.loaded:
+            if day in entry.days:
+                at = entry.at or datetime.min.replace(tzinfo=UTC)
+                found.append(Loaded(at, 0, "file", newer(at, stale_before)))
+        for source in self.transfer.source_ids:
+            found += self.loads_by_runs(source, day, stale_before)
+        return found
+
+    def loads_by_runs(self, source: int, day: Day, stale_before: datetime | None) -> list[Loaded]:
+        """Return the loads of a day that memory or the run list knows."""
+        runs = [run for run in self.runs(source) or () if run.day == day]
+        known = [
+            (load.at, load.by_backfill, load.failed_at)
+            for load in self.world.document.loads.values()
+            if load.transfer_id == source and load.start <= day < load.end
+        ]
+        completed = [run for run in runs if run.status is RunStatus.COMPLETED]
+        all_known = [(at, by_backfill) for at, by_backfill, _ in known]
+        for run in sorted(completed, key=lambda run: (run.created_time, run.id), reverse=True):
+            all_known.append((run.created_time, run.backfill))
+        fails = [run.created_time for run in runs if run.status is RunStatus.FAILED]
+        fails += [failed_at for _, _, failed_at in known if failed_at is not None]
+        return [
+            Loaded(
+                at,
+                self.date_of_run(source, day, at, by_backfill),
+                "backfill" if by_backfill else "schedule",
+                newer(at, stale_before),
+                any(failed > at for failed in fails),
+            )
+            for at, by_backfill in all_known
+            if not (by_backfill and self.within_a_failure(source, day, at))
+        ]
+
+    def date_of_run(self, source: int, day: Day, at: datetime, by_backfill: bool) -> Day:
+        """Return when it began: a run that a backfill of ours made, on the date that was planned for."""
+        for record in self.world.document.backfills.values():
+            on_day = record.transfer_id == source and record.start <= day < record.end
+            if by_backfill and record.ours and record.as_of is not None and on_day and was_active(record, at):
+                return record.as_of
+        return self.date(at)
+
+    def within_a_failure(self, source: int, day: Day, at: datetime) -> bool:
+        """Tell whether a backfill was active then that calls the day failed, or is active still."""
+        return any(
+            (
+                self.calls_failed(record, day)
+                or (is_active(record.seen) and not record.gone)
+                or self.cannot_tell(record, day)
+            )
+            and was_active(record, at)
+            for record in self.records_on(day)
+            if record.transfer_id == source
+        )
+
+    def cannot_tell(self, record: BackfillRecord, day: Day) -> bool:
+        several = record.seen.total > record.end - record.start
+        return several and self.says(record, day) not in ("loaded", "loaded, lagging")
+
+    def calls_failed(self, record: BackfillRecord, day: Day) -> bool:
+        """Tell whether it says so now, or said so before it went on, or settles."""
+        word = self.says(record, day)
+        return word == "failed" or (
+            word in ("in_flight", "settling", "lagging", "unknown_status")
+            and remembered(record.evidence, day) == "failed"
+        )
+
+    def date(self, at: datetime) -> Day:
+        name = self.world.team.timezone
+        zone = ZoneInfo(name) if name else timezone(timedelta(hours=14))
+        return at.astimezone(zone).date().toordinal()
+
+    def is_good(self, load: Loaded, segment: Segment, day: Day) -> bool:
+        """Tell whether a load holds by the date that it was made on: for good, or provisionally."""
+        today, after = self.world.team.as_of, segment.final_after
+        if load.whose == "file":
+            return True
+        if after is not None:
+            return load.on >= day + max(after, 1) or today <= day + after
+        if load.whose == "schedule" and not load.failed_since:
+            return True
+        return load.on > day or today <= day + 1
+
+    # -- runs that have not ended as one knows --------------------------------------------------
+
+    def undecided_runs(self, day: Day) -> list[Run]:
+        """Of each source, return the newest run of a day that did not complete, if its status is unknown."""
+        found = []
+        for source in self.transfer.source_ids:
+            rest = [
+                run
+                for run in self.runs(source) or ()
+                if run.day == day and run.status is not RunStatus.COMPLETED
+            ]
+            newest = max(rest, key=lambda run: (run.created_time, run.id), default=None)
+            if newest and newest.status is RunStatus.OTHER:
+                found.append(newest)
+        return found
+
+    def run_says(self, day: Day, run: Run) -> str:
+        if run.ended_time is not None:
+            return "unknown_status"
+        held = any(self.says(record, day) == "in_flight" for record in self.records_on(day))
+        young = self.world.observed.vendor_now < run.created_time + self.world.team.stuck_after
+        return "in_flight" if held or young else "stuck"
+
+    # -- attempts -----------------------------------------------------------------------------
+
+    def attempts(self, told: Told) -> list[BackfillRecord]:
+        """Return those of ours that ended without loading a day, since its last ``retry``; newest first."""
+        return [
+            record
+            for record in told.records
+            if record.id in told.counting
+            and record.ours
+            and record.transfer_id == self.transfer.address.transfer_id
+            and ended_as(record, told.day, told.says) in ("failed", "not_run")
+            and not cancelled_while_active(record)
+            and not self.is_forgiven(record, told.day)
+        ]
+
+    def backing_off(self, attempts: list[BackfillRecord]) -> bool:
+        """Tell whether the newest attempt ended too lately for the next one."""
+        newest = attempts[0]
+        pause = self.transfer.retry_after * 6 ** (len(attempts) - 1)
+        ended = newest.seen.end_time or newest.ended_at
+        return ended is not None and self.world.observed.vendor_now < ended + pause
+
+    def amnesties(self, day: Day) -> list[Amnesty]:
+        return [
+            amnesty
+            for amnesty in self.world.document.amnesties.values()
+            if amnesty.transfer_id == self.transfer.address.transfer_id and amnesty.start <= day < amnesty.end
+        ]
+
+    def is_forgiven(self, one: BackfillRecord | Intent, day: Day) -> bool:
+        return any(one.serial <= amnesty.serial for amnesty in self.amnesties(day))
+
+    def run_is_forgiven(self, run: Run, day: Day) -> bool:
+        return any(run.created_time < amnesty.at for amnesty in self.amnesties(day))
+
+    # -- what is blocked ----------------------------------------------------------------------
+
+    def blocked(self, day: Day, held: set[str], is_due: bool) -> str:
+        """``held``: what evidence that counts, and is not forgiven, says of the day."""
+        own, observed = self.transfer.address.transfer_id, self.world.observed
+        intents = [one for one in self.world.document.intents.values() if one.transfer_id == own]
+        pending = [one for one in intents if one.kind is IntentKind.CREATE and one.outcome is Outcome.PENDING]
+        if any(one.start <= day < one.end for one in pending):
+            return "unresolved"
+        if (
+            is_due
+            and "gone" not in held
+            and any(self.world.now < one.intended_at + self.world.settle for one in pending)
+        ):
+            return "unresolved"
+        shown = observed.transfers if not isinstance(observed.transfers, Unreadable) else None
+        if self.transfer.paused or (shown and own in shown and shown[own].paused):
+            return "paused"
+        if shown is not None and own not in shown and causes(observed.runs.get(own)) is Cause.NOT_FOUND:
+            return "unknown-transfer"
+        refused = [one for one in intents if one.outcome is Outcome.REFUSED and one.start <= day < one.end]
+        if any(self.refusal_holds(one) and not self.is_forgiven(one, day) for one in refused):
+            return "refused"
+        if "gone" in held:
+            return "gone"
+        if self.no_evidence(day):
+            return "no-evidence"
+        if self.has_unknown_history():
+            return "unknown-history"
+        if "unknown_status" in held:
+            return "unknown-status"
+        return "stuck" if "stuck" in held else ""
+
+    def refusal_holds(self, intent: Intent) -> bool:
+        if intent.blocker is None:
+            return self.world.now < intent.intended_at + timedelta(hours=24)
+        return any(one.id == intent.blocker for one in self.world.observed.listed)
+
+    def no_evidence(self, day: Day) -> bool:
+        observed, own = self.world.observed, self.transfer.address.transfer_id
+        if any(isinstance(observed.latest.get(one), Unreadable) for one in self.transfer.source_ids):
+            return True
+        records = [
+            one
+            for one in self.world.document.backfills.values()
+            if one.transfer_id in self.transfer.source_ids
+        ]
+        if any(isinstance(observed.fetched.get(one.id), Unreadable) for one in records):
+            return True
+        if self.transfer.evidence is EvidenceMode.BACKFILLS:
+            return any(map(self.shows_no_trace, self.transfer.previous_ids)) and self.before_the_first(day)
+        for source in self.transfer.source_ids:
+            cause = causes(observed.runs.get(source))
+            if cause is Cause.NOT_FOUND and source != own:
+                if self.before_the_first(day):
+                    return True
+            elif cause is not None or self.tells_no_day(source):
+                return True
+        return False
+
+    def shows_no_trace(self, source: int) -> bool:
+        """Tell whether a predecessor has no latest backfill, and memory has none of it."""
+        latest, records = self.world.observed.latest, self.world.document.backfills.values()
+        asked = source in latest and latest[source] is None
+        return asked and all(record.transfer_id != source for record in records)
+
+    def tells_no_day(self, source: int) -> bool:
+        completed = [run for run in self.runs(source) or () if run.status is RunStatus.COMPLETED]
+        return bool(completed) and all(run.day is None for run in completed)
+
+    def before_the_first(self, day: Day) -> bool:
+        """Tell whether a day, of which memory knows nothing, was over when the new transfer first ran."""
+        own, document = self.transfer.address.transfer_id, self.world.document
+        if any(remembered(one.evidence, day) in CERTAIN for one in self.records_on(day)):
+            return False
+        if self.was_ever_loaded(day):
+            return False
+        made = [run.created_time for run in self.runs(own) or ()]
+        made += [one.created_time for one in document.backfills.values() if one.transfer_id == own]
+        made += [load.at for load in document.loads.values() if load.transfer_id == own]
+        return not made or day < self.date(min(made))
+
+    def was_ever_loaded(self, day: Day) -> bool:
+        sources, loads = self.transfer.source_ids, self.world.document.loads.values()
+        in_memory = any(one.transfer_id in sources and one.start <= day < one.end for one in loads)
+        runs = [run for source in sources for run in self.runs(source) or () if run.day == day]
+        return in_memory or any(run.status is RunStatus.COMPLETED for run in runs)
+
+    def has_unknown_history(self) -> bool:
+        if self.transfer.evidence is not EvidenceMode.BACKFILLS:
+            return False
+        acceptance = self.world.document.acceptances.get(self.transfer.address.transfer_id)
+        return any(
+            record.origin is Origin.UNEXPLAINED
+            and record.transfer_id in self.transfer.source_ids
+            and (acceptance is None or record.id > acceptance.backfill_id)
+            for record in self.world.document.backfills.values()
+        )
+
+    # -- why a day is due -----------------------------------------------------------------------
+
+    def why_due(self, told: Told) -> str:
+        early = [load for load in told.loads if load.counts and load.whose != "file"]
+        worn = "restated" if any(load.on > told.day for load in early) else "early" if early else ""
+        for record in told.records:
+            word = ended_as(record, told.day, told.says)
+            if word == "loaded":
+                return worn or "stale"
+            if word in REASONS:
+                return REASONS[word]
+        return worn or ("stale" if told.loads else "never-loaded")

@@ -1,0 +1,188 @@
+"""The first half of the oracle: what a backfill says of one day, row by row of the table."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from planning_worlds import World
+
+from reconciler.dates import Day
+from reconciler.model.desired import DesiredTransfer, EvidenceMode
+from reconciler.model.memory import BackfillRecord, DayEvidence
+from reconciler.model.observed import Backfill, Cause, Run, RunStatus, Status, Unreadable
+
+HOUR = timedelta(hours=1)
+WORDS = ("loaded", "failed", "not_run", "cancelled", "unlocated")  # the strongest first
+CERTAIN = WORDS[:4]
+
+
+@dataclass
+class Table:
+    world: World
+    transfer: DesiredTransfer
+
+    def records_on(self, day: Day) -> list[BackfillRecord]:
+        """Return the backfills on a day, the newest first."""
+        on_day = [
+            record
+            for record in self.world.document.backfills.values()
+            if record.transfer_id in self.transfer.source_ids and record.start <= day < record.end
+        ]
+        return sorted(on_day, key=lambda record: (record.created_time, record.id), reverse=True)
+
+    # -- what a backfill says of a day: the table, row by row -----------------------------------
+
+    def says(self, record: BackfillRecord, day: Day) -> str:
+        before = remembered(record.evidence, day)
+        if record.gone:
+            if self.runs(record.transfer_id) is None:
+                return before if before in CERTAIN else "gone"
+            now = self.by_runs(record, day, "not_run")
+            return strongest(before, now)
+        if is_active(record.seen):
+            return "in_flight"
+        if record.settled:
+            return before
+        return strongest(before, self.reads(record, day))
+
+    def reads(self, record: BackfillRecord, day: Day) -> str:
+        one, days = record.seen, record.end - record.start
+        adds_up = one.completed + one.failed == one.total > 0  # else nothing is concluded from counts
+        named_well = len(one.failed_days) == one.failed and all(
+            one.start <= failed_day < one.end for failed_day in one.failed_days
+        )
+        cancelled = one.status is Status.CANCELLED and not record.was_failed
+        none = "cancelled" if cancelled else "not_run"
+        if one.status is Status.UNKNOWN:
+            return "unknown_status"
+        if cancelled and not record.has_run:
+            return "cancelled"
+        if one.completed + one.failed < one.total:
+            blind = self.transfer.evidence is EvidenceMode.BACKFILLS
+            if self.ended_within(record, 5 * HOUR if cancelled and blind else HOUR):
+                return "settling"
+            return self.by_runs(record, day, none)
+        if one.status is Status.COMPLETED and one.total == 0:
+            return "settling" if self.ended_within(record, HOUR) else "loaded"
+        if adds_up and one.failed == 0:
+            return "loaded"
+        if adds_up and one.failed == one.total == days:
+            return "failed"
+        if adds_up and one.total == days and named_well:
+            return "failed" if day in one.failed_days else "loaded"
+        if adds_up and one.total > days:
+            return self.several_a_day(record, day)
+        return self.by_runs(record, day, none)
+
+    def several_a_day(self, record: BackfillRecord, day: Day) -> str:
+        """More failed runs than counted: some ran again since, and which of their days are whole is open.
+
+        Where no run list is read, each named day stands for one failed run.
+        """
+        one, runs = record.seen, self.runs(record.transfer_id)
+        own = [run for run in runs or () if made_by(record, run) and run.status is RunStatus.FAILED]
+        named = [other for other in one.failed_days if one.start <= other < one.end]
+        found = len(named) if runs is None else len(own)
+        if day in named or any(run.day == day for run in own):
+            return "unlocated" if found > one.failed else "failed"
+        return "unlocated" if found < one.failed else "loaded"
+
+    def ended_within(self, record: BackfillRecord, time: timedelta) -> bool:
+        assert record.ended_at is not None
+        return self.world.observed.vendor_now < record.ended_at + time
+
+    def by_runs(self, record: BackfillRecord, day: Day, none: str) -> str:
+        """Tell what the run list has of a day; where it holds less than the counts tell, none is no proof."""
+        one, runs = record.seen, self.runs(record.transfer_id)
+        if runs is None:
+            did_nothing = (one.status is Status.FAILED or record.was_failed) and one.completed == 0
+            return "failed" if day in one.failed_days else "not_run" if did_nothing else "unlocated"
+        own = [run for run in runs if made_by(record, run)]
+        on_day = [run for run in own if run.day == day]
+        failed = day in one.failed_days or any(run.status is RunStatus.FAILED for run in on_day)
+        several_a_day = one.total > one.end - one.start
+        if any(run.status is RunStatus.COMPLETED for run in on_day) and not (failed and several_a_day):
+            return "loaded"
+        if failed:
+            return "failed"
+        undated = any(
+            run.backfill and run.day is None and was_active(record, run.created_time)
+            for run in runs
+            if run.status is RunStatus.COMPLETED
+        )
+        if undated or 0 < one.total == one.completed + one.failed < one.end - one.start:
+            return "unlocated"  # a run may hide the day, or load several
+        ended = [run for run in own if run.status in (RunStatus.COMPLETED, RunStatus.FAILED)]
+        if len(ended) >= one.completed + one.failed:
+            return none
+        lagging = not record.gone and record.ended_at is not None and self.ended_within(record, HOUR)
+        return "lagging" if lagging else "unlocated"
+
+    def runs(self, source: int) -> tuple[Run, ...] | None:
+        answer = self.world.observed.runs.get(source)
+        return answer if isinstance(answer, tuple) else None
+
+
+# -- words of single values ---------------------------------------------------------------------
+
+
+def remembered(evidence: DayEvidence, day: Day) -> str:
+    return next((word for word in WORDS if day in getattr(evidence, word)), "")
+
+
+def strongest(before: str, now: str) -> str:
+    """What was once known never shrinks; while it is open, only that a day was loaded is known."""
+    if now in ("settling", "unknown_status", "in_flight"):
+        return "loaded" if before == "loaded" else now
+    if now == "lagging":
+        return "loaded, lagging" if before == "loaded" else now
+    return min((word for word in (before, now) if word), key=WORDS.index)
+
+
+def ended_as(record: BackfillRecord, day: Day, says: dict[int, str]) -> str:
+    """What it says of a day; where nobody knows its status now, what it said before."""
+    word = says[record.id]
+    before = remembered(record.evidence, day)
+    return before if word == "unknown_status" and before else word
+
+
+def is_active(one: Backfill) -> bool:
+    if one.status is Status.FAILED:
+        return one.completed + one.failed < one.total and one.end_time is None
+    if one.status is Status.UNKNOWN:
+        return one.end_time is None
+    return one.status not in (Status.COMPLETED, Status.CANCELLED)
+
+
+def was_active(record: BackfillRecord, at: datetime) -> bool:
+    one = record.seen
+    last = one.end_time or one.removed_time
+    if last is not None and one.status is Status.CANCELLED:
+        last += HOUR  # its runs under way were still to finish
+    return one.created_time <= at and (last is None or at <= last)
+
+
+def cancelled_while_active(record: BackfillRecord) -> bool:
+    one = record.seen
+    cancelled = one.status is Status.CANCELLED and not record.was_failed
+    return cancelled and one.completed + one.failed < one.total
+
+
+def made_by(record: BackfillRecord, run: Run) -> bool:
+    return (
+        run.backfill and record.start <= (run.day or 0) < record.end and was_active(record, run.created_time)
+    )
+
+
+def newer(at: datetime, stale_before: datetime | None) -> bool:
+    return stale_before is None or at >= stale_before
+
+
+def counts(record: BackfillRecord, stale_before: datetime | None) -> bool:
+    if newer(record.created_time, stale_before):
+        return True
+    assert stale_before is not None
+    return record.ours and record.stale_before is not None and record.stale_before >= stale_before
+
+
+def causes(answer: object) -> Cause | None:
+    return answer.cause if isinstance(answer, Unreadable) else None

@@ -1,0 +1,255 @@
+"""What a survey gives reason to warn of, and which exit statuses it has; what a ledger tells of itself."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from planning_values import (
+    DAY,
+    FORBIDDEN,
+    HOUR,
+    NOT_FOUND,
+    NOW,
+    OLD,
+    TODAY,
+    UNREAD,
+    actions,
+    ago,
+    backfill,
+    days,
+    document,
+    intent,
+    known,
+    ledger_of,
+    observed,
+    planned,
+    record,
+    run,
+    runs,
+    segment,
+    shown,
+    team,
+    transfer,
+)
+
+from reconciler.bounds import DEFAULT_SETTLE
+from reconciler.dates import DateSet
+from reconciler.diagnostics import Place
+from reconciler.engine.warnings import statuses, warnings
+from reconciler.model.desired import EvidenceMode, Rerun
+from reconciler.model.memory import KnownUser, Origin
+from reconciler.model.observed import TransferInfo
+from reconciler.planning.situation import Situation, weigh
+
+BLIND = {"evidence": EvidenceMode.BACKFILLS}
+SCHEDULED = {1: TransferInfo(1, "Transfer 1", paused=False, scheduled=True)}
+LISTED = {1: TransferInfo(1, "Transfer 1", paused=False)}
+
+
+def situation(desired: Any, *entries: Any, **seen: Any) -> Situation:
+    found = observed(**{"transfers": LISTED, **seen})
+    return weigh(team(desired), document(*entries), found, NOW, DEFAULT_SETTLE)
+
+
+def recent(**more: Any) -> Any:
+    """Return a transfer whose only day is the day before yesterday."""
+    return replace(transfer("1"), segments=(replace(segment("1"), start=TODAY - 2, end=TODAY - 1),), **more)
+
+
+ODD = replace(run(1, "OTHER"), word="SKIPPED", ended_time=ago(9))
+OWN_DAY = replace(run(1, backfill=False, created=NOW - 2 * DAY), day=TODAY - 2)
+WARNED: dict[str, tuple[Callable[[], Situation], list[str], set[int], str]] = {
+    "nothing": (lambda: situation(transfer("1"), runs={1: runs("1")}), [], set(), ""),
+    "the transfer list": (
+        lambda: situation(
+            transfer("1"), transfers=replace(FORBIDDEN, said="GET /transfers: 403"), runs={1: runs("1")}
+        ),
+        ["OB001"],
+        set(),
+        "GET /transfers: 403",
+    ),
+    "the run list is forbidden": (
+        lambda: situation(transfer("1"), runs={1: FORBIDDEN}),
+        ["OB002"],
+        {65},
+        "dwh_transfers_read",
+    ),
+    "the run list is not there": (lambda: situation(transfer("1"), runs={1: NOT_FOUND}), ["OB002"], {69}, ""),
+    "latest fails": (lambda: situation(transfer("1", **BLIND), latest={1: UNREAD}), ["OB002"], {69}, ""),
+    "an unknown history": (
+        lambda: situation(transfer("1", **BLIND), latest={1: backfill("9", id=77)}),
+        ["OB003"],
+        {6},
+        "reconciler accept transfer-1",
+    ),
+    "an unresolved create": (
+        lambda: situation(transfer("1", **BLIND), intent("1", at=ago(0.1))),
+        ["OB004"],
+        set(),
+        "settles it by itself",
+    ),
+    "an unresolved create that only a person can tell": (
+        lambda: situation(transfer("1", **BLIND), intent("1", at=ago(1)), latest={1: backfill("9", id=77)}),
+        ["OB004"],
+        set(),
+        "Look at the vendor's pages",
+    ),
+    "clocks": (
+        lambda: situation(transfer("1"), runs={1: runs("1")}, vendor_now=NOW - HOUR),
+        ["OB005"],
+        set(),
+        "60 minutes ahead of",
+    ),
+    "a sandbox's clock": (
+        lambda: situation(transfer("1"), runs={1: runs("1")}, vendor_now=NOW - HOUR, emulated=True),
+        [],
+        set(),
+        "",
+    ),
+    "a predecessor is gone": (
+        lambda: situation(transfer("1", previous_ids=(OLD,)), runs={1: (), OLD: NOT_FOUND}),
+        ["OB006"],
+        {69},
+        "previous_ids",
+    ),
+    "a schedule is not seen": (
+        lambda: situation(transfer("1", **BLIND), transfers=SCHEDULED),
+        ["OB007"],
+        set(),
+        "evidence: runs",
+    ),
+    "undated runs": (
+        lambda: situation(transfer("1"), runs={1: (*runs("1"), replace(run(2), day=None))}),
+        ["OB008"],
+        set(),
+        "1 COMPLETED runs",
+    ),
+    "fewer runs than days": (
+        lambda: situation(
+            transfer("1-5"), record("1-5", total=1, ran=1, evidence=known(loaded="1-5"), settled=True)
+        ),
+        ["OB009"],
+        set(),
+        "had 1 runs for 5 days",
+    ),
+    "no run, and on undeclared days": (
+        lambda: situation(
+            transfer("1"),
+            record("1", total=0, ran=0, evidence=known(loaded="1"), settled=True),
+            record("9", id=101, total=0, ran=0, evidence=known(loaded="9"), settled=True),
+        ),
+        ["OB009"],
+        set(),
+        "had no run for 1 days",
+    ),
+    "one that does not move": (
+        lambda: situation(
+            transfer("1"),
+            record("1", "RUNNING", ran=0, moved_at=NOW - 7 * DAY, ended_at=None),
+            listed=(backfill("1", "RUNNING", ran=0),),
+        ),
+        ["OB010"],
+        set(),
+        "0 of 1 runs completed",
+    ),
+    "loaded on its own day": (
+        lambda: situation(recent(), runs={1: (OWN_DAY,)}),
+        ["OB011"],
+        set(),
+        "final_after",
+    ),
+    "many days once more": (
+        lambda: situation(
+            replace(transfer("1"), segments=(segment("1-40", final_after=1),)),
+            *(record("1-40", created=NOW - 1070 * DAY, evidence=known(loaded="1-40"), settled=True),),
+        ),
+        ["OB012"],
+        set(),
+        "40 days",
+    ),
+    "somebody else": (
+        lambda: weigh(
+            team(transfer("1", **BLIND)),
+            replace(document(), users={"ours": KnownUser("ours", 5)}),
+            observed(transfers=LISTED, our_user=5, latest={1: backfill("9", id=77, created_user_id=8)}),
+            NOW,
+            DEFAULT_SETTLE,
+        ),
+        ["OB013"],
+        set(),
+        "User 8 made backfill 77",
+    ),
+    "a run's odd word": (lambda: situation(transfer("1"), runs={1: (ODD,)}), ["OB014"], set(), "SKIPPED"),
+    "a backfill's odd word": (
+        lambda: situation(
+            transfer("1"), record("1", "UNKNOWN", ran=0, word="ARCHIVED", end_time=ago(9)), runs={1: ()}
+        ),
+        ["OB014"],
+        set(),
+        "ended as ARCHIVED",
+    ),
+}
+
+
+@pytest.mark.parametrize(("made", "rules", "exits", "words"), WARNED.values(), ids=WARNED)
+def test_what_is_warned_of(
+    made: Callable[[], Situation], rules: list[str], exits: set[int], words: str
+) -> None:
+    found = warnings(made())
+    assert [one.rule for one in found] == rules
+    assert statuses(made()) == exits
+    assert words in " ".join(f"{one.detail} {one.hint}" for one in found)
+
+
+# -- what a ledger tells of itself ------------------------------------------------------------------------
+
+
+def test_holes_are_days_that_need_somebody() -> None:
+    refused = intent("1", outcome="refused", at=ago(1))
+    assert shown(ledger_of(transfer("1-5"), refused).holes) == "1"
+    assert shown(ledger_of(transfer("1-5", paused=True)).holes) == ""
+    listed = observed(transfers={1: TransferInfo(1, "one", paused=True)})
+    assert shown(ledger_of(transfer("1-5"), seen=listed).holes) == "1-5"
+
+
+def test_a_backfill_stands_still_after_stuck_after() -> None:
+    for since, stuck in ((NOW - 7 * DAY, (100,)), (NOW - 7 * DAY + timedelta(seconds=1), ()), (None, ())):
+        still = record("1", "RUNNING", ran=0, moved_at=since)
+        assert tuple(one.id for one in ledger_of(transfer("1"), still).stuck) == stuck
+    elsewhere = record("9", "RUNNING", ran=0, moved_at=NOW - 8 * DAY)
+    assert ledger_of(transfer("1"), elsewhere).stuck == ()
+
+
+def test_all_runs_of_a_backfill_that_they_must_judge_are_read() -> None:
+    unclear = record("1-10", "FAILED", failed=2)
+    loaded = record("1-4", id=101, evidence=known(loaded="1-4"), settled=True)
+    ledger = ledger_of(transfer("3-10"), unclear, loaded)
+    assert shown(ledger.undecided) == "5-10"
+    assert DateSet.span(ledger.read_from, ledger.read_from + 1) == days("1")
+
+
+def test_a_re_run_names_its_own_place_and_reason() -> None:
+    told = Rerun(Place("backfills.yaml", 9, 9), "Source fixed")
+    once = segment("1-5", reason="History", stale_before=ago(1), rerun=told)
+    memory = document(record("1-3", evidence=known(loaded="1-3"), settled=True))
+    plan = planned(team(transfer(once)), observed(), memory)
+    (only,) = plan.actions
+    assert actions(plan) == ["create 1-5"]
+    assert only.notes == ("Source fixed", "History")
+    assert [place.line for place in only.declared_at] == [1, 9]
+    whole = planned(
+        team(transfer(once)), observed(), document(record("1-5", evidence=known(loaded="1-5"), settled=True))
+    )
+    assert whole.actions[0].notes == ("Source fixed",)
+
+
+@pytest.mark.parametrize(
+    ("entries", "origin"),
+    [((), Origin.UNEXPLAINED), ((intent("9", outcome="abandoned", at=ago(900)),), Origin.OBSERVED)],
+    ids=["nothing explains it", "an intent does"],
+)
+def test_what_is_unexplained(entries: Any, origin: Origin) -> None:
+    made = situation(transfer("1", **BLIND), *entries, latest={1: backfill("9", id=77)})
+    assert made.document.backfills[77].origin is origin
