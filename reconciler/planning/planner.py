@@ -187,7 +187,7 @@ def _prunes(situation: Situation) -> Iterator[Action]:
             continue
         made = record.as_of or record.created_time.date().toordinal()
         if not record.days & (transfer.days | transfer.declared_at(made)):
-            yield _cancel(record, "undeclared", transfer)
+            yield _cancel(record, "undeclared", team.team_id, transfer)
 
 
 def _ended_shells(situation: Situation, budget: Budget, *, whoever_waits: bool) -> Iterator[Action]:
@@ -199,8 +199,11 @@ def _ended_shells(situation: Situation, budget: Budget, *, whoever_waits: bool) 
     idle = []
     for record in sorted(shells, key=lambda record: (record.created_time, record.id)):
         ledger = ledgers.get(record.transfer_id)
-        if ledger is not None and not record.days & (ledger.days(Bucket.DUE) | ledger.days(Bucket.WAITING)):
-            idle.append(_cancel(record, "ended", ledger.transfer))
+        if ledger is None:
+            if record.transfer_id not in situation.team.declared_ids:
+                idle.append(_cancel(record, "ended", situation.team.team_id))
+        elif not record.days & (ledger.days(Bucket.DUE) | ledger.days(Bucket.WAITING)):
+            idle.append(_cancel(record, "ended", situation.team.team_id, ledger.transfer))
     wanting = sum(limit in (LIST_FULL, OPEN) for _piece, limit in budget.put_off)
     yield from idle if whoever_waits else idle[:wanting]
 
@@ -209,15 +212,18 @@ def _approved(cancels: Iterable[Action], approval: Approval | None) -> list[Acti
     return [cancel for cancel in cancels if approval is None or approval.allows((cancel,))]
 
 
-def _cancel(record: BackfillRecord, why: str, transfer: DesiredTransfer) -> Action:
+def _cancel(
+    record: BackfillRecord, why: str, team_id: int, transfer: DesiredTransfer | None = None
+) -> Action:
+    """Return the cancel of one of ours, on a transfer of the files or on one that left them."""
     return Action(
         kind=ActionKind.CANCEL,
-        address=transfer.address,
-        transfer=transfer.name,
+        address=Address(team_id, record.transfer_id),
+        transfer=transfer.name if transfer else record.transfer,
         start=record.start,
         end=record.end,
         reasons={why: record.end - record.start},
-        owner=transfer.owner,
-        declared_at=(transfer.place,),
+        owner=transfer.owner if transfer else None,
+        declared_at=(transfer.place,) if transfer else (),
         cancels=(record.id,),
     )

@@ -293,6 +293,20 @@ def test_failed_shells_that_nobody_waits_for_give_up_their_place(
 
 
 @pytest.mark.parametrize(
+    ("declared", "freed"), [({1}, True), ({1, 77}, False)], ids=["left the files", "not targeted"]
+)
+def test_a_shell_of_a_transfer_that_left_the_files_gives_up_its_place(
+    declared: set[int], freed: bool
+) -> None:
+    shell = {"id": 50, "failed": 2, "names": "1-2", "transfer_id": 77}
+    memory = document(record("1-2", "FAILED", ran=0, **shell))
+    desired = team(transfer("9"), limits=Limits(max_open_backfills=1), declared_ids=frozenset(declared))
+    plan = planned(desired, observed(backfill("1-2", "FAILED", ran=0, **shell)), memory)
+    assert actions(plan) == ["cancel 1-2 cancels 50"] * freed
+    assert [one.address.transfer_id for one in plan.actions] == [77] * freed
+
+
+@pytest.mark.parametrize(
     "memory, counts",
     [
         (record("50", "RUNNING", ran=0), True),  # the list lags

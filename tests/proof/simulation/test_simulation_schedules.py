@@ -16,8 +16,8 @@ from simulation_wide_schedule import FIRST_WIDE
 from soak import failure_text
 
 FEW = (*range(11), *range(FIRST_WIDE, FIRST_WIDE + 10))  # with those played twice, 25: this is no long run
-NARROW = range(1_000, 14_000)
-WIDE = range(FIRST_WIDE + 1_000, FIRST_WIDE + 8_000)
+NARROW = range(1_000, 17_500)
+WIDE = range(FIRST_WIDE + 1_000, FIRST_WIDE + 4_500)
 BATCH = 100
 SEEDS = Path(__file__).parent / "seeds.txt"
 MET = (
