@@ -345,7 +345,7 @@ FOUND: tuple[Sabotage, ...] = (
     newer_failure_believed,
     predecessors_refusals_believed,
 )
-# Found once, by seeds that play otherwise since reads and records changed; nothing met them again since.
+# Found once, by seeds that play otherwise since reads and records changed; not all were looked for again.
 RARE: tuple[Sabotage, ...] = (
     time_asked_after_reading,
     old_state_after_a_freeze,
