@@ -96,7 +96,7 @@ def test_what_is_declared_as_of_another_day(
     own = ", ".join(f"{spelled(one)}, exclude: {all_of(cuts)}}}" for one, cuts in ranges)
     listed = f"ranges: [{own}], exclude: {all_of(exclude)}"
     text = f"{HEAD}transfers:\n  a: {{transfer_id: 1, {listed}}}\n"
-    folder = tmp_path_factory.getbasetemp()
+    folder = tmp_path_factory.mktemp("declared")  # alone: a neighbour of the team would have to be read
     first, other = (the_team(load_text(folder, text, as_of=day)).transfers[0] for day in dates)
     assert first.declared_at(dates[0].toordinal()) == first.days
     assert first.declared_at(dates[1].toordinal()) == other.days
