@@ -112,17 +112,16 @@ class TeamRun:
     # -- plan ------------------------------------------------------------------------------
 
     def look(self) -> Situation:
-        """Read what a plan needs, writing nothing, neither to the API nor to the state.
-
-        The state is read again last: what another run made meanwhile is no stranger's then.
+        """Read what a plan needs, and write nothing. The state is read last, once more: what another run made
+        meanwhile is no stranger's then.
         """
         document, revision = self.store.read()
         situation = self._reader().survey(self.team, document or self.blank)
         again, later = self.store.read()
         if again is None or later == revision:
             return situation
-        seen, now, settle = situation.observed, situation.now, self.settings.settle
-        return weigh_doubts(weigh(self.team, again, seen, now, settle), again)
+        anew = weigh(self.team, again, situation.observed, situation.now, situation.settle)
+        return weigh_doubts(anew, again)
 
     def plan(self, approval: Approval | None = None) -> Surveyed:
         """Return what apply would do."""
