@@ -13,6 +13,7 @@ from reconciler.untrusted import clean
 Fields = Mapping[str, object]
 
 LARGEST = 2**63 - 1
+FIRST_YEAR = 1970
 LAST_YEAR = 8999  # the state refuses later ones: absurd, and adding to them would overflow
 
 
@@ -93,11 +94,20 @@ def day(item: Fields, name: str) -> Day:
 
 
 def moment_or_none(item: Fields, name: str) -> datetime | None:
-    return None if item.get(name) is None else moment(item, name)
+    """Return a time in UTC, or ``None``; a year before 1970 is how some write that there is none."""
+    when = None if item.get(name) is None else _time(item, name)
+    return when if when is not None and when.year >= FIRST_YEAR else None
 
 
 def moment(item: Fields, name: str) -> datetime:
     """Return a time in UTC. Without a zone it is taken to be UTC."""
+    when = _time(item, name)
+    if when.year < FIRST_YEAR:
+        raise AnswerUnreadable(f"{name} is not a time of our days", item.get(name))
+    return when
+
+
+def _time(item: Fields, name: str) -> datetime:
     value = item.get(name)
     try:
         if isinstance(value, str):

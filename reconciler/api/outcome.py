@@ -128,12 +128,11 @@ KEY_CODES: frozenset[str | None] = frozenset(
 
 TABLE: tuple[Row, ...] = (
     Row(range(200, 300), None, Meaning.SUCCESS),
-    # Documented with 429. 402 and 403 mean "not done" as well, so there the code is believed too: to call
-    # it a missing scope would send people astray.
-    Row(frozenset({402, 403, 429}), frozenset[str | None](QUOTA_CODES), Meaning.QUOTA),
     Row(frozenset({401}), None, Meaning.DENIED),
     # A gateway may say these of a request that it has passed on.
     Row(frozenset({408, 425}), None, Meaning.UNKNOWN),
+    # Documented with 429. Another 4xx means "not done" as well, so there the code is believed too.
+    Row(range(400, 500), frozenset[str | None](QUOTA_CODES), Meaning.QUOTA),
     Row(range(400, 500), LICENCE_CODES, Meaning.PERHAPS_LICENCE),
     Row(frozenset({429}), None, Meaning.RATE_LIMIT),
     Row(frozenset({403}), KEY_CODES, Meaning.DENIED),

@@ -171,8 +171,9 @@ def _counts(item: dict[str, object], status: Status, days: int) -> tuple[int, in
 
     Zeros would say "nothing ran" of an ended backfill, and its days would be loaded again. So an
     absent count is, for COMPLETED, whatever makes the total; for FAILED and CANCELLED all runs but
-    an imagined further one are taken as failed. That claims no day as loaded, lets runs that may
-    still be going finish, and leaves the verdict on each day to the run list.
+    an imagined further one are taken as over, one of them completed unless the API says how many. That
+    claims no day as loaded, nor that none ran; it lets runs that may still be going finish, and leaves the
+    verdict on each day to the run list.
     """
     total, completed, failed = (
         count(item, f"transfer_runs_{name}") for name in ("total", "completed", "failed")
@@ -184,7 +185,8 @@ def _counts(item: dict[str, object], status: Status, days: int) -> tuple[int, in
         failed = max(total - completed, 0) if completed is not None else failed or 0
         return total, max(total - failed, 0) if completed is None else completed, failed
     if status in (Status.FAILED, Status.CANCELLED):
-        return total + 1, 0, total
+        completed = min(1, total) if completed is None else min(completed, total)
+        return total + 1, completed, total - completed
     return total, completed or 0, failed or 0
 
 

@@ -11,19 +11,23 @@ from reconciler.cli.arguments import parts_of
 from reconciler.cli.loading import load_selected, named_transfer
 from reconciler.cli.options import Common, command_of, settle_option, shared
 from reconciler.cli.signals import Signals
-from reconciler.cli.terminal import agreed, out
+from reconciler.cli.terminal import agreed, err, out
 from reconciler.engine.by_hand import accept as accepted
+from reconciler.engine.by_hand import learned, with_latest
 from reconciler.engine.run import locked
 from reconciler.engine.team import RunSettings, TeamRun
 from reconciler.errors import Exit, UsageError
 from reconciler.formats.reports import encode_time
 from reconciler.model.desired import Address
+from reconciler.model.memory import Delta
+from reconciler.model.observed import Cause
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
+from reconciler.planning.situation import Situation
 from reconciler.render.words import span
 
 
 @click.command(epilog="Exits: 0 done, or nothing to accept; 1 a no at the prompt; 5 the state is locked.")
-@click.argument("transfers", nargs=-1, metavar="[TRANSFER]...")
+@click.argument("transfers", nargs=-1, metavar="TRANSFER...")
 @click.option("--all", "everything", is_flag=True, help="Every transfer of the files.")
 @click.option("--auto-approve", is_flag=True, help="Skip the confirmation prompt.")
 @settle_option
@@ -55,18 +59,22 @@ def accept(
 def _accept(run: TeamRun, chosen: set[Address], auto_approve: bool, next_command: str) -> int:
     """Accept for the chosen transfers of a team, or for all if none is named."""
     session = run.open()
-    situation = run.weighed(session)
-    ledgers = [one for one in situation.ledgers if not chosen or one.transfer.address in chosen]
+    ledgers = _chosen(with_latest(run, session), chosen)
     unknown = [ledger for ledger in ledgers if ledger.evidence.has_unexplained]
+    if unread := [answer for ledger in ledgers for answer in ledger.evidence.unread]:
+        forbidden = any(answer.cause is Cause.FORBIDDEN for answer in unread)
+        err("\n".join(f"error: {answer.said}" for answer in dict.fromkeys(unread)))
+        return int(Exit.KEY if forbidden else Exit.UNAVAILABLE)
     if not unknown:
         out(f"Team {run.team.team_id}: there is no unknown history to accept.")
         return Exit.DONE
     _show(unknown)
     if not agreed("Is their history known to you?", auto_approve, "reconciler accept"):
         return Exit.ERROR
-    delta = situation.delta
-    for ledger in unknown:
-        delta += accepted(ledger, situation)
+    situation = learned(run, session, lambda: with_latest(run, session))
+    delta = Delta()
+    for ledger in unknown:  # as it was shown: what came since is not accepted
+        delta += accepted(ledger, situation.document.serial)
     with run.saving():
         session.record(delta)
         run.store.compact()
@@ -74,6 +82,10 @@ def _accept(run: TeamRun, chosen: set[Address], auto_approve: bool, next_command
         out(f"Accepted for transfer {acceptance.transfer_id}, up to backfill {acceptance.backfill_id}.")
     out(f"What is due now: {next_command}")
     return Exit.DONE
+
+
+def _chosen(situation: Situation, chosen: set[Address]) -> list[TransferLedger]:
+    return [one for one in situation.ledgers if not chosen or one.transfer.address in chosen]
 
 
 def _show(unknown: Sequence[TransferLedger]) -> None:

@@ -12,7 +12,7 @@ from reconciler.cli.options import Common, command_of, parse_range, settle_optio
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import agreed, out
 from reconciler.dates import DateSet, union
-from reconciler.engine.by_hand import forget, held_up
+from reconciler.engine.by_hand import forget, held_up, learned
 from reconciler.engine.run import locked
 from reconciler.engine.team import RunSettings, TeamRun
 from reconciler.errors import Exit
@@ -59,6 +59,7 @@ def _retry(
     question = f"Forget that for {count_of(len(days))} of {ledger.transfer.name}?"
     if not agreed(question, auto_approve, "reconciler retry"):
         return Exit.ERROR
+    situation = learned(run, session, lambda: run.weighed(session))
     with run.saving():
         session.record(forget(transfer_id, days, situation))
         run.store.compact()

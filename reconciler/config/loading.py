@@ -34,8 +34,7 @@ def load(paths: Sequence[Path | str], as_of: date | None = None, now: datetime |
     ``now`` is another clock's than this machine's, such as a sandbox's; it is aware.
 
     Raises ``ConfigError`` with all findings if one is an error (``FilesUnread`` if that only says of a file
-    that it was not read), and ``UsageError`` if ``as_of`` is later
-    than today.
+    that it was not read), and ``UsageError`` if ``as_of`` is later than today.
     """
     desired = read_files(paths, as_of=as_of, now=now or datetime.now(UTC))
     if error := error_of(desired):
@@ -98,7 +97,7 @@ def _selected(team: DesiredTeam, target: Sequence[str], exclude: Sequence[str]) 
         for transfer in team.transfers
         if (not target or _matches(transfer.name, target)) and not _matches(transfer.name, exclude)
     )
-    return replace(team, transfers=tuple(kept))
+    return replace(team, transfers=tuple(kept), all_transfers=team.of_the_files)
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

@@ -47,8 +47,11 @@ def _team_keys(path: Path, teams: Teams) -> tuple[int, list[str]]:
     if isinstance(data, Finding) or not (_any_in(data, map(str, teams)) and _any_in(data, schema.TEAM_KEYS)):
         return 0, []  # most files end here, unparsed
     root = parse(data, printable(path)).root
-    team = root.get("team_id") if isinstance(root, Block) else None
-    if not isinstance(root, Block) or not isinstance(team, Text) or not team.plain:
+    if not isinstance(root, Block):  # it cannot be told, so it is taken at its words
+        team_id = next(team_id for team_id in teams if _any_in(data, [str(team_id)]))
+        return team_id, [key for key in schema.TEAM_KEYS if _any_in(data, [key])]
+    team = root.get("team_id")
+    if not isinstance(team, Text) or not team.plain:
         return 0, []
     found = next((team_id for team_id in teams if team.removeprefix("+") == str(team_id)), 0)
     return found, [key for key in schema.TEAM_KEYS if key in root] if found else []

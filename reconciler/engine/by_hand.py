@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from reconciler.api.client import ApiClient
 from reconciler.dates import DateSet, Day
-from reconciler.errors import ApiUnavailable, Refused
+from reconciler.errors import ApiUnavailable, Refused, StateConflict
 from reconciler.model.memory import Acceptance, Amnesty, Delta, Document, Intent
-from reconciler.model.observed import Backfill, Unreadable
+from reconciler.model.observed import Unreadable
 from reconciler.planning.intents import adopted, found, is_match, not_created, unresolved
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
-from reconciler.planning.situation import Situation
+from reconciler.planning.situation import Situation, weigh
 
+if TYPE_CHECKING:
+    from reconciler.engine.session import StateSession
+    from reconciler.engine.team import TeamRun
+
+MAX_SURVEYS = 20  # before giving up on a state that keeps changing
 FORGIVABLE = frozenset(
     {
         *(Reason.ATTEMPTS, Reason.UNLOCATED, Reason.BACKOFF, Reason.REFUSED),
@@ -57,6 +66,28 @@ def as_not_created(intent: Intent) -> Delta:
     return Delta(intents=(not_created(intent),))
 
 
+def learned(run: TeamRun, session: StateSession, look: Callable[[], Situation]) -> Situation:
+    """Look, and commit what was learned; again while other runs commit first. A person's word comes after."""
+    for _attempt in range(MAX_SURVEYS):
+        situation = look()
+        with run.saving():
+            if session.commit_alone(situation.delta):
+                return replace(situation, document=session.document)
+    raise StateConflict("The state keeps changing", "Other runs keep committing.", "Run again later.")
+
+
+def with_latest(run: TeamRun, session: StateSession) -> Situation:
+    """Read what a plan needs, and the latest backfill of every transfer that is blind: also where no day is
+    open, its history may be unknown.
+    """
+    found = run.weighed(session)
+    blind = [ledger.transfer for ledger in found.ledgers if ledger.evidence.blind]
+    sources = {source for transfer in blind for source in transfer.source_ids}
+    missing = {one: run.client.latest(one) for one in sorted(sources) if one not in found.observed.latest}
+    seen = replace(found.observed, latest={**found.observed.latest, **missing})
+    return weigh(run.team, session.document, seen, found.now, found.settle)
+
+
 def held_up(ledger: TransferLedger) -> dict[Reason, DateSet]:
     """Return the days of a transfer that only what ``retry`` forgets keeps from being due, by reason."""
     buckets = (Bucket.WAITING, Bucket.BLOCKED, Bucket.FAILED)
@@ -70,13 +101,12 @@ def forget(transfer_id: int, days: DateSet, situation: Situation) -> Delta:
     """
     serial, at = situation.document.serial, situation.observed.vendor_now
     amnesties = (Amnesty(transfer_id, start, end, serial, at) for start, end in days.intervals)
-    return situation.delta + Delta(amnesties=tuple(amnesties))
+    return Delta(amnesties=tuple(amnesties))
 
 
-def accept(ledger: TransferLedger, situation: Situation) -> Delta:
-    """Return the delta by which the history of a transfer counts as known, up to its newest backfill."""
-    own = ledger.transfer.address.transfer_id
-    shown = (situation.observed.latest.get(source) for source in ledger.transfer.source_ids)
-    ids = [answer.id for answer in shown if isinstance(answer, Backfill)]
-    ids += [record.id for record in ledger.evidence.records]
-    return Delta(acceptances=(Acceptance(own, max(ids, default=0), situation.document.serial),))
+def accept(ledger: TransferLedger, serial: int) -> Delta:
+    """Return the delta by which the history of a transfer counts as known, up to the newest backfill that its
+    ledger was kept from.
+    """
+    newest = max((record.id for record in ledger.evidence.records), default=0)
+    return Delta(acceptances=(Acceptance(ledger.transfer.address.transfer_id, newest, serial),))

@@ -37,7 +37,7 @@ class Situations:
 
 @dataclass(frozen=True, slots=True)
 class TeamsPlan(Plan):
-    """The plan of all teams. ``statuses`` are the exit statuses of those that could not be planned."""
+    """The plan of all teams. ``statuses``: of those that could not be planned, and of days that could not."""
 
     statuses: frozenset[int] = frozenset()
 

@@ -223,4 +223,6 @@ class TransferApply:
             why = f"backfill {seen.id} completed before it was cancelled"
             return (yield from withdraw(action, why))
         yield Emit(Cancelled(action, seen.id))
+        if action.kind is ActionKind.RETRY and not fresh.was_failed:  # its running runs may still finish
+            return (yield from withdraw(action, f"backfill {seen.id} had run again"))
         return Ending.FINISHED

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
+from reconciler.api.outcome import KEY_CODES
 from reconciler.dates import DateSet, dates_of, iso, last_iso
 from reconciler.diagnostics import Finding, Severity
 from reconciler.errors import Exit
@@ -80,7 +81,17 @@ def _unresolved(intent: Intent, situation: Situation) -> Finding:
 def _unread(ledger: TransferLedger) -> Iterator[Finding]:
     for answer in dict.fromkeys(ledger.evidence.unread):
         detail = f"Days of {ledger.transfer.name} that only it can show are blocked: {answer.said}."
-        yield _warning("OB002", "Something could not be read", detail, _CURES[answer.cause])
+        yield _warning("OB002", "Something could not be read", detail, _cure(answer))
+
+
+def _cure(answer: Unreadable) -> str:
+    """Return what helps, by the code of a refusal: not every 403 is for want of a scope."""
+    code = answer.error.code or "" if answer.error else ""
+    if code.startswith("LICENSE"):
+        return "It is the licence's, or the data source's: renew or extend it, then run again."
+    if code in KEY_CODES:
+        return "It is the key's: allow this machine's address, give its account the permission, or enable it."
+    return _CURES[answer.cause]
 
 
 _BLIND = "`evidence: backfills` does without run lists, only if no schedule loads these days."

@@ -147,7 +147,8 @@ class DesiredTeam:
 
     ``as_of`` is the date relative days were resolved against, in ``timezone`` ("" if unset: in UTC);
     ``as_of_is_today`` is false when ``--as-of`` named an earlier one. ``transfers`` are the
-    selected ones, by transfer id; ``declared_ids`` are those of the files, selected or not.
+    selected ones, by transfer id; ``declared_ids`` are those of the files, selected or not, and so are
+    ``all_transfers``, if any were left out.
     ``state`` is a folder given in a file, already resolved against that file's folder; ``default_state``
     where it is otherwise, ``None`` where the files leave that open.
     """
@@ -168,6 +169,12 @@ class DesiredTeam:
     state: str | None = None
     default_state: str | None = "state"
     files: tuple[str, ...] = ()
+    all_transfers: tuple[DesiredTransfer, ...] = ()
+
+    @property
+    def of_the_files(self) -> tuple[DesiredTransfer, ...]:
+        """Return the transfers of the files, selected or not: what is seen of each is remembered."""
+        return self.all_transfers or self.transfers
 
 
 @dataclass(frozen=True, slots=True)

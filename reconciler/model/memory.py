@@ -64,7 +64,7 @@ NOTHING_KNOWN = DayEvidence()
 
 @dataclass(frozen=True, slots=True)
 class BackfillRecord(Span):
-    """A backfill we made, adopted or saw on declared days, as it was last ``seen``.
+    """A backfill we made, adopted or saw on a transfer of the files, as it was last ``seen``.
 
     ``transfer`` is the name its transfer was declared by. ``settled``: the evidence is complete
     and will never be read again. ``gone``: a get answers 404 long after its creation.

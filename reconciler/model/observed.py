@@ -14,7 +14,7 @@ from reconciler.dates import DateSet, Day, Span
 
 
 class Status(StrEnum):
-    """A backfill's status. Anything the vendor adds later is ``UNKNOWN`` and counts as active."""
+    """A backfill's status. Anything the vendor adds later is ``UNKNOWN``, and active until it has ended."""
 
     CREATED = "CREATED"
     SCHEDULED = "SCHEDULED"

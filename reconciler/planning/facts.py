@@ -44,7 +44,7 @@ class DayFacts:
 
     @property
     def in_flight(self) -> DateSet:
-        return _active(self.counting) | self._running(counts=True)
+        return self._active(self.counting) | self._running(counts=True)
 
     @cached_property
     def covered(self) -> DateSet:
@@ -54,7 +54,7 @@ class DayFacts:
     @property
     def in_flight_but_stale(self) -> DateSet:
         stale = (backfill for backfill in self.evidence.judged if not backfill.counts(self.stale_before))
-        return _active(stale) | self._running(counts=False)
+        return self._active(stale) | self._running(counts=False)
 
     @cached_property
     def settling(self) -> DateSet:
@@ -77,6 +77,11 @@ class DayFacts:
     @cached_property
     def _counting_loads(self) -> list[Loading]:
         return [one for one in self.evidence.loadings if one.counts(self.stale_before)]
+
+    def _active(self, judged: Iterable[JudgedBackfill]) -> DateSet:
+        """Return the days of active backfills, but not of one that could not be read: it may have ended."""
+        known = (one for one in judged if one.record.id not in self.evidence.unreadable)
+        return union(one.verdict.in_flight for one in known)
 
     def _running(self, *, counts: bool) -> DateSet:
         return DateSet.days(day for day, run in self.evidence.running if self._run_counts(run) is counts)
@@ -145,7 +150,9 @@ class DayFacts:
         What became of a newer one, on a successor perhaps, says nothing about the older.
         """
         return union(
-            one.verdict.evidence.unlocated - self.evidence.forgiven(one.record) for one in self.counting
+            one.verdict.evidence.unlocated - self.evidence.forgiven(one.record)
+            for one in self.counting
+            if not one.verdict.in_flight
         )
 
     @property
@@ -205,7 +212,3 @@ class DayFacts:
 
     def _all_if(self, holds: object) -> DateSet:
         return self.days if holds else EMPTY
-
-
-def _active(judged: Iterable[JudgedBackfill]) -> DateSet:
-    return union(backfill.verdict.in_flight for backfill in judged)

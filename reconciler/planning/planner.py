@@ -195,12 +195,14 @@ def _ended_shells(situation: Situation, budget: Budget, *, whoever_waits: bool) 
     the oldest first, as many as are put off for want of a place; under an approved plan, all it may cancel.
     """
     ledgers = {ledger.transfer.address.transfer_id: ledger for ledger in situation.ledgers}
+    named = {source for transfer in situation.team.of_the_files for source in transfer.source_ids}
+    named |= situation.team.declared_ids  # a predecessor's is never cancelled
     shells = [record for found in budget.failed_blockers.values() for record in found]
     idle = []
     for record in sorted(shells, key=lambda record: (record.created_time, record.id)):
         ledger = ledgers.get(record.transfer_id)
         if ledger is None:
-            if record.transfer_id not in situation.team.declared_ids:
+            if record.transfer_id not in named:
                 idle.append(_cancel(record, "ended", situation.team.team_id))
         elif not record.days & (ledger.days(Bucket.DUE) | ledger.days(Bucket.WAITING)):
             idle.append(_cancel(record, "ended", situation.team.team_id, ledger.transfer))

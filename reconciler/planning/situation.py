@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from reconciler.bounds import GONE_AFTER
+from reconciler.bounds import DEFAULT_SETTLE, GONE_AFTER
 from reconciler.dates import EMPTY, grouped
 from reconciler.model.desired import DesiredTeam, DesiredTransfer, EvidenceMode
-from reconciler.model.memory import BackfillRecord, Delta, Document, Intent, Origin, apply_delta
+from reconciler.model.memory import BackfillRecord, Delta, Document, Intent, IntentKind, Origin, apply_delta
 from reconciler.model.observed import Backfill, Observed, Status, Unreadable
 from reconciler.planning.evidence import RunsByDay, is_active, judged_days, runs_by_day
 from reconciler.planning.intents import bears_on, is_match
@@ -218,10 +218,11 @@ def refresh(document: Document, observed: Observed, team: DesiredTeam) -> Delta:
 def _names(team: DesiredTeam) -> dict[int, DesiredTransfer]:
     """Return the transfer that each id is declared by; two may share a predecessor."""
     found: dict[int, DesiredTransfer] = {}
-    for transfer in team.transfers:
+    declared = team.of_the_files
+    for transfer in declared:
         for source in transfer.source_ids:
             found.setdefault(source, transfer)
-    return {**found, **{transfer.address.transfer_id: transfer for transfer in team.transfers}}
+    return {**found, **{transfer.address.transfer_id: transfer for transfer in declared}}
 
 
 def _origin(backfill: Backfill, transfer: DesiredTransfer, document: Document, observed: Observed) -> Origin:
@@ -231,12 +232,18 @@ def _origin(backfill: Backfill, transfer: DesiredTransfer, document: Document, o
     """
     if transfer.evidence is not EvidenceMode.BACKFILLS:
         return Origin.OBSERVED
-    if any(is_match(intent, backfill) for intent in document.intents.values()):
+    if any(_explains(intent, backfill) for intent in document.intents.values()):
         return Origin.OBSERVED
     users = {user.user_id for user in document.users.values()}
     who = backfill.created_user_id
     ours = observed.our_user is None or who is None or who in users
     return Origin.UNEXPLAINED if ours else Origin.OBSERVED
+
+
+def _explains(intent: Intent, backfill: Backfill) -> bool:
+    """Tell whether a create may have made a backfill: exactly it, about then (a gateway may send twice)."""
+    about_then = abs(backfill.created_time - intent.intended_at) <= DEFAULT_SETTLE
+    return intent.kind is IntentKind.CREATE and about_then and is_match(intent, backfill)
 
 
 def _newest_views(observed: Observed) -> dict[int, Backfill]:
@@ -245,9 +252,14 @@ def _newest_views(observed: Observed) -> dict[int, Backfill]:
     answers = (*observed.listed, *observed.latest.values(), *observed.fetched.values())
     for backfill in (answer for answer in answers if isinstance(answer, Backfill)):
         other = views.setdefault(backfill.id, backfill)
-        if backfill.progress > other.progress:
+        if _progress(backfill) > _progress(other):
             views[backfill.id] = backfill
     return views
+
+
+def _progress(seen: Backfill) -> tuple[bool, bool, int]:
+    """Tell how far a view is. A FAILED one may run again: it is safer to believe that it is active."""
+    return seen.status.final, is_active(seen), seen.completed + seen.failed
 
 
 def _seen_again(record: BackfillRecord, seen: Mapping[int, Backfill], observed: Observed) -> BackfillRecord:

@@ -43,10 +43,11 @@ class JudgedBackfill:
 
     @property
     def is_attempt(self) -> bool:
-        """Whether it is one of ours that was not cancelled while it was active."""
+        """Whether it is one of ours that is over, and was not cancelled while it was active."""
         seen, was_failed = self.record.seen, self.record.was_failed
         while_active = seen.completed + seen.failed < seen.total and not was_failed
-        return self.record.ours and not (seen.status is Status.CANCELLED and while_active)
+        cancelled = seen.status is Status.CANCELLED and while_active
+        return self.record.ours and not cancelled and not self.verdict.in_flight
 
     @property
     def ended_at(self) -> datetime | None:
@@ -220,6 +221,12 @@ class TransferEvidence:
     def _is_not_found(self, source: int) -> bool:
         answer = self.observed.runs.get(source)
         return isinstance(answer, Unreadable) and answer.cause is Cause.NOT_FOUND
+
+    @cached_property
+    def unreadable(self) -> frozenset[int]:
+        """The backfills that were asked for, and could not be read."""
+        fetched = self.observed.fetched.items()
+        return frozenset(number for number, answer in fetched if isinstance(answer, Unreadable))
 
     @cached_property
     def unread(self) -> tuple[Unreadable, ...]:

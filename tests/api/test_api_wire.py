@@ -200,9 +200,9 @@ def test_statuses(text: Any, status: Status) -> None:
         ("COMPLETED", (None, None, 2), (31, 29, 2)),
         ("COMPLETED", (None, 30, None), (31, 30, 1)),
         ("COMPLETED", (0, 30, None), (0, 30, 0)),
-        ("FAILED", (None, None, None), (32, 0, 31)),
-        ("FAILED", (None, 3, None), (32, 0, 31)),
-        ("CANCELLED", (None, None, 0), (32, 0, 31)),
+        ("FAILED", (None, None, None), (32, 1, 30)),
+        ("FAILED", (None, 3, None), (32, 3, 28)),
+        ("CANCELLED", (None, None, 0), (32, 1, 30)),
         ("CANCELLED", (None, 0, 0), (31, 0, 0)),
     ],
 )

@@ -45,7 +45,7 @@ def test_a_file_that_is_not_read_may_set_no_key_of_the_team(key: str, tmp_path: 
     [
         B,
         "",
-        "order: [\n" + B,
+        "order: [\n" + B.replace("12345", "777"),
         "x: 12345",
         "- team_id: 12345",
         "order: x\n" + B.replace("12345", "123456"),
@@ -55,6 +55,13 @@ def test_a_file_that_is_not_read_may_set_no_key_of_the_team(key: str, tmp_path: 
 )
 def test_other_neighbours_are_none_of_our_business(other: str, tmp_path: Path) -> None:
     assert load([files_in(tmp_path, a=A, b=other)]).findings == ()
+
+
+def test_a_broken_neighbour_is_taken_at_its_words(tmp_path: Path) -> None:
+    """Nobody can tell what it sets for the team that it names."""
+    with pytest.raises(FilesUnread, match="errors") as caught:
+        load([files_in(tmp_path, a=A, b="order: [\n" + B)])
+    assert [found.rule for found in caught.value.findings] == ["BF058"]
 
 
 def test_neighbours_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:

@@ -367,7 +367,8 @@ class Rig:
         session = StateSession.open(run.store, run.blank)
         situation = run.weighed(session)
         (ledger,) = [one for one in situation.ledgers if one.transfer.address.transfer_id == transfer_id]
-        session.record(situation.delta + accept(ledger, situation))
+        session.record(situation.delta)
+        session.record(accept(ledger, session.document.serial))
 
     def know_us(self) -> None:
         """Let the state know whose our key is, as after a first create of ours."""

@@ -97,7 +97,12 @@ class Oracle(Table):
         says = {record.id: self.says(record, day) for record in records}
         counting = {record.id for record in records if counts(record, stale_before)}
         runs = [(run, self.run_says(day, run)) for run in self.undecided_runs(day)]
-        in_flight = [record.id in counting for record in records if says[record.id] == "in_flight"]
+        in_flight = [
+            record.id in counting
+            for record in records
+            if says[record.id] == "in_flight"  # unless nobody knows what became of it
+            and not isinstance(self.world.observed.fetched.get(record.id), Unreadable)
+        ]
         in_flight += [newer(run.created_time, stale_before) for run, word in runs if word == "in_flight"]
         loads = self.loads(day, stale_before, says)
         return Told(day, stale_before, records, says, counting, runs, in_flight, loads)
@@ -139,6 +144,7 @@ class Oracle(Table):
             )
             for record in self.records_on(day)
             if says[record.id] in ("loaded", "loaded, lagging")
+            or remembered(record.evidence, day) == "loaded"
         ]
         for entry in self.transfer.loaded:
             if day in entry.days:

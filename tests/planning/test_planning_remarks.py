@@ -247,7 +247,7 @@ def test_a_re_run_names_its_own_place_and_reason() -> None:
 
 @pytest.mark.parametrize(
     ("entries", "origin"),
-    [((), Origin.UNEXPLAINED), ((intent("9", outcome="abandoned", at=ago(900)),), Origin.OBSERVED)],
+    [((), Origin.UNEXPLAINED), ((intent("9", outcome="abandoned", at=ago(240)),), Origin.OBSERVED)],
     ids=["nothing explains it", "an intent does"],
 )
 def test_what_is_unexplained(entries: Any, origin: Origin) -> None:
