@@ -58,16 +58,17 @@ class Found:
 def default_paths(folder: Path | str = ".") -> tuple[Path, ...]:
     """Return ``backfills.yaml`` or ``backfills/``. Raises ``ConfigError`` if neither is there, or both."""
     file, inside = Path(folder, DEFAULT_FILE), Path(folder, DEFAULT_FOLDER)
-    if file.is_file() and inside.is_dir():
+    has_file, has_folder = os.path.isfile(file), os.path.isdir(inside)
+    if has_file and has_folder:
         detail = f"There are both `{file}` and `{inside}/` here, and only one of them would be read."
         raise ConfigError(
             (finding("BF001", detail, "Move the file into the folder, or give one with `-c`."),)
         )
-    if file.is_file() or inside.is_dir():
-        return (file if file.is_file() else inside,)
+    if has_file or has_folder:
+        return (file if has_file else inside,)
     detail = f"There is neither a file `{DEFAULT_FILE}` nor a folder `{DEFAULT_FOLDER}/` here."
     hint = "Run `reconciler init` for a commented starter file, or give a file or folder with `-c`."
-    if Path(folder, "backfills.yml").is_file():
+    if os.path.isfile(Path(folder, "backfills.yml")):
         hint = "Give the file with `-c backfills.yml`, or rename it to `backfills.yaml`."
     raise ConfigError((finding("BF001", detail, hint),))
 
@@ -98,7 +99,7 @@ def home_of(path: Path) -> Path:
     eu/, with eu/backfills.yaml   eu
     """
     if path.is_dir():
-        is_home = Path(path, DEFAULT_FILE).is_file() or Path(path, DEFAULT_FOLDER).is_dir()
+        is_home = os.path.isfile(Path(path, DEFAULT_FILE)) or os.path.isdir(Path(path, DEFAULT_FOLDER))
         return path if is_home else _parent(path)
     inside = os.path.basename(os.path.abspath(path.parent)) == DEFAULT_FOLDER
     return _parent(path.parent) if inside and path.name != DEFAULT_FILE else path.parent

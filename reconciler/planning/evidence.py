@@ -57,13 +57,14 @@ def made_within(backfill: Backfill, moment: datetime) -> bool:
 def unproved_by_runs(record: BackfillRecord, evidence: DayEvidence) -> DateSet:
     """Return the days of which a COMPLETED run that a backfill made proves nothing.
 
-    While it is active, another run may fail them; if it failed them, another run makes it no better; one of
-    several a day proves nothing until the backfill is judged.
+    While it is active, another run may fail them. Of several a day one makes no other good that failed, and
+    proves nothing until the backfill is judged. With one run a day, one that completed was tried again, or is
+    another backfill's: the day is loaded.
     """
     if is_active(record.seen) and not record.gone:
         return record.days
     several_a_day = record.seen.total > len(record.days)
-    return record.days - evidence.loaded if several_a_day else evidence.failed
+    return record.days - evidence.loaded if several_a_day else EMPTY
 
 
 def known_days(evidence: DayEvidence) -> DateSet:

@@ -124,16 +124,15 @@ def updated(record: BackfillRecord, seen: Backfill, vendor_now: datetime) -> Bac
 
     A FAILED one may run again: then its counts go on, and what it says of its days is open again.
     """
+    known = record.seen
+    if (seen.transfer_id, seen.days) != (known.transfer_id, known.days):
+        return record  # what a backfill is of never changes: a view that says so is of another one
     if record.status.final and not seen.status.final:
         return record
-    known = record.seen
     same = seen.counts == known.counts
     was_failed = same and seen.status is Status.CANCELLED and _had_failed(record)
     fresh = replace(
         seen,
-        transfer_id=known.transfer_id,  # what a backfill is of never changes: a list that says so errs
-        start=known.start,
-        end=known.end,
         start_time=seen.start_time or known.start_time,
         end_time=known.end_time or seen.end_time if was_failed else seen.end_time,
         failed_days=seen.failed_days | (known.failed_days if seen.failed >= known.failed else EMPTY),

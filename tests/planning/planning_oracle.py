@@ -189,13 +189,9 @@ class Oracle(Table):
         return self.date(at)
 
     def within_a_failure(self, source: int, day: Day, at: datetime) -> bool:
-        """Tell whether a backfill was active then that calls the day failed, or is active still."""
+        """Tell whether a backfill was active then that is active still, or failed one of several runs a day."""
         return any(
-            (
-                self.calls_failed(record, day)
-                or (is_active(record.seen) and not record.gone)
-                or self.cannot_tell(record, day)
-            )
+            ((is_active(record.seen) and not record.gone) or self.cannot_tell(record, day))
             and was_active(record, at)
             for record in self.records_on(day)
             if record.transfer_id == source
@@ -204,14 +200,6 @@ class Oracle(Table):
     def cannot_tell(self, record: BackfillRecord, day: Day) -> bool:
         several = record.seen.total > record.end - record.start
         return several and self.says(record, day) not in ("loaded", "loaded, lagging")
-
-    def calls_failed(self, record: BackfillRecord, day: Day) -> bool:
-        """Tell whether it says so now, or said so before it went on, or settles."""
-        word = self.says(record, day)
-        return word == "failed" or (
-            word in ("in_flight", "settling", "lagging", "unknown_status")
-            and remembered(record.evidence, day) == "failed"
-        )
 
     def date(self, at: datetime) -> Day:
         name = self.world.team.timezone

@@ -353,8 +353,9 @@ class Schedule:
         run.client._transport = WsgiTransport(self.sandbox.app)
         try:
             return as_created(intent, made[0], document, run.client)
-        except Refused:  # the API has forgotten it
-            return as_not_created(intent)
+        except Refused:  # reads lag, or the API has forgotten it
+            lags = self.stage.now < intent.intended_at.timestamp() + self.script.settle
+            return Delta() if lags else as_not_created(intent)
 
     def _busy(self) -> bool:
         return any(map(self.truth.is_running, self.truth.world.backfills.values()))
