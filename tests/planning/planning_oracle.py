@@ -189,7 +189,7 @@ class Oracle(Table):
         return self.date(at)
 
     def within_a_failure(self, source: int, day: Day, at: datetime) -> bool:
-        """Tell whether a backfill was active then that is active still, or failed one of several runs a day."""
+        """Tell whether a backfill was active then that is active still, or failed a run of several a day."""
         return any(
             ((is_active(record.seen) and not record.gone) or self.cannot_tell(record, day))
             and was_active(record, at)

@@ -24,8 +24,7 @@ from simulation_truth import Truth, unresolved
 from reconciler.api import client as api_client
 from reconciler.dates import DateSet
 from reconciler.engine import executor
-from reconciler.engine.by_hand import accept as accepted
-from reconciler.engine.by_hand import as_created, as_not_created
+from reconciler.engine.by_hand import accept, as_created, as_not_created
 from reconciler.engine.session import StateSession
 from reconciler.errors import Refused, StateConflict
 from reconciler.http import WsgiTransport
@@ -282,7 +281,7 @@ class Schedule:
         situation = run.weighed(session)
         for ledger in situation.ledgers:
             if ledger.transfer.address.transfer_id == transfer_id and (delta := said(ledger, situation)):
-                session.record(delta)
+                session.record(situation.delta + delta)
                 for one in delta.acceptances:
                     self.stage.log("a person", f"accepts the history of {transfer_id} to {one.backfill_id}")
                     self.truth.memory.accepted[transfer_id] = max(self.truth.world.backfills, default=0)
@@ -392,3 +391,8 @@ def _not_now(_seconds: float) -> None:
 
 
 _CALM = Flags(lock=True, settle=900.0, weather=CALM)
+
+
+def accepted(ledger: TransferLedger, situation: Situation) -> Delta:
+    """Return what a person says who knows the history of a transfer."""
+    return accept(ledger, situation.document.serial)

@@ -265,7 +265,7 @@ class WideSchedule(Schedule):
 
 
 def _accepted(ledger: TransferLedger, situation: Situation) -> Delta:
-    return accept(ledger, situation) if ledger.evidence.has_unexplained else Delta()
+    return accept(ledger, situation.document.serial) if ledger.evidence.has_unexplained else Delta()
 
 
 STEPS = {
