@@ -9,14 +9,7 @@ from functools import cached_property
 
 from reconciler.dates import EMPTY, LAST_DAY, DateSet, Day, union
 from reconciler.model.desired import DesiredTransfer, EvidenceMode
-from reconciler.model.memory import (
-    Acceptance,
-    Amnesty,
-    BackfillRecord,
-    Intent,
-    Load,
-    Origin,
-)
+from reconciler.model.memory import Acceptance, Amnesty, BackfillRecord, Intent, Load, Origin
 from reconciler.model.observed import Cause, Observed, Run, RunStatus, Status, TransferInfo, Unreadable
 from reconciler.planning.evidence import (
     RunsByDay,
@@ -121,8 +114,19 @@ class TransferEvidence:
     def _by_runs(self) -> Iterator[Loading]:
         for load in self.loads:
             days = load.days - self._unproved(load) if load.by_backfill else load.days
+            failed_later = self._failed_after(load)
             for on, part in self._dated(load, days):
-                yield Loading(part, load.at, on, not load.by_backfill, load.failed_at is not None)
+                yield Loading(part & failed_later, load.at, on, not load.by_backfill, failed_later=True)
+                yield Loading(part - failed_later, load.at, on, not load.by_backfill)
+
+    def _failed_after(self, load: Load) -> DateSet:
+        """Return the days of which a later run failed, whichever kind of load remembers it."""
+        failures = (one for one in self._with_failures if one.transfer_id == load.transfer_id)
+        return union(one.days for one in failures if one.failed_at is not None and one.failed_at > load.at)
+
+    @cached_property
+    def _with_failures(self) -> tuple[Load, ...]:
+        return tuple(load for load in self.loads if load.failed_at is not None)
 
     def _dated(self, load: Load, days: DateSet) -> Iterator[tuple[Day, DateSet]]:
         """Yield the days of a load by when it began: runs that a backfill of ours made, on its own date."""
