@@ -142,13 +142,12 @@ class ApiClient:
         transfer_id: int,
         first_day: Day,
         last_moment: datetime,
-        enough: Callable[[Sequence[Run]], bool] = lambda page: False,
     ) -> tuple[Run, ...] | Unreadable:
         """Return the runs of a transfer from ``first_day`` to ``last_moment``, and some before; or why not.
 
         Newest first. Whether the API filters by creation or by data date, and in which zone, is not
-        documented: one day more is asked for, and the caller sifts by day. ``enough`` is asked of each
-        page, and may end the list there. A list that is cut, or without end, is ``FAILED``.
+        documented: one day more is asked for, and the caller sifts by day. A list that is cut, or without
+        end, is ``FAILED``.
         """
         path, parse = f"transfers/{transfer_id}/runs", page_of(wire.parse_runs)
         with ExitStack() as turn:
@@ -158,7 +157,7 @@ class ApiClient:
                     turn.enter_context(self._long_list)
                 return self._read(self._get(path, runs_query(first_day, last_moment, offset)), parse)[0]
 
-            return self._whole_list(path, ask, wire.merge_runs, enough=enough)
+            return self._whole_list(path, ask, wire.merge_runs)
 
     # --- writes
 
@@ -221,12 +220,11 @@ class ApiClient:
         merge: Callable[[dict[int, T], Sequence[T]], bool],
         *,
         announced_only: bool = False,
-        enough: Callable[[Sequence[T]], bool] = lambda page: False,
     ) -> tuple[T, ...] | Unreadable:
         """Return all of a list, or why not. What ends it after the first page cuts it: ``FAILED``."""
         request, found = self._get(path), dict[int, T]()
         try:
-            read_pages(ask, found, merge, announced_only=announced_only, enough=enough)
+            read_pages(ask, found, merge, announced_only=announced_only)
         except (*wording.UNREAD, Cut) as failure:
             seen = wording.unreadable(request, _as_unusable(request, failure))
             return replace(seen, cause=Cause.FAILED) if found else seen

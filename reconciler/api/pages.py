@@ -49,12 +49,11 @@ def read_pages(
     merge: Callable[[dict[int, T], Sequence[T]], bool],
     *,
     announced_only: bool = False,
-    enough: Callable[[Sequence[T]], bool] = lambda items: False,
 ) -> int:
     """Read pages into ``found`` until one brings no news; return how many items were sent.
 
-    ``ask`` takes an offset. ``announced_only``: no page is asked for that was not announced. ``enough``
-    may end the list early, and then nothing announced is asked for. Raises ``Cut``, and what ``ask`` does.
+    ``ask`` takes an offset. ``announced_only``: no page is asked for that was not announced. Raises
+    ``Cut``, and what ``ask`` does.
     """
     sent = 0
     total: int | None = None
@@ -62,8 +61,6 @@ def read_pages(
         page = ask(sent)
         sent += len(page.items)
         news = merge(found, page.items)
-        if enough(page.items):
-            return sent
         total = total if page.announced.total is None else page.announced.total
         missing = total is not None and len(found) < total
         if not news:

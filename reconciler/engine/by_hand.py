@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.api.client import ApiClient
 from reconciler.dates import DateSet, Day
+from reconciler.engine.team import MAX_SURVEYS
 from reconciler.errors import ApiUnavailable, Refused, StateConflict
 from reconciler.model.memory import Acceptance, Amnesty, Delta, Document, Intent
 from reconciler.model.observed import Unreadable
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from reconciler.engine.session import StateSession
     from reconciler.engine.team import TeamRun
 
-MAX_SURVEYS = 20  # before giving up on a state that keeps changing
 FORGIVABLE = frozenset(
     {
         *(Reason.ATTEMPTS, Reason.UNLOCATED, Reason.BACKOFF, Reason.REFUSED),

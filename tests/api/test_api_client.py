@@ -272,13 +272,6 @@ def test_a_short_page_ends_no_run_list(cap: int, announced: dict[str, Any], wrap
     assert api.offsets[-1] == 1_240
 
 
-def test_a_run_list_may_be_left_early() -> None:
-    api = Paged([run(number) for number in range(1, 1_241)], 100, {"total_count": 1_240})
-    runs = client_of(api).runs(5, START, NOW, enough=lambda page: page[-1].id >= 200)
-    assert not isinstance(runs, Unreadable)
-    assert (len(runs), api.offsets) == (200, [0, 100])
-
-
 def test_announced_pages_of_other_lists_are_read() -> None:
     backfills = [backfill(number) for number in range(1, 31)]
     for announced in ({"total_count": 30}, {"links": {"next": None}, "total_count": 30}):
