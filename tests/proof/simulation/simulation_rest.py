@@ -54,7 +54,7 @@ class Rest:
         """The days of backfills that never end, since a run of theirs does not; they may hold places, too."""
         held = [one for one in self._all if is_held(one, self.now)]
         mine = [one for one in held if one.transfer in self.transfer.source_ids]
-        if self._holds_the_places(held):
+        if self._holds_the_places([*held, *self._left_standing]):
             return DateSet.span(1, 10**6)
         return DateSet.days(day for one in mine for day in range(one.start, one.end + 1))
 
@@ -62,9 +62,22 @@ class Rest:
     def _all(self) -> list[Backfill]:
         return [one for one in self.truth.world.backfills.values() if one.team == self.truth.team_id]
 
+    @property
+    def _left_standing(self) -> list[Backfill]:
+        """The FAILED ones that no plan cancels, a person's and those on predecessors: they keep their places."""
+        previous = {one for transfer in self.team.of_the_files for one in transfer.previous_ids}
+        ended = [one for one in self._all if self._is_shell(one) and not is_held(one, self.now)]
+        return [one for one in ended if one.transfer in previous or one.id not in self.truth.made]
+
+    def _is_shell(self, record: Backfill) -> bool:
+        """Tell whether a backfill ended FAILED and was not cancelled since."""
+        at = times.millis(self.now)
+        failed = record.status(at, self.truth.world.settings) == "FAILED"
+        return failed and record.ended(at) is not None
+
     def _holds_the_places(self, held: list[Backfill]) -> bool:
         limits, own = self.team.limits, self.transfer.address.transfer_id
-        on_transfer = [one for one in held if one.transfer == own]
+        on_transfer = [one for one in held if one.transfer == own and not self._is_shell(one)]
         if len(held) >= limits.max_open_backfills:
             return True
         return limits.max_open_per_transfer is not None and len(on_transfer) >= limits.max_open_per_transfer
@@ -150,3 +163,4 @@ def is_held(record: Backfill, now: float) -> bool:
     """Tell whether a backfill waits for a run that never ends."""
     days = range(record.start, record.end + 1)
     return record.removed is None and any(fate(record, day, now) is Fate.HELD for day in days)
+
