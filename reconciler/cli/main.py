@@ -25,7 +25,7 @@ COMMANDS = {
     "resolve": ("Settle a create whose outcome is unknown.", "resolve:resolve"),
     "retry": ("Forget what keeps days from being due.", "retry:retry"),
     "accept": ("Say that a history unknown to the state is known to you.", "accept:accept"),
-    "state": ("Manage the state: unlock.", "state:state"),
+    "state": ("Manage the state: list, verify, pull, push, rm, unlock.", "state:state"),
     "schema": ("Print the JSON Schema of the file.", "schema:schema"),
     "sandbox": ("Serve, advance or reset the sandbox API.", "sandbox:sandbox"),
     "demo": ("See the whole story on the sandbox.", "demo:demo"),

@@ -17,6 +17,8 @@ from reconciler.durations import FORMS, LONGEST, parse_duration, worded
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
+    from reconciler.planning.plan import Options
+
     _Duration = click.ParamType[timedelta]
     _Date = click.ParamType[date]
     _OutFile = click.ParamType[tuple[str, str]]
@@ -25,12 +27,13 @@ else:  # older clicks know no type argument
 
 
 class Duration(_Duration):
-    """``90s``, ``15m``, ``6h``, ``7d``; not less than ``least``, and ten years at most."""
+    """``90s``, ``15m``, ``6h``, ``7d``; not less than ``least``, nor more than ``most``, or ten years."""
 
     name = "duration"
 
-    def __init__(self, least: Callable[[], timedelta] = timedelta) -> None:
+    def __init__(self, least: Callable[[], timedelta] = timedelta, most: timedelta | None = None) -> None:
         self.least = least
+        self.most = most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         if isinstance(value, timedelta):
@@ -40,6 +43,8 @@ class Duration(_Duration):
             self.fail(f"{value!r} is not a duration like {FORMS}.", param, ctx)
         if length > LONGEST:
             self.fail(f"{value!r} is longer than ten years.", param, ctx)
+        if self.most is not None and length > self.most:
+            self.fail(f"{value!r} is more than {worded(self.most)}.", param, ctx)
         if length < self.least():
             self.fail(f"{value!r} is less than {worded(self.least())}.", param, ctx)
         return length
@@ -105,8 +110,10 @@ class Common:
     color: str = "auto"
     verbose: int = 0
 
-    def selecting(self, target: tuple[str, ...], exclude: tuple[str, ...]) -> Common:
-        return replace(self, target=target, exclude=exclude)
+    def following(self, options: Options) -> Common:
+        """Return these flags with the files, unless some are given, and the selection of a plan."""
+        config = self.config or options.config
+        return replace(self, config=config, target=options.target, exclude=options.exclude)
 
 
 settle_option = click.option(

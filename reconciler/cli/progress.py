@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.cli.options import Common
-from reconciler.cli.terminal import err, out, out_json_line, paint_for
+from reconciler.cli.terminal import err, out, out_json_line, paint_for, unwritten_is_fine
 from reconciler.cli.writing import save_unsaved
 from reconciler.events import Created, Event, Planned, RunEvent, Started, Unsaved, Waiting
 from reconciler.formats.messages import event_json, left_out_json, summary_json
@@ -61,13 +61,15 @@ class Reporter:
     def tell(self, event: RunEvent) -> None:
         """Show one event."""
         match event:
-            case Planned(plan=plan):
+            case Planned(plan=plan, again=again):
+                if again:
+                    err("The plan has changed since it was shown. It is now:")
                 self._show_planned(plan)
             case Started(plan=plan):
                 self._begin(plan)
             case Unsaved():
                 self._end()
-                save_unsaved(event)
+                save_unsaved(event, self.common)
             case _:
                 self._tell(event)
 
@@ -118,7 +120,8 @@ class Reporter:
     def _end(self) -> None:
         self._beat.set()
         if self._bar is not None:
-            self._bar.stop()
+            with unwritten_is_fine(sys.stderr):
+                self._bar.stop()
             self._bar = None
 
     def _show(self, event: Event) -> None:
@@ -129,8 +132,9 @@ class Reporter:
             return
         from rich.text import Text
 
-        self._bar.update(self._task, completed=self._done)
-        self._bar.console.print(Text.from_ansi(line))
+        with unwritten_is_fine(sys.stderr):
+            self._bar.update(self._task, completed=self._done)
+            self._bar.console.print(Text.from_ansi(line))
 
     def _paint(self) -> Paint:
         return paint_for(self.common.color, sys.stderr)

@@ -21,8 +21,9 @@ from reconciler.render.words import span
 if TYPE_CHECKING:
     from reconciler.engine.parts import Parts
     from reconciler.engine.team import TeamRun
+    from reconciler.model.deltas import Delta
     from reconciler.model.desired import DesiredTeam
-    from reconciler.model.memory import Delta, Intent
+    from reconciler.model.memory import Intent
 
 
 @click.command()
@@ -123,7 +124,7 @@ def _settle(run: TeamRun, transfer_id: int, days: str, verdict: str, auto_approv
             return Exit.DONE
     with run.saving():
         session.record(delta)
-        run.store.compact()
+        run.store.finish()
     out(f"{intent.transfer} {span(intent.start, intent.end)}: recorded as {verdict}.")
     return Exit.DONE
 
@@ -147,4 +148,5 @@ def _delta(run: TeamRun, intent: Intent, verdict: str) -> Delta:
     if found is None:
         raise UsageError("Invalid value for --as", f"{verdict!r} is neither created:ID nor not-created.")
     document, _revision = run.store.read()
-    return as_created(intent, int(found[1]), document or run.blank, run.client)
+    known = document or run.blank
+    return as_created(intent, int(found[1]), known, run.client, run.settings.settle, run.team.on_unknown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -98,7 +99,9 @@ def reset(world: str | None, data: str) -> None:
 
 def _forget_state() -> int:
     """Remove what was remembered of the old world: its ids mean nothing in the new one."""
-    files = [one for one in Path(SANDBOX_STATE).glob("team-*.json*") if one.suffix not in (".lock", ".cas")]
+    for lock in Path(SANDBOX_STATE).glob("team-*.lock"):
+        os.truncate(lock, 0)  # it names what was committed, and what is named and gone would be an old copy
+    files = [*Path(SANDBOX_STATE).glob("team-*.db*")]
     for file in files:
         file.unlink(missing_ok=True)
     return len(files)

@@ -30,7 +30,7 @@ def show(common: Common, planfile: Path, outs: tuple[tuple[str, str], ...]) -> N
     plan = load_plan(planfile)
     for format_, path in outs:
         write_out(plan, format_, path)
-    show_plan(plan, common, command=False)
+    show_plan(plan, common)
 
 
 def load_plan(path: Path) -> Plan:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first ends a run tidily, a second one ends it at once."""
+"""SIGINT, SIGTERM and SIGHUP: the first ends a run tidily, a second one ends it at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from types import FrameType
 from reconciler.engine.stop import Interrupts
 from reconciler.errors import Interrupted
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]  # Windows has no SIGHUP
 
 
 class Signals(Interrupts):
@@ -23,7 +25,7 @@ class Signals(Interrupts):
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        before = {signum: signal.signal(signum, self._on_signal) for signum in _SIGNALS}
+        before = {signum: signal.signal(signum, self._on_signal) for signum in _taken()}
         try:
             yield
         finally:
@@ -36,3 +38,8 @@ class Signals(Interrupts):
         self.signal.interrupt(signum)
         if not self._deferring:
             raise Interrupted(signum)
+
+
+def _taken() -> list[signal.Signals]:
+    """Return the signals to handle: not a hang-up that is ignored, as ``nohup`` has it."""
+    return [one for one in _SIGNALS if one.name != "SIGHUP" or signal.getsignal(one) is not signal.SIG_IGN]

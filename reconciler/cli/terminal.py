@@ -99,17 +99,22 @@ def refuse_without_terminal(command: str) -> None:
 
 
 def is_confirmed(question: str) -> bool:
-    """Ask on the terminal; only ``yes`` is a yes. The end of the input is a no."""
+    """Ask on the terminal; only ``yes`` is a yes: a ``y`` is asked once more. The end of input is a no."""
+    answer = _answer(f"{question} Only `yes` is accepted")
+    if answer in ("y", "Y"):
+        answer = _answer("A `y` is typed easily: it takes all of `yes`")
+    return answer == "yes"
+
+
+def _answer(question: str) -> str:
     try:
-        answer: str = click.prompt(
-            f"{question} Only `yes` is accepted", default="", show_default=False, err=True
-        )
+        answer: str = click.prompt(question, default="", show_default=False, err=True)
     except click.Abort as aborted:
         if not isinstance(aborted.__context__, EOFError):
             raise
         err("")
-        return False
-    return answer.strip() == "yes"
+        return ""
+    return answer.strip()
 
 
 def agreed(question: str, auto_approve: bool, command: str) -> bool:
