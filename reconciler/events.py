@@ -91,6 +91,7 @@ class LeftUndone(Span):
     """
 
     address: Address
+    transfer: str
     start: Day
     end: Day
     cancels: tuple[int, ...] = ()

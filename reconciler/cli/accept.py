@@ -74,11 +74,12 @@ def _accept_old_copies(common: Common, auto_approve: bool) -> int:
             try:
                 store.read()
             except StateOldCopy as old:
+                old_state = old.summary
                 err(f"Team {team.team_id}: {old.detail}")
             else:
                 out(f"Team {team.team_id}: its state is no old copy.")
                 continue
-            if not agreed("Go on with this older state?", auto_approve, "reconciler accept"):
+            if not agreed(f"{old_state}. Go on all the same?", auto_approve, "reconciler accept"):
                 return Exit.ERROR
             serial = store.accept_old_copy().serial
             out(f"Team {team.team_id}: the state goes on with serial {serial}. Plan before you apply.")

@@ -11,7 +11,7 @@ import reconciler
 from reconciler import bounds
 from reconciler.cli.arguments import api_of, read_key, state_of, verbose_of, warn_of_ci
 from reconciler.cli.loading import load_selected
-from reconciler.cli.options import Common, Duration, settle_option, shared
+from reconciler.cli.options import Common, Duration, note, settle_option, shared
 from reconciler.cli.progress import Reporter
 from reconciler.cli.show import load_plan
 from reconciler.cli.signals import Signals
@@ -19,7 +19,8 @@ from reconciler.cli.terminal import err, is_confirmed, is_terminal, refuse_witho
 from reconciler.durations import worded
 from reconciler.engine.results import Report, Terms
 from reconciler.engine.team import RunSettings
-from reconciler.errors import ReconcilerError, Refused, UsageError, status_of
+from reconciler.errors import Interrupted, ReconcilerError, Refused, UsageError, status_of
+from reconciler.formats.commands import on_lines
 from reconciler.model.desired import Desired
 from reconciler.planning.plan import Options, Plan
 
@@ -72,7 +73,7 @@ def apply(
     terms = Terms(saved, strict, expect, plan_expiry)
     _check_usage(common, terms, auto_approve)
     if saved is not None:
-        common = _following(common, saved.options)
+        common = note(_following(common, saved.options))
     return apply_teams(common, terms, settings, auto_approve=auto_approve)
 
 
@@ -131,6 +132,8 @@ def apply_teams(common: Common, terms: Terms, settings: RunSettings, *, auto_app
                 on_event=reporter.tell,
             )
         except ReconcilerError as error:
+            if isinstance(error, Interrupted):  # it is raised only before anything is written to the API
+                err("Nothing was done.")
             if common.json:
                 reporter.summarise(Report((), frozenset({status_of(error)})))
             raise
@@ -148,9 +151,8 @@ def _load(common: Common, terms: Terms) -> Desired:
     except UsageError as error:
         if terms.approved is None or not (common.target or common.exclude):
             raise
-        hint = (
-            "Give the files that it was made from with -c, or make a new one: reconciler plan --out plan.json"
-        )
+        new = on_lines("plan --out plan.json")
+        hint = f"Give the files that it was made from with -c, or make a new one:{new}"
         raise Refused("The plan file does not fit the files", error.detail, hint) from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
@@ -200,6 +201,20 @@ def command_of(common: Common, command: str) -> str:
     return " ".join(parts)
 
 
+def completed(text: str, common: Common) -> str:
+    """Add this run's flags to each command that stands on a line of its own."""
+    return re.sub(r"(?m)^( *)reconciler (.+)$", lambda found: found[1] + _flagged(found[2], common), text)
+
+
+def _flagged(command: str, common: Common) -> str:
+    parts = [command_of(common, command)]
+    if command.split()[0] in ("plan", "apply", "status"):
+        parts += [f"--as-of {common.as_of}"] if common.as_of else []
+        parts += [f"--target {quote(name)}" for name in common.target]
+        parts += [f"--exclude {quote(name)}" for name in common.exclude]
+    return " ".join(parts)
+
+
 def parse_range(text: str) -> tuple[Day, Day]:
     """Return ``START..END`` (inclusive dates) as a half-open interval. Raises ``UsageError``."""
     first, dots, last = text.partition("..")
@@ -212,11 +227,12 @@ def parse_range(text: str) -> tuple[Day, Day]:
     return start, end
 
 
-def _note_color(color: str) -> None:
-    """Let ``main`` colour what it prints of an error by this command's flag."""
+def note(common: Common) -> Common:
+    """Let ``main`` print of an error what fits this command's flags: its colour, and commands to paste."""
     noted = click.get_current_context().obj
     if noted is not None:
-        noted["color"] = color
+        noted["common"] = common
+    return common
 
 
 def shared(*groups: str) -> Callable[[F], F]:
@@ -238,8 +254,7 @@ def shared(*groups: str) -> Callable[[F], F]:
         def gathered(**values: Any) -> Any:
             names = {field.name for field in fields(Common)}
             common = Common(**{name: values.pop(name) for name in list(values) if name in names})
-            _note_color(common.color)
-            return command(common=common, **values)
+            return command(common=note(common), **values)
 
         wrapped: Any = gathered
         for option in reversed(chosen):

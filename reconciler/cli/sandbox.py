@@ -14,6 +14,7 @@ from reconciler.cli.options import Duration
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, out
 from reconciler.errors import Exit, UsageError
+from reconciler.render.words import plural
 
 _DATA = click.option(
     "--data", metavar="FILE", default=SANDBOX_FILE, help=f"The world's file (default: {SANDBOX_FILE})."
@@ -93,7 +94,8 @@ def reset(world: str | None, data: str) -> None:
     except (SceneError, OSError) as wrong:
         raise UsageError("The sandbox world cannot be created", f"{wrong}.", "See docs/sandbox.md.") from None
     removed = _forget_state() if data == SANDBOX_FILE else 0
-    told = f"; {removed} state files in {SANDBOX_STATE}/ were removed" if removed else ""
+    files = f"{plural(removed, 'state file')} in {SANDBOX_STATE}/ {'was' if removed == 1 else 'were'}"
+    told = f"; {files} removed" if removed else ""
     out(f"The sandbox was reset{told}. Its clock is at {opened.now_text()}.")
 
 

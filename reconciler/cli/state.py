@@ -11,7 +11,7 @@ import click
 
 from reconciler.cli.arguments import parts_of
 from reconciler.cli.loading import load_selected
-from reconciler.cli.options import Common, shared
+from reconciler.cli.options import Common, completed, shared
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import agreed, err, out, out_json
 from reconciler.errors import Exit, StateError, UsageError
@@ -37,16 +37,18 @@ def stores_of(common: Common) -> list[tuple[DesiredTeam, StateStore]]:
     return [(team, parts.store(team)) for team in load_selected(common).teams]
 
 
-def _store_of(common: Common, team_id: int | None) -> tuple[int, StateStore]:
+def _store_of(common: Common, team_id: int | None, asked: str = "You asked for") -> tuple[int, StateStore]:
     """Return the one team that is meant, with its store. Raises ``UsageError``."""
     teams = stores_of(common)
     meant = [(team.team_id, store) for team, store in teams if team_id in (None, team.team_id)]
     if len(meant) == 1:
         return meant[0]
     there = ", ".join(str(team.team_id) for team, _store in teams)
-    raise UsageError(
-        "Which team is meant", f"The files have the teams {there or 'none'}.", "Give one of them."
-    )
+    has = f"The files have the teams {there or 'none'}."
+    if team_id is None or meant:
+        raise UsageError("Which team is meant", has, "Give one of them.")
+    detail = f"{asked} team {team_id}. {has}"
+    raise UsageError("The team is not in the files", detail, "Give the files of that team with -c.")
 
 
 @contextmanager
@@ -62,6 +64,8 @@ def held(common: Common, store: StateStore, operation: str) -> Iterator[None]:
 @shared("files", "api", "state", "json", "output")
 def list_(common: Common) -> int:
     """Show each team's state: its serial, lineage, and how much it knows."""
+    from reconciler.render.words import plural
+
     rows = []
     for team, store in stores_of(common):
         document, _revision = store.read()
@@ -70,7 +74,8 @@ def list_(common: Common) -> int:
         out_json({"teams": rows})
         return Exit.DONE
     for row in rows:
-        known = f"serial {row['serial']}, {row['backfills']} backfills, {row['intents']} intents"
+        counts = (plural(int(str(row[f"{one}s"])), one) for one in ("backfill", "intent"))
+        known = f"serial {row['serial']}, {', '.join(counts)}"
         told = f"{known}; lineage {row['lineage']}" if row["lineage"] else "no state yet"
         out(f"Team {row['team_id']}: {told}{'; an old copy' if row['old_copy'] else ''}.")
     return Exit.DONE
@@ -98,7 +103,8 @@ def verify(common: Common) -> int:
             document, revision = store.read()
         except StateError as error:
             statuses.append(error.exit_status)
-            err(f"Team {team.team_id}: {error.summary}. {error.detail}\n  {error.hint}")
+            hint = error.hint.replace("\n", "\n  ")
+            err(completed(f"Team {team.team_id}: {error.summary}. {error.detail}\n  {hint}", common))
         else:
             out(f"Team {team.team_id}: {f'ok, serial {revision.serial}' if document else 'no state yet'}.")
     return next(iter(statuses), int(Exit.DONE))
@@ -126,13 +132,13 @@ def pull(common: Common, team_id: int | None) -> int:
 @APPROVED
 @shared("files", "api", "state", "lock", "output")
 def push(common: Common, file: str, another_lineage: bool, auto_approve: bool) -> int:
-    """Put FILE, which `state pull` printed or a failed run saved, in the place of the state.
+    """Put FILE (`-`: stdin), which `state pull` printed or a failed run saved, in the place of the state.
 
     One that is older than the state, or does not know the last commit there, is refused. The state before
     is kept as the backup, and the serial grows by one.
     """
     document = _read(file)
-    team_id, store = _store_of(common, document.team_id)
+    team_id, store = _store_of(common, document.team_id, f"{file} is the state of")
     with held(common, store, "state push"):
         question = f"Replace the state of team {team_id} by serial {document.serial} of {file}?"
         if not agreed(question, auto_approve, "reconciler state push"):
@@ -144,14 +150,15 @@ def push(common: Common, file: str, another_lineage: bool, auto_approve: bool) -
 
 def _read(file: str) -> Document:
     from reconciler.cli.reading import read_bounded
+    from reconciler.formats.commands import on_lines
     from reconciler.formats.statefile import decode_document
 
     try:
-        data = read_bounded(file, MOST_OF_STATE)
+        data = read_bounded("/dev/stdin" if file == "-" else file, MOST_OF_STATE)
     except OSError as error:
         detail = f"{file}: {error.strerror}."
         raise UsageError("The file cannot be read", detail, "Check its path and permissions.") from None
-    return decode_document(data, file, "Take it anew: reconciler state pull. Nothing was changed.")
+    return decode_document(data, file, f"Nothing was changed. Take it anew:{on_lines('state pull')}")
 
 
 @state.command(epilog="Exits: 0 done, or there was none; 1 a no at the prompt; 5 the state is locked.")

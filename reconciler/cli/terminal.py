@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from reconciler.errors import UsageError
+from reconciler.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from reconciler.render.words import Paint
@@ -109,6 +109,9 @@ def is_confirmed(question: str) -> bool:
 def _answer(question: str) -> str:
     try:
         answer: str = click.prompt(question, default="", show_default=False, err=True)
+    except Interrupted:
+        err("")
+        raise
     except click.Abort as aborted:
         if not isinstance(aborted.__context__, EOFError):
             raise
@@ -125,7 +128,11 @@ def agreed(question: str, auto_approve: bool, command: str) -> bool:
     if auto_approve:
         return True
     refuse_without_terminal(command)
-    if is_confirmed(question):
-        return True
+    try:
+        if is_confirmed(question):
+            return True
+    except Interrupted:
+        err("Nothing was changed.")
+        raise
     err("Nothing was changed.")
     return False

@@ -17,6 +17,7 @@ from reconciler.engine.session import StateSession
 from reconciler.engine.team import Surveyed, TeamReport, TeamRun
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.events import LeftUndone
+from reconciler.formats.commands import on_lines
 from reconciler.formats.planfile import begins, digest
 from reconciler.model.memory import Applied
 from reconciler.planning.approval import (
@@ -37,7 +38,7 @@ from reconciler.planning.plan import Plan, all_findings
 from reconciler.planning.totals import in_hand, left_undone, prunes_undone
 from reconciler.stores.base import this_process
 
-_NEW_PLAN = "reconciler plan --out plan.json"
+_NEW_PLAN = on_lines("plan --out plan.json")
 
 
 @dataclass(slots=True)
@@ -68,9 +69,7 @@ def approve(terms: Terms, parts: TeamParts, now: datetime) -> None:
     api_url = next((part.run.blank.api_url for part in parts.values()), saved.api_url)
     faults = misfits(saved, api_url, documents, now, terms.expiry)
     if faults:
-        raise Refused(
-            "The plan file cannot be applied", " ".join(faults), f"Make a new one with: {_NEW_PLAN}"
-        )
+        raise Refused("The plan file cannot be applied", " ".join(faults), f"Make a new one:{_NEW_PLAN}")
     for part in parts.values():
         part.approval = partial(still_approved, saved)
 
@@ -93,7 +92,7 @@ def check_files(terms: Terms, parts: TeamParts) -> None:
     declared = DaysByTransfer((one.address, one.days) for team in teams for one in team.transfers)
     if terms.approved is not None and not is_of(terms.approved, declared):
         detail = "None of its days is declared in the files that were read."
-        hint = f"Give the files that it was made from with -c, or make a new one: {_NEW_PLAN}"
+        hint = f"Give the files that it was made from with -c, or make a new one:{_NEW_PLAN}"
         raise Refused("The plan file does not fit the files", detail, hint)
 
 
@@ -109,7 +108,7 @@ def compare(terms: Terms, fresh: Plan) -> None:
             raise Refused("The plan has changed since it was made", f"{'; '.join(changed)}.", hint)
     if terms.expect is not None and not begins(digest(fresh), terms.expect):
         detail = f"The fresh plan has the digest {digest(fresh)}."
-        raise Refused("The plan is not the expected one", detail, "Review it: reconciler plan")
+        raise Refused("The plan is not the expected one", detail, f"Review it:{on_lines('plan')}")
 
 
 def refuse_guarded(plan: Plan) -> None:
@@ -123,10 +122,11 @@ def refuse_guarded(plan: Plan) -> None:
 def undone(saved: Plan, surveyed: Surveyed) -> Iterator[LeftUndone]:
     """Yield what a saved plan was to do for a team, and nobody has, will, or may under it."""
     plan, seen = surveyed.plan, surveyed.situation
+    names = {action.address: action.transfer for action in saved.actions}
     for one in left_undone(saved, seen.document, seen.ledgers, plan):
-        yield LeftUndone(one.address, one.start, one.end, reason=one.reason)
+        yield LeftUndone(one.address, names[one.address], one.start, one.end, reason=one.reason)
     for prune in prunes_undone(saved, seen.document, seen.ledgers, plan.actions):
-        yield LeftUndone(prune.address, prune.start, prune.end, prune.cancels)
+        yield LeftUndone(prune.address, prune.transfer, prune.start, prune.end, prune.cancels)
 
 
 # --- it is done -----------------------------------------------------------------------------------

@@ -43,7 +43,8 @@ def find_intent(document: Document, transfer_id: int, start: Day, end: Day) -> I
             return intent
     there = [f"{intent.transfer} {intent.dates}" for intent in open_]
     detail = f"Unresolved: {'; '.join(there)}." if there else "Nothing is unresolved."
-    raise Refused("There is no such unresolved create", detail, "Give the transfer and the exact range.")
+    hint = "Give the transfer and the exact range." if there else ""
+    raise Refused("There is no such unresolved create", detail, hint)
 
 
 def as_created(

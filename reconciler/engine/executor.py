@@ -99,7 +99,11 @@ class Executor:
         if intent.latest_before is not None:
             known.add(intent.latest_before)
         held = self._held_back(intent, deadline)
-        return held or self._claimed(self.client.create(intent.transfer_id, intent.start, intent.end, known))
+        if held:
+            return held
+        with self.signal.writing():
+            answer = self.client.create(intent.transfer_id, intent.start, intent.end, known)
+        return self._claimed(answer)
 
     def _claimed(self, answer: WriteOutcome) -> WriteOutcome:
         """Let one create alone have a backfill: two that are under way at once may be shown the same."""
@@ -112,7 +116,11 @@ class Executor:
 
     def _cancel(self, intent: Intent, deadline: float) -> WriteOutcome | Withheld:
         assert intent.backfill_id is not None
-        return self._held_back(intent, deadline) or self.client.cancel(intent.backfill_id)
+        held = self._held_back(intent, deadline)
+        if held:
+            return held
+        with self.signal.writing():
+            return self.client.cancel(intent.backfill_id)
 
     def _held_back(self, intent: Intent, deadline: float) -> RateLimited | Withheld | None:
         """Wait for our turn; return why the request must not leave, or ``None``: it must leave at once.

@@ -44,6 +44,7 @@ def event_json(event: events.Event) -> dict[str, Any]:
             told = where_json(address, event.start, event.end)
             return {
                 "type": "not-done",
+                "transfer": event.transfer,
                 **told,
                 **({"cancels": list(cancels)} if cancels else {"reason": reason}),
             }

@@ -20,6 +20,7 @@ from pydantic_core.core_schema import bool_schema, list_schema, nullable_schema
 from reconciler.dates import iso, parse_iso
 from reconciler.errors import Refused
 from reconciler.formats import planparts as parts
+from reconciler.formats.commands import on_lines
 from reconciler.formats.reports import encode_finding, encode_time
 from reconciler.planning.approval import approved
 from reconciler.planning.guards import TRIPPED
@@ -161,7 +162,7 @@ def read_plan(text: str | bytes) -> Plan:
 
 
 def _unfit(detail: str) -> Refused:
-    return Refused("The plan file is unfit", detail, "Make a new one with: reconciler plan --out plan.json")
+    return Refused("The plan file is unfit", detail, f"Make a new one:{on_lines('plan --out plan.json')}")
 
 
 def _parse(text: str | bytes) -> Any:

@@ -163,7 +163,11 @@ def made_nothing(intent: Intent) -> bool:
 
 
 def is_settled(intent: Intent, now: datetime, vendor_now: datetime, settle: timedelta) -> bool:
-    """Tell whether settle time has passed since an intent, by our clock and by the vendor's."""
+    """Tell whether settle time has passed since an intent, by our clock and the vendor's. Who says that it is
+    none, knows that nothing is on its way.
+    """
+    if not settle:
+        return True
     by_vendor = intent.vendor_at is None or vendor_now >= intent.vendor_at + settle
     return by_vendor and now >= intent.intended_at + settle
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from datetime import datetime, timedelta
 
+from reconciler.bounds import MIN_SETTLE
 from reconciler.model.memory import Document, Intent
 from reconciler.model.observed import ApiError, Backfill
 from reconciler.planning.evidence import is_active
@@ -31,7 +32,7 @@ def _by_our_user(intent: Intent, backfill: Backfill, document: Document) -> bool
 
 def made_about_then(intent: Intent, backfill: Backfill, settle: timedelta) -> bool:
     """Tell whether a backfill was made within settle time of an intent, by the vendor's clock."""
-    return abs(backfill.created_time - _sent_at(intent)) <= settle
+    return abs(backfill.created_time - _sent_at(intent)) <= max(settle, MIN_SETTLE)
 
 
 def find_match(

@@ -170,12 +170,15 @@ def settles_at(intent: Intent, settle: timedelta, on_unknown: OnUnknown) -> date
 
 
 def _long_settled(document: Document, now: datetime) -> Iterable[str]:
-    """Yield the intents that nothing asks for any more. Days that the API cut off stay known by theirs."""
+    """Yield the intents that nothing asks for any more. Some alone tell which days the API cut off, or which
+    transfer took another's place.
+    """
     for intent in document.intents.values():
         made = document.backfills.get(intent.backfill_id) if intent.backfill_id is not None else None
         known = intent.outcome not in OPEN or intent.unlisted_at is not None
         old = known and now - intent.intended_at > INTENTS_KEPT
-        if old and not any(days_cut_off(intent, made)):
+        alone = intent.source_ids == (intent.transfer_id,)
+        if old and alone and not any(days_cut_off(intent, made)):
             yield intent.nonce
 
 

@@ -7,12 +7,15 @@ from dataclasses import replace
 from typing import assert_never
 
 from reconciler import events
+from reconciler.formats.commands import resolving
 from reconciler.formats.planfile import short
 from reconciler.formats.reports import encode_time
 from reconciler.model.memory import Intent, Outcome
 from reconciler.planning.plan import Action, ActionKind
+from reconciler.planning.totals import NOT_APPROVED, NOT_DECLARED
 from reconciler.render.words import days, plural, span
 
+_NEEDS_A_PLAN = (NOT_APPROVED, NOT_DECLARED)
 _TWICE = "does a gateway send requests twice, or are two states in use?"
 
 
@@ -26,24 +29,22 @@ def event_line(event: events.Event) -> str:  # noqa: C901 - one arm for each eve
         case events.WriteRefused(action=action):
             return f"{_name(action)}: refused{_refusal(event)}; {_until(event)}"
         case events.UnknownOutcome(intent=intent, settles_at=settles_at):
-            when = (
-                f"an apply after {encode_time(settles_at)} settles it" if settles_at else "settle it yourself"
-            )
+            settled = f"an apply after {encode_time(settles_at)} settles it; or " if settles_at else ""
             answered = f"answered {event.error}; " if event.error else ""
-            told = f"the outcome is unknown; {when} ({resolve_command(intent)})"
-            return f"{_name(intent)}: {answered}{told}"
+            told = f"the outcome is unknown; {settled}look at the vendor's pages, and settle it by one of:"
+            return f"{_name(intent)}: {answered}{told}{resolving(intent.transfer, intent.dates)}"
         case events.Withdrawn(action=action, why=why):
             return f"{_name(action)}: not done, {why}; the next apply plans it again"
         case events.Settled(intent=intent):
             return f"{_name(intent)}: {_settled(intent)}"
         case events.Waiting(seconds=seconds, why=why):
             return f"waiting {seconds:.0f} s: {why}"
-        case events.LeftUndone(address=address, cancels=()):
-            where = f"transfer {address.transfer_id}, {span(event.start, event.end)}"
-            return f"{where}: not done under this plan: {event.reason}; make a new one"
-        case events.LeftUndone(address=address, cancels=cancels):
+        case events.LeftUndone(transfer=transfer, cancels=()):
+            cure = "make a new plan" if event.reason in _NEEDS_A_PLAN else "apply it again when that is over"
+            return f"{transfer} {span(event.start, event.end)}: not done: {event.reason}; {cure}"
+        case events.LeftUndone(transfer=transfer, cancels=cancels):
             named = ", ".join(map(str, cancels))
-            return f"transfer {address.transfer_id}: backfill {named} is not cancelled under this plan"
+            return f"{transfer}: backfill {named} is not cancelled under this plan"
         case events.AppliedBefore(applied=applied):
             told = f"on {encode_time(applied.when)} by {applied.who}"
             return f"This plan ({short(applied.digest)}) was applied already, {told}; nothing is left to do."
@@ -86,10 +87,6 @@ def _settled(intent: Intent) -> str:
 
 def _name(written: Action | Intent) -> str:
     return f"{written.transfer} {span(written.start, written.end)}"
-
-
-def resolve_command(intent: Intent) -> str:
-    return f"reconciler resolve {intent.transfer} {intent.dates} --as created:ID|not-created"
 
 
 def summary_sentence(exit_status: int, totals: Mapping[str, int]) -> str:

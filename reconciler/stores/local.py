@@ -2,7 +2,8 @@
 
     team-5.db             the document, in rows (``sql.py``)
     team-5.db-journal     what a commit under way has to undo; SQLite's own, gone at rest
-    team-5.db.backup      the database before the last run that changed it
+    team-5.db.backup      the database before the last run that changed it; .backup.older: an earlier one, of
+                          a run before the one that began with nothing
     team-5.lock           held for a run; says who, and what was committed last when a run ended
 
 Only SQLite opens the database: closing a descriptor of our own would drop the locks that it holds. It is
@@ -46,7 +47,7 @@ from reconciler.stores.ownership import (
     next_of_old_copy,
 )
 from reconciler.stores.sql import Head, Known
-from reconciler.stores.troubles import TROUBLES, damaged, in_words, restore
+from reconciler.stores.troubles import TROUBLES, damaged, gone, in_words, restore
 
 
 class _Unanswered(sqlite3.Error):
@@ -85,7 +86,7 @@ class LocalStore:
             committed = self._run_lock.committed()  # first: a later commit only makes the database newer
             known = self._at_rest()
             document = known.whole() if known else None
-            check_not_older(revision_of(document), committed, self._path)
+            check_not_older(revision_of(document), committed, self._path, gone)
             return document, revision_of(document)
 
     def _at_rest(self) -> Known | None:
@@ -144,7 +145,7 @@ class LocalStore:
         with self._transaction() as connection:
             known = self._look(connection)
             before = known.bare if known else None
-            check_not_older(revision_of(before), committed, self._path)
+            check_not_older(revision_of(before), committed, self._path, gone)
             check_expected(revision_of(before), expected, self._path)
             self._prepare(connection, before)
             before = before or first_document(self._blank)

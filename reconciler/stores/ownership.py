@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 
 from reconciler.errors import Refused, StateConflict, StateDamaged, StateForeign, StateOldCopy
+from reconciler.formats.commands import on_lines
 from reconciler.model.memory import NONCES_KEPT, Document
 from reconciler.stores.base import NEVER_WRITTEN, Revision
 from reconciler.stores.holders import LONGEST, Committed
@@ -61,16 +63,23 @@ def check_expected(there: Revision, expected: Revision, source: str) -> None:
     )
 
 
-def check_not_older(there: Revision, committed: Committed | None, source: str) -> None:
-    """Raise ``StateOldCopy`` if what is there is older than what was committed when a run ended."""
+def check_not_older(
+    there: Revision, committed: Committed | None, source: str, gone: Callable[[str], tuple[str, str]]
+) -> None:
+    """Raise ``StateOldCopy`` if what is there is older than what was committed when a run ended.
+
+    ``gone`` words it, and what to do, where nothing is there.
+    """
     if committed is None or there.lineage not in ("", committed.lineage) or there.serial >= committed.serial:
         return
-    lies = f"is at serial {there.serial}" if there.serial else "is not there"
+    told = f"a run ended here with serial {committed.serial}: what was done since"
+    if not there.serial:
+        lies, hint = gone(source)
+        raise StateOldCopy("The state is gone", f"{source} {lies}, but {told} would be done again.", hint)
     raise StateOldCopy(
         "The state is an older copy",
-        f"{source} {lies}, but a run ended here with serial {committed.serial}: what was done since is not "
-        "in it, and would be done again.",
-        "Put the newer state back. If it is lost, go on with this one: `reconciler accept --old-copy`.",
+        f"{source} is at serial {there.serial}, but {told} is not in it, and would be done again.",
+        f"Put the newer state back. If it is lost, go on with this one:{on_lines('accept --old-copy')}",
     )
 
 
@@ -90,13 +99,15 @@ def check_push(
             raise Refused("The file belongs to another state", detail, hint)
         if document.lineage == lineage and document.serial < serial:
             detail = f"The file has serial {document.serial}, and serial {serial} was committed."
-            hint = "Take the newer state: reconciler state pull. Nothing was changed."
+            lost = f"Put that one back. If it is lost, go on with this one:{on_lines('accept --old-copy')}"
+            is_here = there is not None and there.serial >= serial
+            hint = f"Nothing was changed. The newer state is:{on_lines('state pull')}" if is_here else lost
             raise Refused("The file is older than the state", detail, hint)
     if there is None or document.lineage != there.lineage or there.commits[-1:] == ():
         return
     if there.commits[-1] not in document.commits and document.serial - there.serial < NONCES_KEPT:
         detail = f"Another run committed serial {there.serial}, which the file does not know."
-        hint = "What it lacks would be forgotten. Take the newer state: reconciler state pull."
+        hint = f"What it lacks would be forgotten. The newer state is:{on_lines('state pull')}"
         raise Refused("The file is older than the state", detail, hint)
 
 

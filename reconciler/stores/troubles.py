@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+from shlex import quote
 
 from reconciler.errors import StateDamaged, StateError, StateUnwritable
+from reconciler.formats.commands import lines
 
 TROUBLES = (OSError, sqlite3.Error, UnicodeDecodeError)
 """What to expect of a database file; the last is an error whose own text is damaged."""
@@ -23,16 +25,50 @@ _NO_LOCKS = (
 _NO_LOCKS_ERRNO = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FREE_SPACE = "Free some space, then run again."
-_MAY_WRITE = "Give this user write permission there, or use another --state."
+ACCEPT_OLD = "reconciler accept --old-copy"
 _MAY_READ = "Check that --state is a folder, and that this user may read it."
 
 
 def restore(path: str) -> str:
     """Return how to put the backup in the place of a database that must not be used."""
-    return (
-        f"Put a good copy in its place: move {path} away, and {path}-journal if it is there, then copy "
-        f"{path}.backup to {path} (that is the state before the last run). Nothing was changed."
-    )
+    away = [f"mv {quote(one)} {quote(one)}.bad" for one in _with_journal(path)]
+    if not _has_backup(path):
+        told = f"Nothing was changed. There is no {path}.backup: put a copy of yours in its place. {_NO_COPY}"
+        return told + lines(*away, ACCEPT_OLD)
+    told = f"Nothing was changed. Put a good copy in its place; the newest here is {path}.backup, the state"
+    return f"{told} before the last run:" + lines(*away, f"cp {quote(path)}.backup {quote(path)}", ACCEPT_OLD)
+
+
+_NO_COPY = (
+    "Without one begin anew: `plan` then shows what the run lists know to be loaded, and nothing of the rest."
+)
+
+
+def _with_journal(path: str) -> list[str]:
+    return [path, *([f"{path}-journal"] if os.path.lexists(f"{path}-journal") else [])]
+
+
+def _has_backup(path: str) -> bool:
+    return os.path.isfile(f"{path}.backup")
+
+
+def gone(path: str) -> tuple[str, str]:
+    """Return what became of a database that a run once committed to and that holds nothing now, and what to
+    do.
+    """
+    lies = "is empty" if os.path.lexists(path) else "is not there"
+    if not _has_backup(path):
+        return lies, f"Put it back. There is no {path}.backup. {_NO_COPY}{lines(ACCEPT_OLD)}"
+    hint = f"Put it back. If it is lost, go on with {path}.backup, the state before the last run:"
+    return lies, hint + lines(f"cp {quote(path)}.backup {quote(path)}", ACCEPT_OLD)
+
+
+def _may_write(path: str) -> str:
+    """Return what to do without the right to write; another place, where a state lies, would be a second
+    memory.
+    """
+    other = "" if os.path.lexists(path) else ", or use another --state"
+    return f"Give this user write permission there{other}."
 
 
 def damaged(path: str, what: str) -> StateDamaged:
@@ -51,7 +87,7 @@ def in_words(path: str, error: Exception, writing: bool = False) -> StateError:
             writing,
             f"{path}-journal was left by a run that was killed amid a write. Undoing that half takes the "
             f"right to write there, which this user lacks ({error}).",
-            "Run any command that reads the state, such as `reconciler plan`, as a user who has it.",
+            f"Run any command that reads the state as a user who has it:{lines('reconciler plan')}",
         )
     if code in _NO_LOCKS:
         return _without_locks(path, str(error), writing)
@@ -64,7 +100,7 @@ def in_words(path: str, error: Exception, writing: bool = False) -> StateError:
     if code & 0xFF == sqlite3.SQLITE_FULL:
         return _error(writing, told, _FREE_SPACE)
     not_allowed = code & 0xFF in _NOT_ALLOWED
-    return _error(writing, told, (_MAY_WRITE if writing else _MAY_READ) if not_allowed else "")
+    return _error(writing, told, (_may_write(path) if writing else _MAY_READ) if not_allowed else "")
 
 
 def _is_half_done(path: str, code: int) -> bool:
@@ -83,7 +119,7 @@ def _of_system(path: str, error: OSError, writing: bool) -> StateError:
     if error.errno == errno.ENOTDIR:
         return _error(writing, f"{where}: {told}.", "Point --state at a folder.")
     not_allowed = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
-    return _error(writing, f"{where}: {told}.", _MAY_WRITE if writing and not_allowed else "")
+    return _error(writing, f"{where}: {told}.", _may_write(path) if writing and not_allowed else "")
 
 
 def _without_locks(path: str, told: str, writing: bool) -> StateError:

@@ -65,6 +65,9 @@ def test_a_request_in_flight_gets_its_few_seconds(signum: int, code: int, shop: 
         process = shop.start("apply", "--auto-approve", "--json", "--parallelism", "1")
         until(lambda: gate.waiting, "a create is under way")
         process.send_signal(signum)
+        assert process.stderr is not None
+        told = process.stderr.readline()
+        assert told.startswith("Interrupted: no further write begins; 1 write is under way"), told
         gate.open.set()
         done = ended(process)
         assert done.code == code
@@ -105,6 +108,8 @@ def test_a_second_signal_leaves_at_once(shop: Shop) -> None:
         done = ended(process, 30)
         assert done.code in (143, 130)
         assert done.seconds < 4
+        assert "Interrupted: no further write begins; 2 writes are under way" in done.err
+        assert done.err.splitlines()[-1].startswith("Left at once: 2 writes are under way.")
         gate.open.set()
         until(lambda: len(api.made()) == 2)
         check_the_state_is_free(shop, api)

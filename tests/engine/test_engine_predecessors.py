@@ -101,7 +101,6 @@ def test_what_a_newer_file_makes_on_the_successor_is_not_loaded_by_an_older_one(
     rig.once(5, "2024-05-01..2024-05-10")
 
 
-@pytest.mark.xfail(strict=True, reason="the successor is known by its intents alone, which go after 30 days")
 def test_what_a_successor_loaded_stays_known_to_an_older_file(tmp_path: Path) -> None:
     rig = Rig(tmp_path, RECREATED, settings=QUICK)
     assert rig.apply().exit == 0

@@ -36,7 +36,7 @@ def anybody_is_our_user() -> Any:
 
 def adopted_however_late() -> Any:
     """What fits is adopted, whenever it was made."""
-    return _put((intents, "made_about_then", lambda *_any: True))
+    return _put((matching, "made_about_then", lambda *_any: True))
 
 
 def settled_by_our_clock_alone() -> Any:
