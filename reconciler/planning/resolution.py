@@ -109,9 +109,7 @@ class _Resolving:
             self.adopted.append(found(intent, match.id))
         elif intent.pending:
             self._without_match(intent)
-        elif (
-            intent.unlisted_at is None and self._is_settled(intent) and _has_old_latest(intent, self.observed)
-        ):
+        elif intent.unlisted_at is None and self._shows_nothing(intent):
             self.noted.append(replace(intent, unlisted_at=self.observed.vendor_now))
 
     def _without_match(self, intent: Intent) -> None:

@@ -11,6 +11,7 @@ from planning_values import (
     DAY,
     NOW,
     TEAM,
+    ago,
     backfill,
     days,
     document,
@@ -349,7 +350,7 @@ def test_differences_are_told_in_words() -> None:
         ("1-10", [record("1-4", "RUNNING", ran=0)], {}),
         # made under it, and due again: that is the next plan's
         ("1-10", [intent("1-4", serial=3, outcome="done", backfill_id=9)], {"1-4": "not-approved"}),
-        ("1-10", [intent("1-4", serial=3, outcome="refused")], {"1-4": "refused"}),
+        ("1-10", [intent("1-4", serial=3, outcome="refused", at=ago(0.1))], {"1-4": "refused"}),
         ("1-10", [intent("1-4", serial=3)], {"1-4": "unresolved"}),
         # its cancel was not shown
         ("1-10", [record("1-4", "FAILED", id=50, failed=4)], {"1-4": "not-approved"}),
