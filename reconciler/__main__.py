@@ -4,7 +4,6 @@ import gc
 import os
 import signal
 import sys
-from contextlib import suppress
 from types import FrameType
 
 
@@ -14,10 +13,9 @@ def main() -> None:
     from reconciler.cli.main import run
 
     status = run(sys.argv[1:])
-    if status in (129, 130, 143):
+    if status in (130, 143):
         # A read that hangs must not keep an interrupted run alive: no thread is waited for.
-        with suppress(OSError):  # the terminal may be gone
-            sys.stdout.flush()
+        sys.stdout.flush()
         os._exit(status)
     sys.exit(status)
 
@@ -30,13 +28,10 @@ def leave_on_signals() -> None:
     """
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _leave)
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # not under nohup
-        signal.signal(signal.SIGHUP, _leave)
 
 
 def _leave(signum: int, _frame: FrameType | None) -> None:
-    with suppress(OSError):
-        os.write(2, b"Interrupted.\n")
+    os.write(2, b"Interrupted.\n")
     os._exit(128 + signum)
 
 

@@ -46,7 +46,7 @@ HOMES = {
     "rich": {"cli"},
     "pydantic": {"formats"},
     "pydantic_core": {"config", "formats"},
-    "sqlite3": {"cli", "sandbox", "stores"},
+    "sqlite3": {"cli", "sandbox"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from reconciler.errors import Interrupted, UsageError
+from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
     from reconciler.render.words import Paint
@@ -99,25 +99,17 @@ def refuse_without_terminal(command: str) -> None:
 
 
 def is_confirmed(question: str) -> bool:
-    """Ask on the terminal; only ``yes`` is a yes: a ``y`` is asked once more. The end of input is a no."""
-    answer = _answer(f"{question} Only `yes` is accepted")
-    if answer in ("y", "Y"):
-        answer = _answer("A `y` is typed easily: it takes all of `yes`")
-    return answer == "yes"
-
-
-def _answer(question: str) -> str:
+    """Ask on the terminal; only ``yes`` is a yes. The end of the input is a no."""
     try:
-        answer: str = click.prompt(question, default="", show_default=False, err=True)
-    except Interrupted:
-        err("")
-        raise
+        answer: str = click.prompt(
+            f"{question} Only `yes` is accepted", default="", show_default=False, err=True
+        )
     except click.Abort as aborted:
         if not isinstance(aborted.__context__, EOFError):
             raise
         err("")
-        return ""
-    return answer.strip()
+        return False
+    return answer.strip() == "yes"
 
 
 def agreed(question: str, auto_approve: bool, command: str) -> bool:
@@ -128,11 +120,7 @@ def agreed(question: str, auto_approve: bool, command: str) -> bool:
     if auto_approve:
         return True
     refuse_without_terminal(command)
-    try:
-        if is_confirmed(question):
-            return True
-    except Interrupted:
-        err("Nothing was changed.")
-        raise
+    if is_confirmed(question):
+        return True
     err("Nothing was changed.")
     return False

@@ -97,14 +97,13 @@ class Backfill:
     def status(self, now: datetime) -> str:
         if "status" in self.forced:
             return str(self.forced["status"])
-        if self.removed is not None and self.removed <= now:
+        if self.removed is not None:
             return "CANCELLED"
-        begun = [run for run in self.runs.values() if run.created <= now]
-        if not begun:
+        if not self.runs:
             return "CREATED" if now < self.created + SCHEDULED_AFTER else "SCHEDULED"
-        if self.queue or len(begun) < len(self.runs) or not all(run.is_over(now) for run in begun):
+        if self.queue or not all(run.is_over(now) for run in self.runs.values()):
             return "RUNNING"
-        return "FAILED" if any(run.word != "COMPLETED" for run in begun) else "COMPLETED"
+        return "FAILED" if any(run.word != "COMPLETED" for run in self.runs.values()) else "COMPLETED"
 
 
 @dataclass(frozen=True)
