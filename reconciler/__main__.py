@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 
 
@@ -13,9 +14,10 @@ def main() -> None:
     from reconciler.cli.main import run
 
     status = run(sys.argv[1:])
-    if status in (130, 143):
+    if status in (129, 130, 143):
         # A read that hangs must not keep an interrupted run alive: no thread is waited for.
-        sys.stdout.flush()
+        with suppress(OSError):  # the terminal may be gone
+            sys.stdout.flush()
         os._exit(status)
     sys.exit(status)
 
@@ -28,10 +30,13 @@ def leave_on_signals() -> None:
     """
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _leave)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # not under nohup
+        signal.signal(signal.SIGHUP, _leave)
 
 
 def _leave(signum: int, _frame: FrameType | None) -> None:
-    os.write(2, b"Interrupted.\n")
+    with suppress(OSError):
+        os.write(2, b"Interrupted.\n")
     os._exit(128 + signum)
 
 

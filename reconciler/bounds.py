@@ -42,17 +42,24 @@ BLIND_CANCEL_SETTLES = timedelta(hours=5)
 VENDOR_BEHIND = timedelta(days=1)
 # Reads may lag behind writes: a get that answers 404 proves nothing before this.
 GONE_AFTER = timedelta(hours=24)
-# A refusal without a backfill to blame blocks its days for so long.
-REFUSAL_HOLDS = timedelta(hours=24)
-# A create that turns up later than this is looked at as somebody else's.
-LATE_MATCH = timedelta(days=7)
+# That a transfer has no latest backfill proves nothing later: records are kept for a time nobody documents.
+LATEST_KEPT = timedelta(days=7)
+# A refusal without a backfill to blame blocks its days for so long: a nightly job tries each night.
+REFUSAL_HOLDS = timedelta(hours=20)
+# What was settled longer ago is forgotten of intents; no saved plan lives longer.
+INTENTS_KEPT = timedelta(days=30)
+# Where a list tells only whole seconds, the next create of a transfer keeps this far from the last answer.
+BLIND_APART = timedelta(seconds=1)
 # What rate limits may hold a run up, in all, unless --max-wait says otherwise.
 MAX_WAIT = timedelta(seconds=300)
 # A saved plan older than this is refused, unless --plan-expiry says otherwise.
 DEFAULT_EXPIRY = timedelta(days=7)
+# And at most: what was done under it is remembered for so long.
+MAX_EXPIRY = timedelta(days=30)
 
 assert SEND_WITHIN + WRITE_TIMEOUT <= MIN_SETTLE < DEFAULT_SETTLE
 assert SEND_WITHIN + LEAVE_WITHIN < MIN_SETTLE
 assert timedelta(seconds=sum(LOOKS)) < MIN_SETTLE  # whoever looks is done before settle time can be over
 assert READ_WITHIN <= SEND_WITHIN
-assert min(ENDING_SETTLES, BLIND_CANCEL_SETTLES, GONE_AFTER, REFUSAL_HOLDS, LATE_MATCH) > DEFAULT_SETTLE
+assert DEFAULT_EXPIRY <= MAX_EXPIRY
+assert min(ENDING_SETTLES, BLIND_CANCEL_SETTLES, GONE_AFTER, REFUSAL_HOLDS) > DEFAULT_SETTLE

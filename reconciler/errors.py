@@ -8,6 +8,7 @@
     │   ├── StateDamaged            1   not what we wrote
     │   ├── StateNewer              1   written by a newer reconciler
     │   ├── StateForeign            1   of another team, API or lineage
+    │   ├── StateOldCopy            6   older than what was committed last
     │   ├── StateUnwritable         1   a write failed; nothing may be sent after it
     │   ├── StateConflict           1   somebody else committed first (handled inside)
     │   └── StateLocked             5   held by another run
@@ -15,7 +16,7 @@
     ├── QuotaUsedUp                 7   running again cannot help
     ├── KeyProblem                  65  the key is missing, wrong, or lacks a scope
     ├── ApiUnavailable              69  down or limiting us: run again later
-    └── Interrupted                 130, 143
+    └── Interrupted                 129, 130, 143
 
 ``code`` is stable and has a heading in ``docs/errors.md``. ``summary`` holds no user-chosen
 names; ``detail`` says what is wrong and why it matters; ``hint`` says what to do. Anything
@@ -91,6 +92,11 @@ class StateForeign(StateError):
     code = "state-foreign"
 
 
+class StateOldCopy(StateError):
+    code = "state-old"
+    exit_status = 6
+
+
 class StateUnwritable(StateError):
     code = "state-unwritable"
 
@@ -151,11 +157,13 @@ class Exit(IntEnum):
     USAGE = 64
     KEY = 65
     UNAVAILABLE = 69
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 
 
 PRECEDENCE = (
+    Exit.HUNG_UP,
     Exit.INTERRUPTED,
     Exit.TERMINATED,
     Exit.UNKNOWN,

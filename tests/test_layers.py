@@ -46,7 +46,7 @@ HOMES = {
     "rich": {"cli"},
     "pydantic": {"formats"},
     "pydantic_core": {"config", "formats"},
-    "sqlite3": {"cli", "sandbox"},
+    "sqlite3": {"cli", "sandbox", "stores"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

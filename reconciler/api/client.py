@@ -66,12 +66,14 @@ Verbose = Callable[[str, str, int | None, float], None]
 class Listing:
     """The list of incomplete backfills. ``full``: it may be cut, and then the oldest are hidden.
 
-    ``emulated``: a sandbox of ours answered.
+    ``vendor_now`` is its ``Date``, and ``received`` our clock as that came. ``emulated``: a sandbox of ours
+    answered.
     """
 
     backfills: tuple[Backfill, ...]
     full: bool
     vendor_now: datetime
+    received: datetime
     emulated: bool = False
 
 
@@ -106,11 +108,12 @@ class ApiClient:
     def list_incomplete(self) -> Listing:
         """Return the CREATED, SCHEDULED, RUNNING and FAILED backfills as sent. A 403 is a ``KeyProblem``."""
         request, found = self._get("backfills"), dict[int, Backfill]()
-        firsts: list[tuple[datetime, bool]] = []
+        firsts: list[tuple[datetime, datetime, bool]] = []
 
         def page(answer: Response) -> Page[Backfill]:
             emulated = answer.headers.get("server", "").startswith("reconciler-sandbox")
-            firsts.append((server_time(answer.headers) or self._now(), emulated))
+            received = self._now()
+            firsts.append((server_time(answer.headers) or received, received, emulated))
             return page_of(wire.parse_backfills)(answer)
 
         try:

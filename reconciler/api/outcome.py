@@ -28,6 +28,13 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class DoneInPart:
+    """The API made a backfill of a part of the days asked for, and this is it."""
+
+    backfill: Backfill
+
+
+@dataclass(frozen=True, slots=True)
 class NotSentOutcome:
     """Nothing left us; it may be sent again."""
 
@@ -85,7 +92,7 @@ class Unknown:
     error: ApiError | None = None
 
 
-WriteOutcome = Done | NotSentOutcome | RateLimited | OutOfQuota | Denied | Rejected | Unknown
+WriteOutcome = Done | DoneInPart | NotSentOutcome | RateLimited | OutOfQuota | Denied | Rejected | Unknown
 
 
 class Meaning(Enum):
@@ -151,17 +158,17 @@ def classify_create(
 ) -> WriteOutcome:
     """Return what became of creating a backfill of the half-open days ``[start, end)``.
 
-    ``known_ids`` are the backfills known before. A success counts only with our transfer, exactly
-    our days, and an id that is new; anything else is some other backfill, and ours is unknown.
+    ``known_ids`` are the backfills known before. A success counts only with our transfer, our days or a part
+    of them, and an id that is new; anything else is some other backfill, and ours is unknown.
     """
     answer = _classify(result)
     if not isinstance(answer, Backfill):
         return answer
-    if (answer.transfer_id, answer.start, answer.end) != (transfer_id, start, end):
+    if answer.transfer_id != transfer_id or not start <= answer.start < answer.end <= end:
         return Unknown("the answer shows another transfer or other days than asked for")
     if answer.id in known_ids:
         return Unknown("the answer shows a backfill that existed before")
-    return Done(answer)
+    return Done(answer) if (answer.start, answer.end) == (start, end) else DoneInPart(answer)
 
 
 def classify_cancel(result: Response | BaseException, backfill_id: int) -> WriteOutcome:

@@ -11,15 +11,16 @@ from reconciler.cli.arguments import parts_of
 from reconciler.cli.loading import load_selected, named_transfer
 from reconciler.cli.options import Common, command_of, settle_option, shared
 from reconciler.cli.signals import Signals
+from reconciler.cli.state import held, stores_of
 from reconciler.cli.terminal import agreed, err, out
 from reconciler.engine.by_hand import accept as accepted
 from reconciler.engine.by_hand import learned, with_latest
 from reconciler.engine.run import locked
 from reconciler.engine.team import RunSettings, TeamRun
-from reconciler.errors import Exit, UsageError
+from reconciler.errors import Exit, StateOldCopy, UsageError
 from reconciler.formats.reports import encode_time
+from reconciler.model.deltas import Delta
 from reconciler.model.desired import Address
-from reconciler.model.memory import Delta
 from reconciler.model.observed import Cause
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
 from reconciler.planning.situation import Situation
@@ -29,20 +30,30 @@ from reconciler.render.words import span
 @click.command(epilog="Exits: 0 done, or nothing to accept; 1 a no at the prompt; 5 the state is locked.")
 @click.argument("transfers", nargs=-1, metavar="TRANSFER...")
 @click.option("--all", "everything", is_flag=True, help="Every transfer of the files.")
+@click.option("--old-copy", is_flag=True, help="Go on with a state that is older than what was committed.")
 @click.option("--auto-approve", is_flag=True, help="Skip the confirmation prompt.")
 @settle_option
 @shared("files", "api", "state", "lock", "output")
 def accept(
-    common: Common, transfers: tuple[str, ...], everything: bool, auto_approve: bool, settle: timedelta
+    common: Common,
+    transfers: tuple[str, ...],
+    everything: bool,
+    old_copy: bool,
+    auto_approve: bool,
+    settle: timedelta,
 ) -> int:
     """Say that the history of TRANSFER which the state does not know is known to you.
 
     With `evidence: backfills` the state is all that tells what is loaded. Where it does not know how a
     backfill came about, it may have forgotten more, and nothing is created. First put the newest state back,
     if there is one, or say with `loaded:` in the file what is loaded: what is due after this is created.
+
+    With --old-copy the state itself is older than what was committed. It accepts no history.
     """
-    if bool(transfers) is everything:
-        raise UsageError("Name transfers, or give --all", "Exactly one of both is needed.")
+    if [bool(transfers), everything, old_copy].count(True) != 1:
+        raise UsageError("Name transfers, or give --all or --old-copy", "Exactly one of them is needed.")
+    if old_copy:
+        return _accept_old_copies(common, auto_approve)
     teams = load_selected(common).teams
     named = [named_transfer(teams, transfer) for transfer in transfers]
     signals = Signals()
@@ -54,6 +65,25 @@ def accept(
         with locked(runs, settings, "accept"):
             chosen = {Address(team.team_id, transfer_id) for team, transfer_id in named}
             return max(_accept(run, chosen, auto_approve, command_of(common, "plan")) for run in runs)
+
+
+def _accept_old_copies(common: Common, auto_approve: bool) -> int:
+    """Go on with each team's state that is an old copy."""
+    for team, store in stores_of(common):
+        with held(common, store, "accept --old-copy"):
+            try:
+                store.read()
+            except StateOldCopy as old:
+                old_state = old.summary
+                err(f"Team {team.team_id}: {old.detail}")
+            else:
+                out(f"Team {team.team_id}: its state is no old copy.")
+                continue
+            if not agreed(f"{old_state}. Go on all the same?", auto_approve, "reconciler accept"):
+                return Exit.ERROR
+            serial = store.accept_old_copy().serial
+            out(f"Team {team.team_id}: the state goes on with serial {serial}. Plan before you apply.")
+    return Exit.DONE
 
 
 def _accept(run: TeamRun, chosen: set[Address], auto_approve: bool, next_command: str) -> int:
@@ -77,7 +107,7 @@ def _accept(run: TeamRun, chosen: set[Address], auto_approve: bool, next_command
         delta += accepted(ledger, situation.document.serial)
     with run.saving():
         session.record(delta)
-        run.store.compact()
+        run.store.finish()
     for acceptance in delta.acceptances:
         out(f"Accepted for transfer {acceptance.transfer_id}, up to backfill {acceptance.backfill_id}.")
     out(f"What is due now: {next_command}")

@@ -11,33 +11,38 @@ import reconciler
 from reconciler import bounds
 from reconciler.cli.arguments import api_of, read_key, state_of, verbose_of, warn_of_ci
 from reconciler.cli.loading import load_selected
-from reconciler.cli.options import Common, Duration, settle_option, shared
+from reconciler.cli.options import Common, Duration, note, settle_option, shared
 from reconciler.cli.progress import Reporter
 from reconciler.cli.show import load_plan
 from reconciler.cli.signals import Signals
-from reconciler.cli.terminal import err, is_confirmed, refuse_without_terminal
+from reconciler.cli.terminal import err, is_confirmed, is_terminal, refuse_without_terminal
 from reconciler.durations import worded
 from reconciler.engine.results import Report, Terms
 from reconciler.engine.team import RunSettings
-from reconciler.errors import ReconcilerError, UsageError, status_of
-from reconciler.planning.plan import Plan
+from reconciler.errors import Interrupted, ReconcilerError, Refused, UsageError, status_of
+from reconciler.formats.commands import on_lines
+from reconciler.model.desired import Desired
+from reconciler.planning.plan import Options, Plan
 
 
 @click.command()
 @click.argument("planfile", type=click.Path(path_type=Path), required=False)
 @click.option("--auto-approve", is_flag=True, help="Skip the confirmation prompt.")
 @click.option(
-    "--expect", metavar="sha256:...", help="Apply only if the fresh plan has this digest; no prompt."
+    "--expect",
+    metavar="DIGEST",
+    help="Apply only if the fresh plan has this digest, or one that begins so (12 digits); no prompt.",
 )
 @click.option(
     "--strict", is_flag=True, help="Refuse if the fresh plan differs from PLANFILE in any day or cancel."
 )
 @click.option(
     "--plan-expiry",
-    type=Duration(),
+    type=Duration(most=bounds.MAX_EXPIRY),
     default=bounds.DEFAULT_EXPIRY,
     metavar="DURATION",
-    help=f"Refuse a PLANFILE older than this ({worded(bounds.DEFAULT_EXPIRY)}).",
+    help=f"Refuse a PLANFILE older than this ({worded(bounds.DEFAULT_EXPIRY)}); "
+    f"{worded(bounds.MAX_EXPIRY)} at most.",
 )
 @click.option(
     "--parallelism", type=click.IntRange(1, 100), default=10, help="Transfers worked on at a time (10)."
@@ -62,14 +67,26 @@ def apply(
     max_wait: timedelta,
     settle: timedelta,
 ) -> int:
-    """Create the missing backfills. With PLANFILE, do only what that plan approved."""
+    """Create the missing backfills. With PLANFILE, do only what that plan approved, by the files it names."""
     settings = RunSettings(settle, max_wait.total_seconds(), parallelism, common.lock, common.lock_timeout)
     saved = load_plan(planfile) if planfile else None
     terms = Terms(saved, strict, expect, plan_expiry)
     _check_usage(common, terms, auto_approve)
     if saved is not None:
-        common = common.selecting(saved.options.target, saved.options.exclude)
+        common = note(_following(common, saved.options))
     return apply_teams(common, terms, settings, auto_approve=auto_approve)
+
+
+def _following(common: Common, options: Options) -> Common:
+    """Return the flags with what a saved plan brings. Raises ``Refused`` if its files are not here."""
+    missing = [path for path in options.config if not Path(path).exists()]
+    if missing and not common.config:
+        raise Refused(
+            "The files of the plan are not here",
+            f"It was made from {', '.join(missing)}, and there is no such path in {Path.cwd()}.",
+            "Run it where it was made, or give the files: reconciler apply PLANFILE -c PATH",
+        )
+    return common.following(options)
 
 
 def _check_usage(common: Common, terms: Terms, auto_approve: bool) -> None:
@@ -94,10 +111,10 @@ def _check_usage(common: Common, terms: Terms, auto_approve: bool) -> None:
 
 def apply_teams(common: Common, terms: Terms, settings: RunSettings, *, auto_approve: bool) -> int:
     """Apply, telling what happens. Returns the exit status; with ``--json`` a summary is always last."""
-    desired, signals, reporter = load_selected(common), Signals(), Reporter(common)
+    desired, signals, reporter = _load(common, terms), Signals(), Reporter(common)
 
     def confirm(_plan: Plan) -> bool:
-        return auto_approve or is_confirmed("Do you want to perform these actions?")
+        return auto_approve or _asked()
 
     with signals.caught(), reporter:
         warn_of_ci(common, desired.teams)
@@ -115,6 +132,8 @@ def apply_teams(common: Common, terms: Terms, settings: RunSettings, *, auto_app
                 on_event=reporter.tell,
             )
         except ReconcilerError as error:
+            if isinstance(error, Interrupted):  # it is raised only before anything is written to the API
+                err("Nothing was done.")
             if common.json:
                 reporter.summarise(Report((), frozenset({status_of(error)})))
             raise
@@ -123,3 +142,26 @@ def apply_teams(common: Common, terms: Terms, settings: RunSettings, *, auto_app
     else:
         reporter.summarise(report)
     return report.exit
+
+
+def _load(common: Common, terms: Terms) -> Desired:
+    """Load the files. Raises ``Refused`` where a saved plan's own patterns match no transfer in them."""
+    try:
+        return load_selected(common)
+    except UsageError as error:
+        if terms.approved is None or not (common.target or common.exclude):
+            raise
+        new = on_lines("plan --out plan.json")
+        hint = f"Give the files that it was made from with -c, or make a new one:{new}"
+        raise Refused("The plan file does not fit the files", error.detail, hint) from None
+
+
+def _asked() -> bool:
+    """Ask on the terminal; it may have gone since it was asked there before."""
+    if not is_terminal():
+        raise Refused(
+            "The plan has changed while it was looked at",
+            "What would be done now was not approved, and there is no terminal to ask at any more.",
+            "Run it again.",
+        )
+    return is_confirmed("Do you want to perform these actions?")

@@ -13,7 +13,7 @@ import click
 
 import reconciler
 from reconciler.cli.options import Common
-from reconciler.cli.plan import show
+from reconciler.cli.plan import apply_command, show
 from reconciler.cli.progress import Reporter
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import out, paint_for
@@ -135,7 +135,7 @@ class Demo:
         self._command("plan")
         desired = reconciler.load(["backfills.yaml"])
         made = reconciler.plan(reconciler.observe(desired, api=self.api, interrupts=self.signals))
-        show(made, self.common)
+        show(made, self.common, apply_by=apply_command(made, self.common))
         return made.exit
 
     def _apply(self) -> None:

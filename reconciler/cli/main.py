@@ -7,12 +7,16 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli.terminal import err, is_output_lost, paint_for, unwritten_is_fine
 from reconciler.errors import ConfigError, Exit, Interrupted, ReconcilerError
 from reconciler.version import __version__
+
+if TYPE_CHECKING:
+    from reconciler.cli.options import Common
 
 # name: (short help, module:attribute). The short help stands here so that --help imports nothing.
 COMMANDS = {
@@ -25,7 +29,7 @@ COMMANDS = {
     "resolve": ("Settle a create whose outcome is unknown.", "resolve:resolve"),
     "retry": ("Forget what keeps days from being due.", "retry:retry"),
     "accept": ("Say that a history unknown to the state is known to you.", "accept:accept"),
-    "state": ("Manage the state: unlock.", "state:state"),
+    "state": ("Manage the state: list, verify, pull, push, rm, unlock.", "state:state"),
     "schema": ("Print the JSON Schema of the file.", "schema:schema"),
     "sandbox": ("Serve, advance or reset the sandbox API.", "sandbox:sandbox"),
     "demo": ("See the whole story on the sandbox.", "demo:demo"),
@@ -63,7 +67,7 @@ def group() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line. Returns its exit status; nothing escapes as a traceback."""
-    noted = {"color": "auto"}
+    noted: dict[str, Common] = {}
     try:
         status = group.main(list(arguments), prog_name="reconciler", standalone_mode=False, obj=noted)
         _flush()
@@ -80,7 +84,7 @@ def run(arguments: Sequence[str]) -> int:
         err("Interrupted.")
         return int(Exit.INTERRUPTED)
     except ReconcilerError as error:
-        _show(error, noted["color"])
+        _show(error, noted.get("common"))
         return error.exit_status
     except Exception as bug:  # noqa: BLE001 - the outermost handler: a bug is reported, not dumped
         _report(bug)
@@ -102,14 +106,16 @@ def _ended(status: int) -> int:
     return int(Exit.ERROR)
 
 
-def _show(error: ReconcilerError, color: str) -> None:
+def _show(error: ReconcilerError, common: Common | None) -> None:
+    from reconciler.cli.options import Common, completed
     from reconciler.render.findings import error_text, findings_text
 
-    paint = paint_for(color, sys.stderr)
+    common = common or Common()
+    paint = paint_for(common.color, sys.stderr)
     if isinstance(error, ConfigError):
         err(findings_text(error.findings, paint, error.line_of))
     else:
-        err(error_text(error, paint))
+        err(completed(error_text(error, paint), common))
 
 
 def _report(bug: Exception) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
@@ -17,6 +18,8 @@ from reconciler.durations import FORMS, LONGEST, parse_duration, worded
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
+    from reconciler.planning.plan import Options
+
     _Duration = click.ParamType[timedelta]
     _Date = click.ParamType[date]
     _OutFile = click.ParamType[tuple[str, str]]
@@ -25,12 +28,13 @@ else:  # older clicks know no type argument
 
 
 class Duration(_Duration):
-    """``90s``, ``15m``, ``6h``, ``7d``; not less than ``least``, and ten years at most."""
+    """``90s``, ``15m``, ``6h``, ``7d``; not less than ``least``, nor more than ``most``, or ten years."""
 
     name = "duration"
 
-    def __init__(self, least: Callable[[], timedelta] = timedelta) -> None:
+    def __init__(self, least: Callable[[], timedelta] = timedelta, most: timedelta | None = None) -> None:
         self.least = least
+        self.most = most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         if isinstance(value, timedelta):
@@ -40,6 +44,8 @@ class Duration(_Duration):
             self.fail(f"{value!r} is not a duration like {FORMS}.", param, ctx)
         if length > LONGEST:
             self.fail(f"{value!r} is longer than ten years.", param, ctx)
+        if self.most is not None and length > self.most:
+            self.fail(f"{value!r} is more than {worded(self.most)}.", param, ctx)
         if length < self.least():
             self.fail(f"{value!r} is less than {worded(self.least())}.", param, ctx)
         return length
@@ -105,8 +111,10 @@ class Common:
     color: str = "auto"
     verbose: int = 0
 
-    def selecting(self, target: tuple[str, ...], exclude: tuple[str, ...]) -> Common:
-        return replace(self, target=target, exclude=exclude)
+    def following(self, options: Options) -> Common:
+        """Return these flags with the files, unless some are given, and the selection of a plan."""
+        config = self.config or options.config
+        return replace(self, config=config, target=options.target, exclude=options.exclude)
 
 
 settle_option = click.option(
@@ -193,6 +201,20 @@ def command_of(common: Common, command: str) -> str:
     return " ".join(parts)
 
 
+def completed(text: str, common: Common) -> str:
+    """Add this run's flags to each command that stands on a line of its own."""
+    return re.sub(r"(?m)^( *)reconciler (.+)$", lambda found: found[1] + _flagged(found[2], common), text)
+
+
+def _flagged(command: str, common: Common) -> str:
+    parts = [command_of(common, command)]
+    if command.split()[0] in ("plan", "apply", "status"):
+        parts += [f"--as-of {common.as_of}"] if common.as_of else []
+        parts += [f"--target {quote(name)}" for name in common.target]
+        parts += [f"--exclude {quote(name)}" for name in common.exclude]
+    return " ".join(parts)
+
+
 def parse_range(text: str) -> tuple[Day, Day]:
     """Return ``START..END`` (inclusive dates) as a half-open interval. Raises ``UsageError``."""
     first, dots, last = text.partition("..")
@@ -205,11 +227,12 @@ def parse_range(text: str) -> tuple[Day, Day]:
     return start, end
 
 
-def _note_color(color: str) -> None:
-    """Let ``main`` colour what it prints of an error by this command's flag."""
+def note(common: Common) -> Common:
+    """Let ``main`` print of an error what fits this command's flags: its colour, and commands to paste."""
     noted = click.get_current_context().obj
     if noted is not None:
-        noted["color"] = color
+        noted["common"] = common
+    return common
 
 
 def shared(*groups: str) -> Callable[[F], F]:
@@ -231,8 +254,7 @@ def shared(*groups: str) -> Callable[[F], F]:
         def gathered(**values: Any) -> Any:
             names = {field.name for field in fields(Common)}
             common = Common(**{name: values.pop(name) for name in list(values) if name in names})
-            _note_color(common.color)
-            return command(common=common, **values)
+            return command(common=note(common), **values)
 
         wrapped: Any = gathered
         for option in reversed(chosen):

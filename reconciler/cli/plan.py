@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import timedelta
+from shlex import quote
 
 import click
 
 import reconciler
+from reconciler import bounds
 from reconciler.cli.arguments import api_of, read_key, state_of, verbose_of
 from reconciler.cli.loading import load_selected
 from reconciler.cli.options import Common, OutFile, command_of, settle_option, shared
@@ -15,10 +18,12 @@ from reconciler.cli.progress import show_diagnostics
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import out, out_json, paint_for
 from reconciler.cli.writing import write_whole
+from reconciler.dates import iso
+from reconciler.durations import worded
 from reconciler.engine.results import TeamsPlan
 from reconciler.engine.team import RunSettings
 from reconciler.errors import Exit, worst
-from reconciler.formats.planfile import dump, encode_plan
+from reconciler.formats.planfile import digest, dump, encode_plan, short
 from reconciler.model.desired import Desired
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Plan
@@ -50,7 +55,9 @@ def plan(
     made = plan_teams(common, desired, RunSettings(settle=settle))
     for format_, path in outs:
         write_out(made, format_, path)
-    show(made, common)
+    saved = [path for format_, path in outs if format_ == "json"]
+    apply_by = _apply_saved(common, saved[0]) if saved else apply_command(made, common, settle)
+    show(made, common, apply_by=apply_by)
     return worst({*made.statuses, *_statuses(made, detailed_exitcode)})
 
 
@@ -80,13 +87,28 @@ def _statuses(made: Plan, detailed: bool) -> set[int]:
     return statuses
 
 
-def show(made: Plan, common: Common, *, command: bool = True) -> None:
+def apply_command(made: Plan, common: Common, settle: timedelta = bounds.DEFAULT_SETTLE) -> str:
+    """Return the command that applies this plan and nothing else, with the flags that shaped it."""
+    dates = {iso(team.as_of) for team in made.teams}
+    parts = [command_of(common, "apply")]
+    parts += [f"--as-of {dates.pop()}"] if len(dates) == 1 else []
+    parts += [f"--target {quote(name)}" for name in made.options.target]
+    parts += [f"--exclude {quote(name)}" for name in made.options.exclude]
+    parts += [f"--settle {worded(settle)}"] if settle != bounds.DEFAULT_SETTLE else []
+    return " ".join([*parts, f"--expect {short(digest(made))}"])
+
+
+def _apply_saved(common: Common, path: str) -> str:
+    """Return the command that applies a saved plan: it names its files and its selection itself."""
+    return command_of(replace(common, config=()), f"apply {quote(path)}")
+
+
+def show(made: Plan, common: Common, *, apply_by: str = "") -> None:
     """Print a plan: JSON, or its findings and its text, with the command that applies it."""
     if common.json:
         out_json(encode_plan(made, __version__))
         return
     show_diagnostics(made, common)
-    apply_by = command_of(common, "apply") if command else ""
     out(plan_text(made, paint_for(common.color, sys.stdout), apply_by=apply_by))
 
 

@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reconciler.cli.options import Common
-from reconciler.cli.terminal import err, out, out_json_line, paint_for
+from reconciler.cli.options import Common, completed
+from reconciler.cli.terminal import err, out, out_json_line, paint_for, unwritten_is_fine
 from reconciler.cli.writing import save_unsaved
 from reconciler.events import Created, Event, Planned, RunEvent, Started, Unsaved, Waiting
 from reconciler.formats.messages import event_json, left_out_json, summary_json
@@ -33,7 +33,8 @@ def show_diagnostics(plan: Plan, common: Common) -> None:
     """Print the findings of a plan to stderr."""
     findings = all_findings(plan)
     if findings:
-        err(findings_text(findings, paint_for(common.color, sys.stderr), lambda place: None))
+        paint = paint_for(common.color, sys.stderr)
+        err(completed(findings_text(findings, paint, lambda place: None), common))
         err("")
 
 
@@ -61,13 +62,15 @@ class Reporter:
     def tell(self, event: RunEvent) -> None:
         """Show one event."""
         match event:
-            case Planned(plan=plan):
+            case Planned(plan=plan, again=again):
+                if again:
+                    err("The plan has changed since it was shown. It is now:")
                 self._show_planned(plan)
             case Started(plan=plan):
                 self._begin(plan)
             case Unsaved():
                 self._end()
-                save_unsaved(event)
+                save_unsaved(event, self.common)
             case _:
                 self._tell(event)
 
@@ -118,19 +121,21 @@ class Reporter:
     def _end(self) -> None:
         self._beat.set()
         if self._bar is not None:
-            self._bar.stop()
+            with unwritten_is_fine(sys.stderr):
+                self._bar.stop()
             self._bar = None
 
     def _show(self, event: Event) -> None:
         colour = GREEN if isinstance(event, Created) else YELLOW if not isinstance(event, Waiting) else ""
-        line = self._paint()(event_line(event), *([colour] if colour else []))
+        line = self._paint()(completed(event_line(event), self.common), *([colour] if colour else []))
         if self._bar is None or self._task is None:
             err(line)
             return
         from rich.text import Text
 
-        self._bar.update(self._task, completed=self._done)
-        self._bar.console.print(Text.from_ansi(line))
+        with unwritten_is_fine(sys.stderr):
+            self._bar.update(self._task, completed=self._done)
+            self._bar.console.print(Text.from_ansi(line), soft_wrap=True)  # a command is one line
 
     def _paint(self) -> Paint:
         return paint_for(self.common.color, sys.stderr)
@@ -138,7 +143,7 @@ class Reporter:
     def summarise(self, report: Report) -> None:
         """Print the end of an apply: the last JSON line, or the last line of text."""
         for error in report.errors:
-            err(error_text(error, self._paint()))
+            err(completed(error_text(error, self._paint()), self.common))
         if self.common.json:
             out_json_line(summary_json(report.exit, report.totals))
             return

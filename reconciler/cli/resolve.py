@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.arguments import parts_of
-from reconciler.cli.loading import load_selected
-from reconciler.cli.options import Common, parse_range, shared
+from reconciler.cli.loading import load_selected, named_transfer
+from reconciler.cli.options import Common, completed, parse_range, shared
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, is_confirmed, out, out_json, refuse_without_terminal
 from reconciler.engine.run import locked
@@ -21,8 +21,12 @@ from reconciler.render.words import span
 if TYPE_CHECKING:
     from reconciler.engine.parts import Parts
     from reconciler.engine.team import TeamRun
+    from reconciler.model.deltas import Delta
     from reconciler.model.desired import DesiredTeam
-    from reconciler.model.memory import Delta, Intent
+    from reconciler.model.memory import Intent
+
+
+_CREATED = re.compile(r"created:[1-9]\d{0,18}")
 
 
 @click.command()
@@ -44,11 +48,12 @@ def resolve(
     with signals.caught():
         parts = parts_of(common, signals)
         if transfer is None:
-            return _list(parts, teams, as_json=common.json)
+            return _list(parts, teams, common)
         if days is None or verdict is None:
             raise UsageError(
                 "Arguments are missing", "Give TRANSFER, START..END and --as.", "See: reconciler resolve -h"
             )
+        _check_verdict(verdict)
         team, transfer_id = _find(parts, teams, transfer)
         settings = RunSettings(lock=common.lock, lock_timeout=common.lock_timeout)
         run = parts.team_run(team, settings)
@@ -56,20 +61,21 @@ def resolve(
             return _settle(run, transfer_id, days, verdict, auto_approve)
 
 
-def _list(parts: Parts, teams: tuple[DesiredTeam, ...], *, as_json: bool) -> int:
+def _list(parts: Parts, teams: tuple[DesiredTeam, ...], common: Common) -> int:
+    from reconciler.formats.commands import resolving
     from reconciler.formats.messages import intent_json
     from reconciler.planning.intents import unresolved
-    from reconciler.render.progress import resolve_command
 
     documents = [(team.team_id, parts.store(team).read()[0]) for team in teams]
     found = [(team_id, one) for team_id, document in documents if document for one in unresolved(document)]
-    if as_json:
+    if common.json:
         out_json(
             {"unresolved": [{"team_id": team_id, **intent_json("create", one)} for team_id, one in found]}
         )
         return Exit.DONE
     for _team_id, intent in found:
-        out(f"{intent.transfer} {span(intent.start, intent.end)}: {resolve_command(intent)}")
+        settle = resolving(intent.transfer, intent.dates)
+        out(completed(f"{intent.transfer} {span(intent.start, intent.end)}:{settle}", common))
     out(f"{len(found)} unresolved." if found else "Nothing is unresolved.")
     return Exit.DONE
 
@@ -84,6 +90,8 @@ def _find(parts: Parts, teams: tuple[DesiredTeam, ...], name: str) -> tuple[Desi
         for one in team.transfers
         if name in (one.name, str(one.address.transfer_id))
     } or _remembered(parts, teams, name)
+    if not found:
+        named_transfer(teams, name)  # raises, and names the nearest one
     if len(found) != 1:
         detail = f"{len(found)} transfers are named {name}."
         raise UsageError(
@@ -123,7 +131,7 @@ def _settle(run: TeamRun, transfer_id: int, days: str, verdict: str, auto_approv
             return Exit.DONE
     with run.saving():
         session.record(delta)
-        run.store.compact()
+        run.store.finish()
     out(f"{intent.transfer} {span(intent.start, intent.end)}: recorded as {verdict}.")
     return Exit.DONE
 
@@ -138,13 +146,18 @@ def _warn_if_early(run: TeamRun, intent: Intent, verdict: str) -> None:
         )
 
 
+def _check_verdict(verdict: str) -> None:
+    if verdict != "not-created" and _CREATED.fullmatch(verdict) is None:
+        detail = f"{verdict!r} is neither created:ID, with the backfill's number for ID, nor not-created."
+        raise UsageError("Invalid value for --as", detail, "Look for the backfill on the vendor's pages.")
+
+
 def _delta(run: TeamRun, intent: Intent, verdict: str) -> Delta:
     from reconciler.engine.by_hand import as_created, as_not_created
 
     if verdict == "not-created":
         return as_not_created(intent)
-    found = re.fullmatch(r"created:([1-9]\d{0,18})", verdict)
-    if found is None:
-        raise UsageError("Invalid value for --as", f"{verdict!r} is neither created:ID nor not-created.")
+    backfill_id = int(verdict.removeprefix("created:"))
     document, _revision = run.store.read()
-    return as_created(intent, int(found[1]), document or run.blank, run.client)
+    known = document or run.blank
+    return as_created(intent, backfill_id, known, run.client, run.settings.settle, run.team.on_unknown)

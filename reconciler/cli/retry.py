@@ -62,6 +62,6 @@ def _retry(
     situation = learned(run, session, lambda: run.weighed(session))
     with run.saving():
         session.record(forget(transfer_id, days, situation))
-        run.store.compact()
+        run.store.finish()
     out(f"Forgotten for {count_of(len(days))} of {ledger.transfer.name}. What is due now: {next_command}")
     return Exit.DONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from reconciler.cli.options import Duration
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, out
 from reconciler.errors import Exit, UsageError
+from reconciler.render.words import plural
 
 _DATA = click.option(
     "--data", metavar="FILE", default=SANDBOX_FILE, help=f"The world's file (default: {SANDBOX_FILE})."
@@ -92,13 +94,16 @@ def reset(world: str | None, data: str) -> None:
     except (SceneError, OSError) as wrong:
         raise UsageError("The sandbox world cannot be created", f"{wrong}.", "See docs/sandbox.md.") from None
     removed = _forget_state() if data == SANDBOX_FILE else 0
-    told = f"; {removed} state files in {SANDBOX_STATE}/ were removed" if removed else ""
+    files = f"{plural(removed, 'state file')} in {SANDBOX_STATE}/ {'was' if removed == 1 else 'were'}"
+    told = f"; {files} removed" if removed else ""
     out(f"The sandbox was reset{told}. Its clock is at {opened.now_text()}.")
 
 
 def _forget_state() -> int:
     """Remove what was remembered of the old world: its ids mean nothing in the new one."""
-    files = [one for one in Path(SANDBOX_STATE).glob("team-*.json*") if one.suffix not in (".lock", ".cas")]
+    for lock in Path(SANDBOX_STATE).glob("team-*.lock"):
+        os.truncate(lock, 0)  # it names what was committed, and what is named and gone would be an old copy
+    files = [*Path(SANDBOX_STATE).glob("team-*.db*")]
     for file in files:
         file.unlink(missing_ok=True)
     return len(files)

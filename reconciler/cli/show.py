@@ -11,6 +11,7 @@ from reconciler.cli.plan import FORMATS, write_out
 from reconciler.cli.plan import show as show_plan
 from reconciler.cli.reading import read_bounded
 from reconciler.errors import UsageError
+from reconciler.formats.commands import on_lines
 from reconciler.formats.planfile import MAX_BYTES, read_plan
 from reconciler.planning.plan import Plan
 
@@ -30,7 +31,7 @@ def show(common: Common, planfile: Path, outs: tuple[tuple[str, str], ...]) -> N
     plan = load_plan(planfile)
     for format_, path in outs:
         write_out(plan, format_, path)
-    show_plan(plan, common, command=False)
+    show_plan(plan, common)
 
 
 def load_plan(path: Path) -> Plan:
@@ -40,6 +41,6 @@ def load_plan(path: Path) -> Plan:
     except OSError as error:
         detail = f"{path}: {error.strerror}."
         raise UsageError(
-            "The plan file cannot be read", detail, "Make one: reconciler plan --out plan.json"
+            "The plan file cannot be read", detail, f"Make one:{on_lines('plan --out plan.json')}"
         ) from None
     return read_plan(data)

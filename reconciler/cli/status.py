@@ -14,6 +14,7 @@ from reconciler.cli.terminal import out, out_json, paint_for
 from reconciler.engine.team import RunSettings
 from reconciler.errors import Exit, worst
 from reconciler.formats.messages import status_json
+from reconciler.planning.standing import standings
 from reconciler.render.status import status_text
 
 
@@ -23,14 +24,16 @@ from reconciler.render.status import status_text
 def status(common: Common, check: bool) -> int:
     """Show the declared days by transfer and bucket.
 
-    Synced: nothing planned, deferred or waiting. Healthy: nothing blocked or failed.
+    Synced: nothing planned, deferred or waiting. Healthy: nothing blocked or failed. What could not be read
+    is unknown.
     """
-    made = plan_teams(common, load_selected(common), RunSettings())
+    desired = load_selected(common)
+    made = plan_teams(common, desired, RunSettings())
+    each, total = standings(made, desired)
     if common.json:
-        out_json(status_json(made))
+        out_json(status_json(made.errored, each, total))
     else:
         show_diagnostics(made, common)
-        out(status_text(made, paint_for(common.color, sys.stdout)))
-    counts = made.counts
-    good = counts.synced and counts.healthy
+        out(status_text(each, total, paint_for(common.color, sys.stdout)))
+    good = total.synced and total.healthy
     return worst({*made.statuses, *(() if good or not check else (Exit.PARTLY,))})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from reconciler.errors import UsageError
+from reconciler.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from reconciler.render.words import Paint
@@ -99,17 +99,25 @@ def refuse_without_terminal(command: str) -> None:
 
 
 def is_confirmed(question: str) -> bool:
-    """Ask on the terminal; only ``yes`` is a yes. The end of the input is a no."""
+    """Ask on the terminal; only ``yes`` is a yes: a ``y`` is asked once more. The end of input is a no."""
+    answer = _answer(f"{question} Only `yes` is accepted")
+    if answer in ("y", "Y"):
+        answer = _answer("A `y` is typed easily: it takes all of `yes`")
+    return answer == "yes"
+
+
+def _answer(question: str) -> str:
     try:
-        answer: str = click.prompt(
-            f"{question} Only `yes` is accepted", default="", show_default=False, err=True
-        )
+        answer: str = click.prompt(question, default="", show_default=False, err=True)
+    except Interrupted:
+        err("")
+        raise
     except click.Abort as aborted:
         if not isinstance(aborted.__context__, EOFError):
             raise
         err("")
-        return False
-    return answer.strip() == "yes"
+        return ""
+    return answer.strip()
 
 
 def agreed(question: str, auto_approve: bool, command: str) -> bool:
@@ -120,7 +128,11 @@ def agreed(question: str, auto_approve: bool, command: str) -> bool:
     if auto_approve:
         return True
     refuse_without_terminal(command)
-    if is_confirmed(question):
-        return True
+    try:
+        if is_confirmed(question):
+            return True
+    except Interrupted:
+        err("Nothing was changed.")
+        raise
     err("Nothing was changed.")
     return False

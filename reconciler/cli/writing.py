@@ -7,8 +7,10 @@ import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
+from reconciler.cli.options import Common, command_of
 from reconciler.cli.terminal import err
 from reconciler.errors import UsageError
 
@@ -40,7 +42,7 @@ def write_whole(path: str, text: str) -> None:
 # --- what a state could not take --------------------------------------------------------------
 
 
-def save_unsaved(unsaved: Unsaved) -> None:
+def save_unsaved(unsaved: Unsaved, common: Common) -> None:
     """Save a state beside the place it belongs to: in a file here, else on stderr. Says how to restore it."""
     from reconciler.formats.statefile import encode_document
     from reconciler.render.words import plural, span
@@ -55,9 +57,9 @@ def save_unsaved(unsaved: Unsaved) -> None:
         err(f"  No file could be written here either ({error.strerror or error}), so this is the state:")
         mark = f"STATE OF TEAM {team_id}"
         err(f"-----BEGIN {mark}-----\n{text}-----END {mark}-----")
-        err(f"  Save what is between the two lines as {name}. {_restore(unsaved, name)}")
+        err(f"  Save what is between the two lines as {name}. {_restore(unsaved, name, common)}")
         return
-    err(f"  {os.path.abspath(name)} is the state with them. {_restore(unsaved, name)}")
+    err(f"  {os.path.abspath(name)} is the state with them. {_restore(unsaved, name, common)}")
 
 
 def _write_new(first: str, data: bytes) -> str:
@@ -85,11 +87,9 @@ def _fill(descriptor: int, data: bytes) -> None:
         os.fsync(descriptor)
 
 
-def _restore(unsaved: Unsaved, name: str) -> str:
+def _restore(unsaved: Unsaved, name: str, common: Common) -> str:
     then = "Without it the next run looks for them at the API, which may not be able to tell."
     if not unsaved.restorable:
         return f"First find out what happened to the state that this run started with. {then}"
-    command = unsaved.restore_command(name)
-    if not command:
-        return f"Replace the state with it before another run writes there. {then}"
-    return f"Before another run writes, restore it:\n    {command}\n  {then}"
+    command = command_of(common, f"state push {quote(name)}")
+    return f"Before another run writes, put it back:\n    {command}\n  {then}"

@@ -68,14 +68,15 @@ def read_files(paths: Sequence[Path | str], *, as_of: date | None, now: datetime
         detail = f"{error.filename or 'A file'}: {error.strerror or error}."
         raise ConfigError((finding("BF002", detail, "Check the path and its permissions."),)) from None
     findings = _reported(reading.findings)
-    return Desired(() if has_errors(findings) else teams, findings, reading.texts)
+    found = () if has_errors(findings) else teams
+    return Desired(found, findings, reading.texts, config=tuple(map(str, paths)))
 
 
 def select(desired: Desired, target: Sequence[str], exclude: Sequence[str]) -> Desired:
     """Return what is declared for the transfers whose names match a target and no exclusion.
 
     Patterns are globs, case counts; no target means all. ``declared_ids`` stay. Raises ``UsageError`` for
-    a pattern that matches no transfer: a typo.
+    a pattern that matches no transfer, a typo, and where none is left.
     """
     names = [transfer.name for team in desired.teams for transfer in team.transfers]
     lost = [
@@ -88,6 +89,12 @@ def select(desired: Desired, target: Sequence[str], exclude: Sequence[str]) -> D
             "Check --target and --exclude against the names in the files.",
         )
     teams = tuple(_selected(team, target, exclude) for team in desired.teams)
+    if names and not any(team.transfers for team in teams):
+        raise UsageError(
+            "No transfer is left",
+            "--target and --exclude together leave none of the files' transfers.",
+            "Leave out one of them, or name others.",
+        )
     return replace(desired, teams=teams, target=tuple(target), exclude=tuple(exclude))
 
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.api.client import ApiClient
+from reconciler.bounds import DEFAULT_SETTLE
 from reconciler.dates import DateSet, Day
 from reconciler.engine.team import MAX_SURVEYS
 from reconciler.errors import ApiUnavailable, Refused, StateConflict
-from reconciler.model.memory import Acceptance, Amnesty, Delta, Document, Intent
+from reconciler.formats.reports import encode_time
+from reconciler.model.deltas import Delta
+from reconciler.model.desired import OnUnknown
+from reconciler.model.memory import Acceptance, Amnesty, Document, Intent
 from reconciler.model.observed import Unreadable
-from reconciler.planning.intents import adopted, found, is_match, not_created, unresolved
+from reconciler.planning.intents import adopted, found, not_created, unresolved
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
+from reconciler.planning.matching import is_part
 from reconciler.planning.situation import Situation, weigh
 
 if TYPE_CHECKING:
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
 FORGIVABLE = frozenset(
     {
         *(Reason.ATTEMPTS, Reason.UNLOCATED, Reason.BACKOFF, Reason.REFUSED),
+        *(Reason.CUT_BY_API,),
         *(Reason.GONE, Reason.STUCK, Reason.UNKNOWN_STATUS),
     }
 )
@@ -36,13 +43,23 @@ def find_intent(document: Document, transfer_id: int, start: Day, end: Day) -> I
             return intent
     there = [f"{intent.transfer} {intent.dates}" for intent in open_]
     detail = f"Unresolved: {'; '.join(there)}." if there else "Nothing is unresolved."
-    raise Refused("There is no such unresolved create", detail, "Give the transfer and the exact range.")
+    hint = "Give the transfer and the exact range." if there else ""
+    raise Refused("There is no such unresolved create", detail, hint)
 
 
-def as_created(intent: Intent, backfill_id: int, document: Document, client: ApiClient) -> Delta:
-    """Return the delta that adopts a backfill for an intent, after reading it from the API.
+def as_created(
+    intent: Intent,
+    backfill_id: int,
+    document: Document,
+    client: ApiClient,
+    settle: timedelta = DEFAULT_SETTLE,
+    on_unknown: OnUnknown = OnUnknown.SETTLE,
+) -> Delta:
+    """Return the delta that adopts a backfill for an intent, after reading it from the API. It may have fewer
+    days, or others: then what the intent asked for besides is due.
 
-    Raises ``Refused`` if it is not there, is of another transfer or range, or is known as another's, and
+    Raises ``Refused`` if it is not there, is of another transfer, was not made within settle time of the
+    intent (or later, where nothing but a person settles it), or is known as another's, and
     ``ApiUnavailable`` if it cannot be read.
     """
     backfill = client.get(backfill_id)
@@ -50,15 +67,18 @@ def as_created(intent: Intent, backfill_id: int, document: Document, client: Api
         raise Refused("There is no such backfill", f"The API answers 404 for {backfill_id}.", "Check the id.")
     if isinstance(backfill, Unreadable):
         raise ApiUnavailable("The backfill could not be read", f"{backfill.said}.", "Nothing was changed.")
-    if not is_match(intent, backfill):
-        seen = f"transfer {backfill.transfer_id}, {backfill.dates}"
-        raise Refused(
-            "The backfill does not match", f"Backfill {backfill_id} is for {seen}.", "Check the id."
-        )
+    at = intent.vendor_at or intent.intended_at
+    # Where only a person settles it, what took effect later is the person's to name.
+    late = timedelta.max if on_unknown is OnUnknown.BLOCK and is_part(intent, backfill) else settle
+    if backfill.transfer_id != intent.transfer_id or not -settle <= backfill.created_time - at <= late:
+        seen = f"of transfer {backfill.transfer_id}, made at {encode_time(backfill.created_time)}"
+        detail = f"Backfill {backfill_id} is {seen}; the create was sent at {encode_time(at)}."
+        raise Refused("The backfill does not match", detail, "Check the id.")
     known = document.backfills.get(backfill_id)
     if known is not None and known.ours:
         raise Refused("The backfill is already known", f"Another create of ours made {backfill_id}.")
-    return Delta(intents=(found(intent, backfill_id),), backfills=(adopted(backfill, intent),))
+    done = replace(found(intent, backfill_id), start=backfill.start, end=backfill.end)
+    return Delta(intents=(done,), backfills=(adopted(backfill, intent),))
 
 
 def as_not_created(intent: Intent) -> Delta:

@@ -5,24 +5,26 @@ stop, freeze or interleave them at any step.
 
 Each effect names the type of its answer, and ``ask`` brings the answer in that type:
 
-    probe = yield from ask(Probe(456789))  # ProbeResult | None
+    reading = yield from ask(Probe((456789,)))  # Reading | Unreadable | None
 
 One that is answered by nothing may simply be yielded: ``yield Emit(event)``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum, auto
 from typing import Any, Generic, TypeVar
 
 from reconciler.api.outcome import Rejected, WriteOutcome
+from reconciler.dates import Day
 from reconciler.errors import ReconcilerError
 from reconciler.events import Event
-from reconciler.model.memory import Delta, Intent, IntentKind, Outcome
-from reconciler.model.observed import Backfill, Unreadable
-from reconciler.planning.evidence import is_active
+from reconciler.model.deltas import Delta
+from reconciler.model.memory import Intent, IntentKind, Outcome
+from reconciler.model.observed import Backfill, Run, Unreadable
 
 A = TypeVar("A")
 
@@ -46,27 +48,24 @@ class Committed(Enum):
 
 
 class Withheld(Enum):
-    """The answer to ``SendCreate`` and ``SendCancel`` when we did not send: too late, for its time is over,
-    the run stopped, the lock lost, or the intent settled by another run.
-    """
+    """The answer to ``SendCreate`` and ``SendCancel`` when we did not send, and why."""
 
-    TOO_LATE = auto()
+    STOPPED = "the run was stopped"
+    LOCK_LOST = "the lock is not ours any more"
+    SETTLED = "another run, or a person, settled it"
+    LATE = "its time to be sent was over"
 
 
 @dataclass(frozen=True, slots=True)
 class Intend(Effect[Committed]):
-    """Commit an intent durably.
-
-    ``sources``: the ids on which another run's work stands in its way: its own, its predecessors'.
-    """
+    """Commit an intent durably, unless another run intends or made a day of it, on any of its sources."""
 
     intent: Intent
     also: Delta
-    sources: tuple[int, ...]
 
     def __post_init__(self) -> None:
         assert self.intent.pending
-        assert self.intent.transfer_id in self.sources
+        assert self.intent.transfer_id in self.intent.source_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,36 +104,41 @@ class SendCancel(Effect[WriteOutcome | Withheld]):
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeResult:
-    """What a ``Probe`` shows: the list of incomplete backfills, and ``latest`` of the transfer and of its
-    predecessors, if they were asked for.
+class Reading:
+    """What bears on a transfer's writes, read at one time: the list of incomplete backfills, and of each of
+    its sources ``latest`` and, unless blind, the run list; and those of ours that are to be cancelled.
+
+    ``vendor_now`` is the vendor's clock as of its first answer, which came at ``answered``, by a clock that
+    only passes, in seconds.
     """
 
+    vendor_now: datetime
+    answered: float
     listed: tuple[Backfill, ...]
-    latest: Backfill | None
-    predecessors: tuple[Backfill | None, ...] = ()
+    latest: Mapping[int, Backfill | None]
+    runs: Mapping[int, tuple[Run, ...]] = field(default_factory=dict)
+    shells: Mapping[int, Backfill | None] = field(default_factory=dict)
 
     @property
     def backfills(self) -> tuple[Backfill, ...]:
-        return (*self.listed, self.latest) if self.latest else self.listed
-
-    def in_the_way(self, withdrawn: Intent) -> str:
-        """Say which backfill a create was withdrawn for; it is one of those shown."""
-        blocker = next(backfill for backfill in self.backfills if backfill.id == withdrawn.blocker)
-        return f"{blocker.id} is {'active on' if is_active(blocker) else 'ours, and failed on'}"
+        shown = (*self.listed, *self.latest.values(), *self.shells.values())
+        return tuple(backfill for backfill in shown if backfill is not None)
 
 
 @dataclass(frozen=True, slots=True)
-class Probe(Effect[ProbeResult | Unreadable | None]):
-    """Read the list and ``latest`` of a transfer. Answered by ``None`` if the list cannot be read, and by
-    ``Unreadable`` if a ``latest`` cannot.
+class Probe(Effect[Reading | Unreadable | None]):
+    """Read the list, and ``latest`` of ``sources``, a transfer's own id first. Answered by ``None`` if the
+    list cannot be read, and by ``Unreadable`` if something else cannot.
 
-    ``predecessors``: whose ``latest`` is read too. ``needed``: without the list the team stops, for the
-    reason that the API gives.
+    ``runs_of``: the transfers whose run lists are read too, from the day ``runs_from`` on. ``shells``: the
+    backfills that are read too. ``needed``: without the list the team stops, for the reason that the API
+    gives.
     """
 
-    transfer_id: int
-    predecessors: tuple[int, ...] = ()
+    sources: tuple[int, ...]
+    runs_of: tuple[int, ...] = ()
+    runs_from: Day = 0
+    shells: tuple[int, ...] = ()
     needed: bool = False
 
 
@@ -162,7 +166,7 @@ class Emit(Effect[None]):
 @dataclass(frozen=True, slots=True)
 class Suspect(Effect[tuple[str, ...]]):
     """Ask whether a refusal is of the key or licence, and not of its transfer: then the team stops, and the
-    answer has the nonces of the intents so refused, which are no longer to count as refused.
+    answer has the nonces of the intents so refused, which were turned away at the door.
     """
 
     intent: Intent
@@ -178,10 +182,10 @@ class Stop(Effect[None]):
 
 
 class Ending(Enum):
-    """How the steps of a transfer ended. ``REPLAN``: what is left must be read and planned again."""
+    """How the steps of a transfer, or of an action, ended. ``WITHDRAWN``: the next run does what is left."""
 
     FINISHED = auto()
-    REPLAN = auto()
+    WITHDRAWN = auto()
     REFUSED = auto()
     UNKNOWN = auto()
     STOPPED = auto()

@@ -9,23 +9,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.engine.session import StateSession
-from reconciler.errors import StateDamaged, StateError, StateForeign, StateNewer
+from reconciler.errors import StateDamaged, StateError, StateForeign, StateNewer, StateOldCopy
 from reconciler.events import Unsaved
-from reconciler.model.memory import Document, apply_deltas
+from reconciler.model.deltas import apply_deltas
+from reconciler.model.memory import Document
 
 
 def unsaved_of(session: StateSession) -> Unsaved | None:
     """Return what must be saved elsewhere; ``None`` if no backfill's outcome is missing in the state.
 
-    It is made from the newest state that can be read, so that restoring it undoes no commit.
+    It is made from the newest state that can be read, so that pushing it undoes no commit: the store refuses
+    one that does not know the last commit there.
     """
     deltas = tuple(session.unsaved)
     lost = {record.id: record for delta in deltas for record in delta.backfills}
     if not lost:
         return None
-    gone = isinstance(session.broken, StateForeign | StateDamaged | StateNewer)
+    gone = isinstance(session.broken, StateForeign | StateDamaged | StateNewer | StateOldCopy)
     document = apply_deltas(_newest(session), deltas)
-    return Unsaved(document, tuple(lost.values()), not gone, session.store.restore_command)
+    return Unsaved(document, tuple(lost.values()), not gone)
 
 
 def _newest(session: StateSession) -> Document:

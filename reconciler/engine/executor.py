@@ -6,11 +6,12 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TypeVar, assert_never
 
 from reconciler.api import wording
 from reconciler.api.client import ApiClient
-from reconciler.api.outcome import RateLimited, Rejected, WriteOutcome
+from reconciler.api.outcome import Done, DoneInPart, RateLimited, Rejected, Unknown, WriteOutcome
 from reconciler.engine.clock import Clock
 from reconciler.engine.effects import (
     Committed,
@@ -20,7 +21,7 @@ from reconciler.engine.effects import (
     Intend,
     Pause,
     Probe,
-    ProbeResult,
+    Reading,
     Record,
     SendCancel,
     SendCreate,
@@ -29,13 +30,15 @@ from reconciler.engine.effects import (
     Suspect,
     Withheld,
 )
+from reconciler.engine.observe import answered_at
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import StopSignal
 from reconciler.engine.suspicion import Suspicion
 from reconciler.engine.transfer import TransferApply
 from reconciler.errors import Interrupted, KeyProblem, QuotaUsedUp, ReconcilerError
 from reconciler.events import Event, Waiting
-from reconciler.model.memory import Delta, Intent
+from reconciler.model.deltas import Delta
+from reconciler.model.memory import Intent
 from reconciler.model.observed import Backfill, Unreadable
 
 T = TypeVar("T")
@@ -55,18 +58,20 @@ class Executor:
     on_event: Callable[[Event], None]
     holds_lock: Callable[[], bool]
     suspicion: Suspicion = field(default_factory=Suspicion)
+    _claims: set[int] = field(default_factory=set)
+    _claiming: threading.Lock = field(default_factory=threading.Lock)
 
     def do(self, step: Step) -> object:  # noqa: C901 - one arm for each effect
         """Do one step and return its answer. The type check fails if one is forgotten."""
         match step:
-            case Intend(intent=intent, also=also, sources=sources):
-                return step.answered(self._intend(intent, also, sources))
+            case Intend(intent=intent, also=also):
+                return step.answered(self._intend(intent, also))
             case SendCreate(intent=intent, deadline=deadline):
                 return step.answered(self._create(intent, deadline))
             case SendCancel(intent=intent, deadline=deadline):
                 return step.answered(self._cancel(intent, deadline))
-            case Probe(transfer_id=own, predecessors=predecessors, needed=needed):
-                return step.answered(self._read(lambda: self._probe(own, predecessors, needed), needed))
+            case Probe(needed=needed) as probe:
+                return step.answered(self._read(lambda: self._probe(probe), needed))
             case Get(backfill_id=backfill_id):
                 return step.answered(_if_shown(self._read(lambda: self.client.get(backfill_id))))
             case Suspect(intent=intent, refusal=refusal):
@@ -84,21 +89,38 @@ class Executor:
                 assert_never(never)
         return None
 
-    def _intend(self, intent: Intent, also: Delta, sources: tuple[int, ...]) -> Committed:
+    def _intend(self, intent: Intent, also: Delta) -> Committed:
         if self.signal.off:
             return Committed.STOPPED
-        return Committed.YES if self.session.intend(intent, also, sources) else Committed.WITHDRAWN
+        return Committed.YES if self.session.intend(intent, also) else Committed.WITHDRAWN
 
     def _create(self, intent: Intent, deadline: float) -> WriteOutcome | Withheld:
         known = {*self.session.document.backfills}
         if intent.latest_before is not None:
             known.add(intent.latest_before)
         held = self._held_back(intent, deadline)
-        return held or self.client.create(intent.transfer_id, intent.start, intent.end, known)
+        if held:
+            return held
+        with self.signal.writing():
+            answer = self.client.create(intent.transfer_id, intent.start, intent.end, known)
+        return self._claimed(answer)
+
+    def _claimed(self, answer: WriteOutcome) -> WriteOutcome:
+        """Let one create alone have a backfill: two that are under way at once may be shown the same."""
+        if isinstance(answer, Done | DoneInPart):
+            with self._claiming:
+                if answer.backfill.id in self._claims:
+                    return Unknown("the answer shows what another create of this run has made")
+                self._claims.add(answer.backfill.id)
+        return answer
 
     def _cancel(self, intent: Intent, deadline: float) -> WriteOutcome | Withheld:
         assert intent.backfill_id is not None
-        return self._held_back(intent, deadline) or self.client.cancel(intent.backfill_id)
+        held = self._held_back(intent, deadline)
+        if held:
+            return held
+        with self.signal.writing():
+            return self.client.cancel(intent.backfill_id)
 
     def _held_back(self, intent: Intent, deadline: float) -> RateLimited | Withheld | None:
         """Wait for our turn; return why the request must not leave, or ``None``: it must leave at once.
@@ -109,35 +131,45 @@ class Executor:
             limited = self.client.wait_for_turn()
             if limited is not None:
                 return limited
-            return None if self._may_leave(intent, deadline) else Withheld.TOO_LATE
+            return self._barred(intent, deadline)
         except Interrupted:
-            return Withheld.TOO_LATE
+            return Withheld.STOPPED
 
-    def _may_leave(self, intent: Intent, deadline: float) -> bool:
-        """Tell whether a request may leave now: not stopped, the state still writable, the lock
-        ours, the intent not settled by anybody, and in time by both clocks. Time is asked last, for
-        the others may take a while to tell.
+    def _barred(self, intent: Intent, deadline: float) -> Withheld | None:
+        """Return why a request may not leave now; ``None``: not stopped, the state still writable, the lock
+        ours, the intent not settled by anybody, and in time by both clocks. Time is asked last, for the
+        others may take a while to tell.
         """
-        if self.signal.off or self.session.broken is not None or not self.holds_lock():
-            return False
+        if self.signal.off or self.session.broken is not None:
+            return Withheld.STOPPED
+        if not self.holds_lock():
+            return Withheld.LOCK_LOST
         if not self.session.still_intends(intent):
-            return False
+            return Withheld.SETTLED
         now = self.clock.now()
-        return intent.intended_at <= now < intent.send_before and self.clock.elapsed() < deadline
+        in_time = intent.intended_at <= now < intent.send_before and self.clock.elapsed() < deadline
+        return None if in_time else Withheld.LATE
 
-    def _probe(self, own: int, predecessors: tuple[int, ...], needed: bool) -> ProbeResult | Unreadable:
-        listed = self.client.list_incomplete().backfills
-        found = []
-        for source in (own, *predecessors):
-            latest = self.client.latest(source)
-            if isinstance(latest, Unreadable):
-                if needed:
-                    self.signal.note(wording.unread(latest))
-                return latest
-            found.append(latest)
+    def _probe(self, probe: Probe) -> Reading | Unreadable:
+        listing = self.client.list_incomplete()
+        answered = answered_at(listing, self.clock.elapsed(), self.clock.now())
+        until = max(listing.vendor_now, self.clock.now()).replace(microsecond=0) + timedelta(days=1)
+        try:
+            reading = Reading(
+                listing.vendor_now,
+                answered,
+                listing.backfills,
+                {source: _readable(self.client.latest(source)) for source in probe.sources},
+                {one: _readable(self.client.runs(one, probe.runs_from, until)) for one in probe.runs_of},
+                {shell: _readable(self.client.get(shell)) for shell in probe.shells},
+            )
+        except _NotReadable as failure:
+            if probe.needed:
+                self.signal.note(wording.unread(failure.answer))
+            return failure.answer
         # The state last, for reading may take long: what another run made since is in it, or intended.
         self.session.catch_up()
-        return ProbeResult(listed, found[0], tuple(found[1:]))
+        return reading
 
     def _read(self, read: Callable[[], T], needed: bool = False) -> T | None:
         """Read; ``None`` if that fails. What would meet the others too stops them: a used-up quota, a key."""
@@ -162,6 +194,18 @@ class Executor:
         self.signal.stop(error)
         if everywhere and self.signal.parent is not None:
             self.signal.parent.stop()
+
+
+class _NotReadable(Exception):
+    def __init__(self, answer: Unreadable) -> None:
+        super().__init__(answer.said)
+        self.answer = answer
+
+
+def _readable(answer: T | Unreadable) -> T:
+    if isinstance(answer, Unreadable):
+        raise _NotReadable(answer)
+    return answer
 
 
 def _if_shown(answer: Backfill | Unreadable | None) -> Backfill | None:

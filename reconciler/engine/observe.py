@@ -7,23 +7,25 @@ the list, or turns the next commit down.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 
-from reconciler.api.client import ApiClient
+from reconciler.api.client import ApiClient, Listing
 from reconciler.bounds import VENDOR_BEHIND
 from reconciler.dates import Day
 from reconciler.errors import ApiUnavailable
 from reconciler.formats.reports import encode_time
-from reconciler.model.desired import Address, DesiredTeam, EvidenceMode
+from reconciler.model.desired import Address, DesiredTeam, DesiredTransfer, EvidenceMode
 from reconciler.model.memory import Document
-from reconciler.model.observed import Observed, Unreadable
+from reconciler.model.observed import Observed, Run, Unreadable
 from reconciler.planning.intents import wants_latest
 from reconciler.planning.ledger import TransferLedger
-from reconciler.planning.situation import Situation, wanted_gets, weigh, weigh_doubts
+from reconciler.planning.records import wanted_gets
+from reconciler.planning.situation import Situation, weigh
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -33,7 +35,8 @@ K = TypeVar("K")
 class Reader:
     """Reads for one team. ``now`` is our clock; ``workers`` bounds the reads under way at once.
 
-    ``key_hash`` is that of the client's key, by which the state knows whose it is.
+    ``key_hash`` is that of the client's key, by which the state knows whose it is. ``elapsed`` is a clock
+    that only passes.
     """
 
     client: ApiClient
@@ -41,6 +44,7 @@ class Reader:
     settle: timedelta
     workers: int = 10
     key_hash: str = ""
+    elapsed: Callable[[], float] = time.monotonic
 
     def survey(self, team: DesiredTeam, document: Document) -> Situation:
         """Read what a plan needs: twice as deep where the first look leaves days open.
@@ -60,10 +64,27 @@ class Reader:
             read |= {one.transfer.address for one in deep}
             seen = self._deeper(team, situation.observed, deep, firsts)
             situation = weigh(team, document, seen, now, self.settle)
-        return weigh_doubts(situation, document)
+        return self._settled_by_runs(team, document, situation, firsts)
+
+    def _settled_by_runs(
+        self, team: DesiredTeam, document: Document, situation: Situation, firsts: dict[int, Day]
+    ) -> Situation:
+        """Read the run lists of creates that only those can settle, where no open day asked for them: their
+        days may not be declared any more.
+        """
+        asked, seen = {one.address: one for one in team.transfers}, situation.observed
+        open_ = [one for one in situation.open_creates if one.transfer_id not in seen.runs]
+        wanted = [one for one in open_ if _reads_runs(asked.get(Address(team.team_id, one.transfer_id)))]
+        if not wanted:
+            return situation
+        for one in wanted:
+            firsts[one.transfer_id] = min(one.start, firsts.get(one.transfer_id, one.start))
+        runs = self._runs([one.transfer_id for one in wanted], firsts, team, seen)
+        return weigh(team, document, replace(seen, runs={**seen.runs, **runs}), situation.now, self.settle)
 
     def _first_look(self, team: DesiredTeam, document: Document) -> Observed:
         listing = self.client.list_incomplete()
+        answered = answered_at(listing, self.elapsed(), self.now())
         transfers = self.client.transfers()
         user = document.users.get(self.key_hash)
         return Observed(
@@ -75,6 +96,7 @@ class Reader:
             latest=self._each(wants_latest(document), self.client.latest),
             transfers=transfers if isinstance(transfers, Unreadable) else {one.id: one for one in transfers},
             our_user=user.user_id if user else None,
+            answered=answered,
         )
 
     def _deeper(
@@ -83,7 +105,6 @@ class Reader:
         """Add ``latest`` and the run lists of these transfers. ``firsts`` has the first day that each run
         list was read from, and is kept up: two transfers may share a predecessor.
         """
-        until = _read_until(team.as_of, seen.vendor_now)
         for one in wanted:
             for source in one.transfer.source_ids:
                 firsts[source] = min(one.read_from, firsts.get(source, one.read_from))
@@ -94,8 +115,14 @@ class Reader:
             for source in one.transfer.source_ids
         ]
         latest = self._each([one for one in firsts if one not in seen.latest], self.client.latest)
-        runs = self._each(with_runs, lambda source: self.client.runs(source, firsts[source], until))
+        runs = self._runs(with_runs, firsts, team, seen)
         return replace(seen, latest={**seen.latest, **latest}, runs={**seen.runs, **runs})
+
+    def _runs(
+        self, sources: Iterable[int], firsts: dict[int, Day], team: DesiredTeam, seen: Observed
+    ) -> dict[int, tuple[Run, ...] | Unreadable]:
+        until = _read_until(team.as_of, seen.vendor_now)
+        return self._each(sources, lambda source: self.client.runs(source, firsts[source], until))
 
     def _each(self, keys: Iterable[K], read: Callable[[K], T]) -> dict[K, T]:
         """Read one answer for each key, several at a time."""
@@ -107,6 +134,15 @@ class Reader:
             return dict(zip(wanted, pool.map(read, wanted), strict=True))
         finally:  # after an interruption nobody waits for reads under way
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def answered_at(listing: Listing, elapsed: float, now: datetime) -> float:
+    """Return when a list's ``Date`` came, by the clock that ``elapsed`` was just read from."""
+    return elapsed - max(0.0, (now - listing.received).total_seconds())
+
+
+def _reads_runs(transfer: DesiredTransfer | None) -> bool:
+    return transfer is not None and transfer.evidence is not EvidenceMode.BACKFILLS
 
 
 def _refuse_old_answers(situation: Situation) -> None:

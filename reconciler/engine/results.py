@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from reconciler.bounds import DEFAULT_EXPIRY
+from reconciler.bounds import DEFAULT_EXPIRY, MAX_EXPIRY
 from reconciler.diagnostics import Finding, Severity
 from reconciler.engine.stop import Interrupts
 from reconciler.engine.team import TeamReport, team_plan
 from reconciler.errors import Interrupted, ReconcilerError, UsageError, worst
-from reconciler.formats.planfile import dump, encode_plan
+from reconciler.formats.planfile import dump, encode_plan, is_digest
 from reconciler.model.desired import DesiredTeam
 from reconciler.planning.plan import Options, Plan, TeamPlan
 from reconciler.planning.situation import Situation
@@ -59,18 +59,13 @@ def plan(situations: Situations) -> TeamsPlan:
 def joined_plan(situations: Situations, plans: Sequence[TeamPlan]) -> TeamsPlan:
     return TeamsPlan(
         api_url=situations.api_url,
-        created_at=_whole_second(situations.at),
+        created_at=situations.at.replace(microsecond=0),
         teams=tuple(plans),
         options=situations.options,
         diagnostics=situations.findings,
         errored=bool(situations.findings),
         statuses=situations.statuses.union(*(plan.statuses for plan in plans)),
     )
-
-
-def _whole_second(moment: datetime) -> datetime:
-    """Return the next whole second: what was intended before the plan must not count as later."""
-    return (moment + timedelta(microseconds=999_999)).replace(microsecond=0)
 
 
 @dataclass(slots=True)
@@ -104,13 +99,22 @@ class Terms:
     """What an apply may do: all that its plan shows, if ``confirm`` says so; or what was approved before.
 
     ``approved``: a saved plan, which is a filter; ``strict``: the fresh plan must be the same. ``expect``:
-    the digest that the fresh plan must have. A saved plan is refused once it is older than ``expiry``.
+    the digest that the fresh plan must have, or 12 or more of its first digits. A saved plan is refused once
+    it is older than ``expiry``, which is at most 30 days. Raises ``UsageError`` for other values.
     """
 
     approved: Plan | None = None
     strict: bool = False
     expect: str | None = None
     expiry: timedelta = DEFAULT_EXPIRY
+
+    def __post_init__(self) -> None:
+        if self.expect is not None and not is_digest(self.expect):
+            detail = f"{self.expect!r} is not 12 or more hex digits, with or without sha256: before them."
+            raise UsageError("Not a digest", detail, "Take the whole command that `reconciler plan` prints.")
+        if self.expiry > MAX_EXPIRY:
+            detail = f"What was done under a plan is remembered for {MAX_EXPIRY.days} days."
+            raise UsageError("A plan may not be that old", detail, f"Give at most {MAX_EXPIRY.days}d.")
 
     @property
     def compares(self) -> bool:
@@ -140,5 +144,5 @@ class Report:
     @property
     def totals(self) -> dict[str, int]:
         """Return the counts of all teams: of backfills, of outcomes, and of the days made."""
-        names = ("created", "retried", "cancelled", "refused", "unknown", "days")
+        names = ("created", "retried", "cancelled", "adopted", "refused", "withdrawn", "unknown", "days")
         return {name: sum(getattr(team, name) for team in self.teams) for name in names}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
-from reconciler.api.outcome import Done, RateLimited, Rejected, Unknown
+from reconciler.api.outcome import Done, DoneInPart, RateLimited, Rejected, Unknown
 from reconciler.bounds import SEND_WITHIN
 from reconciler.engine.backoff import Backoff
 from reconciler.engine.clock import Clock
@@ -16,7 +15,7 @@ from reconciler.engine.effects import (
     Emit,
     Ending,
     Intend,
-    Probe,
+    Pause,
     Record,
     SendCancel,
     SendCreate,
@@ -29,31 +28,31 @@ from reconciler.engine.effects import (
 from reconciler.engine.freshness import Freshness
 from reconciler.engine.rules import Rules
 from reconciler.events import Withdrawn
-from reconciler.model.memory import BackfillRecord, Delta, Document, Intent, IntentKind
+from reconciler.model.deltas import Delta
+from reconciler.model.memory import BackfillRecord, Document, Intent, IntentKind
 from reconciler.model.observed import Unreadable
-from reconciler.planning.plan import Action, ActionKind
+from reconciler.planning import intents
+from reconciler.planning.plan import Action
 
-Told = Done | Rejected | Unknown  # what a request that was sent may end in, if not in another attempt
+Told = Done | DoneInPart | Rejected | Unknown  # what a request that was sent may end in, if not in another
+LATE_TRIES = 3
 
 
 def withdraw(action: Action, why: str) -> Steps:
+    """Leave an action to the next run, which reads everything afresh."""
     yield Emit(Withdrawn(action, why))
-    return Ending.REPLAN
+    return Ending.WITHDRAWN
 
 
 @dataclass(slots=True)
 class Sender:
-    """Sends the writes of one transfer. The fields are those of ``TransferApply``.
-
-    ``intended``: when the last intent was made, by a clock that only passes.
-    """
+    """Sends the writes of one transfer. The fields are those of ``TransferApply``."""
 
     freshness: Freshness
     document: Callable[[], Document]
     clock: Clock
     rules: Rules
     new_nonce: Callable[[], str]
-    intended: float = 0.0
 
     def intent(self, action: Action, cancels: BackfillRecord | None = None) -> Intent:
         """Return an intent as of now: to create the action's backfill, or to cancel one of ours."""
@@ -67,75 +66,79 @@ class Sender:
             end=days.end,
             intended_at=now,
             send_before=now + SEND_WITHIN,
-            latest_before=self.freshness.latest,
+            latest_before=self.freshness.newest.id if self.freshness.newest else None,
             stale_before=action.stale_before,
             backfill_id=cancels.id if cancels else None,
             as_of=self.rules.as_of,
-            serial=self.document().serial,
+            vendor_at=self.freshness.vendor_now(self.clock.elapsed()),
+            sources=self.freshness.sources,
+            key_hash=self.rules.key_hash,
         )
 
     def send(
-        self, action: Action, draft: Callable[[], Intent]
-    ) -> Generator[Step, Any, tuple[Intent, Told | Ending]]:
-        """Commit an intent and send it; again with a new one while it surely was not done."""
-        backoff = Backoff(self.rules.max_wait)
+        self, action: Action, following: Iterable[Action], cancels: BackfillRecord | None = None
+    ) -> Generator[Step, Any, tuple[Intent, Told] | Ending]:
+        """Commit an intent and send it; again with a new one while it surely was not done. ``following`` are
+        the actions still to come, which are read for too.
+        """
+        backoff, late = Backoff(self.rules.max_wait), 0
         while True:
-            outdated = yield from self._read_again(action)
-            intent = draft()
+            outdated = yield from self._read_again(action, following)
             if outdated is not None:
-                return intent, outdated
-            self.intended = self.clock.elapsed()
-            deadline = self.intended + SEND_WITHIN.total_seconds()
-            committed = yield from ask(Intend(intent, self._evidence_of(intent), self.freshness.sources))
+                return outdated
+            yield from self._keep_apart(cancels)
+            deadline = self.clock.elapsed() + SEND_WITHIN.total_seconds()
+            intent = self.intent(action, cancels)
+            committed = yield from ask(Intend(intent, self._evidence_of(cancels)))
             if committed is Committed.STOPPED:
-                return intent, Ending.STOPPED
+                return Ending.STOPPED
             if committed is Committed.WITHDRAWN:
-                return intent, (yield from withdraw(action, "another run writes on some of its days"))
+                return (yield from withdraw(action, "another run was first on some of its days"))
+            intent = self.document().intents.get(intent.nonce, intent)
             send = SendCreate if intent.kind is IntentKind.CREATE else SendCancel
             answer = yield from ask(send(intent, deadline))
             if isinstance(answer, Told):
                 return intent, answer
-            yield Record(self._dropped(intent))
+            yield Record(self._withdrawn(intent))
             if isinstance(answer, Withheld):
-                return intent, (yield from withdraw(action, "it may no longer be sent"))
-            following = backoff.after(answer)
-            yield following
-            if isinstance(following, Stop):
-                return intent, Ending.STOPPED
+                late += answer is Withheld.LATE
+                if answer is Withheld.LATE and late < LATE_TRIES:
+                    continue
+                stopped = answer is Withheld.STOPPED
+                return Ending.STOPPED if stopped else (yield from withdraw(action, answer.value))
+            then = backoff.after(answer)
+            yield then
+            if isinstance(then, Stop):
+                return Ending.STOPPED
             if isinstance(answer, RateLimited):  # whoever said so may have passed it on all the same
                 self.freshness.doubt()
 
-    def _read_again(self, action: Action) -> Generator[Step, Any, Ending | None]:
-        """Look again if what we planned from is old, and plan again if somebody made a backfill since.
-
-        It may have loaded our days and be gone from the list by now, so the API would not refuse ours.
+    def _read_again(self, action: Action, following: Iterable[Action]) -> Generator[Step, Any, Ending | None]:
+        """Look again if what we planned from is old, and leave the action if that shows news: what somebody
+        made may have loaded our days and be gone from the list by now, so the API would not refuse ours.
         """
-        now = self.clock.now()
-        if action.kind is ActionKind.CANCEL or self.freshness.is_fresh(now):
-            return None
-        own, *predecessors = self.freshness.sources
-        probe = yield from ask(Probe(own, tuple(predecessors), needed=True))
-        if probe is None:
-            return Ending.STOPPED
-        if isinstance(probe, Unreadable):
-            return (yield from withdraw(action, f"it could not be read again: {probe.said}"))
-        news = self.freshness.again(probe, now, self.document().backfills.keys())
-        if news is None:
-            return None
-        whose = "its transfer" if news.transfer_id == own else f"its predecessor {news.transfer_id}"
-        return (yield from withdraw(action, f"backfill {news.id} was made on {whose} meanwhile"))
+        while not self.freshness.is_fresh(began := self.clock.elapsed()):
+            reading = yield from ask(self.freshness.probe((action, *following)))
+            if reading is None:
+                return Ending.STOPPED
+            if isinstance(reading, Unreadable):
+                return (yield from withdraw(action, f"it could not be read again: {reading.said}"))
+            self.freshness.again(reading, began)
+        news = self.freshness.news(action, self.document())
+        return (yield from withdraw(action, news)) if news else None
 
-    def _dropped(self, intent: Intent) -> Delta:
+    def _keep_apart(self, cancels: BackfillRecord | None) -> Generator[Step, Any, None]:
+        """Blind, ``latest`` alone tells two creates apart, and it may count whole seconds."""
+        left = self.freshness.keep_apart(self.clock.elapsed())
+        if cancels is None and left > 0:
+            yield Pause(left, "two creates of a transfer are kept a second apart")
+
+    def _evidence_of(self, cancels: BackfillRecord | None) -> Delta:
+        """What is known of a backfill by now is committed again with the intent to cancel it."""
+        known = cancels and self.document().backfills.get(cancels.id, cancels)
+        return Delta(backfills=(known,) if known else ())
+
+    def _withdrawn(self, intent: Intent) -> Delta:
         """Return the delta that takes an intent back, unless somebody has settled it meanwhile."""
         known = self.document().intents.get(intent.nonce, intent)
-        return Delta(drop_intents=(intent.nonce,)) if known.pending else Delta()
-
-    def _evidence_of(self, intent: Intent) -> Delta:
-        """What is known of a backfill is committed again with the intent to cancel it."""
-        records = self.document().backfills
-        return Delta(backfills=(records[intent.backfill_id],) if intent.backfill_id else ())
-
-    def now_by_both(self, intent: Intent) -> datetime:
-        """Return now, but no later than the time passed since the intent allows: a clock may be set."""
-        passed = timedelta(seconds=self.clock.elapsed() - self.intended)
-        return min(self.clock.now(), intent.intended_at + passed)
+        return Delta(intents=(intents.withdrawn(known),)) if known.pending else Delta()

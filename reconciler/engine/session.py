@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from reconciler.errors import Interrupted, StateConflict, StateForeign
-from reconciler.model.memory import BackfillRecord, Delta, Document, Intent, Outcome, apply_delta
-from reconciler.planning.evidence import merge
+from reconciler.model.deltas import Delta, apply_delta
+from reconciler.model.memory import BackfillRecord, Document, Intent, Outcome
+from reconciler.planning.evidence import merge, what_stays
 from reconciler.planning.intents import is_taken
 from reconciler.stores.base import Revision, StateStore
 
@@ -25,7 +26,6 @@ class _Change:
 
     delta: Delta
     intent: Intent | None = None
-    sources: tuple[int, ...] = ()
     done: bool = False
     withdrawn: bool = False
     error: Exception | None = None
@@ -97,6 +97,12 @@ class StateSession:
         """Refuse to go on with a state that vanished or was replaced during the run."""
         if self.is_new:
             return
+        if document is not None and document.serial < self.document.serial:
+            raise StateForeign(
+                "The state was replaced",
+                f"It is an older copy: serial {document.serial}, and this run had {self.document.serial}.",
+                "Put the newer one back, then run again.",
+            )
         if document is None or document.lineage != self.document.lineage:
             detail = "The state that this run started with is gone."
             raise StateForeign(
@@ -122,12 +128,11 @@ class StateSession:
             self.unsaved.append(delta)
             raise
 
-    def intend(self, intent: Intent, also: Delta, sources: tuple[int, ...]) -> bool:
-        """Commit an intent; False if it was withdrawn because another run has some of its days.
-
-        ``sources``: the ids of its transfer and of the predecessors, whose days these are too.
+    def intend(self, intent: Intent, also: Delta) -> bool:
+        """Commit an intent; False if it was withdrawn because another run has some of its days. It is stamped
+        with the serial of the state that it is committed on.
         """
-        change = _Change(also + Delta(intents=(intent,)), intent, sources)
+        change = _Change(also, intent)
         self._submit(change)
         return not change.withdrawn
 
@@ -160,11 +165,9 @@ class StateSession:
             raise self.broken
         for _attempt in range(MAX_CONFLICTS):
             for change in batch:
-                intent = change.intent
-                change.withdrawn = intent is not None and is_taken(
-                    intent, change.sources, self._others_changes
-                )
-            merged = self._rebased(_merged(change.delta for change in batch if not change.withdrawn))
+                change.withdrawn = change.intent is not None and is_taken(change.intent, self._others_changes)
+            left = [change for change in batch if not change.withdrawn]
+            merged = self._rebased(_merged(self._stamped(change) for change in left))
             if not merged:
                 return
             try:
@@ -175,18 +178,23 @@ class StateSession:
             return
         raise StateConflict("The state keeps changing", "Other runs keep committing.", "Run again later.")
 
+    def _stamped(self, change: _Change) -> Delta:
+        if change.intent is None:
+            return change.delta
+        return change.delta + Delta(intents=(replace(change.intent, serial=self.document.serial),))
+
     def _rebased(self, delta: Delta) -> Delta:
-        """Join what we say with what the document says, which another run may have learned: what it
-        found done stays done, and what it knows of a backfill stays known.
+        """Join what we say with what the document says, which another run may have learned: what it settled
+        stays settled, and what it knows of a backfill stays known.
         """
         records = (_joined(self.document.backfills.get(one.id), one) for one in delta.backfills)
         known = ((self.document.intents.get(one.nonce, one), one) for one in delta.intents)
-        intents = (there if there.outcome is Outcome.DONE else ours for there, ours in known)
+        intents = (there if _further(there) > _further(ours) else ours for there, ours in known)
         return replace(delta, backfills=tuple(records), intents=tuple(intents))
 
     def _write(self, delta: Delta) -> None:
         revision = self.store.commit(delta, self.revision)
-        committed = apply_delta(self.document, delta)
+        committed = apply_delta(self.document, delta, revision.token)
         self.document = replace(committed, lineage=revision.lineage, serial=revision.serial)
         self.revision = revision
         self._known.update(one.nonce for one in delta.intents)
@@ -199,7 +207,9 @@ def _joined(known: BackfillRecord | None, ours: BackfillRecord) -> BackfillRecor
         return ours
     if (known.transfer_id, known.days) != (ours.transfer_id, ours.days):
         return known  # an answer showed a wrong id: one that another run has got to know
-    further = known if known.status.final and not ours.status.final else ours
+    further, other = (known, ours) if known.status.final and not ours.status.final else (ours, known)
+    same_counts = known.seen.counts == ours.seen.counts  # else a day that failed may have run again
+    told = other.evidence if same_counts else what_stays(other.evidence)
     maker = known if known.ours else ours
     alike = (known.status, known.seen.counts) == (ours.status, ours.seen.counts)
     return replace(
@@ -208,10 +218,16 @@ def _joined(known: BackfillRecord | None, ours: BackfillRecord) -> BackfillRecor
         stale_before=maker.stale_before,
         as_of=maker.as_of,
         serial=known.serial,
-        evidence=merge(known.evidence, ours.evidence, ours.days),
+        evidence=merge(further.evidence, told, ours.days),
         settled=further.settled or (alike and known.settled),
         has_run=known.has_run or ours.has_run,
     )
+
+
+def _further(intent: Intent) -> int:
+    """Rank what is known of an intent: that it was made stays, whatever else was concluded from less."""
+    known = (Outcome.PENDING, Outcome.REFUSED, Outcome.ABANDONED, Outcome.WITHDRAWN, Outcome.DONE)
+    return known.index(intent.outcome)
 
 
 def _key(one: Intent | BackfillRecord) -> str | int:

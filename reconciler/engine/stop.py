@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import get_ident
 
 from reconciler.errors import Interrupted, ReconcilerError
 
@@ -20,11 +21,14 @@ class StopSignal:
     ``parent`` is that of the whole run; a team's own stops that team alone. A signal handler sets it,
     and may interrupt any line of the main thread, so there is no lock in it: a
     ``threading.Event`` has one, and setting it inside its own ``wait`` hangs for good.
+
+    ``under_way``, that of the whole run: the threads whose write was sent and not answered yet.
     """
 
     parent: StopSignal | None = None
     signum: int | None = None
     errors: list[ReconcilerError] = field(default_factory=list)
+    under_way: set[int] = field(default_factory=set)
     _off: bool = False
 
     @property
@@ -39,6 +43,16 @@ class StopSignal:
     @property
     def interrupted(self) -> bool:
         return self.signum is not None or (self.parent is not None and self.parent.interrupted)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Count a write of this thread as under way."""
+        under_way = (self if self.parent is None else self.parent).under_way
+        under_way.add(get_ident())
+        try:
+            yield
+        finally:
+            under_way.discard(get_ident())
 
     def wait(self, seconds: float) -> None:
         """Sleep, but no longer than until it is set."""

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from reconciler.api.client import ApiClient
 from reconciler.bounds import DEFAULT_SETTLE, MAX_WAIT
-from reconciler.dates import DaysByTransfer, grouped
+from reconciler.dates import grouped
 from reconciler.engine.clock import Clock
 from reconciler.engine.effects import Ending
 from reconciler.engine.executor import Executor, drive_all
@@ -24,16 +24,15 @@ from reconciler.engine.stop import StopSignal
 from reconciler.engine.transfer import TransferApply
 from reconciler.engine.warnings import statuses, warnings
 from reconciler.errors import Exit, Interrupted, ReconcilerError, StateConflict
-from reconciler.events import Cancelled, Created, Event, Settled, UnknownOutcome, WriteRefused
-from reconciler.model.desired import DesiredTeam, Limits
-from reconciler.model.memory import Document
-from reconciler.planning.approval import Approval, planned_days
-from reconciler.planning.evidence import is_active
-from reconciler.planning.intents import unresolved
-from reconciler.planning.plan import Action, ActionKind, TeamPlan
+from reconciler.events import Cancelled, Created, Event, Settled, UnknownOutcome, Withdrawn, WriteRefused
+from reconciler.model.desired import DesiredTeam
+from reconciler.model.memory import Document, Intent
+from reconciler.planning.approval import Approval, Approvals
+from reconciler.planning.intents import is_settled, unresolved
+from reconciler.planning.plan import ActionKind, TeamPlan
 from reconciler.planning.planner import make_plan
 from reconciler.planning.resolution import settles_at
-from reconciler.planning.situation import Situation, weigh, weigh_doubts
+from reconciler.planning.situation import Situation, weigh
 from reconciler.stores.base import StateStore
 
 MAX_SURVEYS = 20
@@ -52,10 +51,13 @@ class RunSettings:
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
-    """A plan, and the situation it was made from."""
+    """A plan, and the situation it was made from. ``read_at``: when its reading began, by a clock that only
+    passes, in seconds.
+    """
 
     plan: TeamPlan
     situation: Situation
+    read_at: float
 
 
 def team_plan(situation: Situation, approval: Approval | None = None) -> TeamPlan:
@@ -73,7 +75,9 @@ class TeamReport:
     created: int = 0
     retried: int = 0
     cancelled: int = 0
+    adopted: int = 0
     refused: int = 0
+    withdrawn: int = 0
     unknown: int = 0
     days: int = 0
     statuses: set[int] = field(default_factory=set)
@@ -82,12 +86,14 @@ class TeamReport:
 
     def count(self, event: Event) -> None:
         self.refused += isinstance(event, WriteRefused)
+        self.withdrawn += isinstance(event, Withdrawn)
         if isinstance(event, UnknownOutcome):
             self.unknown += 1
             self.told.add(event.intent.nonce)
         if isinstance(event, Created):
-            self.created += event.action.kind is ActionKind.CREATE
-            self.retried += event.action.kind is ActionKind.RETRY
+            self.adopted += event.refused
+            self.created += event.action.kind is ActionKind.CREATE and not event.refused
+            self.retried += event.action.kind is ActionKind.RETRY and not event.refused
             self.days += len(event.action.days)
         elif isinstance(event, Cancelled) and event.action.kind is ActionKind.CANCEL:
             self.cancelled += 1
@@ -120,17 +126,19 @@ class TeamRun:
         again, later = self.store.read()
         if again is None or later == revision:
             return situation
-        anew = weigh(self.team, again, situation.observed, situation.now, situation.settle)
-        return weigh_doubts(anew, again)
+        return weigh(self.team, again, situation.observed, situation.now, situation.settle)
 
     def plan(self, approval: Approval | None = None) -> Surveyed:
         """Return what apply would do."""
+        read_at = self.clock.elapsed()
         situation = self.look()
-        return Surveyed(team_plan(situation, approval), situation)
+        return Surveyed(team_plan(situation, approval), situation, read_at)
 
     def _reader(self) -> Reader:
         workers = self.settings.parallelism
-        return Reader(self.client, self.clock.now, self.settings.settle, workers, self.key_hash)
+        return Reader(
+            self.client, self.clock.now, self.settings.settle, workers, self.key_hash, self.clock.elapsed
+        )
 
     # -- apply -----------------------------------------------------------------------------
 
@@ -142,19 +150,14 @@ class TeamRun:
         """Read the state for an apply. The lock is the caller's."""
         return StateSession.open(self.store, self.blank)
 
-    def survey(
-        self, session: StateSession, approval: Approval | None = None, limits: Limits | None = None
-    ) -> Surveyed:
-        """Survey, plan, and commit what was learned. Again while other runs commit first.
-
-        ``limits`` stand in for those of the file.
-        """
+    def survey(self, session: StateSession, approval: Approvals = None) -> Surveyed:
+        """Survey, plan, and commit what was learned. Again while other runs commit first."""
         for _attempt in range(MAX_SURVEYS):
             session.plan_from_here()
+            read_at = self.clock.elapsed()
             situation = self.weighed(session)
-            if limits is not None:
-                situation = replace(situation, team=replace(self.team, limits=limits))
-            plan = team_plan(situation, approval)
+            allowed = approval(situation.document) if callable(approval) else approval
+            plan = team_plan(situation, allowed)
             with self.saving():
                 committed = session.commit_alone(situation.delta)
             if committed:
@@ -162,15 +165,13 @@ class TeamRun:
                 self._tell_settled(situation)
                 document = session.document
                 plan = replace(plan, lineage=document.lineage, serial=document.serial)
-                return Surveyed(plan, replace(situation, document=document))
+                return Surveyed(plan, replace(situation, document=document), read_at)
         raise StateConflict("The state keeps changing", "Other runs keep committing.", "Run again later.")
 
     def _tell_settled(self, situation: Situation) -> None:
         resolution = situation.resolution
         for intent in (*resolution.adopted, *resolution.abandoned):
             self.on_event(Settled(intent))
-        for intent in resolution.late:
-            self.on_event(Settled(intent, late=True))
 
     def carry_out(
         self,
@@ -179,20 +180,17 @@ class TeamRun:
         whole_run: StopSignal,
         holds_lock: Callable[[], bool],
     ) -> TeamReport:
-        """Do the plan; what others changed meanwhile is read and planned again, once. Folds the state."""
+        """Do the plan. What others changed meanwhile is withdrawn: the next run reads everything afresh."""
         report = TeamReport(self.team.team_id)
         signal = StopSignal(parent=whole_run)
         executor = Executor(self.client, session, self.clock, signal, self._counting(report), holds_lock)
-        endings = self._round(executor, surveyed)
-        again = [key for key, ending in endings.items() if ending is Ending.REPLAN]
-        if again and not signal.off:
-            with signal.stopping():
-                endings.update(self._second_round(executor, surveyed, again, report))
+        endings = self._drive(executor, surveyed)
         if session.broken is None:
             with signal.stopping():
-                self.store.compact()
+                self.store.finish()
         report.told.update(intent.nonce for intent in surveyed.situation.resolution.unresolved)
-        self.conclude(report, endings, signal, session)
+        report.adopted += len(surveyed.situation.resolution.adopted_creates)
+        self.conclude(report, endings, signal, session, surveyed.situation.observed.vendor_now)
         return report
 
     def _counting(self, report: TeamReport) -> Callable[[Event], None]:
@@ -202,7 +200,7 @@ class TeamRun:
 
         return tell
 
-    def _round(self, executor: Executor, surveyed: Surveyed) -> dict[int, Ending]:
+    def _drive(self, executor: Executor, surveyed: Surveyed) -> dict[int, Ending]:
         rules = Rules(
             self.settings.settle, self.team.on_unknown, self.settings.max_wait, self.team.as_of, self.key_hash
         )
@@ -210,7 +208,7 @@ class TeamRun:
         transfers = {
             transfer_id: TransferApply(
                 actions,
-                self._freshness(transfer_id, surveyed.situation),
+                self._freshness(transfer_id, surveyed),
                 lambda: executor.session.document,
                 self.clock,
                 rules,
@@ -219,36 +217,29 @@ class TeamRun:
         }
         return drive_all(transfers, executor, self.settings.parallelism) if transfers else {}
 
-    def _freshness(self, transfer_id: int, situation: Situation) -> Freshness:
-        sources = {transfer.address.transfer_id: transfer.source_ids for transfer in self.team.transfers}
-        records = situation.document.backfills.values()
+    def _freshness(self, transfer_id: int, surveyed: Surveyed) -> Freshness:
+        transfers = surveyed.situation.team.transfers
+        by_id = {transfer.address.transfer_id: transfer.source_ids for transfer in transfers}
+        sources = by_id.get(transfer_id, (transfer_id,))
+        records = surveyed.situation.document.backfills.values()
         return Freshness.of(
-            situation.observed,
-            sources.get(transfer_id, (transfer_id,)),
-            situation.now,
-            [record for record in records if record.transfer_id == transfer_id],
+            surveyed.situation.observed,
+            sources,
+            surveyed.read_at,
+            [record for record in records if record.transfer_id in sources],
             self.settings.settle,
         )
 
-    def _second_round(
-        self, executor: Executor, first: Surveyed, again: list[int], report: TeamReport
-    ) -> dict[int, Ending]:
-        """Plan the given transfers again, for no more than the days of the first plan."""
-        approval = _restricted(first.plan.actions, set(again), self.team.team_id)
-        made = report.created + report.retried + report.unknown
-        surveyed = self.survey(executor.session, approval, _what_is_left(self.team.limits, made))
-        left = _not_taken_up(approval, surveyed)
-        endings = self._round(executor, surveyed)
-        for key in again:
-            if endings.get(key, Ending.FINISHED) is Ending.FINISHED:
-                endings[key] = Ending.REPLAN if key in left else Ending.FINISHED
-        return endings
-
     def conclude(
-        self, report: TeamReport, endings: dict[int, Ending], signal: StopSignal, session: StateSession
+        self,
+        report: TeamReport,
+        endings: dict[int, Ending],
+        signal: StopSignal,
+        session: StateSession,
+        vendor_now: datetime,
     ) -> None:
         """Say in the report which exit statuses hold."""
-        creates = unresolved(session.document)
+        creates = [one for one in unresolved(session.document) if self._is_held_up_by(one, vendor_now)]
         for intent in creates:
             if intent.nonce not in report.told:  # its request was under way when the run was interrupted
                 at = settles_at(intent, self.settings.settle, self.team.on_unknown)
@@ -263,37 +254,13 @@ class TeamRun:
         if signal.interrupted:
             report.statuses.add(128 + _signum(signal))
 
+    def _is_held_up_by(self, intent: Intent, vendor_now: datetime) -> bool:
+        """Tell whether an unresolved create keeps days of the files, or may yet take effect elsewhere."""
+        sources = {source for one in self.team.of_the_files for source in one.source_ids}
+        settled = is_settled(intent, self.clock.now(), vendor_now, self.settings.settle)
+        return not settled or not sources.isdisjoint(intent.source_ids)
+
 
 def _signum(signal: StopSignal) -> int:
     root = signal if signal.signum is not None or signal.parent is None else signal.parent
     return root.signum or 2
-
-
-def _restricted(actions: Iterable[Action], transfers: set[int], team_id: int) -> Approval:
-    chosen = [action for action in actions if action.address.transfer_id in transfers]
-    cancels = frozenset((team_id, backfill_id) for action in chosen for backfill_id in action.cancels)
-    return Approval(planned_days(chosen), cancels)
-
-
-def _not_taken_up(approval: Approval, surveyed: Surveyed) -> set[int]:
-    """Return the transfers of which the plan leaves alone approved days that nobody loads, or an approved
-    cancel of what is still active.
-    """
-    cancelled = {backfill_id for action in surveyed.plan.actions for backfill_id in action.cancels}
-    records = surveyed.situation.document.backfills
-    kept = {backfill_id for _team, backfill_id in approval.cancels} - cancelled
-    active = {
-        records[backfill_id].transfer_id
-        for backfill_id in kept & records.keys()
-        if is_active(records[backfill_id].seen)
-    }
-    ledgers = surveyed.situation.ledgers
-    taken_up = DaysByTransfer((ledger.transfer.address, ledger.taken_up) for ledger in ledgers)
-    declared = DaysByTransfer((ledger.transfer.address, ledger.transfer.days) for ledger in ledgers)
-    left = (approval.days & declared) - (taken_up | planned_days(surveyed.plan.actions))
-    return active | {address.transfer_id for address in left}
-
-
-def _what_is_left(limits: Limits, made: int) -> Limits:
-    allowed = limits.max_creates_per_apply
-    return limits if allowed is None else replace(limits, max_creates_per_apply=max(0, allowed - made))

@@ -3,18 +3,21 @@
 The order that everything rests on: the intent is durable before the request leaves; the
 outcome is durable before the next write of that transfer. A request is sent once and never
 again by the transport; what became of it is read, not guessed.
+
+There is no second round within a run. What turns out otherwise than planned is withdrawn and named, and with
+it whatever else touches its days; the rest goes on.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any, assert_never
 
-from reconciler.api.outcome import Done, Rejected, Unknown
+from reconciler.api.outcome import Done, DoneInPart, Rejected, Unknown
 from reconciler.bounds import LOOKS
+from reconciler.dates import EMPTY, DateSet, union
 from reconciler.engine.clock import Clock
 from reconciler.engine.effects import (
     Emit,
@@ -22,7 +25,7 @@ from reconciler.engine.effects import (
     Get,
     Pause,
     Probe,
-    ProbeResult,
+    Reading,
     Record,
     Step,
     Steps,
@@ -33,20 +36,13 @@ from reconciler.engine.freshness import Freshness
 from reconciler.engine.rules import Rules
 from reconciler.engine.sending import Sender, withdraw
 from reconciler.events import Cancelled, Created, UnknownOutcome, WriteRefused
-from reconciler.model.memory import (
-    BackfillRecord,
-    Delta,
-    Document,
-    Intent,
-    KnownUser,
-    Origin,
-    Outcome,
-)
-from reconciler.model.observed import ApiError, Backfill, Observed, Status
-from reconciler.planning import intents
+from reconciler.model.deltas import Delta
+from reconciler.model.memory import BackfillRecord, Document, Intent, KnownUser, Origin, Outcome
+from reconciler.model.observed import ApiError, Backfill, Status
+from reconciler.planning import intents, matching
 from reconciler.planning.plan import Action, ActionKind
-from reconciler.planning.resolution import resolve, settles_at
-from reconciler.planning.situation import updated
+from reconciler.planning.records import updated
+from reconciler.planning.resolution import settles_at
 
 CANCEL_TRIES = 3
 
@@ -58,7 +54,7 @@ class TransferApply:
     ``freshness`` is that of what they were planned from; ``document`` returns the state as committed so far.
     """
 
-    actions: Iterable[Action]
+    actions: Sequence[Action]
     freshness: Freshness
     document: Callable[[], Document]
     clock: Clock
@@ -71,29 +67,45 @@ class TransferApply:
 
     def steps(self) -> Steps:
         """Yield the steps. The generator's return value tells how it ended."""
-        for action in self.actions:
+        ending, barred = Ending.FINISHED, EMPTY
+        for number, action in enumerate(self.actions):
             assert action.address.transfer_id == self.freshness.sources[0]
-            parts = [self._cancel(action, backfill_id) for backfill_id in action.cancels]
-            if action.kind is not ActionKind.CANCEL:
-                parts.append(self._create(action))
-            for part in parts:
-                ending = yield from part
-                if ending is not Ending.FINISHED:
-                    return ending
-        return Ending.FINISHED
+            touched = self._touched(action)
+            if touched & barred:
+                became = yield from withdraw(action, "it touches days of what was withdrawn")
+            else:
+                became = yield from self._act(action, self.actions[number + 1 :])
+            if became is Ending.WITHDRAWN:
+                ending, barred = became, barred | touched
+            elif became is not Ending.FINISHED:
+                return became
+        return ending
+
+    def _touched(self, action: Action) -> DateSet:
+        """Return the days of an action, and those of the backfills that it cancels."""
+        planned = self.freshness.planned
+        return action.days | union(planned[backfill_id].days for backfill_id in action.cancels)
+
+    def _act(self, action: Action, following: Sequence[Action]) -> Steps:
+        for backfill_id in action.cancels:
+            became = yield from self._cancel(action, following, backfill_id)
+            if became is not Ending.FINISHED:
+                return became
+        if action.kind is ActionKind.CANCEL:
+            return Ending.FINISHED
+        return (yield from self._create(action, following))
 
     # -- create ----------------------------------------------------------------------------
 
-    def _create(self, action: Action) -> Steps:
-        intent, answer = yield from self._sender.send(action, lambda: self._sender.intent(action))
+    def _create(self, action: Action, following: Sequence[Action]) -> Steps:
+        sent = yield from self._sender.send(action, following)
+        if isinstance(sent, Ending):
+            return sent
+        intent, answer = sent
         match answer:
-            case Ending():
-                return answer
-            case Done(backfill=backfill):
+            case Done(backfill=backfill) | DoneInPart(backfill=backfill):
                 record = replace(intents.adopted(backfill, intent), origin=Origin.CREATED)
-                return (
-                    yield from self._made(action, intents.made(intent, backfill.id), record, adopted=False)
-                )
+                return (yield from self._made(action, intents.made(intent, backfill.id), record))
             case Rejected():
                 return (yield from self._rejected(action, intent, answer))
             case Unknown():
@@ -101,10 +113,16 @@ class TransferApply:
             case never:
                 assert_never(never)
 
-    def _made(self, action: Action, done: Intent, record: BackfillRecord, *, adopted: bool) -> Steps:
-        yield Record(Delta(intents=(done,), backfills=(record,), users=() if adopted else self._user(record)))
-        self.freshness.made(record.id)
-        yield Emit(Created(action, record.id, adopted))
+    def _made(self, action: Action, done: Intent, record: BackfillRecord) -> Steps:
+        """Record what the answer showed: the backfill, whose our key is, and what the API left out of it."""
+        yield Record(Delta(intents=(done,), backfills=(record,), users=self._user(record)))
+        self.freshness.made(record.id, record.created_time)
+        yield Emit(Created(replace(action, start=record.start, end=record.end), record.id))
+        for left_out in intents.days_cut_off(done, record):
+            for start, end in left_out.intervals:
+                part = replace(action, start=start, end=end)
+                why = f"backfill {record.id} leaves these days out"
+                yield Emit(WriteRefused(part, None, None, why, by_hand=end <= record.start))
         return Ending.FINISHED
 
     def _user(self, record: BackfillRecord) -> tuple[KnownUser, ...]:
@@ -114,94 +132,89 @@ class TransferApply:
             return ()
         return (KnownUser(self.rules.key_hash, user_id),)
 
-    def _found(self, action: Action, intent: Intent, backfill: Backfill) -> Steps:
-        done = intents.found(intent, backfill.id)
-        return (yield from self._made(action, done, intents.adopted(backfill, intent), adopted=True))
+    def _found(self, action: Action, intent: Intent, backfill: Backfill, *, refused: bool = False) -> Steps:
+        done, record = intents.found(intent, backfill.id), intents.adopted(backfill, intent)
+        yield Record(Delta(intents=(done,), backfills=(record,)))
+        self.freshness.made(backfill.id, backfill.created_time)
+        yield Emit(Created(action, backfill.id, adopted=True, refused=refused))
+        return Ending.FINISHED
 
     def _rejected(self, action: Action, intent: Intent, answer: Rejected) -> Steps:
-        """Look why: sent twice by a gateway (adopt it), overlapped by an active one (plan the
-        rest again), or refused.
+        """Look why: sent twice by a gateway (adopt it), overlapped by somebody's active one (the next run
+        plans the rest), or refused.
         """
-        probe = yield from ask(Probe(intent.transfer_id))
-        if not isinstance(probe, ProbeResult):  # refused, or made by one sent twice: nobody knows
-            return (yield from self._left_unknown(intent))
+        reading = yield from ask(Probe(self.freshness.sources[:1]))
+        if not isinstance(reading, Reading):  # refused, or made by one sent twice: nobody knows
+            return (yield from self._left_unknown(intent, answer.error))
         known = self.document().intents.get(intent.nonce, intent)
         if not known.pending:
             return (yield from self._settled_by_another(action, known))
-        match intents.after_refusal(intent, probe.backfills, self.document()):
+        settle = self.rules.settle
+        match matching.after_refusal(intent, reading.backfills, self.document(), settle, answer.error):
             case Backfill() as backfill:
-                return (yield from self._found(action, intent, backfill))
-            case Intent(outcome=Outcome.REFUSED) as refused:
+                return (yield from self._found(action, intent, backfill, refused=True))
+            case Intent(outcome=Outcome.WITHDRAWN, blocker=blocker) as withdrawn:
+                yield Record(Delta(intents=(withdrawn,)))
+                return (yield from withdraw(action, f"backfill {blocker} is active on some of its days"))
+            case refused:
                 if (yield from self._is_shared(intent, answer)):
                     return Ending.STOPPED
                 yield Record(Delta(intents=(refused,)))
-                yield Emit(WriteRefused(action, answer.error, refused.blocker))
+                yield Emit(WriteRefused(action, answer.error, refused.blocker, blind=not self.freshness.runs))
                 return Ending.REFUSED
-            case withdrawn:
-                yield Record(Delta(intents=(withdrawn,)))
-                why = f"backfill {probe.in_the_way(withdrawn)} some of its days"
-                return (yield from withdraw(action, why))
 
     def _is_shared(self, intent: Intent, refusal: Rejected) -> Generator[Step, Any, bool]:
         """Tell whether a refusal is of the key or licence: then no transfer keeps it, and the team stops."""
         alike = yield from ask(Suspect(intent, refusal))
-        if alike:
-            yield Record(Delta(drop_intents=alike))
+        known = (self.document().intents.get(nonce) for nonce in alike)
+        turned_away = [one for one in known if one is not None and one.outcome in intents.OPEN]
+        if turned_away:
+            yield Record(Delta(intents=tuple(map(intents.withdrawn, turned_away))))
         return bool(alike)
 
     def _find_out(self, action: Action, intent: Intent, error: ApiError | None = None) -> Steps:
-        """Look for some 30 seconds what became of a create; it may be settled by a later run."""
+        """Look for some 30 seconds what became of a create; what is not found, a later run settles."""
         for pause in LOOKS:
             if pause:
                 yield Pause(pause, "the outcome of a create is unknown")
-            looked_at = self._sender.now_by_both(
-                intent
-            )  # what takes effect from here on may not be in the answers
-            probe = yield from ask(Probe(intent.transfer_id))
-            if not isinstance(probe, ProbeResult):
+            reading = yield from ask(Probe(self.freshness.sources[:1]))
+            if not isinstance(reading, Reading):
                 continue
             known = self.document().intents.get(intent.nonce, intent)
             if not known.pending:
                 return (yield from self._settled_by_another(action, known))
-            backfill = intents.find_match(intent, probe.backfills, self.document().backfills.keys())
-            if backfill is not None:
-                return (yield from self._found(action, intent, backfill))
-            if self._is_settled(intent, probe, looked_at):
-                yield Record(Delta(intents=(intents.not_created(intent),)))
-                return (yield from withdraw(action, "its request took no effect"))
+            match = matching.find_match(intent, reading.backfills, self.document(), self.rules.settle)
+            if match is not None:
+                return (yield from self._found(action, intent, match))
         return (yield from self._left_unknown(intent, error))
 
     def _settled_by_another(self, action: Action, intent: Intent) -> Steps:
         """Another run found out first, while we were held up; what we see now may be its own doing."""
         if intent.backfill_id is None:
             return (yield from withdraw(action, "its request took no effect, as another run found"))
-        self.freshness.made(intent.backfill_id)
+        at = self.freshness.vendor_now(self.clock.elapsed())
+        self.freshness.made(intent.backfill_id, at)
         yield Emit(Created(action, intent.backfill_id, adopted=True))
         return Ending.FINISHED
 
     def _left_unknown(self, intent: Intent, error: ApiError | None = None) -> Steps:
+        if error is not None:
+            yield Record(Delta(intents=(replace(intent, answer=error),)))
         at = settles_at(intent, self.rules.settle, self.rules.on_unknown)
         yield Emit(UnknownOutcome(intent, at, error))
         return Ending.UNKNOWN
 
-    def _is_settled(self, intent: Intent, probe: ProbeResult, now: datetime) -> bool:
-        """Ask the one rule that says when a create did not happen."""
-        observed = Observed(now, listed=probe.listed, latest={intent.transfer_id: probe.latest})
-        alone = replace(self.document(), intents={intent.nonce: intent})
-        return bool(resolve(alone, observed, now, self.rules.settle, self.rules.on_unknown).abandoned)
-
     # -- cancel ----------------------------------------------------------------------------
 
-    def _cancel(self, action: Action, backfill_id: int) -> Steps:
+    def _cancel(self, action: Action, following: Sequence[Action], backfill_id: int) -> Steps:
         """Cancel one of ours. Nothing is created on its days until it is seen final."""
-        record = self.document().backfills[backfill_id]
+        record = self.freshness.planned[backfill_id]
         refusal: Rejected | None = None
         for _try in range(CANCEL_TRIES):
-            intent, answer = yield from self._sender.send(
-                action, lambda: self._sender.intent(action, cancels=record)
-            )
-            if isinstance(answer, Ending):
-                return answer
+            sent = yield from self._sender.send(action, following, record)
+            if isinstance(sent, Ending):
+                return sent
+            intent, answer = sent
             refusal = answer if isinstance(answer, Rejected) else None
             seen = answer.backfill if isinstance(answer, Done) else None
             if seen is None or not seen.status.final:
@@ -216,8 +229,8 @@ class TransferApply:
         return Ending.REFUSED
 
     def _cancelled(self, action: Action, intent: Intent, record: BackfillRecord, seen: Backfill) -> Steps:
-        moment = seen.removed_time or seen.end_time or self.clock.now()
-        fresh = updated(record, seen, moment)
+        moment = seen.removed_time or seen.end_time
+        fresh = updated(record, seen, moment or self.freshness.vendor_now(self.clock.elapsed()))
         yield Record(Delta(intents=(intents.cancelled(intent),), backfills=(fresh,)))
         if seen.status is Status.COMPLETED:  # it ended by itself: its days are loaded, not due
             why = f"backfill {seen.id} completed before it was cancelled"

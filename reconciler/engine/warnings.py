@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from shlex import quote
 
 from reconciler.api.outcome import KEY_CODES
 from reconciler.dates import DateSet, dates_of, iso, last_iso
 from reconciler.diagnostics import Finding, Severity
 from reconciler.errors import Exit
+from reconciler.formats.commands import on_lines, resolving
 from reconciler.formats.reports import encode_time
 from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import Intent, Origin
@@ -68,11 +70,11 @@ def _unresolved(intent: Intent, situation: Situation) -> Finding:
     detail = f"Whether {intent.transfer} {days} was created is not known (intended {intended})."
     settles = intent.intended_at + situation.settle
     if situation.team.on_unknown is OnUnknown.SETTLE and situation.now < settles:
-        hint = f"An apply after {encode_time(settles)} settles it by itself, or: "
+        hint = f"An apply after {encode_time(settles)} settles it by itself; or look at the vendor's pages:"
     else:
-        hint = "Look at the vendor's pages, then: "
-    command = f"reconciler resolve {intent.transfer} {days} --as created:ID|not-created"
-    return _warning("OB004", "The outcome of a create is unknown", detail, hint + command)
+        hint = "Look at the vendor's pages, then give one of these:"
+    hint += resolving(intent.transfer, days)
+    return _warning("OB004", "The outcome of a create is unknown", detail, hint)
 
 
 # --- of one transfer --------------------------------------------------------------------------
@@ -121,7 +123,7 @@ def _unknown_history(ledger: TransferLedger) -> Iterator[Finding]:
     )
     hint = (
         "Put the newest state back; or look at the vendor's pages, say what is loaded with `loaded:`, "
-        f"then: reconciler accept {ledger.transfer.name}"
+        f"then:{on_lines(f'accept {quote(ledger.transfer.name)}')}"
     )
     yield _warning("OB003", "The state may be old, or new", detail, hint)
 
@@ -172,7 +174,7 @@ def _odd_words(ledger: TransferLedger) -> Iterator[Finding]:
         if days:
             seen = judged.record.seen
             detail = f"Backfill {seen.id} of {ledger.transfer.name} ended as {seen.word}: {_ranges(days)}."
-            hint = f"Look at it on the vendor's pages, then: reconciler retry {ledger.transfer.name}"
+            hint = f"Look at it on the vendor's pages, then:{_retry(ledger)}"
             yield _warning("OB014", "A status that tells nothing", detail, hint)
     for reason in (Reason.UNKNOWN_STATUS, Reason.STUCK):
         days = _in(ledger, reason)
@@ -180,8 +182,12 @@ def _odd_words(ledger: TransferLedger) -> Iterator[Finding]:
         if words:
             named = ", ".join(words)
             detail = f"{ledger.transfer.name}: the newest runs of {_ranges(days)} are {named}."
-            hint = f"Look at them on the vendor's pages, then: reconciler retry {ledger.transfer.name}"
+            hint = f"Look at them on the vendor's pages, then:{_retry(ledger)}"
             yield _warning("OB014", "A status that tells nothing", detail, hint)
+
+
+def _retry(ledger: TransferLedger) -> str:
+    return on_lines(f"retry {quote(ledger.transfer.name)}")
 
 
 def _stuck(ledger: TransferLedger) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, TypeVar
 
 from pydantic_core import ErrorDetails, ValidationError
@@ -30,11 +30,14 @@ class Bad(ValueError):
 
 # --- what is wrong with a shape ---------------------------------------------------------------
 
-_MISSING, _UNKNOWN = "missing", "extra_forbidden"
+_MISSING, _UNKNOWN, _TOO_LONG = "missing", "extra_forbidden", "too_long"
 _NO_TIME = "{value} is not a time of the form YYYY-MM-DDTHH:MM:SSZ"
 _WORDS = {
     _MISSING: "the field {name!r} is missing",
     _UNKNOWN: "the field {name!r} is not known to this release",
+    _TOO_LONG: "it has more fields than this release knows",
+    "tuple_type": "it is not a list",
+    "json_invalid": "it is not JSON: {error}",
     "dict_type": "it is not an object",
     "list_type": "it is not a list",
     "string_type": "{value} is not a string",
@@ -48,10 +51,15 @@ _WORDS = {
 _NO_NUMBER = "{value} is not a whole number from {ge} to 2**63-1"
 
 
-def bad_of(error: ValidationError) -> Bad:
-    """Return what is wrong first: of one object a missing field, then an unknown one, then a bad value."""
+def bad_of(
+    error: ValidationError, named: Callable[[tuple[int | str, ...]], tuple[int | str, ...]] = lambda at: at
+) -> Bad:
+    """Return what is wrong first: of one object a missing field, then an unknown one, then a bad value.
+
+    ``named`` puts names into a place that has only numbers.
+    """
     first = _first(error.errors(include_url=False))
-    kind, places = first["type"], first["loc"]
+    kind, places = first["type"], named(first["loc"])
     refused = first.get("ctx", {}).get("error")
     if isinstance(refused, Bad):
         return refused.inside(_path(places))
@@ -59,7 +67,7 @@ def bad_of(error: ValidationError) -> Bad:
     name = places[-1] if places else ""
     what = words.format(**{"ge": 0, **first.get("ctx", {}), "value": shown(first["input"]), "name": name})
     where = places[:-1] if kind in (_MISSING, _UNKNOWN) else places
-    return Bad(what, _path(where), newer=kind == _UNKNOWN)
+    return Bad(what, _path(where), newer=kind in (_UNKNOWN, _TOO_LONG))
 
 
 def _first(found: list[ErrorDetails]) -> ErrorDetails:

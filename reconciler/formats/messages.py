@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, assert_never
 
 from reconciler import events
 from reconciler.dates import iso, last_iso
 from reconciler.formats.planparts import encode_item, where, where_json
 from reconciler.formats.reports import encode_time
+from reconciler.model.desired import Address
 from reconciler.model.memory import Intent
 from reconciler.model.observed import ApiError
 from reconciler.planning.ledger import Bucket
-from reconciler.planning.plan import Action, DayCounts, Plan, TransferSummary
+from reconciler.planning.plan import COUNTED, Action, Plan
+from reconciler.planning.standing import Standing
 from reconciler.planning.totals import NOT_APPROVED
 
 
@@ -20,7 +22,8 @@ def event_json(event: events.Event) -> dict[str, Any]:
     """Return one event as a JSON object, its kind in ``type``."""
     match event:
         case events.Created(action=action, backfill_id=backfill_id, adopted=adopted):
-            return {**_action_json("created", action), "backfill_id": backfill_id, "adopted": adopted}
+            told = {"backfill_id": backfill_id, "adopted": adopted}
+            return {**_action_json("created", action), **told}
         case events.Cancelled(action=action, backfill_id=backfill_id):
             return {**_action_json("cancelled", action), "backfill_id": backfill_id}
         case events.WriteRefused(action=action, blocker=blocker):
@@ -33,13 +36,21 @@ def event_json(event: events.Event) -> dict[str, Any]:
             return {**intent_json("unknown", intent), "settles_at": when}
         case events.Withdrawn(action=action, why=why):
             return {**_action_json("withdrawn", action), "why": why}
-        case events.Settled(intent=intent, late=late):
-            return {**intent_json("settled", intent), "outcome": intent.outcome.value, "late": late}
+        case events.Settled(intent=intent):
+            return {**intent_json("settled", intent), "outcome": intent.outcome.value}
         case events.Waiting(seconds=seconds, why=why):
             return {"type": "waiting", "seconds": seconds, "why": why}
-        case events.LeftUndone(address=address, cancels=cancels):
+        case events.LeftUndone(address=address, cancels=cancels, reason=reason):
             told = where_json(address, event.start, event.end)
-            return {"type": "not-done", **told, **({"cancels": list(cancels)} if cancels else {})}
+            return {
+                "type": "not-done",
+                "transfer": event.transfer,
+                **told,
+                **({"cancels": list(cancels)} if cancels else {"reason": reason}),
+            }
+        case events.AppliedBefore(applied=applied):
+            at = encode_time(applied.when)
+            return {"type": "applied-before", "digest": applied.digest, "at": at, "by": applied.who}
         case never:
             assert_never(never)
 
@@ -61,23 +72,26 @@ def intent_json(kind: str, intent: Intent) -> dict[str, Any]:
     }
 
 
-def status_json(plan: Plan) -> dict[str, Any]:
+def status_json(errored: bool, each: Iterable[Standing], total: Standing) -> dict[str, Any]:
+    """Return what ``status --json`` prints; what could not be read is ``None``."""
     return {
         "format_version": "1.0",
-        "errored": plan.errored,
-        "transfers": [_one(summary) for summary in plan.transfers],
-        "total": _counts(plan.counts),
+        "errored": errored,
+        "transfers": [_one(standing, standing.address) for standing in each if standing.address],
+        "total": _verdicts(total),
     }
 
 
-def _one(summary: TransferSummary) -> dict[str, Any]:
-    ids = {"team_id": summary.address.team_id, "transfer_id": summary.address.transfer_id}
-    return {**ids, "transfer": summary.name, "owner": summary.owner, **_counts(summary.counts)}
+def _one(standing: Standing, address: Address) -> dict[str, Any]:
+    ids = {"team_id": address.team_id, "transfer_id": address.transfer_id}
+    return {**ids, "transfer": standing.name, "owner": standing.owner, **_verdicts(standing)}
 
 
-def _counts(counts: DayCounts) -> dict[str, Any]:
-    verdicts = {"percent": counts.percent, "synced": counts.synced, "healthy": counts.healthy}
-    return {"days": counts.as_dict(), **verdicts}
+def _verdicts(standing: Standing) -> dict[str, Any]:
+    counts = standing.counts
+    days = {bucket.value: None if counts is None else counts[bucket] for bucket in COUNTED}
+    verdicts = {"percent": standing.percent, "synced": standing.synced, "healthy": standing.healthy}
+    return {"days": {"declared": standing.declared, **days}, **verdicts}
 
 
 def left_out_json(plan: Plan) -> Iterator[dict[str, Any]]:

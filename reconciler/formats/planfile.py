@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any, TypeVar
 
 from pydantic_core import SchemaValidator, ValidationError
-from pydantic_core.core_schema import bool_schema, list_schema
+from pydantic_core.core_schema import bool_schema, list_schema, nullable_schema
 
 from reconciler.dates import iso, parse_iso
 from reconciler.errors import Refused
 from reconciler.formats import planparts as parts
+from reconciler.formats.commands import on_lines
 from reconciler.formats.reports import encode_finding, encode_time
 from reconciler.planning.approval import approved
 from reconciler.planning.guards import TRIPPED
@@ -30,6 +31,8 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 MAX_BYTES = 64 * 1024 * 1024
+_OPTIONS = ("config", "target", "exclude")
+_KIND = "sha256:"
 
 
 # --- to JSON --------------------------------------------------------------------------------
@@ -43,7 +46,7 @@ def encode_plan(plan: Plan, tool_version: str) -> Json:
         "created_at": encode_time(plan.created_at),
         "api_url": plan.api_url,
         "digest": digest(plan),
-        "options": {"target": list(plan.options.target), "exclude": list(plan.options.exclude)},
+        "options": {name: list(getattr(plan.options, name)) for name in _OPTIONS},
         "teams": [_team_json(team) for team in plan.teams],
         "applyable": plan.applyable,
         "complete": plan.complete,
@@ -70,6 +73,7 @@ def _team_json(team: TeamPlan) -> Json:
         "list_full": team.list_full,
         "evidence": team.evidence,
         "minimum_creates": team.minimum_creates,
+        "newest_create": team.newest_create,
     }
 
 
@@ -80,12 +84,28 @@ def _summary(plan: Plan) -> Json:
 
 
 def digest(plan: Plan) -> str:
-    """Return ``sha256:…`` over what the plan approves, the API, and each team's date; nothing else,
-    so an unchanged plan has an unchanged digest.
+    """Return ``sha256:…`` over what the plan approves, the API, each team's date and newest create there, and
+    nothing else. So an unchanged plan has an unchanged digest, and that of one of which something was created
+    never recurs.
     """
     covered = approved(plan)
     text = json.dumps(covered, sort_keys=True, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    return _KIND + hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_digest(text: str) -> bool:
+    """Tell whether a text names a digest: its first 12 hex digits or more, ``sha256:`` before them or not."""
+    return re.fullmatch(r"[0-9a-f]{12,64}", text.removeprefix(_KIND)) is not None
+
+
+def begins(digest: str, text: str) -> bool:
+    """Tell whether a text, for which ``is_digest`` holds, names this digest."""
+    return digest.removeprefix(_KIND).startswith(text.removeprefix(_KIND))
+
+
+def short(digest: str) -> str:
+    """Return the digits that people are shown of a digest: enough to name it."""
+    return digest.removeprefix(_KIND)[:12]
 
 
 # --- from JSON ------------------------------------------------------------------------------
@@ -101,11 +121,14 @@ def _validator() -> SchemaValidator:
         list_full=(flag, False),
         evidence=(parts.TEXT, "runs"),
         minimum_creates=(parts.NUMBER, 0),
+        newest_create=(nullable_schema(parts.NUMBER), None),
     )
     document = parts.an_object(
         {
             **dict.fromkeys(("format_version", "created_at", "api_url", "digest"), parts.TEXT),
-            "options": parts.an_object({"target": parts.TEXTS, "exclude": parts.TEXTS}),
+            "options": parts.an_object(
+                {"target": parts.TEXTS, "exclude": parts.TEXTS}, config=(parts.TEXTS, ())
+            ),
             "teams": list_schema(team, strict=True),
             "actions": list_schema(parts.ACTION, strict=True),
             LISTED[0].value: list_schema(parts.ITEM, strict=True),
@@ -139,7 +162,7 @@ def read_plan(text: str | bytes) -> Plan:
 
 
 def _unfit(detail: str) -> Refused:
-    return Refused("The plan file is unfit", detail, "Make a new one with: reconciler plan --out plan.json")
+    return Refused("The plan file is unfit", detail, f"Make a new one:{on_lines('plan --out plan.json')}")
 
 
 def _parse(text: str | bytes) -> Any:
@@ -162,21 +185,13 @@ def _plan(document: Json) -> Plan:
     ids = [team["team_id"] for team in document["teams"]]
     if len(set(ids)) < len(ids):
         raise ValueError("a team is there twice")  # each would get the actions of both
-    target, exclude = document["options"]["target"], document["options"]["exclude"]
     return Plan(
         api_url=document["api_url"],
-        created_at=_time(document["created_at"]),
+        created_at=parts.time_of("created_at", document["created_at"]),
         teams=tuple(_team(number, document) for number in range(len(ids))),
-        options=Options(tuple(target), tuple(exclude)),
+        options=Options(**{name: tuple(document["options"][name]) for name in _OPTIONS}),
         errored=document["errored"],
     )
-
-
-def _time(text: str) -> datetime:
-    moment = parts.read("created_at", text, datetime.fromisoformat)
-    if moment.tzinfo is None:
-        raise ValueError("created_at has no zone")
-    return parts.read("created_at", text, lambda _: moment.astimezone(UTC))
 
 
 def _team(number: int, document: Json) -> TeamPlan:
@@ -199,6 +214,7 @@ def _team(number: int, document: Json) -> TeamPlan:
         unmanaged=own("unmanaged", parts.unmanaged_of),
         transfers=own("transfers", parts.transfer_of),
         minimum_creates=team["minimum_creates"],
+        newest_create=team["newest_create"],
         diagnostics=findings,
         guarded=any(one.rule == TRIPPED for one in findings),
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pydantic_core import CoreSchema
@@ -15,9 +17,20 @@ from pydantic_core import core_schema as core
 
 from reconciler.dates import FIRST_DAY, Day, iso, last_iso, parse_iso
 from reconciler.diagnostics import Finding, Place, Severity
+from reconciler.formats.reports import encode_time
 from reconciler.model.desired import Address
+from reconciler.model.observed import ApiError
 from reconciler.planning.ledger import Bucket
-from reconciler.planning.plan import COUNTED, Action, ActionKind, DayCounts, Item, TransferSummary, Unmanaged
+from reconciler.planning.plan import (
+    COUNTED,
+    Action,
+    ActionKind,
+    Answer,
+    DayCounts,
+    Item,
+    TransferSummary,
+    Unmanaged,
+)
 from reconciler.untrusted import one_line
 
 Json = dict[str, Any]
@@ -51,6 +64,14 @@ def read(name: str, text: str, function: Callable[[str], T]) -> T:
         return function(text)
     except (ValueError, OverflowError):
         raise ValueError(f"{name} {text[:60]!r} cannot be read") from None
+
+
+def time_of(name: str, text: str) -> datetime:
+    """Read an RFC 3339 time."""
+    moment = read(name, text, datetime.fromisoformat)
+    if moment.tzinfo is None:
+        raise ValueError(f"{name} has no zone")
+    return read(name, text, lambda _: moment.astimezone(UTC))
 
 
 # --- where: the transfer, the days, and the places that declare them ---------------------------
@@ -120,16 +141,36 @@ def action_of(data: Json) -> Action:
 
 # --- days that are not acted on ---------------------------------------------------------------
 
-ITEM = an_object({**_SPAN, "transfer": _NAME, "reason": TEXT}, declared_at=_PLACES)
+_SAID = core.nullable_schema(TEXT)
+ANSWER = an_object(
+    {"status": NUMBER, "at": TEXT}, code=(_SAID, None), message=(TEXT, ""), request_id=(_SAID, None)
+)
+ITEM = an_object(
+    {**_SPAN, "transfer": _NAME, "reason": TEXT},
+    declared_at=_PLACES,
+    answer=(core.nullable_schema(ANSWER), None),
+)
 
 
 def encode_item(item: Item) -> Json:
     """Return days that are not acted on, as in a plan document."""
-    return {**where(item), "reason": item.reason, "declared_at": list(map(str, item.declared_at))}
+    told = {"answer": _encode_answer(item.answer)} if item.answer else {}
+    return {**where(item), "reason": item.reason, "declared_at": list(map(str, item.declared_at)), **told}
+
+
+def _encode_answer(answer: Answer) -> Json:
+    return {**asdict(answer.error), "at": encode_time(answer.at)}
 
 
 def item_of(bucket: Bucket, data: Json) -> Item:
-    return Item(bucket, _address(data), data["transfer"], *_range(data), data["reason"], _places(data))
+    answer = _answer_of(data["answer"]) if data["answer"] else None
+    named = (_address(data), data["transfer"], *_range(data), data["reason"])
+    return Item(bucket, *named, _places(data), answer)
+
+
+def _answer_of(data: Json) -> Answer:
+    said = {name: data[name] for name in ("status", "code", "message", "request_id")}
+    return Answer(ApiError(**said), time_of("at", data["at"]))
 
 
 # --- backfills that are not ours ---------------------------------------------------------------

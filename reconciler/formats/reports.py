@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.diagnostics import Finding, Place, Severity
+from reconciler.untrusted import one_line
 
 LONGEST_LINE = 120  # characters of a line that are shown
 
@@ -24,7 +25,7 @@ def encode_finding(finding: Finding) -> dict[str, Any]:
         "code": finding.rule,
         "severity": finding.severity.value,
         "summary": finding.summary,
-        "detail": " ".join(part for part in (finding.detail, finding.hint) if part),
+        "detail": one_line(f"{finding.detail} {finding.hint}"),
     }
     if finding.place is not None:
         encoded["range"] = _range(finding.place)

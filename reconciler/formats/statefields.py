@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, make_dataclass
 from functools import cache
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from pydantic_core import SchemaValidator
+from pydantic_core import CoreSchema, SchemaValidator
 from pydantic_core import core_schema as core
 
 from reconciler.formats.checks import Bad
 from reconciler.formats.statekinds import (
+    ANSWER,
     DAYS,
     EVIDENCE,
     FILLED,
     FIRST,
     FLAG,
+    IDS,
     LAST,
     POSITIVE,
     TEXT,
@@ -33,6 +35,7 @@ from reconciler.formats.statekinds import (
 from reconciler.model.memory import (
     Acceptance,
     Amnesty,
+    Applied,
     BackfillRecord,
     Intent,
     IntentKind,
@@ -61,6 +64,11 @@ INTENT = {
     "blocker": maybe(WHOLE),
     "as_of": maybe(FIRST),
     "serial": WHOLE,
+    "vendor_at": maybe(TIME),
+    "sources": IDS,
+    "key_hash": TEXT,
+    "unlisted_at": maybe(TIME),
+    "answer": maybe(ANSWER),
 }
 # What was seen, and what is ours: side by side in one object.
 SEEN = {
@@ -106,39 +114,65 @@ LOAD = {
 AMNESTY = {"transfer_id": WHOLE, "start": FIRST, "end": LAST, "serial": WHOLE, "at": TIME}
 ACCEPTANCE = {"transfer_id": WHOLE, "backfill_id": WHOLE, "serial": WHOLE}
 USER = {"key_hash": FILLED, "user_id": WHOLE}
+APPLIED = {"digest": FILLED, "serial": WHOLE, "when": TIME, "who": TEXT}
 
 
 # --- both ways; what follows is called for each of tens of thousands of objects -------------------
 
-# Values are built by position, as that is faster.
 PLAIN: dict[str, tuple[type[Any], dict[str, Kind]]] = {
     "intents": (Intent, INTENT),
     "loads": (Load, LOAD),
     "amnesties": (Amnesty, AMNESTY),
     "acceptances": (Acceptance, ACCEPTANCE),
     "users": (KnownUser, USER),
+    "applies": (Applied, APPLIED),
 }
+FIELDS = {name: kinds for name, (_made, kinds) in PLAIN.items()} | {"backfills": RECORD}
 _CLASSES: list[tuple[Any, dict[str, Kind]]] = [*PLAIN.values(), (Backfill, SEEN)]
 assert all([field.name for field in fields(made)] == [*kinds] for made, kinds in _CLASSES)
 assert [field.name for field in fields(BackfillRecord)] == ["seen", *OURS]
-_SEEN_VALUES, _OUR_VALUES = itemgetter(*SEEN), itemgetter(*OURS)
 
 
-def _plain(made: type[Any], kinds: Mapping[str, Kind]) -> Callable[[dict[str, Any]], Any]:
-    values = itemgetter(*kinds)
-    if "start" in kinds:
-        return lambda data: made(*values(_with_days(data)))
-    return lambda data: made(*values(data))
+def _maker(made: type[Any]) -> Callable[..., Any]:
+    """Return what builds a frozen value by position, in a third of the time that its own constructor takes.
+
+    That one makes a call for each field. An open twin with the same slots just takes the values, and becomes
+    the frozen value by its class.
+    """
+    names = [field.name for field in fields(made)]
+    twin = make_dataclass(made.__name__, names, bases=made.__bases__, slots=True)
+
+    def make(*values: Any) -> Any:
+        value = twin(*values)
+        value.__class__ = made
+        return value
+
+    return make
 
 
-def _record(data: dict[str, Any]) -> BackfillRecord:
-    return BackfillRecord(Backfill(*_SEEN_VALUES(_with_days(data))), *_OUR_VALUES(data))
+def _from_values(name: str) -> Callable[[Sequence[Any]], Any]:
+    """Return what makes an object of the values of its fields, in their order."""
+    kinds = FIELDS[name]
+    make = _record() if name == "backfills" else _plain(_maker(PLAIN[name][0]))
+    if "start" not in kinds:
+        return make
+    start, end = [*kinds].index("start"), [*kinds].index("end")
+
+    def checked(values: Sequence[Any]) -> Any:
+        if values[start] >= values[end]:
+            raise Bad("the range ends before it starts", "end")
+        return make(values)
+
+    return checked
 
 
-def _with_days(data: dict[str, Any]) -> dict[str, Any]:
-    if data["start"] >= data["end"]:
-        raise Bad("the range ends before it starts", "end")
-    return data
+def _plain(make: Callable[..., Any]) -> Callable[[Sequence[Any]], Any]:
+    return lambda values: make(*values)
+
+
+def _record() -> Callable[[Sequence[Any]], Any]:
+    make_seen, make, seen_fields = _maker(Backfill), _maker(BackfillRecord), len(SEEN)
+    return lambda values: make(make_seen(*values[:seen_fields]), *values[seen_fields:])
 
 
 def _writer(paths: Mapping[str, str], kinds: Mapping[str, Kind]) -> Callable[[Any], dict[str, Any]]:
@@ -167,32 +201,41 @@ DATA_OF["backfills"] = _writer(
 
 # --- the whole ------------------------------------------------------------------------------
 
-_LISTS = {
-    name: several(meaning(_plain(made, kinds), an_object(kinds))) for name, (made, kinds) in PLAIN.items()
-} | {"backfills": several(meaning(_record, an_object(RECORD)))}
-_LOAD_KEY = core.tuple_schema([WHOLE.schema, FLAG.schema, WHOLE.schema])
-DOCUMENT = {
+
+def _of_object(name: str) -> CoreSchema:
+    """Return the schema of an object as the document has it: its fields by their names."""
+    make, values = _from_values(name), itemgetter(*FIELDS[name])
+    return meaning(lambda data: make(values(data)), an_object(FIELDS[name]))
+
+
+def _of_row(name: str) -> CoreSchema:
+    """Return the schema of an object as a row has it: the values of its fields, in their order."""
+    return meaning(_from_values(name), core.tuple_schema([kind.schema for kind in FIELDS[name].values()]))
+
+
+HEAD = {
     "team_id": WHOLE,
     "api_url": TEXT,
     "lineage": FILLED,
     "serial": POSITIVE,
     "written_by": TEXT,
-    **_LISTS,
     "version": POSITIVE,
+    "commits": Kind(meaning(tuple, several(FILLED.schema).schema)),
+    "old_copy": FLAG,
 }
-DELTA = {
-    **_LISTS,
-    "drop_intents": several(FILLED.schema),
-    "drop_backfills": several(WHOLE.schema),
-    "drop_loads": several(_LOAD_KEY),
-}
-
-
-SHAPES = {"document": DOCUMENT, "delta": DELTA}
+DOCUMENT = (*HEAD, *FIELDS)
+"""The names of the document's own fields."""
 
 
 @cache
 def validator(shape: str) -> SchemaValidator:
-    """Return what reads the fields of a document or of a delta; made when one is first read."""
+    """Return what reads a ``document``, its ``head``, or the rows of a kind; made when first needed."""
+    match shape:
+        case "document":
+            schema = an_object({**HEAD, **{name: several(_of_object(name)) for name in FIELDS}})
+        case "head":
+            schema = an_object(HEAD)
+        case kind:
+            schema = several(_of_row(kind)).schema
     # Keys recur; of other texts there are too many to keep.
-    return SchemaValidator(an_object(SHAPES[shape]), {"cache_strings": "keys"})
+    return SchemaValidator(schema, {"cache_strings": "keys"})

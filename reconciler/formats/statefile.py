@@ -1,4 +1,4 @@
-"""The document and its deltas as JSON text.
+"""The document as JSON text.
 
 Writing is canonical: equal documents give equal text, keys sorted, a field a line, so that
 two states diff well. Dates are inclusive ``YYYY-MM-DD``, sets of days are lists of
@@ -6,16 +6,17 @@ two states diff well. Dates are inclusive ``YYYY-MM-DD``, sets of days are lists
 (microseconds only where there are some), ids are numbers.
 
 Reading is strict, since a state that is half understood buys days twice: every field must be there and of
-its type, and nothing else. Layout and order are free, as people edit the file by hand. A field we do not
+its type, and nothing else. Layout and order are free, as people may edit the file by hand. A field we do not
 know was added by a newer release, so it is refused as newer rather than dropped.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from json.encoder import encode_basestring_ascii as _quoted
+from operator import attrgetter
 from typing import Any
 
 from pydantic_core import ValidationError
@@ -23,8 +24,9 @@ from pydantic_core import ValidationError
 from reconciler.collector import collector_paused
 from reconciler.errors import StateDamaged, StateNewer
 from reconciler.formats.checks import MAX_ID, Bad, bad_of, first_twice, parsed
-from reconciler.formats.statefields import DATA_OF, DELTA, DOCUMENT, validator
-from reconciler.model.memory import KEYS, VERSION, Delta, Document
+from reconciler.formats.statefields import DATA_OF, DOCUMENT, validator
+from reconciler.model.deltas import KEYS
+from reconciler.model.memory import VERSION, Document
 
 RESTORE = (
     "Restore the last good copy (a local state keeps one beside it, with .backup appended). "
@@ -32,7 +34,7 @@ RESTORE = (
 )
 UPGRADE = "Use the release of reconciler that wrote it, or a later one. Nothing was changed."
 
-_compact = json.JSONEncoder(separators=(",", ":")).encode
+ORDER = {"intents": attrgetter("intended_at", "nonce"), "applies": attrgetter("serial", "digest")}
 _spaced = json.JSONEncoder().encode
 
 
@@ -49,28 +51,10 @@ def encode_document(document: Document) -> str:
     return "{\n" + ",\n".join(f'  "{name}": {text}' for name, text in top.items()) + "\n}\n"
 
 
-def encode_delta(delta: Delta) -> str:
-    """Return ``delta`` as one line of JSON, without the newline.
-
-    Raises ``ValueError`` unless it reads back as the same delta: what could not be read
-    again must never reach a journal.
-    """
-    lists = {name: map(DATA_OF[name], getattr(delta, name)) for name in KEYS}
-    encoded = _compact({name: list(lists.get(name, getattr(delta, name))) for name in sorted(DELTA)})
-    try:
-        same = decode_delta(encoded) == delta
-    except (StateDamaged, StateNewer) as error:
-        raise ValueError(f"a delta that could not be read back: {error.detail}") from error
-    if not same:
-        raise ValueError("a delta that would read back as another one")
-    return encoded
-
-
 def _in_order(name: str, items: Mapping[Any, Any]) -> list[Any]:
-    """Return items by their keys; intents as they were made."""
-    if name == "intents":
-        return sorted(items.values(), key=lambda intent: (intent.intended_at, intent.nonce))
-    return [items[key] for key in sorted(items)]
+    """Return items by their keys; some as they were made."""
+    as_made = ORDER.get(name)
+    return sorted(items.values(), key=as_made) if as_made else [items[key] for key in sorted(items)]
 
 
 def _listed(items: Iterable[dict[str, Any]]) -> str:
@@ -96,53 +80,21 @@ def _value_text(value: Any) -> str:
     return _spaced(value)
 
 
-def decode_document(
-    encoded: str | bytes, source: str = "the state", hint: str = RESTORE, *, ours: bool = False
-) -> Document:
+def decode_document(encoded: str | bytes, source: str = "the state", hint: str = RESTORE) -> Document:
     """Return the document of ``encoded``; ``source`` and ``hint`` are words for the errors.
 
-    ``ours``: a digest tells that we wrote it, so no key can stand twice in it, and it reads faster.
     Raises ``StateNewer`` for a later version or an unknown field, and ``StateDamaged``
     for anything else that is not exactly a document.
     """
-    with _worded(source, hint), collector_paused():
-        return _document(encoded, ours)
-
-
-def decode_delta(encoded: str | bytes, source: str = "the delta", hint: str = RESTORE) -> Delta:
-    """Return the delta of ``encoded``. Raises as ``decode_document`` does."""
-    with _worded(source, hint):
+    with worded(source, hint), collector_paused():
         data = parsed(encoded)
-    return read_delta(data, source, hint)
-
-
-def read_delta(data: Any, source: str, hint: str) -> Delta:
-    """Return the delta that parsed JSON holds. Raises as ``decode_document`` does."""
-    with _worded(source, hint):
-        read = validator("delta").validate_python(data)
-    return Delta(**{name: tuple(values) for name, values in read.items()})
-
-
-def _document(encoded: str | bytes, ours: bool) -> Document:
-    data = _read_as_ours(encoded) if ours else None
-    if data is None:
-        data = parsed(encoded)
-        _check_version(data)
+        check_version(data)
         data = validator("document").validate_python(data)
-    return Document(**{**data, **{name: _keyed(name, data[name], key) for name, key in KEYS.items()}})
-
-
-def _read_as_ours(encoded: str | bytes) -> dict[str, Any] | None:
-    """Parse and read in one stroke what cannot hold a key twice; ``None``: look again, and say why."""
-    try:
-        data: dict[str, Any] = validator("document").validate_json(encoded)
-    except ValidationError:
-        return None
-    return data if data["version"] == VERSION else None
+        return Document(**{**data, **{name: keyed(name, data[name]) for name in KEYS}})
 
 
 @contextmanager
-def _worded(source: str, hint: str) -> Iterator[None]:
+def worded(source: str, hint: str) -> Iterator[None]:
     """Turn what a check found into an error that says where."""
     try:
         yield
@@ -155,14 +107,16 @@ def _worded(source: str, hint: str) -> Iterator[None]:
         raise StateDamaged("The state is damaged", f"In {source}{where}: {bad.what}.", hint) from None
 
 
-def _keyed(name: str, items: list[Any], key: Callable[[Any], Any]) -> dict[Any, Any]:
-    keyed = {key(item): item for item in items}
-    if len(keyed) != len(items):
+def keyed(name: str, items: list[Any]) -> dict[Any, Any]:
+    """Return the items of a kind by their keys. Raises ``Bad`` if one stands twice."""
+    key = KEYS[name]
+    found = {key(item): item for item in items}
+    if len(found) != len(items):
         raise Bad(f"two entries have the key {first_twice(map(key, items))!r}", name)
-    return keyed
+    return found
 
 
-def _check_version(data: Any) -> None:
+def check_version(data: Any) -> None:
     """Refuse a later version before anything else is looked at."""
     version = data.get("version") if type(data) is dict else None
     if type(version) is int and VERSION < version <= MAX_ID:

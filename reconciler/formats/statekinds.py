@@ -7,7 +7,7 @@ functions of ours for what texts mean (dates, times, sets of days); dates are ke
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -19,6 +19,7 @@ from pydantic_core import core_schema as core
 from reconciler.dates import EMPTY, DateSet, Day, dates_of, iso, last_iso, parse_iso, union
 from reconciler.formats.checks import MAX_ID, Bad, shown
 from reconciler.model.memory import NOTHING_KNOWN, DayEvidence
+from reconciler.model.observed import ApiError
 
 KEPT = 65536  # of the texts of a kind, how many keep what they mean
 
@@ -156,3 +157,6 @@ DAYS = Kind(meaning(days, _TEXTS), day_texts)
 EVIDENCE_NAMES = sorted(field.name for field in fields(DayEvidence))
 _SETS = an_object(dict.fromkeys(EVIDENCE_NAMES, Kind(_TEXTS)), required=False)
 EVIDENCE = Kind(meaning(evidence, _SETS), evidence_texts)
+IDS = Kind(meaning(tuple, core.list_schema(WHOLE.schema, strict=True)), list)
+_ANSWER = {"status": WHOLE, "code": maybe(TEXT), "message": TEXT, "request_id": maybe(TEXT)}
+ANSWER = Kind(meaning(lambda said: ApiError(**said), an_object(_ANSWER)), asdict)

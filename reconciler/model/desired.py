@@ -104,6 +104,7 @@ class DesiredTransfer:
     owner: str | None = None
     paused: bool = False
     previous_ids: tuple[int, ...] = ()
+    successors: tuple[int, ...] = ()
     loaded: tuple[LoadedDays, ...] = ()
     written: WrittenDays | None = None
 
@@ -117,8 +118,8 @@ class DesiredTransfer:
 
     @property
     def source_ids(self) -> tuple[int, ...]:
-        """Return the ids whose loads count as evidence: its own, then its predecessors'."""
-        return (self.address.transfer_id, *self.previous_ids)
+        """Return the ids whose loads count as evidence: its own, its predecessors', its successors'."""
+        return (self.address.transfer_id, *self.previous_ids, *self.successors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,8 @@ class Desired:
     """What the files declare. ``teams``, by team id, is empty if a finding is an error.
 
     ``texts`` holds each file's text by its name in ``Place.file``, for showing lines; secrets in it are
-    blanked out. ``target`` and ``exclude`` are the patterns by which the transfers were selected.
+    blanked out. ``target`` and ``exclude`` are the patterns by which the transfers were selected;
+    ``config`` are the files and folders, as they were given.
     """
 
     teams: tuple[DesiredTeam, ...]
@@ -190,6 +192,7 @@ class Desired:
     texts: Mapping[str, str] = field(default_factory=dict)
     target: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    config: tuple[str, ...] = ()
 
     def line(self, place: Place) -> str | None:
         """Return the text of the line a place begins in, or ``None`` if there is none."""

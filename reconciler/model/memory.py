@@ -1,28 +1,25 @@
 """Our memory, one document per team: what reads proved, what we wrote, and what people said of it.
 
-A change is a small ``Delta``; ``apply_delta`` is the one pure function that makes the next
-document. The serial grows by one with every commit; the lineage never changes.
+``deltas.py`` has how it changes. The serial grows by one with every commit; the lineage never changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from operator import attrgetter
-from typing import Any
 
 from reconciler.dates import EMPTY, DateSet, Day, Span
-from reconciler.model.observed import Backfill, Status
+from reconciler.model.observed import ApiError, Backfill, Status
 
 VERSION = 1
+NONCES_KEPT = 20  # of the newest commits
 
 
 class Origin(StrEnum):
-    """How a backfill came into the state. Created and adopted ones are ours.
-
-    ``UNEXPLAINED``: made by one of our users, as far as is known, and by nothing that this state remembers.
+    """How a backfill came into the state; created and adopted ones are ours. ``UNEXPLAINED``: made by one of
+    our users, as far as is known, and by nothing that this state remembers.
     """
 
     CREATED = "created"
@@ -37,19 +34,21 @@ class IntentKind(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of an intent. ``ABANDONED``: settled as not created, kept for late matches."""
+    """What became of an intent. ``REFUSED``: by the API, which may have made it yet, if a gateway sent it
+    twice. ``WITHDRAWN``: it never left us, or was turned away at the door. ``ABANDONED``: it took no effect.
+    """
 
     PENDING = "pending"
     DONE = "done"
     REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
     ABANDONED = "abandoned"
 
 
 @dataclass(frozen=True, slots=True)
 class DayEvidence:
-    """What is known of single days of a backfill; the sets are disjoint.
-
-    ``unlocated``: the counts say that some failed, nothing says which.
+    """What is known of single days of a backfill; the sets are disjoint. ``unlocated``: the counts say that
+    some failed, nothing says which.
     """
 
     loaded: DateSet = EMPTY
@@ -121,11 +120,14 @@ class BackfillRecord(Span):
 class Intent(Span):
     """A write we are about to send, committed before it is sent.
 
-    ``intended_at`` and ``send_before`` are by our clock. ``latest_before`` is the id that
-    ``latest`` answered before our first write on the transfer, later our own last id;
-    ``None`` when it answered 404. ``backfill_id`` is the one to cancel, or the one created.
-    ``blocker`` is the backfill that a refusal was attributed to, or that it was withdrawn for.
-    ``as_of`` is the date it was made under, ``serial`` the state's when it was committed.
+    ``intended_at`` and ``send_before`` are by our clock, ``vendor_at`` is the same moment by the vendor's.
+    ``latest_before`` is the id that ``latest`` answered before our first write on the transfer, later our own
+    last id; ``None`` when it answered 404. ``backfill_id`` is the one to cancel, or the one created.
+    ``blocker`` is the backfill that a refusal was attributed to, or that it was withdrawn for; ``answer``
+    what the API said. ``as_of`` is the date it was made under, ``serial`` that of the state it was committed
+    on. ``sources``: the ids whose days these are, its transfer's own and its predecessors'. By ``key_hash``
+    the state knows whose key sent it. ``unlisted_at``: by the vendor's clock, when reads,
+    settle time over, first showed nothing of it.
     """
 
     nonce: str
@@ -143,16 +145,25 @@ class Intent(Span):
     blocker: int | None = None
     as_of: Day | None = None
     serial: int = 0
+    vendor_at: datetime | None = None
+    sources: tuple[int, ...] = ()
+    key_hash: str = ""
+    unlisted_at: datetime | None = None
+    answer: ApiError | None = None
 
     @property
     def pending(self) -> bool:
         return self.outcome is Outcome.PENDING
 
+    @property
+    def source_ids(self) -> tuple[int, ...]:
+        """The ids whose days these are, its transfer's own among them."""
+        return self.sources or (self.transfer_id,)
+
 
 @dataclass(frozen=True, slots=True)
 class Load(Span):
     """Days of a transfer that a run list proved to be loaded: by runs created ``at``, the newest of each day.
-
     ``by_backfill``: these runs were a backfill's, not the schedule's. ``failed_at``: a later run of these
     days failed. Times are the vendor's.
     """
@@ -195,6 +206,16 @@ class KnownUser:
     user_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A plan that was applied in full, ``when`` by our clock; ``serial`` is the state's then."""
+
+    digest: str
+    serial: int
+    when: datetime
+    who: str
+
+
 LoadKey = tuple[int, bool, Day]  # the id of the transfer, by_backfill, and the first day
 
 
@@ -202,7 +223,8 @@ LoadKey = tuple[int, bool, Day]  # the id of the transfer, by_backfill, and the 
 class Document:
     """The whole memory of one team. ``serial`` 0 means that it was never written.
 
-    Its mappings are by the keys of ``KEYS``. ``loads`` of one transfer and kind are disjoint.
+    Its mappings are by the keys of ``KEYS``. ``loads`` of one transfer and kind are disjoint. ``commits``
+    are the nonces of the newest commits. ``old_copy``: a person went on with one older than was committed.
     """
 
     team_id: int
@@ -216,75 +238,7 @@ class Document:
     amnesties: Mapping[tuple[int, Day, int], Amnesty] = field(default_factory=dict)
     acceptances: Mapping[int, Acceptance] = field(default_factory=dict)
     users: Mapping[str, KnownUser] = field(default_factory=dict)
+    applies: Mapping[str, Applied] = field(default_factory=dict)
     version: int = VERSION
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """Upserts of each kind, and removals of some, by the keys of ``KEYS``."""
-
-    intents: tuple[Intent, ...] = ()
-    backfills: tuple[BackfillRecord, ...] = ()
-    loads: tuple[Load, ...] = ()
-    amnesties: tuple[Amnesty, ...] = ()
-    acceptances: tuple[Acceptance, ...] = ()
-    users: tuple[KnownUser, ...] = ()
-    drop_intents: tuple[str, ...] = ()
-    drop_backfills: tuple[int, ...] = ()
-    drop_loads: tuple[LoadKey, ...] = ()
-
-    def __bool__(self) -> bool:
-        return any(getattr(self, field.name) for field in fields(self))
-
-    def __add__(self, later: Delta) -> Delta:
-        """Return one delta that does this one, then ``later``."""
-        changes: dict[str, tuple[Any, ...]] = {}
-        for kind, key in KEYS.items():
-            kept, drops = _joined(_changes(self, kind), _changes(later, kind), key)
-            changes[kind] = kept
-            if kind in DROPPED:
-                changes[f"drop_{kind}"] = drops
-        return Delta(**changes)
-
-
-KEYS: Mapping[str, Callable[[Any], Any]] = {
-    "intents": attrgetter("nonce"),
-    "backfills": attrgetter("seen.id"),
-    "loads": attrgetter("transfer_id", "by_backfill", "start"),
-    "amnesties": attrgetter("transfer_id", "start", "serial"),
-    "acceptances": attrgetter("transfer_id"),
-    "users": attrgetter("key_hash"),
-}
-DROPPED = ("intents", "backfills", "loads")  # the rest is only ever added to, or replaced
-
-_Changes = tuple[tuple[Any, ...], tuple[Any, ...]]  # upserts, and removals by key
-
-
-def _changes(delta: Delta, kind: str) -> _Changes:
-    return getattr(delta, kind), getattr(delta, f"drop_{kind}") if kind in DROPPED else ()
-
-
-def _joined(first: _Changes, later: _Changes, key: Callable[[Any], Any]) -> _Changes:
-    put, dropped = {key(item): item for item in later[0]}, set(later[1])
-    kept = {key(item): item for item in first[0] if key(item) not in dropped}
-    still_dropped = [name for name in first[1] if name not in put]
-    return tuple((kept | put).values()), tuple(dict.fromkeys([*still_dropped, *later[1]]))
-
-
-def apply_delta(document: Document, delta: Delta) -> Document:
-    """Return the next document: removals first, then upserts, and the serial one higher."""
-    return apply_deltas(document, (delta,))
-
-
-def apply_deltas(document: Document, deltas: Iterable[Delta]) -> Document:
-    """Return the document after each of ``deltas`` in turn, copied only once for all of them."""
-    kinds: dict[str, Any] = {kind: dict(getattr(document, kind)) for kind in KEYS}
-    serial = document.serial
-    for delta in deltas:
-        for kind, items in kinds.items():
-            put, dropped = _changes(delta, kind)
-            for name in dropped:
-                items.pop(name, None)
-            items.update((KEYS[kind](item), item) for item in put)
-        serial += 1
-    return replace(document, serial=serial, **kinds)
+    commits: tuple[str, ...] = ()
+    old_copy: bool = False

@@ -161,7 +161,8 @@ class Observed:
     each transfer they were read of; ``None`` of ``latest``: it has none. ``transfers`` is ``None`` when
     that list was not read. ``vendor_now`` is the answer's ``Date``: vendor times are compared with it.
     ``our_user`` is the vendor's user that our key answers to, if the state knows; ``emulated``: a sandbox
-    answers, which has a clock of its own.
+    answers, which has a clock of its own. ``answered``: when ``vendor_now`` came, by a clock that only
+    passes, in seconds.
     """
 
     vendor_now: datetime
@@ -173,3 +174,4 @@ class Observed:
     transfers: Mapping[int, TransferInfo] | Unreadable | None = None
     our_user: int | None = None
     emulated: bool = False
+    answered: float = 0.0

@@ -1,20 +1,28 @@
 """An approved plan is a filter: what apply does is a subset of it. Pure.
 
+No clock takes part but for expiry. Every intent has the serial of the state that it was committed on, and a
+plan that of the state it was made on: an intent of that serial or a later one is newer than the plan. Serials
+never fall within a lineage, and a plan of another lineage is refused.
+
 Also words how two plans differ, with deepdiff (its only importer; lazily, it is slow to load).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from reconciler.bounds import DEFAULT_EXPIRY
-from reconciler.dates import DaysByTransfer, dates_of, iso
+from reconciler.dates import DateSet, DaysByTransfer, dates_of, iso
+from reconciler.model.deltas import Delta
 from reconciler.model.desired import Address
-from reconciler.model.memory import Document, IntentKind, Outcome
-from reconciler.planning.plan import Action, ActionKind, Plan
+from reconciler.model.memory import Applied, BackfillRecord, Document, Intent, IntentKind, Outcome
+from reconciler.planning.intents import made_nothing
+from reconciler.planning.plan import Action, ActionKind, Plan, TeamPlan
+
+KEPT_APPLIES = 20  # of the plans that were applied in full, how many a state names
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +37,108 @@ class Approval:
         return not planned_days(actions) - self.days and _cancels_of(actions) <= self.cancels
 
 
+Approvals = Approval | Callable[[Document], Approval] | None
+"""What is approved, whatever the state says or by it; ``None``: all that is due."""
+
+
 def approval_of(plan: Plan) -> Approval:
     """Return what a plan approves: the days of its actions, and its cancels; not what it defers."""
     return Approval(planned_days(plan.actions), _cancels_of(plan.actions))
 
 
-def without_later_intents(approval: Approval, document: Document, created_at: datetime) -> Approval:
-    """Take off the days that we have created since the plan was made (both by our clock), or may have,
-    so that a job that is run again does not create them again under the same plan.
+# --- what was done under it ---------------------------------------------------------------------
+
+
+def still_approved(saved: Plan, document: Document) -> Approval:
+    """Return what a saved plan approves, without the days of a team that we have created since it was made,
+    or may have: a job that is run again does not create them again.
     """
-    later = intended_since(document, created_at, (Outcome.DONE, Outcome.PENDING))
+    approval = approval_of(saved)
+    later = DaysByTransfer(
+        (Address(document.team_id, intent.transfer_id), intent.days)
+        for intent in _creates_since(saved, document)
+        if not made_nothing(intent)
+    )
     return replace(approval, days=approval.days - later)
 
 
-def intended_since(
-    document: Document, created_at: datetime, outcomes: tuple[Outcome, ...]
-) -> DaysByTransfer[Address]:
-    """Return the days of our creates with these outcomes that were intended after ``created_at``."""
+def made_since(plan: Plan | TeamPlan, document: Document) -> DaysByTransfer[Address]:
+    """Return the days of a team that we have created since a plan was made, as far as the API made them."""
     return DaysByTransfer(
-        (Address(document.team_id, intent.transfer_id), intent.days)
-        for intent in document.intents.values()
-        if intent.kind is IntentKind.CREATE and intent.outcome in outcomes and intent.intended_at > created_at
+        (Address(document.team_id, intent.transfer_id), intent.days & _made_of(intent, document))
+        for intent in _creates_since(plan, document)
+        if intent.outcome is Outcome.DONE
     )
+
+
+def _made_of(intent: Intent, document: Document) -> DateSet:
+    """Return the days of what a create made: the API may have cut its range."""
+    record = document.backfills.get(intent.backfill_id or 0)
+    return record.days if record else intent.days
+
+
+def _creates_since(plan: Plan | TeamPlan, document: Document) -> Iterator[Intent]:
+    """Yield a team's creates that were committed on the state a plan was made on, or on a later one."""
+    teams = plan.teams if isinstance(plan, Plan) else (plan,)
+    serial = next((team.serial for team in teams if team.team_id == document.team_id), 0)
+    creates = (intent for intent in document.intents.values() if intent.kind is IntentKind.CREATE)
+    return (intent for intent in creates if intent.serial >= serial)
+
+
+def newest_create(document: Document, days: DaysByTransfer[Address]) -> int | None:
+    """Return the highest serial of a create of ours on any of the days, but for those that made nothing.
+
+    It is part of the digest: after a create under a plan, no plan of the same days has the same digest.
+    """
+    return max(_serials_on(document, days), default=None) if days else None
+
+
+def _serials_on(document: Document, days: DaysByTransfer[Address]) -> Iterator[int]:
+    def concerns(one: Intent | BackfillRecord) -> bool:
+        return bool(one.days & days.of(Address(document.team_id, one.transfer_id)))
+
+    for intent in document.intents.values():
+        if intent.kind is IntentKind.CREATE and not made_nothing(intent) and concerns(intent):
+            yield intent.serial
+    for record in document.backfills.values():  # it stays when its intent is forgotten
+        if record.ours and concerns(record):
+            yield record.serial
+
+
+def is_done(approved: Plan, document: Document, done: DaysByTransfer[Address]) -> bool:
+    """Tell whether all that a plan has for a team is done: its days are, and its cancels are seen final."""
+    own = _actions_of(approved, document.team_id)
+    cancels = (document.backfills.get(one) for action in own for one in action.cancels)
+    ended = all(record is not None and (record.status.final or record.gone) for record in cancels)
+    return ended and not planned_days(own) - done
+
+
+def is_spent(approved: Plan, document: Document) -> bool:
+    """Tell whether something of a plan was created since it was made, or it cancels something: no later plan
+    has its digest then. Of one whose days others have loaded, a later one may.
+    """
+    own = _actions_of(approved, document.team_id)
+    return bool(planned_days(own) & made_since(approved, document)) or any(one.cancels for one in own)
+
+
+def _actions_of(plan: Plan, team_id: int) -> tuple[Action, ...]:
+    return tuple(action for action in plan.actions if action.address.team_id == team_id)
+
+
+def remembering(document: Document, applied: Applied) -> Delta:
+    """Return what makes a state name a plan as applied in full; of the last ones it names 20."""
+    others = (one for one in document.applies.values() if one.digest != applied.digest)
+    newest = sorted(others, key=lambda one: (one.serial, one.when), reverse=True)
+    return Delta(applies=(applied,), drop_applies=tuple(one.digest for one in newest[KEPT_APPLIES - 1 :]))
+
+
+def applied_before(documents: Iterable[Document], is_meant: Callable[[str], bool]) -> Applied | None:
+    """Return when a plan was applied in full, if a state names its digest; the last time, if several do."""
+    named = (one for document in documents for one in document.applies.values() if is_meant(one.digest))
+    return max(named, key=lambda one: one.when, default=None)
+
+
+# --- does it fit? -------------------------------------------------------------------------------
 
 
 def misfits(
@@ -62,10 +150,19 @@ def misfits(
 ) -> tuple[str, ...]:
     """Return why a saved plan may not be applied, a sentence each; none if it is for this API, these teams
     and this state, and still young. ``documents`` holds the state of each team of the files.
+
+    A guard that refused it when it was made is asked again, of what is about to be done.
     """
-    guarded = ("A guard refused it when it was made.",) if saved.guarded else ()
-    found = (*_other_api(saved, api_url), *_expired(saved, now, expiry), *_other_states(saved, documents))
-    return (*found, *guarded)
+    return (*_other_api(saved, api_url), *_expired(saved, now, expiry), *_other_states(saved, documents))
+
+
+def is_of(saved: Plan, declared: DaysByTransfer[Address]) -> bool:
+    """Tell whether anything of a saved plan is about the ``declared`` days, so that it can be done at all."""
+    own = (
+        action.kind is ActionKind.CANCEL or action.days & declared.of(action.address)
+        for action in saved.actions
+    )
+    return not saved.actions or any(own)
 
 
 def _other_api(saved: Plan, api_url: str) -> Iterable[str]:
@@ -79,8 +176,6 @@ def _expired(saved: Plan, now: datetime, expiry: timedelta) -> Iterable[str]:
         hours = int(age.total_seconds() // 3600)
         told = f"{hours // 24} days" if hours >= 48 else f"{hours} hours"
         yield f"It was made {told} ago, which is longer than --plan-expiry allows."
-    if age < -timedelta(minutes=5):
-        yield "It says that it was made in the future; check the clocks."
 
 
 def _other_states(saved: Plan, documents: Mapping[int, Document]) -> Iterable[str]:
@@ -90,6 +185,21 @@ def _other_states(saved: Plan, documents: Mapping[int, Document]) -> Iterable[st
             yield f"It is for team {team.team_id}, which the files do not name."
         elif team.lineage and team.lineage != document.lineage:
             yield f"It was made against another state of team {team.team_id} (lineage {team.lineage})."
+        elif team.lineage and team.serial > document.serial:
+            which = f"serial {team.serial}; here it has {document.serial}"
+            yield f"The state of team {team.team_id} is older than the one it was made against ({which})."
+
+
+# --- is it the same? ----------------------------------------------------------------------------
+
+
+def acts_alike(shown: Plan, fresh: Plan) -> bool:
+    """Tell whether two plans do the same: create the same backfills, after the same cancels."""
+    return _acts(shown) == _acts(fresh)
+
+
+def _acts(plan: Plan) -> frozenset[tuple[Any, ...]]:
+    return frozenset((one.kind, one.address, one.start, one.end, one.cancels) for one in plan.actions)
 
 
 def differences(before: Plan, after: Plan) -> list[str]:
@@ -139,4 +249,5 @@ def approved(plan: Plan) -> dict[str, Any]:
             for address, days in sorted(approval.days.items())
         },
         "cancels": [f"{team_id}/{backfill_id}" for team_id, backfill_id in sorted(approval.cancels)],
+        "newest_create": {str(team.team_id): team.newest_create for team in plan.teams},
     }

@@ -77,6 +77,13 @@ def judged_days(evidence: DayEvidence) -> DateSet:
     return known_days(evidence) | evidence.unlocated
 
 
+def what_stays(evidence: DayEvidence) -> DayEvidence:
+    """Return what is true of a backfill whatever its counts become: what it loaded stays loaded. A day that
+    failed may have run again.
+    """
+    return DayEvidence(loaded=evidence.loaded)
+
+
 def merge(old: DayEvidence, new: DayEvidence, days: DateSet) -> DayEvidence:
     """Join two readings of a backfill; what was once known of ``days`` never shrinks.
 

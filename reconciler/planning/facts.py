@@ -12,9 +12,9 @@ from functools import cached_property
 
 from reconciler.dates import EMPTY, DateSet, union
 from reconciler.model.desired import DesiredTransfer
-from reconciler.model.memory import Intent, IntentKind, Outcome
+from reconciler.model.memory import BackfillRecord, Intent, IntentKind, Outcome
 from reconciler.model.observed import Run
-from reconciler.planning.intents import refusal_holds
+from reconciler.planning.intents import days_cut_off, is_in_doubt, is_settled, refusal_holds, settles_until
 from reconciler.planning.loads import Loading
 from reconciler.planning.transfer_evidence import JudgedBackfill, TransferEvidence
 
@@ -58,7 +58,11 @@ class DayFacts:
 
     @cached_property
     def settling(self) -> DateSet:
-        return union(backfill.verdict.settling for backfill in self.evidence.judged)
+        """The days of backfills, and of creates given up, of which counts or run lists may tell more yet."""
+        now = self.evidence.observed.vendor_now
+        given_up = ((intent, settles_until(intent)) for intent in self._creates)
+        open_ = (intent.days for intent, until in given_up if until is not None and now < until)
+        return union((*(backfill.verdict.settling for backfill in self.evidence.judged), *open_))
 
     @cached_property
     def early(self) -> DateSet:
@@ -170,14 +174,50 @@ class DayFacts:
         odd = ((day, run) for day, run in self.evidence.odd_runs if self._run_counts(run))
         return DateSet.days(day for day, run in odd if (run.ended_time is not None) is ended)
 
-    @property
+    @cached_property
     def refused(self) -> DateSet:
-        listed, now = self.evidence.listed, self.evidence.now
-        return union(
-            intent.days - self.evidence.forgiven(intent)
-            for intent in self.evidence.intents
-            if intent.outcome is Outcome.REFUSED and refusal_holds(intent, listed, now)
-        )
+        """The days of creates that the API refuses, and those that it cut off at the end of one: it may take
+        them later.
+        """
+        return union(self._refused_days(intent) - self.evidence.forgiven(intent) for intent in self._creates)
+
+    def _refused_days(self, intent: Intent) -> DateSet:
+        if intent.transfer_id != self._own:
+            return EMPTY
+        if self._may_be_hidden(intent):
+            return intent.days
+        ours = {record.id for record in self.evidence.records if record.ours}
+        if not refusal_holds(intent, self.evidence.listed, ours, self.evidence.now):
+            return EMPTY
+        if intent.outcome is not Outcome.REFUSED:  # of another range than was sent a refusal says nothing
+            recent = not is_settled(intent, *self._clocks)
+            return days_cut_off(intent, self._made_by(intent))[1] if recent else EMPTY
+        if intent.nonce in self.evidence.cut_otherwise:
+            return intent.days & self._days_of_listed(intent.blocker)
+        return intent.days
+
+    def _may_be_hidden(self, intent: Intent) -> bool:
+        """Tell whether, blind, something newer may hide that a refused create was made all the same."""
+        unknown = intent.outcome is Outcome.REFUSED and intent.unlisted_at is None
+        return self.evidence.blind and unknown and is_settled(intent, *self._clocks)
+
+    def _days_of_listed(self, backfill_id: int | None) -> DateSet:
+        return union(one.days for one in self.evidence.observed.listed if one.id == backfill_id)
+
+    @property
+    def cut_by_api(self) -> DateSet:
+        """The days that the API cut off at the start of a create: it does not reach back so far."""
+        own = (intent for intent in self._creates if intent.transfer_id == self._own)
+        made = ((intent, self._made_by(intent)) for intent in own)
+        return union(days_cut_off(*pair)[0] - self.evidence.forgiven(pair[0]) for pair in made)
+
+    def recent_request(self, left: DateSet) -> DateSet:
+        """The days of creates that may have been made in spite of the answer; blind, all that would be due of
+        ``left``: a newer create would hide them from ``latest``, and nothing else would tell.
+        """
+        doubted = [intent for intent in self._creates if is_in_doubt(intent, *self._clocks)]
+        hides = self.evidence.blind and any(intent.transfer_id == self._own for intent in doubted)
+        return union(intent.days for intent in doubted) | (self._due(left) if hides else EMPTY)
 
     def unresolved(self, left: DateSet) -> DateSet:
         """The days of creates whose outcome is unknown; within settle time all that would be due of ``left``.
@@ -185,11 +225,25 @@ class DayFacts:
         Until then nothing is created on the transfer: a newer create would hide from ``latest`` whether the
         first one was made.
         """
-        pending = [one for one in self.evidence.intents if one.kind is IntentKind.CREATE and one.pending]
-        return union(one.days for one in pending) | (self._due(left) if self._is_fresh(pending) else EMPTY)
+        pending = [intent for intent in self._creates if intent.pending]
+        own = (intent for intent in pending if intent.transfer_id == self._own)
+        fresh = any(not is_settled(intent, *self._clocks) for intent in own)
+        return union(intent.days for intent in pending) | (self._due(left) if fresh else EMPTY)
 
-    def _is_fresh(self, pending: Iterable[Intent]) -> bool:
-        return any(self.evidence.now < intent.intended_at + self.evidence.settle for intent in pending)
+    @property
+    def _clocks(self) -> tuple[datetime, datetime, timedelta]:
+        return self.evidence.now, self.evidence.observed.vendor_now, self.evidence.settle
+
+    @property
+    def _own(self) -> int:
+        return self.transfer.address.transfer_id
+
+    def _made_by(self, intent: Intent) -> BackfillRecord | None:
+        return next((record for record in self.evidence.records if record.id == intent.backfill_id), None)
+
+    @cached_property
+    def _creates(self) -> list[Intent]:
+        return [intent for intent in self.evidence.intents if intent.kind is IntentKind.CREATE]
 
     def _due(self, left: DateSet) -> DateSet:
         return left - self.exhausted - self.unlocated - self.gone

@@ -2,51 +2,49 @@
 
 An intent is a write that we are about to send, committed before it is sent: so whatever is killed, a later
 run knows what may be on its way. The API knows no idempotency key, and forgets what completed; hence what
-became of a create is reasoned by ids, and by our own clock alone:
+became of a create is reasoned:
 
-- *created*: a backfill of exactly its transfer and range, with an id that nobody knew before;
-- *not created*: settle time has passed, and ``latest`` still answers the id that it answered before.
+- *created*: a backfill of exactly its transfer and range, of an id that nobody knew before, by our user, made
+  within settle time of the intent;
+- *not created*: settle time has passed, by our clock and by the vendor's, and ``latest`` still answers the id
+  that it answered before; or nothing of it is under way (``resolution.py``).
+
+**One rule of doubt**: a request that may have reached the API keeps its days from being created again until
+settle time has passed, whatever the answer was, for a gateway that sends a request twice passes on the answer
+to the second one, and reads may hide yet what the first one made:
+
+    09:00:00  intent committed; the POST leaves, and a gateway sends it twice
+    09:00:01  the API makes backfill 8, and refuses the copy, which overlaps it: we get the refusal, and look;
+              reads lag 30 s, so neither the list nor ``latest`` shows 8: *refused*
+    09:05:00  a person says ``retry``: the refusal is forgotten, the request is not: ``recent-request``
+    09:10:00  another run sees 8: exactly ours, made within settle time, by our user: *found*
 
 ``TRANSITIONS`` has the whole life; every change of an intent is a function of this file that walks it.
-``resolution.py`` has what later runs make of what an earlier one left behind. The state file knows no
-*withdrawn*: it is an abandoned intent that names the backfill in its way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from reconciler.bounds import REFUSAL_HOLDS
+from reconciler.bounds import ENDING_SETTLES, REFUSAL_HOLDS
+from reconciler.dates import EMPTY, DateSet
 from reconciler.model.desired import DesiredTransfer
 from reconciler.model.memory import BackfillRecord, Document, Intent, IntentKind, Origin, Outcome
-from reconciler.model.observed import Backfill
-from reconciler.planning.evidence import is_active
+from reconciler.model.observed import ApiError, Backfill
 
 # --- states and transitions -------------------------------------------------------------------
-
-
-class State(StrEnum):
-    """What an intent is in. ``WITHDRAWN``: refused, and given up because another backfill was in its way."""
-
-    PENDING = "pending"
-    DONE = "done"
-    REFUSED = "refused"
-    WITHDRAWN = "withdrawn"
-    ABANDONED = "abandoned"
 
 
 class Change(StrEnum):
     ANSWERED = "made"
     FOUND = "found"
-    FOUND_LATE = "found late"
     REFUSED = "refused"
-    OVERLAPPED = "overlapped"
+    WITHDRAWN = "withdrawn"
     NOT_CREATED = "not created"
-    REOPENED = "reopened"
     SEEN_FINAL = "cancelled"
     NOT_CANCELLED = "not cancelled"
 
@@ -56,50 +54,44 @@ class Transition:
     """From ``before``, by ``change``, to ``after``; ``who`` may say so, on which ``evidence``."""
 
     kind: IntentKind
-    before: State
+    before: Outcome
     change: Change
-    after: State
+    after: Outcome
     who: str
     evidence: str
 
 
 _CREATE, _CANCEL = IntentKind.CREATE, IntentKind.CANCEL
-_PENDING, _DONE, _REFUSED, _WITHDRAWN, _ABANDONED = State
-_SENDER, _ANY, _PERSON, _LATER = "the run that sent it", "any run", "any run, or a person", "any later run"
-_FITS, _UNMOVED = (
-    "a backfill of its transfer and range, of an unknown id",
-    "`latest` as it was, settle time on",
-)
+_PENDING, _DONE, _REFUSED, _WITHDRAWN, _ABANDONED = Outcome
+_SENDER, _ANY, _PERSON = "the run that sent it", "any run", "any run, or a person"
+_FITS = "a backfill of its transfer and range, of an unknown id, by our user, made within settle time"
+_NEVER = "it never left, or was turned away at the door (401, 429, a quota; 403 of the key)"
+_SETTLED = "settle time over by both clocks; `latest` as it was, or nothing of it under way, or all covered"
 TRANSITIONS = (
     Transition(_CREATE, _PENDING, Change.ANSWERED, _DONE, _SENDER, "the answer has its id"),
     Transition(_CREATE, _PENDING, Change.FOUND, _DONE, _PERSON, _FITS),
     Transition(_CREATE, _PENDING, Change.REFUSED, _REFUSED, _SENDER, "a refusal, and nothing fits"),
-    Transition(_CREATE, _PENDING, Change.OVERLAPPED, _WITHDRAWN, _SENDER, "one active, or ours, on its days"),
-    Transition(_CREATE, _PENDING, Change.NOT_CREATED, _ABANDONED, _PERSON, _UNMOVED),
-    Transition(_CREATE, _REFUSED, Change.FOUND_LATE, _DONE, _LATER, f"{_FITS}, within 7 days"),
-    Transition(_CREATE, _ABANDONED, Change.FOUND_LATE, _DONE, _LATER, f"{_FITS}, within 7 days"),
-    Transition(_CREATE, _WITHDRAWN, Change.FOUND_LATE, _DONE, _LATER, f"{_FITS}, within settle time"),
-    Transition(_CREATE, _REFUSED, Change.REOPENED, _PENDING, _LATER, "its days are due, and nothing tells"),
-    Transition(_CREATE, _WITHDRAWN, Change.REOPENED, _PENDING, _LATER, "its days are due, and nothing tells"),
+    Transition(
+        _CREATE, _PENDING, Change.WITHDRAWN, _WITHDRAWN, _SENDER, f"{_NEVER}, or another's is active there"
+    ),
+    Transition(_CREATE, _PENDING, Change.NOT_CREATED, _ABANDONED, _PERSON, _SETTLED),
+    Transition(_CREATE, _REFUSED, Change.FOUND, _DONE, _ANY, _FITS),
+    Transition(_CREATE, _REFUSED, Change.WITHDRAWN, _WITHDRAWN, _SENDER, "the second so answered: the key's"),
     Transition(_CANCEL, _PENDING, Change.SEEN_FINAL, _DONE, _ANY, "its backfill is final"),
+    Transition(_CANCEL, _PENDING, Change.WITHDRAWN, _WITHDRAWN, _SENDER, _NEVER),
     Transition(_CANCEL, _PENDING, Change.NOT_CANCELLED, _ABANDONED, _ANY, "nobody sends it any more"),
 )
+OPEN = frozenset({Outcome.PENDING, Outcome.REFUSED})
+"""What may yet turn out to be made."""
 _AFTER = {(row.kind, row.before, row.change): row.after for row in TRANSITIONS}
-
-
-def state_of(intent: Intent) -> State:
-    abandoned = intent.outcome is Outcome.ABANDONED and intent.kind is IntentKind.CREATE
-    return State.WITHDRAWN if abandoned and intent.blocker is not None else State(intent.outcome.value)
 
 
 def _changed(intent: Intent, change: Change, **values: Any) -> Intent:
     """Walk the table. Raises ``AssertionError`` for a change that it does not have: a bug in reconciler."""
-    after = _AFTER.get((intent.kind, state_of(intent), change))
-    assert after is not None, f"{intent.kind} is {state_of(intent)}, and cannot be {change}"
-    outcome = Outcome.ABANDONED if after is State.WITHDRAWN else Outcome(after.value)
-    changed = replace(intent, outcome=outcome, **values)
-    assert state_of(changed) is after, (intent, changed)
-    assert after is not State.DONE or changed.backfill_id is not None
+    after = _AFTER.get((intent.kind, intent.outcome, change))
+    assert after is not None, f"{intent.kind} is {intent.outcome}, and cannot be {change}"
+    changed = replace(intent, outcome=after, **values)
+    assert after is not Outcome.DONE or changed.backfill_id is not None
     return changed
 
 
@@ -109,26 +101,22 @@ def made(intent: Intent, backfill_id: int) -> Intent:
 
 
 def found(intent: Intent, backfill_id: int) -> Intent:
-    """Return a create whose backfill was found, now or after it had been given up."""
-    change = Change.FOUND if intent.pending else Change.FOUND_LATE
-    return _changed(intent, change, backfill_id=backfill_id)
+    """Return a create whose backfill was found, however late."""
+    return _changed(intent, Change.FOUND, backfill_id=backfill_id)
 
 
-def refused(intent: Intent, blocker: Backfill | None) -> Intent:
-    return _changed(intent, Change.REFUSED, blocker=blocker.id if blocker else None)
+def refused(intent: Intent, blocker: Backfill | None, answer: ApiError | None = None) -> Intent:
+    return _changed(intent, Change.REFUSED, blocker=blocker.id if blocker else None, answer=answer)
 
 
-def withdrawn(intent: Intent, blocker: Backfill) -> Intent:
-    """Return a create that was refused since ``blocker`` was in its way: its days are planned again.
-
-    It is kept, since a gateway that sent it twice may have made one that completed before we looked.
-    """
-    return _changed(intent, Change.OVERLAPPED, blocker=blocker.id)
+def withdrawn(intent: Intent, blocker: Backfill | None = None) -> Intent:
+    """Return a write that surely did nothing: another one may be sent at once."""
+    return _changed(intent, Change.WITHDRAWN, blocker=blocker.id if blocker else None)
 
 
 def not_created(intent: Intent) -> Intent:
-    """Return a create that did not happen: its days are due again."""
-    return _changed(intent, Change.NOT_CREATED, blocker=None)
+    """Return a create that did not happen, or of which nothing more will: its days are due again."""
+    return _changed(intent, Change.NOT_CREATED)
 
 
 def cancelled(intent: Intent) -> Intent:
@@ -138,11 +126,6 @@ def cancelled(intent: Intent) -> Intent:
 def not_cancelled(intent: Intent) -> Intent:
     """Return a cancel that did not happen; another may be sent without harm."""
     return _changed(intent, Change.NOT_CANCELLED)
-
-
-def reopened(intent: Intent) -> Intent:
-    """Return a create, refused or withdrawn, that may have been made all the same."""
-    return _changed(intent, Change.REOPENED)
 
 
 def adopted(backfill: Backfill, intent: Intent) -> BackfillRecord:
@@ -155,44 +138,6 @@ def adopted(backfill: Backfill, intent: Intent) -> BackfillRecord:
         as_of=intent.as_of,
         serial=intent.serial,
     )
-
-
-# --- is it ours? ------------------------------------------------------------------------------
-
-
-def is_match(intent: Intent, backfill: Backfill) -> bool:
-    """Tell whether a backfill has exactly the transfer and the range of a create."""
-    wanted = (intent.transfer_id, intent.start, intent.end)
-    return (backfill.transfer_id, backfill.start, backfill.end) == wanted
-
-
-def find_match(intent: Intent, seen: Iterable[Backfill], known: Iterable[int]) -> Backfill | None:
-    """Return the newest backfill that can only be this create: exact, and of an id unknown before."""
-    barred = {*known, intent.latest_before}
-    matches = [backfill for backfill in seen if is_match(intent, backfill) and backfill.id not in barred]
-    return max(matches, key=lambda backfill: backfill.id, default=None)
-
-
-def after_refusal(intent: Intent, seen: Iterable[Backfill], document: Document) -> Backfill | Intent:
-    """Return what a refusal means by what was seen after it: the backfill that the create made all the same,
-    or the intent withdrawn, or refused.
-    """
-    shown = tuple(seen)
-    match = find_match(intent, shown, document.backfills)
-    if match is not None:
-        return match
-    own = (backfill for backfill in shown if backfill.transfer_id == intent.transfer_id)
-    over = (backfill for backfill in own if backfill.overlaps(intent) and not backfill.status.final)
-    blocker = min(over, key=lambda backfill: (not is_active(backfill), backfill.id), default=None)
-    if blocker is not None and (is_active(blocker) or _is_ours(blocker, document)):
-        return withdrawn(intent, blocker)
-    return refused(intent, blocker)
-
-
-def _is_ours(backfill: Backfill, document: Document) -> bool:
-    """Tell whether a plan may cancel what is in the way: the list hid it when we planned."""
-    record = document.backfills.get(backfill.id)
-    return record is not None and record.ours
 
 
 # --- what is open -----------------------------------------------------------------------------
@@ -210,27 +155,76 @@ def wants_latest(document: Document) -> frozenset[int]:
     return frozenset(intent.transfer_id for intent in unresolved(document))
 
 
-def refusal_holds(intent: Intent, listed: Container[int], now: datetime) -> bool:
-    """Tell whether a refusal still blocks: while its blocker is listed, else for 24 hours."""
+def made_nothing(intent: Intent) -> bool:
+    """Tell whether an intent is proved to have made nothing. What no list showed any more may have been made,
+    and be over.
+    """
+    return intent.outcome in (Outcome.WITHDRAWN, Outcome.ABANDONED) and intent.unlisted_at is None
+
+
+def is_settled(intent: Intent, now: datetime, vendor_now: datetime, settle: timedelta) -> bool:
+    """Tell whether settle time has passed since an intent, by our clock and the vendor's. Who says that it is
+    none, knows that nothing is on its way.
+    """
+    if not settle:
+        return True
+    by_vendor = intent.vendor_at is None or vendor_now >= intent.vendor_at + settle
+    return by_vendor and now >= intent.intended_at + settle
+
+
+def refusal_holds(intent: Intent, listed: Container[int], ours: Container[int], now: datetime) -> bool:
+    """Tell whether a refusal still blocks: while its blocker is listed, unless that is ours and may be
+    cancelled; without one for 20 hours.
+    """
     if intent.blocker is not None:
-        return intent.blocker in listed
+        return intent.blocker in listed and intent.blocker not in ours
     return now < intent.intended_at + REFUSAL_HOLDS
 
 
-def bears_on(intent: Intent, transfer: DesiredTransfer, unsettled_since: datetime) -> bool:
-    """Tell whether an intent bears on a transfer's days: its own do, and those by which a predecessor may yet
-    turn out to load days: in doubt, or refused so lately that reads may still hide what a gateway, sending
-    it twice, made of it.
+def is_in_doubt(intent: Intent, now: datetime, vendor_now: datetime, settle: timedelta) -> bool:
+    """Tell whether a create that got a refusal may yet turn out to be made: the one rule of doubt."""
+    refused_create = intent.kind is IntentKind.CREATE and intent.outcome is Outcome.REFUSED
+    return refused_create and not is_settled(intent, now, vendor_now, settle)
+
+
+def settles_until(intent: Intent) -> datetime | None:
+    """Return until when run lists may yet tell what became of a create that no list showed any more."""
+    given_up = intent.outcome is Outcome.ABANDONED and intent.unlisted_at is not None
+    return intent.unlisted_at + ENDING_SETTLES if given_up and intent.unlisted_at else None
+
+
+def bears_on(intent: Intent, transfer: DesiredTransfer) -> bool:
+    """Tell whether an intent bears on a transfer's days: its own do, and those that share days with it, a
+    predecessor's or a successor's, while they may yet turn out to load them.
     """
-    refused_lately = intent.outcome is Outcome.REFUSED and intent.intended_at > unsettled_since
-    return intent.transfer_id == transfer.address.transfer_id or intent.pending or refused_lately
+    own = transfer.address.transfer_id
+    shares = own in intent.source_ids or intent.transfer_id in transfer.source_ids
+    open_ = intent.outcome in OPEN or intent.unlisted_at is not None
+    return intent.transfer_id == own or (shares and open_)
 
 
-def is_taken(intent: Intent, sources: Container[int], others: Iterable[Intent | BackfillRecord]) -> bool:
-    """Tell whether another run, since our plan, intends or made any day of a create.
-
-    ``sources``: the ids of its transfer and of the predecessors, whose days these are too.
+def days_cut_off(intent: Intent, made: BackfillRecord | None) -> tuple[DateSet, DateSet]:
+    """Return the days of a create that its backfill, which the API made shorter, leaves out: those before its
+    start, and those after its end.
     """
+    if intent.kind is IntentKind.CANCEL or intent.outcome is not Outcome.DONE or made is None:
+        return EMPTY, EMPTY
+    if not intent.start <= made.start < made.end <= intent.end:
+        return EMPTY, EMPTY
+    return DateSet.span(intent.start, made.start), DateSet.span(made.end, intent.end)
+
+
+def is_taken(intent: Intent, others: Iterable[Intent | BackfillRecord]) -> bool:
+    """Tell whether another run, since our plan, intends or made a day of a create, on any of its sources."""
     if intent.kind is IntentKind.CANCEL:
         return False
-    return any(other.transfer_id in sources and other.overlaps(intent) for other in others)
+    sources = {*intent.source_ids}
+    return any(
+        other.overlaps(intent) and not sources.isdisjoint(_sources_of(other))
+        for other in others
+        if not (isinstance(other, Intent) and made_nothing(other))
+    )
+
+
+def _sources_of(other: Intent | BackfillRecord) -> tuple[int, ...]:
+    return other.source_ids if isinstance(other, Intent) else (other.transfer_id,)

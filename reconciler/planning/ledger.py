@@ -49,6 +49,8 @@ class Reason(StrEnum):
     PAUSED = "paused"
     UNKNOWN_TRANSFER = "unknown-transfer"
     REFUSED = "refused"
+    CUT_BY_API = "cut-by-api"
+    RECENT_REQUEST = "recent-request"
     GONE = "gone"
     NO_EVIDENCE = "no-evidence"
     UNKNOWN_HISTORY = "unknown-history"
@@ -88,10 +90,10 @@ class TransferLedger:
 
     @property
     def holes(self) -> DateSet:
-        """The days that failed or are blocked, but for a pause that the file declares."""
+        """The days that failed or are blocked, but for a pause that the file declares, and what ends soon."""
         left = (*self.of(Bucket.BLOCKED), *self.of(Bucket.FAILED))
-        declared = Reason.PAUSED if self.transfer.paused else None
-        return union(entry.days for entry in left if entry.reason is not declared)
+        healthy = {Reason.RECENT_REQUEST, Reason.PAUSED if self.transfer.paused else Reason.RECENT_REQUEST}
+        return union(entry.days for entry in left if entry.reason not in healthy)
 
     @property
     def stuck(self) -> tuple[Backfill, ...]:
@@ -153,6 +155,8 @@ HELD_UP = (
     Rule(Bucket.BLOCKED, Reason.PAUSED, lambda facts, left: facts.paused),
     Rule(Bucket.BLOCKED, Reason.UNKNOWN_TRANSFER, lambda facts, left: facts.of_unknown_transfer),
     Rule(Bucket.BLOCKED, Reason.REFUSED, lambda facts, left: facts.refused),
+    Rule(Bucket.BLOCKED, Reason.CUT_BY_API, lambda facts, left: facts.cut_by_api),
+    Rule(Bucket.BLOCKED, Reason.RECENT_REQUEST, lambda facts, left: facts.recent_request(left)),
     Rule(Bucket.BLOCKED, Reason.GONE, lambda facts, left: facts.gone),
     Rule(Bucket.BLOCKED, Reason.NO_EVIDENCE, lambda facts, left: facts.without_evidence),
     Rule(Bucket.BLOCKED, Reason.UNKNOWN_HISTORY, lambda facts, left: facts.unknown_history),

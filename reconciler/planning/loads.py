@@ -12,7 +12,8 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 from reconciler.dates import LAST_DAY, DateSet, Day, grouped, union
-from reconciler.model.memory import KEYS, BackfillRecord, Delta, Document, Load, LoadKey
+from reconciler.model.deltas import KEYS, Delta
+from reconciler.model.memory import BackfillRecord, Document, Load, LoadKey
 from reconciler.model.observed import Run, RunStatus
 from reconciler.planning.evidence import made_within, unproved_by_runs
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from reconciler.dates import Day, Span
 from reconciler.diagnostics import Finding, Place
 from reconciler.model.desired import Address
+from reconciler.model.observed import ApiError
 from reconciler.planning.ledger import Bucket
 
 FORMAT_VERSION = "1.0"
@@ -53,8 +54,18 @@ LISTED = (Bucket.DEFERRED, Bucket.WAITING, Bucket.BLOCKED, Bucket.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What the API said that keeps days from being loaded, and when it was asked."""
+
+    error: ApiError
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Item(Span):
-    """Days that are not acted on, with the reason: a limit, a blocker, or what to wait for."""
+    """Days that are not acted on, with the reason: a limit, a blocker, or what to wait for. ``answer``: the
+    API's, where that is why.
+    """
 
     bucket: Bucket
     address: Address
@@ -63,6 +74,7 @@ class Item(Span):
     end: Day
     reason: str
     declared_at: tuple[Place, ...] = ()
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +142,8 @@ class TransferSummary:
 class TeamPlan:
     """What to do for one team, and why nothing is done about the rest.
 
+    ``serial``: that of the state it was made on. ``newest_create``: the highest serial of an earlier create
+    of ours on the days of its actions (``planning/approval.py``).
     ``statuses``: the exit statuses that hold for what could not be read or is not known; not saved.
     """
 
@@ -146,6 +160,7 @@ class TeamPlan:
     minimum_creates: int = 0
     diagnostics: tuple[Finding, ...] = ()
     guarded: bool = False
+    newest_create: int | None = None
     statuses: frozenset[int] = field(default=frozenset(), compare=False)
 
     @property
@@ -158,10 +173,11 @@ class TeamPlan:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The flags that shaped a plan and must shape its apply."""
+    """The flags that shaped a plan and must shape its apply. ``config``: its files, as they were given."""
 
     target: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    config: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

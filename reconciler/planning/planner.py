@@ -8,16 +8,15 @@ no create can span a gap or a boundary, and none can be longer than the limit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import assert_never
 
-from reconciler import dates
-from reconciler.dates import DateSet, DaysByTransfer, Interval, union
+from reconciler.dates import DateSet, DaysByTransfer, union
 from reconciler.diagnostics import Place, Severity
-from reconciler.model.desired import Address, Chunk, DesiredTransfer, Order, Segment
+from reconciler.model.desired import Address, DesiredTransfer, Order, Segment
 from reconciler.model.memory import BackfillRecord
 from reconciler.planning import totals
-from reconciler.planning.approval import Approval, planned_days
+from reconciler.planning.approval import Approval, newest_create, planned_days
 from reconciler.planning.budget import LIST_FULL, OPEN, Budget, Piece, allotted, failed_blockers
+from reconciler.planning.cutting import cut_due
 from reconciler.planning.evidence import is_active
 from reconciler.planning.guards import check_guards
 from reconciler.planning.ledger import Bucket, Entry, Reason, TransferLedger
@@ -51,6 +50,7 @@ def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPla
         minimum_creates=_minimum_creates(situation, planned),
         diagnostics=findings,
         guarded=any(finding.severity is Severity.ERROR for finding in findings),
+        newest_create=newest_create(document, planned),
     )
 
 
@@ -63,29 +63,6 @@ def _pieces(situation: Situation, withheld: DaysByTransfer[Address]) -> Iterator
         due = ledger.days(Bucket.DUE) - withheld.of(ledger.transfer.address)
         for start, end in cut_due(due, ledger.transfer.chunk, longest):
             yield Piece(ledger.transfer, start, end)
-
-
-def cut_due(due: DateSet, chunk: Chunk, longest: int | None) -> list[Interval]:
-    """Cut due days into the fewest backfills: half-open, in order, covering exactly ``due``."""
-    return [
-        piece for interval in due.intervals for piece in dates.cut(interval, _boundary_of(chunk), longest)
-    ]
-
-
-def _boundary_of(chunk: Chunk) -> dates.Boundary:
-    match chunk:
-        case Chunk.NONE:
-            return dates.no_boundary
-        case Chunk.WEEK:
-            return dates.next_week
-        case Chunk.MONTH:
-            return dates.next_month
-        case Chunk.QUARTER:
-            return dates.next_quarter
-        case Chunk.YEAR:
-            return dates.next_year
-        case never:
-            assert_never(never)
 
 
 def _ordered(pieces: Iterable[Piece], order: Order) -> list[Piece]:

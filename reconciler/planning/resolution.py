@@ -1,69 +1,76 @@
-"""What became of the writes that an earlier run left behind, or whose refusal may not be believed. Pure.
+"""What became of the writes whose answer never came: asked at every reading. Pure.
 
-Why a refusal may be doubted: a gateway that sends a request twice passes on the answer to the second one.
+*Not created* is concluded in three ways, each only once settle time has passed by both clocks:
 
-    09:00:00  intent of a create committed, latest_before = 7; the POST leaves
-    09:00:01  the gateway sends it twice: the API makes backfill 8, and refuses the copy, which overlaps it
-    09:00:01  we get the refusal, and look: reads lag 30 s, so neither the list nor ``latest`` shows 8
-    09:00:01  refused. Its days are blocked for 24 hours
-    10:00:00  backfill 8 completes, and is gone from the list
-    next day  the days are due. ``latest`` = 8, not 7: made after all, by us or by somebody: reopened. Had
-              something newer hidden it, or runs shown the days, that would tell instead
+- ``latest`` still answers the id that it answered before the intent: nothing was made since;
+- a newer backfill hides that, but a whole list holds nothing that fits, and the run list is readable:
+  whatever became of it, it loads nothing more. What had ended just before that list was read may be missing
+  in a run list that lags, so its days settle for an hour (``unlisted_at``):
+
+      09:00:00  intent; the POST's answer is lost. Somebody creates backfill 9 on other days
+      10:00:00  latest = 9; the list has nothing that fits: settled, its days wait
+      11:00:00  the run list shows all that had ended by 10:00: what it loaded is covered, the rest is due
+- all its days are covered.
+
+Of one that was refused the same is noted (``unlisted_at``): where run lists are not read, nothing else tells
+later that it was not made all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from reconciler.bounds import LATE_MATCH
-from reconciler.dates import DateSet, grouped
+from reconciler.bounds import INTENTS_KEPT, LATEST_KEPT
+from reconciler.dates import EMPTY, DateSet
+from reconciler.model.deltas import Delta
 from reconciler.model.desired import OnUnknown
-from reconciler.model.memory import BackfillRecord, Delta, Document, Intent, IntentKind
+from reconciler.model.memory import BackfillRecord, Document, Intent, IntentKind
 from reconciler.model.observed import Backfill, Cause, Observed, Unreadable
 from reconciler.planning.intents import (
-    State,
+    OPEN,
     adopted,
     cancelled,
-    find_match,
+    days_cut_off,
     found,
-    is_taken,
+    is_settled,
     not_cancelled,
     not_created,
-    reopened,
-    state_of,
 )
-
-DueDays = tuple[tuple[int, ...], DateSet]
-"""The ids whose loads count for a transfer, its own first, and its due days."""
+from reconciler.planning.matching import find_match
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The delta that settles intents, and what to tell of it.
-
-    ``late`` are intents once settled as not created (or refused) that were found after all.
-    ``unresolved`` are still pending.
-    """
+    """The delta that settles intents, and what to tell of it. ``unresolved`` are creates still pending."""
 
     delta: Delta = field(default_factory=Delta)
     adopted: tuple[Intent, ...] = ()
     abandoned: tuple[Intent, ...] = ()
-    late: tuple[Intent, ...] = ()
     unresolved: tuple[Intent, ...] = ()
 
+    @property
+    def adopted_creates(self) -> tuple[Intent, ...]:
+        return tuple(intent for intent in self.adopted if intent.kind is IntentKind.CREATE)
 
-def resolve(
-    document: Document, observed: Observed, now: datetime, settle: timedelta, on_unknown: OnUnknown
-) -> Resolution:
-    """Settle what can be settled. Not created: ``latest`` still has the id it had, and settle
-    time has passed since the intent; otherwise it stays unresolved.
 
-    ``now`` is when reading began: what took effect since may not have been seen.
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a reading settles intents. ``now`` is when reading began, by our clock: what took effect since may
+    not have been seen. ``covered`` are the days known to be loaded, by transfer.
     """
-    resolving = _Resolving(document, observed, now, settle, on_unknown, known=set(document.backfills))
-    # Pending ones first: a request takes effect within settle time, so a match is rather theirs.
+
+    now: datetime
+    settle: timedelta
+    on_unknown: OnUnknown
+    covered: Mapping[int, DateSet] = field(default_factory=dict)
+
+
+def resolve(document: Document, observed: Observed, terms: Terms) -> Resolution:
+    """Settle what can be settled, and forget what was settled long ago."""
+    resolving = _Resolving(document, observed, terms)
+    # Pending ones first: of two that fit, a match is rather theirs.
     intents = document.intents.values()
     for intent in sorted(intents, key=lambda intent: (not intent.pending, intent.intended_at, intent.nonce)):
         if intent.kind is IntentKind.CANCEL:
@@ -77,46 +84,62 @@ def resolve(
 class _Resolving:
     document: Document
     observed: Observed
-    now: datetime
-    settle: timedelta
-    on_unknown: OnUnknown
-    known: set[int]
+    terms: Terms
+    taken: set[int] = field(default_factory=set)
     records: list[BackfillRecord] = field(default_factory=list)
     adopted: list[Intent] = field(default_factory=list)
     abandoned: list[Intent] = field(default_factory=list)
-    late: list[Intent] = field(default_factory=list)
     unresolved: list[Intent] = field(default_factory=list)
+    noted: list[Intent] = field(default_factory=list)
 
     def resolution(self) -> Resolution:
-        delta = Delta((*self.adopted, *self.abandoned, *self.late), tuple(self.records))
-        told = (tuple(self.adopted), tuple(self.abandoned), tuple(self.late), tuple(self.unresolved))
-        return Resolution(delta, *told)
+        changed = (*self.adopted, *self.abandoned, *self.noted)
+        forgotten = tuple(sorted(_long_settled(self.document, self.terms.now)))
+        delta = Delta(changed, tuple(self.records), drop_intents=forgotten)
+        return Resolution(delta, tuple(self.adopted), tuple(self.abandoned), tuple(self.unresolved))
 
     def create(self, intent: Intent) -> None:
-        if state_of(intent) is State.DONE or self.now - intent.intended_at > self._matches_until(intent):
+        if intent.outcome not in OPEN:
             return
-        match = find_match(intent, _seen(self.observed), self.known)
+        seen = _seen(self.observed)
+        match = find_match(intent, seen, self.document, self.terms.settle, self.taken)
         if match is not None:
-            self.known.add(match.id)
+            self.taken.add(match.id)
             self.records.append(adopted(match, intent))
-            (self.adopted if intent.pending else self.late).append(found(intent, match.id))
-        elif intent.pending and self._was_not_created(intent):
-            self.abandoned.append(not_created(intent))
+            self.adopted.append(found(intent, match.id))
         elif intent.pending:
-            self.unresolved.append(intent)
+            self._without_match(intent)
+        elif intent.unlisted_at is None and self._shows_nothing(intent):
+            self.noted.append(replace(intent, unlisted_at=self.observed.vendor_now))
 
-    def _matches_until(self, intent: Intent) -> timedelta:
-        """Return how long after an intent a backfill that fits is taken for its own. What was withdrawn got
-        an answer: what a gateway may have made of it shows within settle time, and a later one is a person's.
+    def _without_match(self, intent: Intent) -> None:
+        if self.terms.on_unknown is not OnUnknown.BLOCK and self._is_settled(intent):
+            covered = self.terms.covered.get(intent.transfer_id, EMPTY)
+            if self._has_old_latest(intent) or not intent.days - covered:
+                self.abandoned.append(not_created(intent))
+                return
+            if self._loads_nothing_more(intent):
+                self.abandoned.append(not_created(replace(intent, unlisted_at=self.observed.vendor_now)))
+                return
+        self.unresolved.append(intent)
+
+    def _is_settled(self, intent: Intent) -> bool:
+        return is_settled(intent, self.terms.now, self.observed.vendor_now, self.terms.settle)
+
+    def _shows_nothing(self, intent: Intent) -> bool:
+        return self._is_settled(intent) and self._has_old_latest(intent)
+
+    def _has_old_latest(self, intent: Intent) -> bool:
+        """Tell whether ``latest`` still answers what it answered before; that there is none proves nothing of
+        an intent so old that its backfill may be forgotten.
         """
-        if intent.pending:
-            return timedelta.max
-        return self.settle if state_of(intent) is State.WITHDRAWN else LATE_MATCH
+        young = self.terms.now - intent.intended_at < LATEST_KEPT
+        return _has_old_latest(intent, self.observed) and (young or intent.latest_before is not None)
 
-    def _was_not_created(self, intent: Intent) -> bool:
-        if self.on_unknown is OnUnknown.BLOCK or self.now < intent.intended_at + self.settle:
-            return False
-        return _has_old_latest(intent, self.observed)
+    def _loads_nothing_more(self, intent: Intent) -> bool:
+        """Tell whether the whole list does not show it; what it may have loaded, the run list will tell."""
+        runs = self.observed.runs.get(intent.transfer_id, UNREAD)
+        return not self.observed.list_full and not isinstance(runs, Unreadable)
 
     def cancel(self, intent: Intent) -> None:
         """A cancel may be sent again without harm, so one that did not happen is simply given up: once
@@ -126,7 +149,7 @@ class _Resolving:
             return
         if self._is_final(intent.backfill_id):
             self.adopted.append(cancelled(intent))
-        elif self.now >= intent.send_before:
+        elif self.terms.now >= intent.send_before:
             self.abandoned.append(not_cancelled(intent))
 
     def _is_final(self, backfill_id: int) -> bool:
@@ -144,6 +167,19 @@ def settles_at(intent: Intent, settle: timedelta, on_unknown: OnUnknown) -> date
     return intent.intended_at + settle if on_unknown is OnUnknown.SETTLE else None
 
 
+def _long_settled(document: Document, now: datetime) -> Iterable[str]:
+    """Yield the intents that nothing asks for any more. Some alone tell which days the API cut off, or which
+    transfer took another's place.
+    """
+    for intent in document.intents.values():
+        made = document.backfills.get(intent.backfill_id) if intent.backfill_id is not None else None
+        known = intent.outcome not in OPEN or intent.unlisted_at is not None
+        old = known and now - intent.intended_at > INTENTS_KEPT
+        alone = intent.source_ids == (intent.transfer_id,)
+        if old and alone and not any(days_cut_off(intent, made)):
+            yield intent.nonce
+
+
 def _seen(observed: Observed) -> tuple[Backfill, ...]:
     answers = (*observed.listed, *observed.latest.values())
     return tuple(backfill for backfill in answers if isinstance(backfill, Backfill))
@@ -155,36 +191,3 @@ def _has_old_latest(intent: Intent, observed: Observed) -> bool:
     if isinstance(latest, Unreadable):
         return False
     return (latest.id if latest else None) == intent.latest_before
-
-
-# --- refusals that may not be believed --------------------------------------------------------
-
-
-def reopened_creates(
-    document: Document, observed: Observed, due: Iterable[DueDays], unsettled_since: datetime
-) -> tuple[Intent, ...]:
-    """Return, pending again, the creates on due days that were refused, or withdrawn after a refusal, and
-    that may have been made after all.
-
-    A day whose refusal still holds is not due. ``unsettled_since`` is settle time ago: what was refused
-    since then, reads may hide yet. ``latest`` tells, unless something newer hides it; run lists do.
-    """
-    pairs = ((source, transfer) for transfer in due for source in transfer[0])
-    by_source = grouped(pairs, lambda pair: pair[0])
-    return tuple(
-        reopened(intent)
-        for intent in document.intents.values()
-        if state_of(intent) in (State.REFUSED, State.WITHDRAWN)
-        and isinstance(observed.runs.get(intent.transfer_id, UNREAD), Unreadable)
-        and (intent.intended_at > unsettled_since or not _has_old_latest(intent, observed))
-        and any(
-            intent.days & days and not _was_taken_up(intent, sources, document)
-            for _source, (sources, days) in by_source.get(intent.transfer_id, ())
-        )
-    )
-
-
-def _was_taken_up(intent: Intent, sources: tuple[int, ...], document: Document) -> bool:
-    """Tell whether a later run created on its days: it was no longer in doubt then."""
-    alike = (other for other in document.intents.values() if other.kind is intent.kind)
-    return is_taken(intent, sources, (other for other in alike if other.intended_at > intent.intended_at))

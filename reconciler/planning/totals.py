@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 
-from reconciler.dates import EMPTY, DateSet, DaysByTransfer, Interval
+from reconciler.dates import EMPTY, DateSet, Day, DaysByTransfer, Interval, Span
 from reconciler.diagnostics import Finding, Place, Severity
 from reconciler.model.desired import Address, DesiredTeam, DesiredTransfer, EvidenceMode
-from reconciler.model.memory import Document, Outcome
+from reconciler.model.memory import Document
 from reconciler.model.observed import Observed, Status
-from reconciler.planning.approval import intended_since, planned_days
+from reconciler.planning.approval import made_since, planned_days
 from reconciler.planning.evidence import is_active
-from reconciler.planning.ledger import Bucket, TransferLedger
+from reconciler.planning.ledger import Bucket, Reason, TransferLedger
 from reconciler.planning.plan import (
     COUNTED,
     Action,
     ActionKind,
+    Answer,
     DayCounts,
     Item,
     Plan,
+    TeamPlan,
     TransferSummary,
     Unmanaged,
 )
 
 NOT_APPROVED = "not-approved"
+NOT_DECLARED = "not-declared"
+
+
+@dataclass(frozen=True, slots=True)
+class Undone(Span):
+    """Days that a saved plan was to create and that nobody has, and why."""
+
+    address: Address
+    start: Day
+    end: Day
+    reason: str
 
 
 def places_of(transfer: DesiredTransfer, days: DateSet) -> tuple[Place, ...]:
@@ -32,12 +46,30 @@ def places_of(transfer: DesiredTransfer, days: DateSet) -> tuple[Place, ...]:
 
 def items_of(ledgers: Collection[TransferLedger], buckets: Iterable[Bucket]) -> tuple[Item, ...]:
     return tuple(
-        item_of(bucket, ledger.transfer, interval, entry.reason.value)
+        replace(
+            item_of(bucket, ledger.transfer, interval, entry.reason.value),
+            answer=_answer_to(ledger, entry.reason, interval),
+        )
         for bucket in buckets
         for ledger in ledgers
         for entry in ledger.of(bucket)
         for interval in entry.days.intervals
     )
+
+
+def _answer_to(ledger: TransferLedger, reason: Reason, interval: Interval) -> Answer | None:
+    """Return what the API last said of days that it keeps from being loaded, if it is why they are not."""
+    evidence = ledger.evidence
+    if reason is Reason.NO_EVIDENCE:
+        said = next((unread.error for unread in evidence.unread if unread.error is not None), None)
+        return Answer(said, evidence.observed.vendor_now) if said is not None else None
+    if reason not in (Reason.REFUSED, Reason.UNRESOLVED, Reason.RECENT_REQUEST):
+        return None
+    asked = [one for one in evidence.intents if one.days & DateSet((interval,)) and one.answer is not None]
+    newest = max(asked, key=lambda intent: (intent.intended_at, intent.nonce), default=None)
+    if newest is None or newest.answer is None:
+        return None
+    return Answer(newest.answer, newest.vendor_at or newest.intended_at)
 
 
 def item_of(bucket: Bucket, transfer: DesiredTransfer, interval: Interval, reason: str) -> Item:
@@ -84,16 +116,55 @@ def list_full_findings(observed: Observed, document: Document) -> tuple[Finding,
 
 
 def left_undone(
-    saved: Plan, document: Document, ledgers: Iterable[TransferLedger], planned: DaysByTransfer[Address]
-) -> DaysByTransfer[Address]:
-    """Return the declared days of a saved plan's actions that are neither loaded, nor in flight, nor
-    ``planned`` now, nor created under it before: it would be wrong to say that it was carried out.
+    saved: Plan, document: Document, ledgers: Iterable[TransferLedger], plan: TeamPlan
+) -> tuple[Undone, ...]:
+    """Return the days of a saved plan's actions that are neither in hand nor in ``plan`` now, and why; not
+    those that a limit defers, which a later run does.
+    """
+    kept = {ledger.transfer.address: ledger for ledger in ledgers}
+    done = in_hand(saved, document, kept.values())
+    later = done | planned_days(plan.actions) | _deferred_by_limits(plan)
+    left = (
+        planned_days(action for action in saved.actions if action.address.team_id == document.team_id) - later
+    )
+    return tuple(
+        Undone(address, *interval, reason)
+        for address, days in sorted(left.items())
+        for reason, found in _why_not(kept.get(address), days)
+        for interval in found.intervals
+    )
+
+
+def in_hand(saved: Plan, document: Document, ledgers: Iterable[TransferLedger]) -> DaysByTransfer[Address]:
+    """Return the days that are loaded or in flight, or that we created since a plan was made and whose end is
+    not known yet.
     """
     kept = tuple(ledgers)
-    declared = DaysByTransfer((ledger.transfer.address, ledger.transfer.days) for ledger in kept)
-    done = DaysByTransfer((ledger.transfer.address, ledger.taken_up) for ledger in kept)
-    created = intended_since(document, saved.created_at, (Outcome.DONE,))
-    return (planned_days(saved.actions) & declared) - (done | planned | created)
+    settling = DaysByTransfer(
+        (ledger.transfer.address, entry.days)
+        for ledger in kept
+        for entry in ledger.entries
+        if entry.reason is Reason.SETTLING
+    )
+    taken_up = DaysByTransfer((ledger.transfer.address, ledger.taken_up) for ledger in kept)
+    return taken_up | (settling & made_since(saved, document))
+
+
+def _deferred_by_limits(plan: TeamPlan) -> DaysByTransfer[Address]:
+    deferred = (item for item in plan.of(Bucket.DEFERRED) if item.reason != NOT_APPROVED)
+    return DaysByTransfer((item.address, item.days) for item in deferred)
+
+
+def _why_not(ledger: TransferLedger | None, days: DateSet) -> Iterator[tuple[str, DateSet]]:
+    """Yield the reasons why days, which are not in hand, are not done, each with its own."""
+    for entry in ledger.entries if ledger else ():
+        found, days = days & entry.days, days - entry.days
+        if found and entry.bucket is Bucket.DUE:
+            yield NOT_APPROVED, found
+        elif found:
+            yield entry.reason.value or entry.bucket.value, found
+    if days:
+        yield NOT_DECLARED, days
 
 
 def prunes_undone(

@@ -54,6 +54,7 @@ class TransferEvidence:
 
     ``records``, ``loads`` and ``runs`` are those of the transfer and its predecessors; ``zone`` is the one in
     which loads are dated. ``vendor_today`` is the date by the vendor's clock, where the team's days end.
+    ``cut_otherwise`` are creates whose days would now be asked for in another range.
     """
 
     transfer: DesiredTransfer
@@ -71,6 +72,7 @@ class TransferEvidence:
     now: datetime
     settle: timedelta
     stuck_after: timedelta
+    cut_otherwise: frozenset[str] = frozenset()
 
     @property
     def blind(self) -> bool:
@@ -141,7 +143,8 @@ class TransferEvidence:
 
     @cached_property
     def _ours_with_dates(self) -> tuple[tuple[BackfillRecord, Day], ...]:
-        return tuple((one, one.as_of) for one in self.records if one.ours and one.as_of is not None)
+        newest_first = (judged.record for judged in self.judged)
+        return tuple((one, one.as_of) for one in newest_first if one.ours and one.as_of is not None)
 
     def _unproved(self, load: Load) -> DateSet:
         """Return the days that the backfill while which the runs were made does not call loaded."""
@@ -259,8 +262,8 @@ class TransferEvidence:
         """The days that a predecessor whose runs are not there any more may have loaded: those before the
         transfer's own first run or backfill, but for what memory knows.
         """
-        own, *predecessors = self.transfer.source_ids
-        if not any(map(self._is_forgotten, predecessors)):
+        own = self.transfer.address.transfer_id
+        if not any(map(self._is_forgotten, self.transfer.previous_ids)):
             return EMPTY
         known = union(known_days(record.evidence) for record in self.records)
         return DateSet.span(0, self._first_sign(own)) - known - union(load.days for load in self.loads)

@@ -37,7 +37,7 @@ def _underlined(place: Place, line: str | None, paint: Paint, colour: str) -> It
 
 
 def _wrapped(detail: str, hint: str) -> list[str]:
-    return [f"  {text}" for text in (detail, hint) if text]
+    return ["  " + text.replace("\n", "\n  ") for text in (detail, hint) if text]
 
 
 def findings_text(findings: Iterable[Finding], paint: Paint, source_line: SourceLine) -> str:

@@ -1,17 +1,15 @@
 """A plan as text: grouped by transfer, one line per action, never one line per day.
 
-The last line is frozen: people and scripts look for it.
+The summary line is frozen: people and scripts look for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from shlex import quote
 
 from reconciler.dates import grouped, iso
 from reconciler.diagnostics import Place
-from reconciler.formats.planfile import digest
 from reconciler.model.desired import Address
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import (
@@ -33,7 +31,7 @@ COLOURS = {Bucket.BLOCKED: YELLOW, Bucket.FAILED: RED}  # of what is not acted o
 
 
 def summary_line(plan: Plan) -> str:
-    """Return the frozen last line: every count always, in this order, always the word ``days``."""
+    """Return the frozen line at the end: every count always, in this order, always the word ``days``."""
     counts = plan.counts
     of_days = [f"{counts[bucket]} {worded(bucket)}" for bucket in COUNTED if bucket is not Bucket.PLANNED]
     told = f"Days: {counts.declared} declared, {', '.join(of_days)}."
@@ -48,20 +46,20 @@ def summary_line(plan: Plan) -> str:
 
 
 def plan_text(plan: Plan, paint: Paint, *, apply_by: str = "") -> str:
-    """Return the whole plan, its summary line last.
-
-    ``apply_by`` is the apply command with the flags that name files, API and state; with it, the
-    whole command is shown that applies just this plan.
+    """Return the whole plan, its summary line last, and after it ``apply_by``: the command that applies just
+    this plan, where it can be applied.
     """
     lines: list[str] = []
     for team in plan.teams:
         lines += _team(team, paint)
-    lines += _footer(plan, paint, apply_by)
+    lines += _footer(plan)
     if plan.errored:
         told = "Incomplete: a team could not be planned; its error is shown separately."
         lines.append(paint(told, RED, BOLD))
     if plan.teams or not plan.errored:
         lines.append(paint(summary_line(plan), BOLD))
+    if apply_by and plan.applyable and not plan.errored:
+        lines.append(f"Apply exactly this: {apply_by}")
     return "\n".join(lines) + "\n"
 
 
@@ -149,24 +147,10 @@ def _unmanaged(unmanaged: Iterable[Unmanaged], paint: Paint) -> Iterator[str]:
     yield ""
 
 
-def _footer(plan: Plan, paint: Paint, apply_by: str) -> Iterator[str]:
+def _footer(plan: Plan) -> Iterator[str]:
     if not plan.actions:
         return
     made = plan.number_of(ActionKind.CREATE) + plan.number_of(ActionKind.RETRY)
     minimum = sum(team.minimum_creates for team in plan.teams)
     yield f"{plural(made, 'backfill')} to make; the minimum for these days is {minimum}."
-    if apply_by and plan.applyable:
-        yield paint("To apply exactly this plan:", DIM)
-        yield paint(f"    {apply_command(plan, apply_by)}", DIM)
     yield ""
-
-
-def apply_command(plan: Plan, apply_by: str) -> str:
-    """Return the command that applies this plan and nothing else."""
-    dates = {iso(team.as_of) for team in plan.teams}
-    parts = [apply_by, f"--expect {digest(plan)}"]
-    if len(dates) == 1:
-        parts.append(f"--as-of {dates.pop()}")
-    parts += [f"--target {quote(name)}" for name in plan.options.target]
-    parts += [f"--exclude {quote(name)}" for name in plan.options.exclude]
-    return " ".join(parts)

@@ -12,8 +12,9 @@ must hold all the same:
    most one takes effect; the other raises ``StateConflict`` and leaves no trace. A store may
    raise ``StateConflict`` although nothing changed (after a crash, say): reading again is
    always right. It never takes a changed revision for the expected one.
-3. **Reading changes nothing**, needs no lock and no right to write, and gives a document
-   that was the current one at some moment during the call.
+3. **Reading changes no document**, needs no lock and no right to write (but to undo what a
+   killed run left half done), and gives a document that was the current one at some moment
+   during the call.
 4. **The serial grows by one with every commit, and the lineage never changes** while the
    document lives. The first commit makes the lineage: a random uuid.
 5. **What cannot be known is refused.** A document that is damaged, newer than we are, or of
@@ -21,6 +22,11 @@ must hold all the same:
 6. **A failed commit stops the caller.** ``StateUnwritable`` means that the change may or may
    not be durable. Nothing may be sent after it, and the store instance takes no further
    commit: whoever goes on opens the store again and reads.
+7. **A lost answer is no conflict.** Each commit has a nonce, which the document keeps. If the
+   answer to a commit is lost or refused, the store reads: the nonce is there: committed; the
+   expected revision still is: once more; else ``StateConflict``.
+8. **An older copy is refused**, where the place remembers what was committed last when a run
+   ended; a person may go on with it, and the document says so from then on.
 
 The lock is manners, not safety: it keeps two runs from working against each other, and
 everything above holds without it. It belongs to one process; it is lost when that dies.
@@ -32,7 +38,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from reconciler.model.memory import Delta, Document
+from reconciler.model.deltas import Delta
+from reconciler.model.memory import Document
 from reconciler.stores.holders import LockInfo, this_process
 
 __all__ = ["NEVER_WRITTEN", "LockInfo", "Revision", "StateStore", "this_process"]
@@ -40,9 +47,9 @@ __all__ = ["NEVER_WRITTEN", "LockInfo", "Revision", "StateStore", "this_process"
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One state of a document. Equal revisions of one store mean equal documents.
+    """One state of a document. Equal revisions mean equal documents.
 
-    ``token`` is the store's own (a digest, an ETag); it means nothing outside it.
+    ``token`` is the nonce of the commit that made it.
     """
 
     lineage: str
@@ -52,6 +59,13 @@ class Revision:
 
 NEVER_WRITTEN = Revision("", 0, "")
 """The revision of a document that does not exist yet: what the first commit expects."""
+
+
+def revision_of(document: Document | None) -> Revision:
+    """Return the revision of a document as a store keeps it; ``None``: that of none."""
+    if document is None:
+        return NEVER_WRITTEN
+    return Revision(document.lineage, document.serial, document.commits[-1] if document.commits else "")
 
 
 class StateStore(Protocol):
@@ -64,8 +78,8 @@ class StateStore(Protocol):
     def read(self) -> tuple[Document | None, Revision]:
         """Return the document and its revision; ``(None, NEVER_WRITTEN)`` if there is none.
 
-        Raises ``StateDamaged``, ``StateNewer`` or ``StateForeign`` for a document that must
-        not be used, and ``StateError`` when it cannot be read.
+        Raises ``StateDamaged``, ``StateNewer``, ``StateForeign`` or ``StateOldCopy`` for a document that
+        must not be used, and ``StateError`` when it cannot be read.
         """
         ...
 
@@ -99,17 +113,31 @@ class StateStore(Protocol):
         """
         ...
 
-    def compact(self) -> None:
-        """Tidy up at the end of a writer's run; neither document nor revision changes.
+    def finish(self) -> None:
+        """End a writer's run: the place remembers what was committed last. The document stays as it is.
 
-        Raises ``StateUnwritable``, and nothing is lost by that: the document stays as it is.
+        Raises ``StateUnwritable``, and nothing is lost by that.
         """
         ...
 
-    def restore_command(self, file: str) -> str:
-        """Return the shell command that puts a file with a document in the place of the state, "" if none
-        can; no other run may write meanwhile.
+    def push(self, document: Document, another_lineage: bool = False) -> Revision:
+        """Put a whole document in the place of what is there, with the next serial; return its revision.
+
+        A backup is kept. The lock is the caller's. Raises ``Refused`` for one that is older than what is
+        there, or does not know the last commit there, or has another lineage, unless that is permitted;
+        ``StateForeign`` for another team's or API's; and whatever ``read`` and ``commit`` raise.
         """
+        ...
+
+    def accept_old_copy(self) -> Revision:
+        """Go on with what ``read`` refused as an old copy, above the serial that was committed last.
+
+        The document is marked. The lock is the caller's. Raises ``Refused`` if it is no old copy.
+        """
+        ...
+
+    def remove(self) -> bool:
+        """Remove the document, keeping a backup; return whether there was one. The lock is the caller's."""
         ...
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ def check_new(folder: str, files: str, team_id: int, api_url: str) -> None:
 
 
 def _is_in(folder: str, team_id: int) -> bool:
-    return os.path.lexists(os.path.join(folder, f"team-{team_id}.json"))
+    return os.path.lexists(os.path.join(folder, f"team-{team_id}.db"))
 
 
 def _states_above(folder: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Who holds a lock: as a value, as text beside the lock, and as words for whoever waits."""
+"""What a lock file says: who holds the lock, and what was committed last; as values, text, and words."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import json
 import os
 import socket
 import uuid
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from reconciler.errors import StateLocked
 from reconciler.untrusted import printable
@@ -28,36 +31,63 @@ class LockInfo:
     host: str
 
 
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What was committed last when a run ended: the database knows at least that, or is an old copy."""
+
+    lineage: str
+    serial: int
+
+
 def this_process(operation: str, when: datetime) -> LockInfo:
     """Return the info under which this process asks for a lock, with a fresh id."""
-    return LockInfo(str(uuid.uuid4()), _user(), when, operation, os.getpid(), socket.gethostname())
+    return LockInfo(
+        str(uuid.uuid4()), _user(), when, operation, os.getpid(), printable(socket.gethostname(), "?")
+    )
 
 
 def _user() -> str:
     """Return the login name; a container may have none."""
     try:
-        return getpass.getuser()
+        return printable(getpass.getuser(), "?")
     except (KeyError, OSError):
         return f"uid {os.getuid()}"
 
 
-def holder_text(info: LockInfo) -> str:
-    """Return ``info`` as one line of JSON."""
-    when = info.when.astimezone(UTC).isoformat(timespec="seconds")
-    return json.dumps({**asdict(info), "when": when}, sort_keys=True)
+def lock_text(committed: Committed | None, holder: LockInfo | None) -> str:
+    """Return what a lock file says, a line of JSON each."""
+    said: list[object] = [] if committed is None else [asdict(committed)]
+    if holder is not None:
+        said.append({**asdict(holder), "when": holder.when.astimezone(UTC).isoformat(timespec="seconds")})
+    return "".join(json.dumps(one, sort_keys=True) + "\n" for one in said)
 
 
-def holder_of(text: str | bytes) -> LockInfo | None:
-    """Return the holder a text names; ``None`` for anything that names none, half a line too."""
-    try:
-        data = json.loads(text)
-        known = {
-            name: printable(str(data[name])[:LONGEST], "?") for name in ("id", "who", "operation", "host")
-        }
-        when = datetime.fromisoformat(data["when"]).astimezone(UTC)
-        return LockInfo(**known, when=when, pid=int(data["pid"]))
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        return None
+def committed_of(text: bytes) -> Committed | None:
+    """Return what a lock file says was committed; ``None`` for anything else, half a line too."""
+    for data in _lines(text):
+        lineage, serial = data.get("lineage"), data.get("serial")
+        if isinstance(lineage, str) and lineage and type(serial) is int and serial > 0:
+            return Committed(lineage, serial)
+    return None
+
+
+def holder_of(text: bytes) -> LockInfo | None:
+    """Return the holder that a lock file names; ``None`` for anything that names none, half a line too."""
+    for data in _lines(text):
+        with suppress(ValueError, TypeError, KeyError, OverflowError):
+            names = ("id", "who", "operation", "host")
+            known = {name: printable(str(data[name])[:LONGEST], "?") for name in names}
+            when = datetime.fromisoformat(data["when"]).astimezone(UTC)
+            return LockInfo(**known, when=when, pid=int(data["pid"]))
+    return None
+
+
+def _lines(text: bytes) -> Iterator[dict[str, Any]]:
+    for line in text.splitlines():
+        with suppress(ValueError, RecursionError):
+            data = json.loads(line)
+            if isinstance(data, dict):
+                yield data
 
 
 def locked(holder: LockInfo | None, where: str, unlock: str) -> StateLocked:

@@ -1,7 +1,6 @@
-"""The two locks of a local state, both ``flock``: the kernel frees them when their holder dies.
+"""The lock of a run in a local state: ``flock``, so the kernel frees it when its holder dies.
 
-``.cas`` is held for the moment of one commit and makes the compare-and-set atomic. ``.lock``
-is held for a whole run and says in its text who holds it. Both files are made once and never
+The file says who holds the lock, and what was committed last when a run ended. It is made once and never
 renamed or deleted, or two processes could each lock a file of that name.
 
 On NFS a Linux client turns ``flock`` into a byte-range lock at the server (2.6.12 and later;
@@ -12,14 +11,12 @@ lock whose client it cannot reach, which is why ``held`` asks the kernel again.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
-from reconciler.errors import Interrupted, StateLocked, UsageError
-from reconciler.stores.files import open_lock_file
-from reconciler.stores.holders import LockInfo, holder_of, holder_text, locked
+from reconciler.errors import StateLocked, UsageError
+from reconciler.stores.holders import Committed, LockInfo, committed_of, holder_of, lock_text, locked
 
 try:
     import fcntl
@@ -32,9 +29,7 @@ except ImportError:
 
 Sleep = Callable[[float], None]
 
-CAS_TIMEOUT = 60.0
-_CAS_POLL = 0.02
-_SAVING = 3.0  # seconds; an interrupted run has five in all
+_MADE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
 _RUN_POLL = 1.0
 _UNLOCK = (
     "The lock is freed by the kernel as soon as that process ends, however it ends. If it hangs, end it: "
@@ -63,23 +58,6 @@ def _wait_for(fd: int, timeout: float, longest: float, sleep: Sleep) -> bool:
     return True
 
 
-def _saving(sleep: Sleep) -> Sleep:
-    """Return a sleep that an interruption does not end at once: an outcome may wait to be saved."""
-    left = _SAVING
-
-    def wait(seconds: float) -> None:
-        nonlocal left
-        try:
-            sleep(seconds)
-        except Interrupted:
-            if left <= 0:
-                raise
-            left -= seconds
-            time.sleep(seconds)
-
-    return wait
-
-
 def _free(fd: int) -> None:
     """Unlock, for a forked child may hold the same open file; then close."""
     with suppress(OSError):
@@ -87,22 +65,11 @@ def _free(fd: int) -> None:
     os.close(fd)
 
 
-@contextmanager
-def commit_lock(path: str, sleep: Sleep) -> Iterator[None]:
-    """Hold ``.cas``. Raises ``OSError``: ``TimeoutError`` when another has it for a minute."""
-    fd = open_lock_file(path)
-    try:
-        if not _wait_for(fd, CAS_TIMEOUT, _CAS_POLL, _saving(sleep)):
-            raise TimeoutError(f"another process has been committing for {CAS_TIMEOUT:.0f} s; is it stopped?")
-        yield
-    finally:
-        _free(fd)
-
-
 @dataclass(frozen=True, slots=True)
 class _Hold:
     fd: int
     pid: int
+    info: LockInfo
     text: bytes
 
 
@@ -120,20 +87,18 @@ class RunLock:
         Raises ``StateLocked`` when another has it, or this instance, and ``OSError`` when the
         file cannot be written. Whatever is raised, nothing is held.
         """
-        fd = open_lock_file(self._path)
+        fd = os.open(self._path, _MADE, 0o600)
         try:
             if not _wait_for(fd, timeout, _RUN_POLL, self._sleep):
-                raise locked(_holder(fd), self._path, _UNLOCK)
-            text = f"{holder_text(info)}\n".encode()
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, text, 0)
-            self._hold = _Hold(fd, os.getpid(), text)
+                raise locked(holder_of(_content(fd)), self._path, _UNLOCK)
+            text = _write(fd, committed_of(_content(fd)), info)
+            self._hold = _Hold(fd, os.getpid(), info, text)
         except BaseException:
             os.close(fd)
             raise
 
     def release(self) -> None:
-        """Empty the file and unlock; a forked child only closes, for the lock is its parent's."""
+        """Take our name out of the file and unlock; a forked child only closes: the lock is its parent's."""
         hold, self._hold = self._hold, None
         if hold is None:
             return
@@ -141,8 +106,31 @@ class RunLock:
             os.close(hold.fd)
             return
         with suppress(OSError):
-            os.ftruncate(hold.fd, 0)
+            _write(hold.fd, committed_of(hold.text), None)
         _free(hold.fd)
+
+    def committed(self) -> Committed | None:
+        """Return what the file says was committed. Raises ``OSError``."""
+        try:
+            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            return committed_of(_content(fd))
+        finally:
+            os.close(fd)
+
+    def note(self, committed: Committed | None) -> None:
+        """Have the file say what was committed; a run that holds it does so itself. Raises ``OSError``."""
+        if (hold := self._hold) is not None and hold.pid == os.getpid():
+            self._hold = replace(hold, text=_write(hold.fd, committed, hold.info))
+            return
+        fd = os.open(self._path, _MADE, 0o600)
+        try:
+            if flock_now(fd):
+                _write(fd, committed, None)
+        finally:
+            _free(fd)
 
     def held(self) -> bool:
         """Return whether this process still holds it: same file, same lock, our text in it."""
@@ -163,19 +151,24 @@ class RunLock:
         except FileNotFoundError:
             return None
         try:
-            holder = _holder(fd)
+            content = _content(fd)
+            holder = holder_of(content)
             if not flock_now(fd):
                 raise locked(holder, self._path, _UNLOCK)
             if holder is not None and lock_id not in (None, holder.id):
                 raise _another(holder, lock_id)
-            os.ftruncate(fd, 0)
+            _write(fd, committed_of(content), None)
         finally:
             _free(fd)
         return holder
 
 
-def _holder(fd: int) -> LockInfo | None:
-    return holder_of(_content(fd))
+def _write(fd: int, committed: Committed | None, holder: LockInfo | None) -> bytes:
+    """Make that the content; return it. One write: a kill leaves the old text or the new."""
+    text = lock_text(committed, holder).encode()
+    os.pwrite(fd, text, 0)
+    os.ftruncate(fd, len(text))
+    return text
 
 
 def _content(fd: int) -> bytes:

@@ -1,20 +1,24 @@
-"""What every store checks before it hands out or changes a document."""
+"""What every store checks before it hands out or changes a document, and what whole documents become."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from dataclasses import replace
 
-from reconciler.errors import StateConflict, StateDamaged, StateForeign
-from reconciler.model.memory import Delta, Document, apply_delta
+from reconciler.errors import Refused, StateConflict, StateDamaged, StateForeign, StateOldCopy
+from reconciler.formats.commands import on_lines
+from reconciler.model.memory import NONCES_KEPT, Document
 from reconciler.stores.base import NEVER_WRITTEN, Revision
-from reconciler.stores.holders import LONGEST
+from reconciler.stores.holders import LONGEST, Committed
 from reconciler.untrusted import printable
 
 _OTHER_STATE = "Use the right --state, or the right team and API. Nothing was changed."
 
 
-def check_owner(document: Document, team_id: int, api_url: str, source: str) -> None:
-    """Raise ``StateForeign`` unless ``document`` is that of this team at this API."""
+def check_owner(document: Document, blank: Document, source: str) -> None:
+    """Raise ``StateForeign`` unless ``document`` is that of the team and the API of ``blank``."""
+    team_id, api_url = blank.team_id, blank.api_url
     if document.team_id != team_id:
         raise StateForeign(
             "The state belongs to another team",
@@ -22,7 +26,7 @@ def check_owner(document: Document, team_id: int, api_url: str, source: str) -> 
             _OTHER_STATE,
         )
     if document.api_url != api_url:
-        theirs = printable(document.api_url[:LONGEST], "?")
+        theirs = _short(document.api_url)
         raise StateForeign(
             "The state belongs to another API",
             f"{source} belongs to {theirs}, but this run talks to {api_url}. "
@@ -59,7 +63,66 @@ def check_expected(there: Revision, expected: Revision, source: str) -> None:
     )
 
 
-def first_document(team_id: int, api_url: str, written_by: str, delta: Delta) -> Document:
-    """Return the document that the first commit makes: serial 1 and a random lineage."""
-    empty = Document(team_id, api_url, lineage=str(uuid.uuid4()), written_by=written_by)
-    return apply_delta(empty, delta)
+def check_not_older(
+    there: Revision, committed: Committed | None, source: str, gone: Callable[[str], tuple[str, str]]
+) -> None:
+    """Raise ``StateOldCopy`` if what is there is older than what was committed when a run ended.
+
+    ``gone`` words it, and what to do, where nothing is there.
+    """
+    if committed is None or there.lineage not in ("", committed.lineage) or there.serial >= committed.serial:
+        return
+    told = f"a run ended here with serial {committed.serial}: what was done since"
+    if not there.serial:
+        lies, hint = gone(source)
+        raise StateOldCopy("The state is gone", f"{source} {lies}, but {told} would be done again.", hint)
+    raise StateOldCopy(
+        "The state is an older copy",
+        f"{source} is at serial {there.serial}, but {told} is not in it, and would be done again.",
+        f"Put the newer state back. If it is lost, go on with this one:{on_lines('accept --old-copy')}",
+    )
+
+
+def check_push(
+    document: Document, there: Document | None, committed: Committed | None, another_lineage: bool
+) -> None:
+    """Raise ``Refused`` unless ``document`` may take the place of what is there.
+
+    The serial alone does not tell: of a state saved when a run failed, it is above that of another run's
+    commits, which it does not know. Their nonces tell.
+    """
+    newest = [(one.lineage, one.serial) for one in (there, committed) if one is not None]
+    for lineage, serial in newest:
+        if document.lineage != lineage and not another_lineage:
+            detail = f"The file has lineage {_short(document.lineage)}, the state there {_short(lineage)}."
+            hint = "If it is to be replaced all the same, add --another-lineage."
+            raise Refused("The file belongs to another state", detail, hint)
+        if document.lineage == lineage and document.serial < serial:
+            detail = f"The file has serial {document.serial}, and serial {serial} was committed."
+            lost = f"Put that one back. If it is lost, go on with this one:{on_lines('accept --old-copy')}"
+            is_here = there is not None and there.serial >= serial
+            hint = f"Nothing was changed. The newer state is:{on_lines('state pull')}" if is_here else lost
+            raise Refused("The file is older than the state", detail, hint)
+    if there is None or document.lineage != there.lineage or there.commits[-1:] == ():
+        return
+    if there.commits[-1] not in document.commits and document.serial - there.serial < NONCES_KEPT:
+        detail = f"Another run committed serial {there.serial}, which the file does not know."
+        hint = f"What it lacks would be forgotten. The newer state is:{on_lines('state pull')}"
+        raise Refused("The file is older than the state", detail, hint)
+
+
+def next_of_old_copy(there: Document, committed: Committed | None) -> Document:
+    """Return what to go on with where an old copy lies, or nothing. Raises ``Refused`` where none does."""
+    foreign = committed is None or there.lineage not in ("", committed.lineage)
+    if foreign or committed is None or there.serial >= committed.serial:
+        raise Refused("The state is no old copy", "It is as new as what was committed last.")
+    return replace(there, lineage=committed.lineage, serial=committed.serial + 1, old_copy=True)
+
+
+def first_document(blank: Document) -> Document:
+    """Return what the first commit begins with: serial 0 and a random lineage."""
+    return replace(blank, lineage=str(uuid.uuid4()))
+
+
+def _short(text: str) -> str:
+    return printable(text[:LONGEST], "?")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from reconciler.api.outcome import (
     Denied,
     Done,
+    DoneInPart,
     Matter,
     Meaning,
     NotSentOutcome,
@@ -212,9 +213,12 @@ def test_unknown_by_unreadable_body(body: bytes) -> None:
     "changes",
     [
         {"transfer_id": 456790},
-        {"range_start_date": "2024-01-02"},
-        {"range_end_date": "2024-01-30"},
+        {"range_start_date": "2023-12-31"},
         {"range_end_date": "2024-02-01"},
+        {"range_start_date": "2024-01-02", "range_end_date": "2024-02-01"},
+        {"range_start_date": "2024-02-01", "range_end_date": "2024-02-02"},
+        {"range_start_date": "2024-01-02", "transfer_id": 456790},
+        {"range_start_date": "2024-01-02", "transfer_backfill_id": 11},
         {"transfer_backfill_id": 11},
         {"transfer_backfill_id": "12"},
         {"transfer_backfill_id": True},
@@ -222,6 +226,16 @@ def test_unknown_by_unreadable_body(body: bytes) -> None:
 )
 def test_unknown_by_mismatch(changes: dict[str, Any]) -> None:
     assert is_unknown(create(Response(200, body=shown(**changes))))
+
+
+@pytest.mark.parametrize(
+    "first, last", [("01", "30"), ("02", "31"), ("02", "30"), ("31", "31"), ("01", "01")]
+)
+def test_a_part_of_the_range_is_done_in_part(first: str, last: str) -> None:
+    body = shown(range_start_date=f"2024-01-{first}", range_end_date=f"2024-01-{last}")
+    outcome = create(Response(200, body=body))
+    assert isinstance(outcome, DoneInPart)
+    assert outcome.backfill.dates == f"2024-01-{first}..2024-01-{last}"
 
 
 # --- cancels

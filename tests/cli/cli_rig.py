@@ -25,6 +25,7 @@ KEY = "sk-0123456789-this-is-secret"
 COMMAND = [sys.executable, "-m", "reconciler"]
 PATIENCE = 60.0
 TEAM = 12345
+APPLY = "Apply exactly this: "
 
 FILE = """\
 version: 1
@@ -59,8 +60,16 @@ class Done:
 
     @property
     def summary(self) -> str:
-        """Return the last line of stdout."""
-        return self.out.rstrip("\n").rsplit("\n", 1)[-1]
+        """Return the last line of stdout, but for the command that `plan` prints after it."""
+        lines = [line for line in self.out.splitlines() if not line.startswith(APPLY)]
+        return lines[-1]
+
+    @property
+    def command(self) -> str:
+        """Return the command by which `plan` says that it can be applied, its last line."""
+        *_, last = self.out.splitlines()
+        assert last.startswith(APPLY), self.out
+        return last.removeprefix(APPLY)
 
 
 def checked(done: Done) -> Done:
@@ -115,11 +124,15 @@ class Shop:
         return done
 
     def start(
-        self, *arguments: str, env: Mapping[str, str] | None = None, **how: Any
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        command: Sequence[str] = COMMAND,
+        **how: Any,
     ) -> subprocess.Popen[str]:
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(
-            [*COMMAND, *arguments], cwd=self.folder, env=self.environ(env), text=True, **(streams | how)
+            [*command, *arguments], cwd=self.folder, env=self.environ(env), text=True, **(streams | how)
         )
 
     def shell(self, script: str) -> Done:
@@ -181,10 +194,24 @@ class Api:
         )
 
 
-def kill_at_its_create(shop: Shop, api: Api) -> None:
-    """Kill an apply of ``ads`` while nobody knows what became of its create: the API did nothing."""
+APPLY_ADS = ("apply", "--auto-approve", "--target", "ads")
+NO_SETTLE_TIME = """
+import datetime, sys
+from reconciler import bounds
+from reconciler.cli import main
+bounds.MIN_SETTLE = datetime.timedelta()
+sys.exit(main.run([*sys.argv[1:], "--settle", "0s"]))
+"""
+SETTLED_AT_ONCE = (sys.executable, "-c", NO_SETTLE_TIME)
+"""The command as it is once settle time is over, which no test waits for."""
+
+
+def kill_at_its_create(shop: Shop, api: Api, *arguments: str) -> None:
+    """Kill an apply, of ``ads`` if not told otherwise, while nobody knows what became of its create: the API
+    did nothing.
+    """
     api.sandbox.faults("status-500-before@create")
-    process = shop.start("apply", "--auto-approve", "--target", "ads")
+    process = shop.start(*(arguments or APPLY_ADS))
     until(lambda: any(one.startswith("POST") for one in api.writes()), "a create was sent")
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=PATIENCE)

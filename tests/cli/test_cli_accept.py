@@ -76,7 +76,7 @@ def nothing_left(shop: Shop) -> list[str]:
 
 
 def state(shop: Shop) -> dict[str, bytes]:
-    found = shop.state.glob("*.json") if shop.state.exists() else ()
+    found = shop.state.glob("*.db") if shop.state.exists() else ()
     return {path.name: path.read_bytes() for path in found}
 
 
@@ -165,7 +165,9 @@ def test_a_key_that_is_not_accepted_is_65(blind: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    "keys, code", [(b"yes\r", 0), (b"no\r", 1), (b"y\r", 1), (b"\x04", 1)], ids=["yes", "no", "y", "the end"]
+    "keys, code",
+    [(b"yes\r", 0), (b"no\r", 1), (b"y\rno\r", 1), (b"\x04", 1)],
+    ids=["yes", "no", "y", "the end"],
 )
 def test_only_yes_is_a_yes(blind: Shop, keys: bytes, code: int) -> None:
     terminal = Terminal(blind, "accept", "ads")

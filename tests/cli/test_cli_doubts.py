@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_rig import FILE, KEY, TEAM, Api, Shop, Terminal, ended, kill_at_its_create, serving, until
+from cli_rig import (
+    FILE,
+    KEY,
+    SETTLED_AT_ONCE,
+    TEAM,
+    Api,
+    Shop,
+    Terminal,
+    ended,
+    kill_at_its_create,
+    serving,
+    until,
+)
 from test_cli_signals import creates, gated
 
 SETTLED = "ads", "2024-05-01..2024-05-10", "--as", "not-created"
@@ -30,13 +42,8 @@ def in_doubt(shop: Shop) -> Iterator[tuple[Shop, Api]]:
 
 def printed_command(shop: Shop) -> list[str]:
     """Return the arguments of the command that ``resolve`` prints."""
-    told = shop.run("resolve", code=0).out
-    return (
-        told.split(": reconciler ")[1]
-        .splitlines()[0]
-        .replace("created:ID|not-created", "not-created")
-        .split()
-    )
+    told = shop.run("resolve", code=0).out.splitlines()
+    return next(shlex.split(line)[1:] for line in told if line.startswith("  reconciler "))
 
 
 @pytest.mark.parametrize("change", ["renamed", "removed"])
@@ -72,6 +79,18 @@ def test_a_signal_at_the_prompt_of_resolve_ends_it(signum: int, in_doubt: tuple[
     shop.run("resolve", *SETTLED, "--auto-approve", code=0)
 
 
+def test_a_ctrl_c_at_the_prompt_says_that_nothing_was_done(shop: Shop) -> None:
+    with serving() as api:
+        shop.env |= api.env
+        terminal = Terminal(shop, "apply")
+        terminal.until("Only `yes` is accepted")
+        terminal.type(b"\x03")
+        done = terminal.end(nagging=b"\x03")
+        assert done.code == 130
+        assert [line.strip() for line in done.out.splitlines()[-2:]] == ["Nothing was done.", "Interrupted."]
+        assert api.writes() == []
+
+
 def test_the_end_of_the_input_is_a_no(shop: Shop) -> None:
     with serving() as api:
         shop.env |= api.env
@@ -91,10 +110,10 @@ def test_what_was_refused_is_not_called_done_by_the_next_run_of_the_job(shop: Sh
         shop.run("plan", "--out", "plan.json", code=0)
         shop.run("apply", "plan.json", code=3)
         again = shop.run("apply", "plan.json", code=3)
-        assert "transfer 1, 2024-05-01 .. 2024-05-10: not done under this plan" in again.err
+        assert "ads 2024-05-01 .. 2024-05-10: not done: " in again.err
         lines = shop.run("apply", "plan.json", "--json", code=3).lines
         where = {"team_id": TEAM, "transfer_id": 1, "start": "2024-05-01", "end": "2024-05-10", "days": 10}
-        assert {"type": "not-done", **where} in lines
+        assert {"type": "not-done", "transfer": "ads", **where, "reason": "refused"} in lines
         assert api.made() == ["2024-04-01..2024-04-05"]
         assert shop.run("apply", "--auto-approve", code=3)  # a plan of its own has nothing left to do
 
@@ -111,14 +130,14 @@ def test_a_saved_cancel_that_is_left_undone_is_told(shop: Shop) -> None:
         shop.run("plan", "--out", "plan.json", code=0)
         shop.write(smaller.replace("prune: true\n", ""))
         done = shop.run("apply", "plan.json", code=3)
-        assert "transfer 1: backfill 10001 is not cancelled under this plan" in done.err
+        assert "ads: backfill 10001 is not cancelled under this plan" in done.err
         lines = shop.run("apply", "plan.json", "--json", code=3).lines
         assert [one["cancels"] for one in lines if one["type"] == "not-done"] == [[10001]]
         shop.write(smaller)
         shop.run("apply", "plan.json", code=0)
 
 
-def test_what_may_not_be_done_any_more_after_a_slow_yes_is_told(shop: Shop) -> None:
+def test_a_plan_that_changed_while_it_was_looked_at_is_shown_again(shop: Shop) -> None:
     """A plan that was looked at for more than a minute, here for more than no time, is made again."""
     program = (
         "import sys, datetime; from reconciler.cli import main; from reconciler.engine import run;"
@@ -129,11 +148,10 @@ def test_what_may_not_be_done_any_more_after_a_slow_yes_is_told(shop: Shop) -> N
         terminal = Terminal(shop, "apply", command=(sys.executable, "-c", program))
         terminal.until("Only `yes` is accepted")
         api.sandbox.faults("status-400-before@runs")
-        time.sleep(2.0)  # the plan's time is rounded up to a whole second
         terminal.type(b"yes\n")
         done = terminal.end()
-        assert "transfer 1, 2024-05-01 .. 2024-05-10: not done under this plan" in done.out
-        assert (done.code, api.writes()) == (3, [])
+        assert "The plan has changed since it was shown. It is now:" in done.out
+        assert (done.code, api.writes()) == (69, [])
 
 
 def test_what_was_carried_out_is_done_however_often_the_job_runs(shop: Shop) -> None:
@@ -162,18 +180,13 @@ def _cancel(api: Api, number: int) -> None:
 
 def test_a_killed_run_of_a_saved_plan_is_finished_by_the_next(shop: Shop) -> None:
     """Its create was given up as never made, so the same plan may create it."""
-    program = (
-        "import sys, datetime; from reconciler import bounds; from reconciler.cli import main;"
-        "bounds.MIN_SETTLE = datetime.timedelta(); sys.exit(main.run(sys.argv[1:]))"
-    )
-    soon = ("apply", "plan.json", "--settle", "1s")
     with serving() as api:
         shop.env |= api.env
         shop.run("plan", "--out", "plan.json", code=0)
-        api.sandbox.faults("status-500-before@create")
-        shop.run(*soon, "--parallelism", "1", command=(sys.executable, "-c", program))
-        api.sandbox.faults()
-        shop.run(*soon, code=0, command=(sys.executable, "-c", program))
+        kill_at_its_create(shop, api, "apply", "plan.json", "--parallelism", "1")
+        assert shop.run("apply", "plan.json").code == 4
+        api.sandbox.advance(60)
+        shop.run("apply", "plan.json", code=0, command=SETTLED_AT_ONCE)
         assert len(api.made()) == 2
 
 
@@ -208,7 +221,7 @@ main()
 
 
 @pytest.mark.parametrize("module", ["click", "reconciler.cli.validate", "yaml"])
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_modules_are_imported_is_no_traceback(module: str, signum: int, shop: Shop) -> None:
     process = subprocess.run(
         [sys.executable, "-c", IMPORTING.format(module=module, signum=int(signum))],
@@ -247,3 +260,46 @@ def test_a_full_disk_behind_the_output(script: str, code: int, shop: Shop) -> No
         assert len(api.made()) == (0 if "plan" in script else 2)
         shop.run("apply", "--auto-approve", code=0)
         assert len(api.made()) == 2
+
+
+# -- commands to paste -------------------------------------------------------------------------------
+
+
+def commands_in(text: str) -> list[str]:
+    """Return the commands that stand on a line of their own."""
+    return [line.strip() for line in text.splitlines() if line.strip().startswith("reconciler ")]
+
+
+def test_the_commands_of_an_unknown_outcome_have_the_flags_of_the_run(shop: Shop) -> None:
+    """Each way it may have gone is a line of its own, which a shell takes as it stands."""
+    shop.write(FILE.replace("  ads:", "  my-ads:"), "my files.yaml")
+    with serving() as api:
+        shop.env["SUPERMETRICS_API_KEY"] = KEY
+        run = ["-c", "my files.yaml", "--api", api.url, "--state", "my state"]
+        api.sandbox.faults("status-500-before@create")
+        process = shop.start("apply", "--auto-approve", "--target", "my-ads", *run)
+        until(lambda: any(one.startswith("POST") for one in api.writes()), "a create was sent")
+        process.send_signal(signal.SIGTERM)
+        done = ended(process)
+        api.sandbox.faults()
+        flags = f"-c 'my files.yaml' --api {api.url} --state 'my state'"
+        wanted = [
+            f"reconciler resolve my-ads 2024-05-01..2024-05-10 --as {way} {flags}"
+            for way in ("not-created", "created:ID")
+        ]
+        assert commands_in(done.err) == wanted
+        assert commands_in(shop.run("plan", *run, code=0).err) == wanted
+        assert commands_in(shop.run("resolve", *run, code=0).out) == wanted
+        assert shop.shell(f"{wanted[0]} --auto-approve").code == 0
+        assert shop.run("resolve", *run, code=0).out == "Nothing is unresolved.\n"
+
+
+def test_what_to_do_next_has_the_flags_of_the_run(shop: Shop) -> None:
+    run = ["--api", "sandbox", "--as-of", "2025-07-01", "--target", "a*"]
+    flags = "--api sandbox --as-of 2025-07-01 --target 'a*'"
+    done = shop.run("apply", *run, "--expect", "0123456789ab", code=6)
+    assert commands_in(done.err) == [f"reconciler plan {flags}"]
+    assert shop.shell(commands_in(done.err)[0]).code == 0
+    shop.write("{}", "alt.json")
+    done = shop.run("apply", "alt.json", "--api", "sandbox", code=6)
+    assert commands_in(done.err) == ["reconciler plan --out plan.json --api sandbox"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_rig import FILE, KEY, TEAM, Api, Shop, serving
+from cli_rig import APPLY, FILE, KEY, TEAM, Api, Shop, serving
 
 SUMMARY = re.compile(
     r"(No changes\.|Plan: \d+ to create \(\d+ days\), \d+ to retry \(\d+ days\), \d+ to cancel\.) "
@@ -39,7 +39,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def without_command(text: str) -> list[str]:
     lines = text.splitlines()
-    return [one for one in lines if "To apply exactly" not in one and "reconciler apply" not in one]
+    return [one for one in lines if not one.startswith(APPLY)]
 
 
 # -- the shape of a plan ---------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def test_plan_json_is_of_the_documented_shape(everything: Any) -> None:
     assert plan["format_version"] == "1.0"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", plan["created_at"])
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", plan["digest"])
-    assert plan["options"] == {"target": [], "exclude": []}
+    assert plan["options"] == {"config": ["backfills.yaml"], "target": [], "exclude": []}
     (team,) = plan["teams"]
     assert {"team_id", "as_of", "state", "list_full", "evidence"} <= set(team)
     assert (team["team_id"], team["state"], team["list_full"]) == (TEAM, {"lineage": "", "serial": 0}, False)
@@ -168,7 +168,10 @@ def test_the_last_line_is_the_summary(everything: Any) -> None:
     assert SUMMARY.fullmatch(everything[1].summary)
     assert [line.split(":")[0] for line in everything[1].err.splitlines()[:1]] == ["warning[OB003]"]
     assert [one["code"] for one in everything[2].json["diagnostics"]] == ["OB003"]
-    assert everything[4].out.replace(everything[1].out, "") == "", "--out changes nothing on stdout"
+    assert without_command(everything[4].out) == without_command(everything[1].out)
+    assert everything[1].command.startswith("reconciler apply --api http")
+    assert "--as-of" in everything[1].command
+    assert everything[4].command.startswith("reconciler apply plan.json --api http")
 
 
 def test_what_was_saved_is_shown_again(everything: Any) -> None:
@@ -277,7 +280,7 @@ def test_the_environment_is_overruled_by_flags(shop: Shop, api: Api) -> None:
         "SUPERMETRICS_API_KEY": KEY,
     }
     shop.run("apply", "--auto-approve", "--api", api.url, "--state", "here", env=env, code=0)
-    assert (shop.folder / "here" / f"team-{TEAM}.json").exists()
+    assert (shop.folder / "here" / f"team-{TEAM}.db").exists()
     assert not (shop.folder / "nowhere").exists()
 
 
@@ -292,7 +295,6 @@ def test_the_environment_is_overruled_by_flags(shop: Shop, api: Api) -> None:
         (["--target", "*"], 15),
         (["--target", "ads", "--target", "web"], 15),
         (["--exclude", "ads"], 5),
-        (["--exclude", "[aw]*"], 0),
         (["--target", "*", "--exclude", "w?b"], 10),
     ],
 )
@@ -308,10 +310,18 @@ def test_a_pattern_that_matches_nothing(online: Shop) -> None:
         assert "adz*" in done.err
 
 
+@pytest.mark.parametrize("command", ["plan", "apply --auto-approve", "status"])
+def test_a_selection_that_leaves_nothing_is_no_success(command: str, shop: Shop) -> None:
+    for flags in (["--target", "a*", "--exclude", "ads"], ["--exclude", "*"]):
+        done = shop.run(*command.split(), *flags, code=64)
+        assert "No transfer is left" in done.err
+        assert not done.out
+
+
 def test_the_selection_stands_in_the_printed_command(online: Shop) -> None:
     done = online.run("plan", "--target", "a*", code=0)
-    (command,) = [line.strip() for line in done.out.splitlines() if "reconciler apply" in line]
-    assert online.shell(command).code == 0
+    assert "--target 'a*'" in done.command
+    assert online.shell(done.command).code == 0
     assert online.run("plan", "--json", code=0).json["summary"]["days"]["planned"] == 5
 
 
@@ -336,7 +346,7 @@ def test_a_folder_of_files_and_several_of_them(shop: Shop, api: Api) -> None:
     both = ["-c", "backfills/a.yaml", "-c", "backfills/deeper/b.yml"]
     assert shop.run("plan", "--json", *both, code=0).json["digest"] == plan["digest"]
     shop.run("apply", "--auto-approve", code=0)
-    assert {one.name for one in shop.state.glob("*.json")} == {"team-777.json", "team-12345.json"}
+    assert {one.name for one in shop.state.glob("*.db")} == {"team-777.db", "team-12345.db"}
 
 
 def test_two_teams_and_one_bad_key_is_still_one_document(shop: Shop) -> None:
@@ -360,7 +370,9 @@ def test_two_teams_and_one_bad_key_is_still_one_document(shop: Shop) -> None:
             "created": 2,
             "retried": 0,
             "cancelled": 0,
+            "adopted": 0,
             "refused": 0,
+            "withdrawn": 0,
             "unknown": 0,
             "days": 15,
         }
@@ -430,3 +442,23 @@ def test_status(online: Shop, api: Api) -> None:
     assert header.split()[0] == "transfer"
     assert [row.split()[0] for row in rows] == ["ads", "web", "total"]
     assert "100%" in rows[-1]
+
+
+def test_status_calls_nothing_well_that_it_could_not_read(online: Shop) -> None:
+    (online.state).mkdir()
+    (online.state / f"team-{TEAM}.db").write_bytes(
+        b"no database at all, but long enough to be read as one" * 9
+    )
+    told = online.run("status", "--json", code=1).json
+    buckets = dict.fromkeys(BUCKETS, None)
+    unknown = {"percent": None, "synced": None, "healthy": None}
+    assert told["errored"] is True
+    assert told["total"] == {"days": buckets | {"declared": 15}, **unknown}
+    assert [(one["transfer"], one["days"]["declared"], one["healthy"]) for one in told["transfers"]] == [
+        ("ads", 10, None),
+        ("web", 5, None),
+    ]
+    done = online.run("status", "--check", code=1)
+    for row in done.out.splitlines()[1:]:
+        assert row.split()[-3:] == ["unknown", "unknown", "unknown"]
+    assert "%" not in done.out

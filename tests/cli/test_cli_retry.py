@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cli_rig import FILE, TEAM, Api, Done, Shop, Terminal, serving
+from cli_rig import COMMAND, FILE, SETTLED_AT_ONCE, TEAM, Api, Done, Shop, Terminal, serving
 
 WORN_OUT = FILE.replace("    ranges: [2024-05-01", "    max_attempts: 1\n    ranges: [2024-05-01")
 FAILED_DAYS = "2024-05-03", "2024-05-04", "2024-05-08"
@@ -31,11 +31,12 @@ def worn(online: Shop, api: Api) -> Shop:
     return online
 
 
-def due(shop: Shop, *arguments: str) -> list[str]:
-    """Return the actions of the next plan: ``ads 2024-05-03..2024-05-04``."""
+def due(shop: Shop, *arguments: str, settled: bool = False) -> list[str]:
+    """Return the actions of the next plan: ``ads 2024-05-03..2024-05-04``; once settle time is over."""
+    command = SETTLED_AT_ONCE if settled else COMMAND
     return [
         f"{one['transfer']} {one['start']}..{one['end']}"
-        for one in shop.run("plan", "--json", *arguments).json["actions"]
+        for one in shop.run("plan", "--json", *arguments, command=command).json["actions"]
     ]
 
 
@@ -44,7 +45,7 @@ def first_line(shop: Shop, *arguments: str) -> str:
 
 
 def state(shop: Shop) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in shop.state.iterdir() if path.suffix == ".json"}
+    return {path.name: path.read_bytes() for path in shop.state.iterdir() if path.suffix == ".db"}
 
 
 # -- what it does ----------------------------------------------------------------------------------
@@ -81,9 +82,13 @@ def test_only_the_days_given_are_due_again(worn: Shop, name: str, given: str, wa
 def test_a_refusal_is_forgotten_and_only_that(worn: Shop, api: Api) -> None:
     done = worn.run("retry", "web", "2024-04-02..2024-04-03", "--auto-approve", code=0)
     assert "refused" in done.out
-    assert due(worn) == ["web 2024-04-02..2024-04-03"]
+    blocked = worn.run("plan", "--json", "--target", "web", code=0).json["blocked"]
+    reasons = {f"{one['start']}..{one['end']}": one["reason"] for one in blocked}
+    assert reasons.pop("2024-04-02..2024-04-03") == "recent-request"  # the request itself is not forgotten
+    assert set(reasons.values()) == {"refused"}
+    assert due(worn, settled=True) == ["web 2024-04-02..2024-04-03"]
     api.sandbox.change_transfer(2, refuse=None)
-    worn.run("apply", "--auto-approve", "--target", "web")
+    worn.run("apply", "--auto-approve", "--target", "web", command=SETTLED_AT_ONCE)
     assert api.made(2) == ["2024-04-02..2024-04-03"]
 
 
@@ -139,7 +144,9 @@ def test_a_key_that_is_not_accepted_is_65(worn: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    "keys, code", [(b"yes\r", 0), (b"no\r", 1), (b"y\r", 1), (b"\x04", 1)], ids=["yes", "no", "y", "the end"]
+    "keys, code",
+    [(b"yes\r", 0), (b"no\r", 1), (b"y\rno\r", 1), (b"\x04", 1)],
+    ids=["yes", "no", "y", "the end"],
 )
 def test_only_yes_is_a_yes(worn: Shop, keys: bytes, code: int) -> None:
     before = state(worn)
@@ -164,7 +171,7 @@ def test_a_held_lock_is_respected(worn: Shop) -> None:
     worn.run("retry", "web", "--auto-approve", "--no-lock", code=0)
     terminal.type(b"no\r")
     terminal.end()
-    assert due(worn) == ["web 2024-04-01..2024-04-05"]
+    assert due(worn, settled=True) == ["web 2024-04-01..2024-04-05"]
 
 
 def test_of_two_teams_the_one_that_has_the_transfer(worn: Shop, api: Api) -> None:

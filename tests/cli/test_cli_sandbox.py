@@ -23,7 +23,7 @@ def test_the_embedded_sandbox_from_first_to_last(shop: Shop) -> None:
     assert done.summary.startswith("No changes. Days: 15 declared, 0 covered, 15 in flight")
     assert "clock is at" in shop.run("sandbox", "advance", "3d", code=0).out
     assert shop.run("plan", env=env, code=0).summary.startswith("No changes. Days: 15 declared, 15 covered")
-    assert (shop.state / "sandbox" / f"team-{TEAM}.json").exists()
+    assert (shop.state / "sandbox" / f"team-{TEAM}.db").exists()
     assert list(production.iterdir()) == [], "a file's production state is never touched"
     assert not (shop.folder / "elsewhere").exists()
     assert "was reset" in shop.run("sandbox", "reset", code=0).out
@@ -33,7 +33,7 @@ def test_the_embedded_sandbox_from_first_to_last(shop: Shop) -> None:
 def test_the_embedded_sandbox_with_a_state_and_a_file_of_ones_own(shop: Shop) -> None:
     flags = ["--api", "sandbox:worlds/one.db", "--state", "mine"]
     shop.run("apply", "--auto-approve", *flags, code=0)
-    assert (shop.folder / "mine" / f"team-{TEAM}.json").exists()
+    assert (shop.folder / "mine" / f"team-{TEAM}.db").exists()
     assert (shop.folder / "worlds" / "one.db").exists()
     assert not shop.state.exists()
     shop.run("sandbox", "advance", "1d", "--data", "worlds/one.db", code=0)

@@ -1,7 +1,8 @@
-"""SIGINT and SIGTERM: during waits, reads and writes; what is left is readable and unlocked."""
+"""SIGINT, SIGTERM and SIGHUP: during waits, reads and writes; what is left is readable and unlocked."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import threading
@@ -11,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_rig import FILE, KEY, TEAM, Api, Shop, Terminal, ended, serving, until
+from cli_rig import COMMAND, FILE, KEY, TEAM, Api, Shop, Terminal, ended, serving, until
 
-SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
-IDS = ["int", "term"]
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+IDS = ["int", "term", "hup"]
 
 
 class Gate:
@@ -64,6 +65,9 @@ def test_a_request_in_flight_gets_its_few_seconds(signum: int, code: int, shop: 
         process = shop.start("apply", "--auto-approve", "--json", "--parallelism", "1")
         until(lambda: gate.waiting, "a create is under way")
         process.send_signal(signum)
+        assert process.stderr is not None
+        told = process.stderr.readline()
+        assert told.startswith("Interrupted: no further write begins; 1 write is under way"), told
         gate.open.set()
         done = ended(process)
         assert done.code == code
@@ -104,9 +108,36 @@ def test_a_second_signal_leaves_at_once(shop: Shop) -> None:
         done = ended(process, 30)
         assert done.code in (143, 130)
         assert done.seconds < 4
+        assert "Interrupted: no further write begins; 2 writes are under way" in done.err
+        assert done.err.splitlines()[-1].startswith("Left at once: 2 writes are under way.")
         gate.open.set()
         until(lambda: len(api.made()) == 2)
         check_the_state_is_free(shop, api)
+        assert len(api.made()) == 2
+
+
+def test_a_terminal_that_is_closed_ends_a_run_tidily(shop: Shop) -> None:
+    """Nothing can be told any more, and what was made is recorded all the same."""
+    with gated(shop, creates) as (gate, api):
+        terminal = Terminal(shop, "apply", "--auto-approve", "--parallelism", "1")
+        until(lambda: gate.waiting, "a create is under way")
+        os.close(terminal.fd)
+        gate.open.set()
+        _pid, status = os.waitpid(terminal.pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 129
+        assert len(api.made()) == 1
+        assert shop.run("plan", "--json", code=0).json["unmanaged"] == []
+        check_the_state_is_free(shop, api)
+        assert len(api.made()) == 2
+
+
+def test_under_nohup_a_hang_up_is_nothing(shop: Shop) -> None:
+    with gated(shop, creates) as (gate, api):
+        process = shop.start("apply", "--auto-approve", command=["nohup", *COMMAND])
+        until(lambda: gate.waiting == 2, "both creates are under way")
+        process.send_signal(signal.SIGHUP)
+        gate.open.set()
+        assert ended(process).code == 0
         assert len(api.made()) == 2
 
 
@@ -159,7 +190,7 @@ def test_a_wait_for_the_lock_can_be_ended(shop: Shop) -> None:
         terminal = Terminal(shop, "apply")
         terminal.until("Only `yes` is accepted")
         process = shop.start("apply", "--auto-approve", "--lock-timeout", "1h")
-        until(lambda: _has_open(process.pid, f"team-{TEAM}.json.lock"), "it waits")
+        until(lambda: _has_open(process.pid, f"team-{TEAM}.lock"), "it waits")
         process.send_signal(signal.SIGTERM)
         assert ended(process, 30).code == 143
         terminal.type(b"yes\r")
@@ -168,8 +199,6 @@ def test_a_wait_for_the_lock_can_be_ended(shop: Shop) -> None:
 
 
 def _has_open(pid: int, name: str) -> bool:
-    import os
-
     try:
         return any(os.readlink(one).endswith(name) for one in Path(f"/proc/{pid}/fd").iterdir())
     except OSError:

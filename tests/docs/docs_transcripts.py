@@ -30,6 +30,7 @@ SHOWN_FOLDER = "/home/you/work"
 _STRIPPED = ("RECONCILER_", "SUPERMETRICS_", "CI", "GITHUB_", "GITLAB_", "FORCE_COLOR", "COVERAGE", "PYTEST")
 _VOLATILE = (
     (re.compile(r"sha256:[0-9a-f]{64}"), "sha256:DIGEST"),
+    (re.compile(r"--expect [0-9a-f]{12}$", re.MULTILINE), "--expect DIGEST"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE), "UUID"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| UTC|\+00:00)"), "TIME"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:PORT"),

@@ -35,8 +35,9 @@ from reconciler.http import (
     Transport,
     WsgiTransport,
 )
+from reconciler.model.deltas import Delta
 from reconciler.model.desired import DesiredTeam
-from reconciler.model.memory import Delta, Document, Intent, IntentKind, KnownUser
+from reconciler.model.memory import Document, Intent, IntentKind, KnownUser
 from reconciler.planning.approval import Approval
 from reconciler.planning.ledger import Bucket
 from reconciler.sandbox import Sandbox

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from engine_rig import (
+    BLIND,
     DAY,
     HOUR,
     MINUTE,
@@ -138,10 +139,48 @@ def test_a_shell_that_completed_meanwhile_is_not_created_again(failed: Rig) -> N
 
     applied = failed.apply(*[completes] * 9, wanted=wanted)
     assert [one.method for one in applied.sent] == ["PATCH"]
-    assert len(applied.of(Withdrawn)) == 1
-    assert applied.exit == 0
+    (told,) = applied.of(Withdrawn)
+    assert (applied.exit, told.why) == (3, f"backfill {shell} completed before it was cancelled")
     assert failed.document().backfills[shell].status is Status.COMPLETED
+    assert failed.apply(*[completes] * 9, wanted=wanted).sent == []
     assert len(failed.sandbox.backfills()) == 1
+
+
+@pytest.mark.parametrize("text", [ONE, BLIND], ids=["runs", "backfills"])
+@pytest.mark.parametrize("when", ["before we look", "just before its cancel"])
+def test_a_shell_that_runs_again_is_not_made_twice(when: str, text: str, tmp_path: Path) -> None:
+    """The vendor runs it again. If we look in time it is left alone; else the cancel's answer shows other
+    counts: its days wait for what still runs.
+    """
+    rig = Rig(tmp_path, text, transfers=FAILS)
+    rig.know_us()
+    assert rig.apply().exit == 0
+    rig.later(DAY)
+    (shell,) = rig.document().backfills
+
+    def runs_again() -> None:
+        rig.sandbox.run_again(shell)
+        rig.later(61 * (when == "before we look"))
+
+    applied = rig.apply(between=runs_again)
+    (told,) = applied.of(Withdrawn)
+    if when == "before we look":
+        assert (applied.exit, applied.sent) == (3, [])
+        assert told.why in (f"backfill {shell} went on meanwhile", f"backfill {shell} is on some of its days")
+    else:
+        assert (applied.exit, [one.method for one in applied.sent]) == (3, ["PATCH"])
+        assert told.why == f"backfill {shell} had run again"
+        assert rig.apply().sent == []
+    for _hour in range(7):
+        rig.later(HOUR)
+        rig.apply()
+    rig.later(DAY)
+    if when != "before we look" and text == BLIND:  # nothing tells whether its run was under way
+        assert rig.buckets() == {"declared": 10, "covered": 9, "failed": 1}
+        assert len(rig.sandbox.backfills()) == 1
+    else:
+        assert rig.buckets() == {"declared": 10, "covered": 10}
+        assert len(rig.sandbox.backfills()) == (1 if when == "before we look" else 2)
 
 
 def test_what_was_known_of_a_shell_is_committed_before_it_is_cancelled(failed: Rig) -> None:
@@ -207,9 +246,9 @@ def test_prune_leaves_what_others_made(undeclared: Rig) -> None:
 
 def test_prune_of_what_completed_meanwhile(undeclared: Rig) -> None:
     applied = undeclared.apply(between=lambda: undeclared.later(11 * HOUR))
-    assert applied.exit == 0
-    assert applied.report.cancelled == 0
+    assert (applied.exit, applied.report.cancelled, applied.report.created) == (3, 0, 1)
     assert len(applied.of(Withdrawn)) == 1
+    assert undeclared.apply().exit == 0
     assert {one["status"] for one in undeclared.sandbox.backfills()} == {"COMPLETED", "CREATED"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import get_args
@@ -13,7 +14,8 @@ import pytest
 from engine_rig import NOW
 
 from reconciler.engine.effects import Effect, Intend, Pause, Record, SendCancel, SendCreate, Step
-from reconciler.model.memory import Delta, Intent, IntentKind, Outcome
+from reconciler.model.deltas import Delta
+from reconciler.model.memory import Intent, IntentKind, Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 EXECUTOR = ROOT / "reconciler/engine/executor.py"
@@ -21,7 +23,7 @@ FORGOTTEN = """\
             case Get(backfill_id=backfill_id):
                 return step.answered(_if_shown(self._read(lambda: self.client.get(backfill_id))))
 """
-MISTAKEN = "return step.answered(self._intend(intent, also, sources))"
+MISTAKEN = "return step.answered(self._intend(intent, also))"
 TYPES = """\
 from collections.abc import Generator
 from typing import Any, assert_type
@@ -35,7 +37,7 @@ def steps(intend: Intend, create: SendCreate, cancel: SendCancel) -> Generator[S
     assert_type((yield from ask(intend)), Committed)
     assert_type((yield from ask(create)), WriteOutcome | Withheld)
     assert_type((yield from ask(cancel)), WriteOutcome | Withheld)
-    assert_type((yield from ask(Probe(7))), ProbeResult | Unreadable | None)
+    assert_type((yield from ask(Probe((7,)))), Reading | Unreadable | None)
     assert_type((yield from ask(Get(7))), Backfill | None)
     wrong: int = yield from ask(Get(7))
 """
@@ -82,7 +84,8 @@ CREATE, CANCEL = intent(IntentKind.CREATE), intent(IntentKind.CANCEL, 7)
 def test_effects_that_make_sense() -> None:
     assert SendCreate(CREATE, 1.0).intent is CREATE
     assert SendCancel(CANCEL, 1.0).intent is CANCEL
-    assert Intend(CANCEL, Delta(), (1, 2)).sources == (1, 2)
+    assert Intend(replace(CANCEL, sources=(1, 2)), Delta()).intent.source_ids == (1, 2)
+    assert Intend(CREATE, Delta()).intent.source_ids == (1,)
     done = Delta(intents=(intent(IntentKind.CREATE, 7, Outcome.DONE), intent(IntentKind.CREATE)))
     assert Record(done).delta is done
 
@@ -94,8 +97,8 @@ def test_effects_that_make_sense() -> None:
         lambda: SendCreate(intent(IntentKind.CREATE, 7), 1.0),
         lambda: SendCancel(CREATE, 1.0),
         lambda: SendCancel(intent(IntentKind.CANCEL), 1.0),
-        lambda: Intend(intent(IntentKind.CREATE, outcome=Outcome.DONE), Delta(), (1,)),
-        lambda: Intend(CREATE, Delta(), (2,)),
+        lambda: Intend(intent(IntentKind.CREATE, outcome=Outcome.DONE), Delta()),
+        lambda: Intend(replace(CREATE, sources=(2,)), Delta()),
         lambda: Record(Delta(intents=(intent(IntentKind.CREATE, outcome=Outcome.DONE),))),
         lambda: Pause(0.0, "why"),
     ],

@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-from engine_rig import DAY, ONE, TWO, Rig, answered, cancels, lost, not_sent, open_store
+from engine_rig import DAY, MINUTE, ONE, TEAM, TWO, Rig, answered, cancels, lost, not_sent, open_store
 from test_engine_moments import FAILS, Watched
 
 from reconciler.engine.by_hand import as_created, as_not_created
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import StopSignal
-from reconciler.events import Created, Settled, Waiting, Withdrawn, WriteRefused
+from reconciler.events import Created, Settled, UnknownOutcome, Waiting, Withdrawn, WriteRefused
 from reconciler.http import AnswerLost, Headers, Request, Response, Transport
-from reconciler.model.memory import Delta, Intent, IntentKind, Outcome
+from reconciler.model.deltas import Delta
+from reconciler.model.memory import Intent, IntentKind, Outcome
 from reconciler.planning.intents import unresolved
 
 STALE = ONE.replace("    transfer_id: 1\n", "    transfer_id: 1\n    stale_before: 2024-05-20\n")
@@ -53,24 +53,19 @@ def test_a_look_that_fails_is_followed_by_another(tmp_path: Path) -> None:
     assert (applied.exit, len(applied.adopted)) == (0, 1)
 
 
-def test_a_create_that_settles_while_we_look_is_planned_again(tmp_path: Path) -> None:
+def test_what_is_not_found_by_looking_is_left_to_a_later_run(tmp_path: Path) -> None:
+    """Even where settle time is over by then: nothing is planned twice within a run."""
     rig = Rig(tmp_path)
     rig.flag(settle=timedelta(seconds=5))
     applied = rig.apply(lost(after=False))
-    assert (applied.exit, len(applied.sent)) == (0, 2)
-    assert [one.why for one in applied.of(Withdrawn)] == ["its request took no effect"]
+    assert (applied.exit, len(applied.sent)) == (4, 1)
+    assert [type(one) for one in applied.events] == [*[Waiting] * 5, UnknownOutcome]
+    later = rig.apply()
+    assert (later.exit, len(later.sent)) == (0, 1)
+    assert [one.intent.outcome for one in later.of(Settled)] == [Outcome.ABANDONED]
     outcomes = sorted(one.outcome for one in rig.document().intents.values())
     assert outcomes == [Outcome.ABANDONED, Outcome.DONE]
     rig.once(1, "2024-05-01..2024-05-10")
-
-
-def test_what_looking_found_out_is_committed_at_once(tmp_path: Path) -> None:
-    """Planning again would conclude the same, and tell of it as if an earlier run had left it behind."""
-    rig = Rig(tmp_path)
-    rig.flag(settle=timedelta(seconds=5))
-    applied = rig.apply(lost(after=False))
-    assert len(applied.of(Withdrawn)) == 1
-    assert applied.of(Settled) == []
 
 
 def settled_meanwhile(rig: Rig, settle: Callable[[Intent], Delta], after: bool) -> Callable[..., Response]:
@@ -93,7 +88,8 @@ def test_another_run_found_that_it_was_not_made(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     applied = rig.apply(settled_meanwhile(rig, as_not_created, after=False))
     assert [one.why for one in applied.of(Withdrawn)] == ["its request took no effect, as another run found"]
-    assert (applied.exit, len(applied.sent)) == (0, 2)
+    assert (applied.exit, len(applied.sent)) == (3, 1)
+    assert rig.apply().exit == 0
     rig.once(1, "2024-05-01..2024-05-10")
 
 
@@ -102,7 +98,7 @@ def test_another_run_found_it(tmp_path: Path) -> None:
 
     def settle(intent: Intent) -> Delta:
         number = int(rig.sandbox.backfills()[0]["transfer_backfill_id"])
-        return as_created(intent, number, rig.document(), rig.people)
+        return as_created(intent, number, rig.document(), rig.people, rig.flags.settle)
 
     applied = rig.apply(settled_meanwhile(rig, settle, after=True))
     assert (applied.exit, len(applied.sent)) == (0, 1)
@@ -112,22 +108,32 @@ def test_another_run_found_it(tmp_path: Path) -> None:
 # -- what stands in the way ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", ["active", "failed"])
-def test_a_blocker_that_the_plan_did_not_know_is_named(what: str, tmp_path: Path) -> None:
-    """The API refuses. An active one that a person made since, or a failed one of ours that the list hid."""
-    rig = Rig(tmp_path, transfers=FAILS if what == "failed" else {1: {}})
-    if what == "failed":
-        rig.apply()
-        rig.later(DAY)
-    acts: list[Any] = [hidden_list] if what == "failed" else []
-    between = (lambda: None) if what == "failed" else (lambda: rig.foreign(1, "2024-05-03", "2024-05-04"))
-    applied = rig.apply(
-        *acts, wanted=lambda request: request.path.endswith(f"{12345}/backfills"), between=between
-    )
-    words = {"active": "is active on some of its days", "failed": "is ours, and failed on some of its days"}
+def test_a_blocker_that_the_plan_did_not_know_is_named(tmp_path: Path) -> None:
+    """The API refuses; a person made an active one since."""
+    rig, other = Rig(tmp_path), list[int]()
+    applied = rig.apply(between=lambda: other.append(rig.foreign(1, "2024-05-03", "2024-05-04")))
     told = [one.why for one in applied.of(Withdrawn)]
-    assert len(told) == 1
-    assert told[0].endswith(words[what])
+    assert told == [f"backfill {other[0]} is active on some of its days"]
+
+
+def test_a_failed_one_of_ours_that_list_and_get_hid_is_the_blocker(tmp_path: Path) -> None:
+    """It is cancelled once settle time is over: until then ours may have been made in spite of the answer."""
+    rig = Rig(tmp_path, transfers=FAILS)
+    rig.apply()
+    rig.later(DAY)
+    (shell,) = rig.document().backfills
+    applied = rig.apply(
+        hidden_list,
+        answered(404),
+        wanted=lambda request: request.path.endswith((f"{TEAM}/backfills", f"backfills/{shell}")),
+    )
+    assert [(one.error.status, one.blocker) for one in applied.of(WriteRefused)] == [(422, shell)]
+    assert rig.blocked() == ["a 2024-05-04..2024-05-04 recent-request"]
+    rig.later(15 * MINUTE)
+    assert rig.apply().exit == 0
+    rig.later(DAY)
+    assert rig.buckets() == {"declared": 10, "covered": 10}
+    assert len(rig.sandbox.backfills()) == 2
 
 
 def hidden_list(inner: Transport, request: Request, timeout: float) -> Response:

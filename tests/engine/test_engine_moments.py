@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from engine_rig import (
     Witness,
     actions_text,
     killed,
+    late,
     lost,
     not_sent,
     open_store,
@@ -37,9 +39,10 @@ from reconciler.engine.transfer import TransferApply
 from reconciler.errors import Interrupted, StateError, StateUnwritable
 from reconciler.events import Withdrawn
 from reconciler.http import Pacer
+from reconciler.model.deltas import Delta
 from reconciler.model.desired import OnUnknown
-from reconciler.model.memory import Delta
-from reconciler.stores.base import Revision
+from reconciler.model.memory import Outcome
+from reconciler.stores.base import NEVER_WRITTEN, Revision
 from reconciler.stores.local import LocalStore
 
 FAILS = {1: {"name": "one", "fail_days": {"2024-05-04": {"error": "timeout", "times": 1}}}}
@@ -79,7 +82,7 @@ def is_intent(delta: Delta) -> bool:
 def test_a_clock_that_jumps_after_the_intent_stops_the_request(
     jump: dict[str, float], tmp_path: Path
 ) -> None:
-    """By wall clock and by the one that counts sleep; then read and planned again."""
+    """By wall clock and by the one that counts sleep; then another intent takes its place."""
     rig = Rig(tmp_path)
     jumps = [jump]
 
@@ -90,9 +93,9 @@ def test_a_clock_that_jumps_after_the_intent_stops_the_request(
 
     store = Watched(open_store(tmp_path), after=leap)
     applied = rig.apply(store=store)
-    assert applied.exit == 0
-    assert len(applied.of(Withdrawn)) == 1
-    assert len(applied.sent) == 1
+    assert (applied.exit, len(applied.sent), applied.of(Withdrawn)) == (0, 1, [])
+    outcomes = sorted(one.outcome for one in rig.document().intents.values())
+    assert outcomes == [Outcome.DONE, Outcome.WITHDRAWN]
     rig.once(1, "2024-05-01..2024-05-10")
 
 
@@ -104,14 +107,24 @@ def test_a_clock_that_always_jumps_ends_in_nothing_sent(tmp_path: Path) -> None:
 
     applied = rig.apply(store=Watched(open_store(tmp_path), after=leap))
     assert (applied.exit, applied.sent) == (3, [])
-    assert rig.pending() == []
+    assert [one.why for one in applied.of(Withdrawn)] == ["its time to be sent was over"]
+    assert {one.outcome for one in rig.document().intents.values()} == {Outcome.WITHDRAWN}
+    assert rig.apply().exit == 0  # nothing of it holds anything up
+    rig.once(1, "2024-05-01..2024-05-10")
 
 
 @pytest.mark.parametrize("seconds", [59.0, 60.0])
 def test_sixty_seconds_are_the_bound(seconds: float, tmp_path: Path) -> None:
     rig = Rig(tmp_path)
-    store = Watched(open_store(tmp_path), after=lambda _n, delta: rig.later(seconds * is_intent(delta)))
-    assert len(rig.apply(store=store).sent) == (seconds < 60)
+    first = [seconds]
+
+    def held_up(_number: int, delta: Delta) -> None:
+        if is_intent(delta) and first:
+            rig.later(first.pop())
+
+    assert len(rig.apply(store=Watched(open_store(tmp_path), after=held_up)).sent) == 1
+    withdrawn = [one for one in rig.document().intents.values() if one.outcome is Outcome.WITHDRAWN]
+    assert len(withdrawn) == (seconds >= 60)
 
 
 @pytest.mark.parametrize("asked", range(4))
@@ -171,7 +184,8 @@ def _steps_until_killed(rig: Rig, survive: int) -> bool:
     surveyed = run.survey(session)
     executor = Executor(run.client, session, rig.clock(), StopSignal(), lambda event: None, lambda: True)
     rules = Rules(rig.flags.settle, OnUnknown.SETTLE, 300.0)
-    freshness = Freshness.of(surveyed.situation.observed, (1,), surveyed.situation.now, (), rig.flags.settle)
+    known = tuple(surveyed.situation.document.backfills.values())
+    freshness = Freshness.of(surveyed.situation.observed, (1,), surveyed.read_at, known, rig.flags.settle)
     steps = TransferApply(
         surveyed.plan.actions, freshness, lambda: session.document, rig.clock(), rules
     ).steps()
@@ -344,7 +358,7 @@ def test_a_failed_commit_of_one_worker_holds_back_the_others(tmp_path: Path) -> 
     first, second = (
         TransferApply(
             [one],
-            Freshness((one.address.transfer_id,), None, surveyed.situation.now),
+            Freshness((one.address.transfer_id,), None, *[surveyed.read_at] * 2, surveyed.situation.now),
             lambda: session.document,
             rig.clock(),
             rules,
@@ -358,7 +372,7 @@ def test_a_failed_commit_of_one_worker_holds_back_the_others(tmp_path: Path) -> 
         executor.do(next(second))
     send = first.send(Committed.YES)
     assert isinstance(send, SendCreate)
-    assert executor.do(send) is Withheld.TOO_LATE
+    assert executor.do(send) is Withheld.STOPPED
     assert rig.sandbox.backfills() == []
 
 
@@ -369,14 +383,14 @@ def test_a_state_that_vanishes_or_is_replaced_stops_the_run(how: str, when: str,
     rig.apply(*[not_sent] * 9)
 
     def spoil() -> None:
-        for file in (tmp_path / "state").glob("team-*"):
-            if file.suffix not in (".lock", ".cas"):
-                file.unlink()
+        for file in (tmp_path / "state").glob("team-*.db*"):
+            file.unlink()
         if how == "replaced":
-            other = rig.document()
-            open_store(tmp_path).commit(Delta(intents=()), Revision(other.lineage, 0, ""))
+            open_store(tmp_path / "other").commit(Delta(), NEVER_WRITTEN)
+            name = f"team-{rig.team().team_id}.db"
+            shutil.copy(tmp_path / "other" / "state" / name, tmp_path / "state" / name)
         if how == "emptied":
-            (tmp_path / "state" / f"team-{rig.team().team_id}.json").write_bytes(b"")
+            (tmp_path / "state" / f"team-{rig.team().team_id}.db").write_bytes(b"")
 
     def meanwhile(inner: Any, request: Any, timeout: float) -> Any:
         response = inner.send(request, read_timeout=timeout)
@@ -384,7 +398,7 @@ def test_a_state_that_vanishes_or_is_replaced_stops_the_run(how: str, when: str,
         return response
 
     applied = rig.apply(between=spoil) if when == "before" else rig.apply(meanwhile)
-    assert 1 in applied.report.statuses
+    assert {1, 6} & applied.report.statuses
     assert len(applied.sent) == (0 if when == "before" else 1)
     assert [type(one).__mro__[1] for one in applied.report.errors] == [StateError]
 
@@ -409,7 +423,23 @@ def test_a_lost_answer_in_one_run_and_a_kill_in_the_next(tmp_path: Path) -> None
     rig.once(2, "2024-04-01..2024-04-05")
 
 
-def test_settle_time_is_counted_from_the_intent_by_our_clock(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ahead", ["ours", "the vendor's"])
+def test_one_clock_that_is_ahead_does_not_end_settle_time(ahead: str, tmp_path: Path) -> None:
+    rig, arrivals = Rig(tmp_path), list[Callable[[], object]]()
+    assert rig.apply(late(arrivals)).exit == 4
+    rig.later(MINUTE)
+    if ahead == "ours":
+        rig.time.skew = 20 * MINUTE
+    else:
+        rig.sandbox.settings(clock_skew_seconds=20 * MINUTE)
+    assert rig.apply().exit == 4
+    arrivals.pop()()
+    rig.later(15 * MINUTE)
+    assert rig.apply().exit == 0
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
+def test_settle_time_is_counted_from_the_intent(tmp_path: Path) -> None:
     """The vendor's clock being hours ahead changes nothing."""
     rig = Rig(tmp_path, settings={"clock_skew_seconds": 7200})
     assert rig.apply(lost(after=False)).exit == 4

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from engine_rig import ONE, Act, Rig, answered, passed
+from engine_rig import ONE, TWO, Act, Rig, answered, lost, passed
 
+from reconciler.dates import parse_iso
 from reconciler.events import Withdrawn
 from reconciler.http import Request, Response, Transport
 
@@ -41,7 +42,8 @@ def test_a_rate_limit_that_did_pass_the_create_on_does_not_repeat_it(tmp_path: P
     """It completes at once, so the API would not refuse it a second time."""
     rig = Rig(tmp_path, settings=INSTANT)
     applied = rig.apply(answered(429, None, after=True, retry_after="1"))
-    assert (applied.exit, len(applied.sent)) == (0, 1)
+    assert (applied.exit, len(applied.sent), len(applied.of(Withdrawn))) == (3, 1, 1)
+    assert (rig.apply().exit, rig.buckets()) == (0, {"declared": 10, "covered": 10})
     rig.once(1, DAYS)
 
 
@@ -49,8 +51,32 @@ def test_what_a_person_has_loaded_while_we_waited_is_not_loaded_again(tmp_path: 
     rig = Rig(tmp_path, settings=INSTANT)
     limit = answered(429, None, retry_after="200")
     applied = rig.apply(after(rig, 0, lambda: rig.foreign(1, "2024-05-03", "2024-05-04"), limit))
-    assert len(applied.of(Withdrawn)) == 1
-    assert applied.exit == 0
+    assert (applied.exit, len(applied.sent), len(applied.of(Withdrawn))) == (3, 1, 1)
+    assert rig.apply().exit == 0  # the next run makes the rest
+    rig.once(1, DAYS)
+
+
+@pytest.mark.parametrize("how", ["limited", "held up"])
+def test_what_the_schedule_has_loaded_meanwhile_is_not_loaded_again(how: str, tmp_path: Path) -> None:
+    """Only the run list tells of it: at 09:02 it loads the day before."""
+    text = ONE.replace(DAYS, "2024-05-29..2024-05-31")
+    scheduled = {1: {"recurring_since": "2024-06-01", "schedule": {"at": "09:02"}}}
+    rig = Rig(tmp_path, text, settings=INSTANT, transfers=scheduled)
+    acts = [answered(429, None, retry_after="200")] if how == "limited" else []
+    applied = rig.apply(*acts, between=lambda: rig.later(200 * (how == "held up")))
+    assert (applied.exit, len(applied.sent)) == (3, len(acts))
+    (told,) = applied.of(Withdrawn)
+    assert told.why == "transfer 1 ran on some of its days"
+    assert rig.apply().exit == 0
+    rig.once(1, "2024-05-29..2024-05-30")
+    assert rig.buckets() == {"declared": 3, "covered": 3}
+
+
+def test_a_run_on_other_days_is_no_news(tmp_path: Path) -> None:
+    scheduled = {1: {"recurring_since": "2024-06-01", "schedule": {"at": "09:02"}}}
+    rig = Rig(tmp_path, settings=INSTANT, transfers=scheduled)
+    applied = rig.apply(answered(429, None, retry_after="200"))
+    assert (applied.exit, len(applied.sent), applied.of(Withdrawn)) == (0, 2, [])
     rig.once(1, DAYS)
 
 
@@ -71,12 +97,49 @@ def test_a_series_that_takes_long_is_read_again(seconds: float, looks: int, tmp_
 def test_what_a_person_has_loaded_during_a_long_series_is_not_loaded_again(tmp_path: Path) -> None:
     rig = Rig(tmp_path, WEEKS, settings=INSTANT)
     applied = rig.apply(after(rig, 61.0, lambda: rig.foreign(1, *SECOND_WEEK)))
-    assert (applied.exit, len(applied.sent)) == (0, 1)
+    assert (applied.exit, len(applied.sent), len(applied.of(Withdrawn))) == (3, 1, 1)
+    assert rig.apply().exit == 0
     rig.once(1, DAYS)
 
 
+def test_a_long_apply_withdraws_only_what_the_news_touches(tmp_path: Path) -> None:
+    """Newest first: the second of three weeks is taken by a person meanwhile; the third goes on."""
+    rig = Rig(tmp_path, WEEKS.replace(DAYS, "2024-04-29..2024-05-19"), settings=INSTANT)
+    applied = rig.apply(after(rig, 61.0, lambda: rig.foreign(1, "2024-05-08", "2024-05-09")))
+    assert (applied.exit, applied.report.created) == (3, 2)
+    assert [(one.action.start, one.action.end) for one in applied.of(Withdrawn)] == [
+        (parse_iso("2024-05-06"), parse_iso("2024-05-13"))
+    ]
+    assert rig.apply().exit == 0
+    rig.once(1, "2024-04-29..2024-05-19")
+
+
+def test_a_long_apply_over_many_transfers_withdraws_nothing_without_news(tmp_path: Path) -> None:
+    """Each create takes a minute and more, so all but the first are read again before they are sent."""
+    rig = Rig(tmp_path, WEEKS.replace(DAYS, "2024-04-29..2024-05-19") + TWO[len(ONE) :], settings=INSTANT)
+    applied = rig.apply(*[after(rig, 100.0, lambda: rig.foreign(1, "2024-01-01", "2024-01-02"))] * 4)
+    assert (applied.exit, applied.report.created, applied.of(Withdrawn)) == (0, 4, [])
+    rig.once(2, "2024-04-01..2024-04-05")
+
+
+def test_a_newer_latest_on_other_days_is_what_the_next_create_comes_after(tmp_path: Path) -> None:
+    """Else a create whose answer is lost would never be known not to have been made: blind, nothing else
+    tells.
+    """
+    rig = Rig(tmp_path, WEEKS.replace("    ranges", "    evidence: backfills\n    ranges"), settings=INSTANT)
+    rig.know_us()
+    other: list[int] = []
+    person = after(rig, 61.0, lambda: other.append(rig.foreign(1, "2024-01-01", "2024-01-02")))
+    assert rig.apply(person, lost(after=False)).exit == 4
+    (open_,) = rig.pending()
+    assert open_.latest_before == other[0]
+    rig.later(900)
+    assert rig.apply().exit == 0
+    rig.once(1, DAYS, "2024-01-01..2024-01-02")
+
+
 def test_a_lagging_latest_that_shows_the_one_before_ours_is_no_news(tmp_path: Path) -> None:
-    """Else the plan would be made again, and again, for nothing."""
+    """Else a create would be withdrawn, run after run, for nothing."""
     rig = Rig(tmp_path, WEEKS, settings={"latest_lag_seconds": 300})
     rig.foreign(1, "2020-01-01", "2020-01-02")
     rig.later(400)
@@ -92,7 +155,8 @@ def test_a_clock_set_back_does_not_make_a_reading_fresh(tmp_path: Path) -> None:
         rig.foreign(1, *SECOND_WEEK)
         rig.time.skew -= 3600.0
 
-    rig.apply(after(rig, 61.0, set_back))
+    assert rig.apply(after(rig, 61.0, set_back)).exit == 3
+    assert rig.apply().exit == 0
     rig.once(1, DAYS)
 
 

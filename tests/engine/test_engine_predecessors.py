@@ -55,7 +55,10 @@ def test_what_a_run_with_the_older_file_loads_meanwhile_is_not_loaded_again(tmp_
         rig.later(HOUR)
 
     applied = rig.apply(between=older_file)
-    assert (applied.exit, applied.sent) == (0, [])
+    assert (applied.exit, applied.sent) == (3, [])
+    rig.declare(RECREATED)
+    assert rig.apply().exit == 0
+    assert rig.made(5) == []
     rig.once(1, "2024-05-01..2024-05-10")
 
 
@@ -67,9 +70,60 @@ def test_what_a_person_loads_on_a_predecessor_during_a_wait_is_not_loaded_again(
         return answered(429, None, retry_after="200")(inner, request, timeout)
 
     applied = rig.apply(limited)
-    assert (applied.exit, len(applied.of(Withdrawn))) == (0, 1)
-    assert "its predecessor 1" in applied.of(Withdrawn)[0].why
+    (told,) = applied.of(Withdrawn)
+    (made,) = rig.sandbox.backfills()
+    number = made["transfer_backfill_id"]
+    assert (applied.exit, told.why) == (3, f"backfill {number} is on some of its days")
+    assert rig.apply().exit == 0
     assert rig.made(5) == []
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_what_a_newer_file_makes_on_the_successor_is_not_loaded_by_an_older_one(
+    when: str, tmp_path: Path
+) -> None:
+    """The older file knows nothing of the new transfer; its intent in the state does."""
+    rig = Rig(tmp_path, settings=QUICK)
+
+    def newer_file() -> None:
+        rig.declare(RECREATED)
+        assert rig.apply().exit == 0
+        rig.declare(ONE)
+
+    if when == "before":
+        newer_file()
+        assert (rig.apply().exit, rig.buckets()) == (0, {"declared": 10, "in_flight": 10})
+    else:
+        assert rig.apply(between=newer_file).exit == 3
+    rig.later(HOUR)
+    assert (rig.apply().exit, rig.buckets()) == (0, {"declared": 10, "covered": 10})
+    assert rig.made(1) == []
+    rig.once(5, "2024-05-01..2024-05-10")
+
+
+def test_what_a_successor_loaded_stays_known_to_an_older_file(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, RECREATED, settings=QUICK)
+    assert rig.apply().exit == 0
+    rig.later(HOUR)
+    rig.declare(ONE)
+    assert (rig.apply().exit, rig.buckets()) == (0, {"declared": 10, "covered": 10})
+    rig.later(31 * DAY)
+    rig.apply()
+    assert rig.buckets() == {"declared": 10, "covered": 10}
+    assert rig.made(1) == []
+
+
+def test_a_create_in_doubt_on_a_successor_blocks_the_older_file_s_days(tmp_path: Path) -> None:
+    rig, arrivals = Rig(tmp_path, RECREATED, settings=QUICK), list[Callable[[], object]]()
+    assert rig.apply(late(arrivals)).exit == 4
+    rig.declare(ONE)
+    assert (rig.apply().exit, rig.blocked()) == (4, ["a 2024-05-01..2024-05-10 unresolved"])
+    rig.later(MINUTE)
+    arrivals.pop()()
+    rig.later(HOUR)
+    assert rig.apply().exit == 0
+    assert rig.made(1) == []
+    rig.once(5, "2024-05-01..2024-05-10")
 
 
 def test_what_a_predecessor_refused_a_moment_ago_may_have_been_made(tmp_path: Path) -> None:
@@ -79,7 +133,7 @@ def test_what_a_predecessor_refused_a_moment_ago_may_have_been_made(tmp_path: Pa
     assert rig.apply().exit == 3
     rig.declare(RECREATED)
     assert rig.apply().sent == []
-    assert rig.blocked() == ["a 2024-05-01..2024-05-10 refused"]
+    assert rig.blocked() == ["a 2024-05-01..2024-05-10 recent-request"]
     rig.later(HOUR)
     assert rig.apply().sent == []
     rig.once(1, "2024-05-01..2024-05-10")

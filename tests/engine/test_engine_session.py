@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from engine_rig import ONE, Rig, open_store
+from engine_rig import DAY, ONE, Rig, not_sent, open_store
 
 from reconciler.engine.session import StateSession
-from reconciler.model.memory import Delta, Outcome
+from reconciler.model.deltas import Delta
+from reconciler.model.memory import KnownUser, Outcome
 from reconciler.model.observed import Status
 
 
@@ -44,3 +45,32 @@ def test_what_was_done_is_never_called_undone(tmp_path: Path) -> None:
     (done,) = rig.document().intents.values()
     opened(rig).record(Delta(intents=(replace(done, outcome=Outcome.ABANDONED, backfill_id=None),)))
     assert rig.document().intents == {done.nonce: done}
+
+
+def test_an_intent_has_the_serial_of_the_state_it_is_committed_on(tmp_path: Path) -> None:
+    """Not that of the plan: what another run commits meanwhile moves it on."""
+    rig = Rig(tmp_path, ONE)
+    others: list[int] = []
+
+    def meanwhile() -> None:
+        opened(rig).record(Delta(users=(KnownUser("theirs", 1),)))
+        others.append(rig.document().serial)
+
+    applied = rig.apply(between=meanwhile)
+    (intent,) = rig.document().intents.values()
+    (record,) = rig.document().backfills.values()
+    assert intent.serial == record.serial == others[0] > applied.surveyed.plan.serial
+
+
+def test_what_was_settled_long_ago_is_forgotten(tmp_path: Path) -> None:
+    """What it made is not; nor is what is open."""
+    rig = Rig(tmp_path, ONE, settings={"seconds_per_run": 0})
+    rig.apply(not_sent)
+    assert {one.outcome for one in rig.document().intents.values()} == {Outcome.DONE, Outcome.WITHDRAWN}
+    rig.later(30 * DAY - 1)
+    rig.apply()
+    assert len(rig.document().intents) == 2
+    rig.later(2)
+    rig.apply()
+    assert rig.document().intents == {}
+    assert rig.buckets() == {"declared": 10, "covered": 10}

@@ -23,7 +23,8 @@ from reconciler.engine.stop import StopSignal
 from reconciler.engine.team import Surveyed, TeamRun
 from reconciler.engine.transfer import Ending, TransferApply
 from reconciler.events import Event, Withdrawn
-from reconciler.model.memory import Delta, Document, Intent, IntentKind
+from reconciler.model.deltas import Delta
+from reconciler.model.memory import Document, Intent, IntentKind
 from reconciler.stores.base import Revision
 from reconciler.stores.local import LocalStore
 
@@ -70,7 +71,7 @@ def test_what_arrives_during_a_commit_goes_into_one_next_commit(tmp_path: Path) 
     answers: dict[int, bool] = {}
     threads = [
         threading.Thread(
-            target=lambda number=one: answers.update({number: session.intend(_intent(number), Delta(), (1,))})
+            target=lambda number=one: answers.update({number: session.intend(_intent(number), Delta())})
         )
         for one in range(10)
     ]
@@ -97,7 +98,7 @@ def test_each_of_a_group_learns_of_a_failed_commit(tmp_path: Path) -> None:
 
     def intend(number: int) -> None:
         try:
-            session.intend(_intent(number), Delta(), (1,))
+            session.intend(_intent(number), Delta())
         except OSError as error:
             failures.append(error)
 
@@ -145,7 +146,7 @@ class Engine:
         self.session = self.run.open()
 
     def survey(self) -> None:
-        """Plan, as the pipeline does at first and once again for what must be planned again."""
+        """Plan, as a run does at first, and the next run for what this one withdrew."""
         surveyed = self.run.survey(self.session)
         self.rounds += 1
         self.executor = Executor(
@@ -163,7 +164,10 @@ class Engine:
         found: dict[int, TransferApply] = {}
         for key in {one.address.transfer_id for one in surveyed.plan.actions}:
             actions = [one for one in surveyed.plan.actions if one.address.transfer_id == key]
-            freshness = Freshness.of(situation.observed, (key,), situation.now, (), self.rig.flags.settle)
+            known = tuple(situation.document.backfills.values())
+            freshness = Freshness.of(
+                situation.observed, (key,), surveyed.read_at, known, self.rig.flags.settle
+            )
             found[key] = TransferApply(
                 actions, freshness, lambda: self.session.document, self.rig.clock(), rules
             )
@@ -179,7 +183,7 @@ class Engine:
 
     @property
     def busy(self) -> bool:
-        return bool(self.work) or (self.rounds == 1 and Ending.REPLAN in self.endings.values())
+        return bool(self.work) or (self.rounds == 1 and Ending.WITHDRAWN in self.endings.values())
 
     def step(self, rng: random.Random) -> None:
         """Do one step of one transfer; survey again where that is due."""
@@ -232,7 +236,7 @@ def _finish(rig: Rig) -> None:
     raise AssertionError(rig.blocked())
 
 
-def test_the_loser_of_a_race_withdraws_and_plans_again(tmp_path: Path) -> None:
+def test_the_loser_of_a_race_withdraws_and_its_next_run_finds_nothing_to_do(tmp_path: Path) -> None:
     rig = Rig(tmp_path, TWO)
     left, right = Engine("left", rig), Engine("right", rig)
     left.survey()
@@ -242,7 +246,7 @@ def test_the_loser_of_a_race_withdraws_and_plans_again(tmp_path: Path) -> None:
         left.step(rng)
     while right.work:
         right.step(rng)
-    assert set(right.endings.values()) == {Ending.REPLAN}
+    assert set(right.endings.values()) == {Ending.WITHDRAWN}
     assert [type(one) for one in right.events] == [Withdrawn, Withdrawn]
     right.survey()
     assert not right.work
@@ -254,9 +258,10 @@ def test_the_loser_of_the_first_write_takes_the_winners_lineage(tmp_path: Path) 
     rig = Rig(tmp_path, TWO)
     winner: list[Applied] = []
     loser = rig.apply(between=lambda: winner.append(rig.apply()))
-    assert (winner[0].exit, loser.exit) == (0, 0)
-    assert (winner[0].report.created, loser.report.created) == (2, 0)
+    assert (winner[0].exit, loser.exit) == (0, 3)
+    assert (winner[0].report.created, loser.report.created, loser.report.withdrawn) == (2, 0, 2)
     assert loser.sent == []
+    assert rig.apply().exit == 0
     rig.later(DAY)
     assert rig.buckets() == {"declared": 15, "covered": 15}
 

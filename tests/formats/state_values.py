@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from reconciler.dates import LAST_DAY, DateSet
+from reconciler.model.deltas import KEYS, Delta
 from reconciler.model.memory import (
-    KEYS,
     Acceptance,
     Amnesty,
+    Applied,
     BackfillRecord,
     DayEvidence,
-    Delta,
     Document,
     Intent,
     IntentKind,
@@ -135,6 +135,7 @@ def amnesties(draw: st.DrawFn) -> Amnesty:
 
 ACCEPTANCES = st.builds(Acceptance, IDS, IDS, IDS)
 USERS = st.builds(KnownUser, NONCES, IDS)
+APPLIES = st.builds(Applied, NONCES, IDS, TIMES, NAMES)
 OF_KIND: dict[str, st.SearchStrategy[Any]] = {
     "intents": intents(),
     "backfills": backfills(),
@@ -142,6 +143,7 @@ OF_KIND: dict[str, st.SearchStrategy[Any]] = {
     "amnesties": amnesties(),
     "acceptances": ACCEPTANCES,
     "users": USERS,
+    "applies": APPLIES,
 }
 
 
@@ -152,6 +154,7 @@ def deltas() -> st.SearchStrategy[Delta]:
         drop_intents=st.lists(NONCES, max_size=3).map(tuple),
         drop_backfills=st.lists(IDS, max_size=3).map(tuple),
         drop_loads=st.lists(st.tuples(IDS, st.booleans(), DAYS), max_size=3).map(tuple),
+        drop_applies=st.lists(NONCES, max_size=3).map(tuple),
     )
 
 
@@ -163,6 +166,8 @@ def documents() -> st.SearchStrategy[Document]:
         lineage=NAMES.filter(bool),
         serial=st.integers(1, 2**63 - 1),
         written_by=NAMES,
+        commits=st.lists(NONCES, max_size=3).map(tuple),
+        old_copy=st.booleans(),
         **{kind: st.lists(of, max_size=3).map(partial(_keyed, KEYS[kind])) for kind, of in OF_KIND.items()},
     )
 

@@ -6,16 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from state_values import LAW, backfills, deltas, documents, intents
 
-from reconciler.model.memory import (
-    BackfillRecord,
-    Delta,
-    Document,
-    Intent,
-    Origin,
-    Outcome,
-    apply_delta,
-    apply_deltas,
-)
+from reconciler.model.deltas import Delta, apply_delta, apply_deltas
+from reconciler.model.memory import BackfillRecord, Document, Intent, Origin, Outcome
 
 EMPTY = Document(1, "https://api.example/v1", "lineage", 1)
 

@@ -4,12 +4,13 @@ Of one day it asks every backfill, every run and every remembered load in turn. 
 ``reconciler.planning``.
 """
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 from planning_oracle_table import (
     CERTAIN,
+    HOUR,
     Table,
     cancelled_while_active,
     causes,
@@ -22,7 +23,7 @@ from planning_oracle_table import (
 )
 
 from reconciler.dates import Day
-from reconciler.model.desired import EvidenceMode, Segment
+from reconciler.model.desired import Chunk, EvidenceMode, Segment
 from reconciler.model.memory import Amnesty, BackfillRecord, Intent, IntentKind, Origin, Outcome
 from reconciler.model.observed import Cause, Run, RunStatus, Unreadable
 
@@ -67,6 +68,8 @@ class Told:
 
 @dataclass
 class Oracle(Table):
+    cut_otherwise: set[str] = field(default_factory=set)
+
     # -- where a day is ----------------------------------------------------------------------
 
     def bucket(self, segment: Segment, day: Day) -> tuple[str, str]:
@@ -111,6 +114,8 @@ class Oracle(Table):
         if told.in_flight:
             return "stale"
         if {"settling", "lagging", "loaded, lagging"} & set(told.says.values()):
+            return "settling"
+        if any(self.given_up_lately(one) for one in self.creates_on(told.day)):
             return "settling"
         return "backoff" if attempts and self.backing_off(attempts) else ""
 
@@ -182,9 +187,9 @@ class Oracle(Table):
 
     def date_of_run(self, source: int, day: Day, at: datetime, by_backfill: bool) -> Day:
         """Return when it began: a run that a backfill of ours made, on the date that was planned for."""
-        for record in self.world.document.backfills.values():
-            on_day = record.transfer_id == source and record.start <= day < record.end
-            if by_backfill and record.ours and record.as_of is not None and on_day and was_active(record, at):
+        for record in self.records_on(day):
+            its_own = record.transfer_id == source and record.ours and was_active(record, at)
+            if by_backfill and its_own and record.as_of is not None:
                 return record.as_of
         return self.date(at)
 
@@ -280,24 +285,18 @@ class Oracle(Table):
     def blocked(self, day: Day, held: set[str], is_due: bool) -> str:
         """``held``: what evidence that counts, and is not forgiven, says of the day."""
         own, observed = self.transfer.address.transfer_id, self.world.observed
-        intents = [one for one in self.world.document.intents.values() if one.transfer_id == own]
-        pending = [one for one in intents if one.kind is IntentKind.CREATE and one.outcome is Outcome.PENDING]
-        if any(one.start <= day < one.end for one in pending):
+        if any(one.outcome is Outcome.PENDING for one in self.creates_on(day)):
             return "unresolved"
-        if (
-            is_due
-            and "gone" not in held
-            and any(self.world.now < one.intended_at + self.world.settle for one in pending)
-        ):
+        if is_due and "gone" not in held and self.has_recent_create():
             return "unresolved"
         shown = observed.transfers if not isinstance(observed.transfers, Unreadable) else None
         if self.transfer.paused or (shown and own in shown and shown[own].paused):
             return "paused"
         if shown is not None and own not in shown and causes(observed.runs.get(own)) is Cause.NOT_FOUND:
             return "unknown-transfer"
-        refused = [one for one in intents if one.outcome is Outcome.REFUSED and one.start <= day < one.end]
-        if any(self.refusal_holds(one) and not self.is_forgiven(one, day) for one in refused):
-            return "refused"
+        answered = self.answered(day, is_due and "gone" not in held)
+        if answered:
+            return answered
         if "gone" in held:
             return "gone"
         if self.no_evidence(day):
@@ -308,10 +307,120 @@ class Oracle(Table):
             return "unknown-status"
         return "stuck" if "stuck" in held else ""
 
+    def has_recent_create(self) -> bool:
+        """Tell whether the outcome of a create of the transfer's own is unknown, and settle time not over."""
+        own = [one for one in self.creates() if one.transfer_id == self.transfer.address.transfer_id]
+        return any(one.outcome is Outcome.PENDING and self.is_recent(one) for one in own)
+
+    def answered(self, day: Day, is_due: bool) -> str:
+        """Return what answers to creates say of a day."""
+        own = [one for one in self.creates_on(day) if one.transfer_id == self.transfer.address.transfer_id]
+        asked = [one for one in own if not self.is_forgiven(one, day)]
+        if any(self.refusal_holds(one) and self.is_refused(one, day) for one in asked):
+            return "refused"
+        if any(self.may_have_been_made(one) for one in asked):
+            return "refused"
+        if any(self.was_cut(one, day) == "before" for one in asked):
+            return "cut-by-api"
+        refused = [one for one in self.creates_on(day) if one.outcome is Outcome.REFUSED]
+        if any(map(self.is_recent, refused)):
+            return "recent-request"
+        return "recent-request" if is_due and self.may_hide_one() else ""
+
+    def may_have_been_made(self, intent: Intent) -> bool:
+        """Tell whether a create may have been made for all that was read: blind, and nothing was noted."""
+        blind = self.transfer.evidence is EvidenceMode.BACKFILLS
+        unknown = intent.outcome is Outcome.REFUSED and intent.unlisted_at is None
+        return blind and unknown and not self.is_recent(intent)
+
+    def may_hide_one(self) -> bool:
+        """Tell whether a create, where run lists are not read, could hide one that was refused lately."""
+        if self.transfer.evidence is not EvidenceMode.BACKFILLS:
+            return False
+        own = [one for one in self.creates() if one.transfer_id == self.transfer.address.transfer_id]
+        return any(one.outcome is Outcome.REFUSED and self.is_recent(one) for one in own)
+
+    def creates(self) -> list[Intent]:
+        """Return the creates that may be of this transfer's days: its own, and those that share days."""
+        sources, intents = {*self.transfer.source_ids}, self.world.document.intents.values()
+        own = self.transfer.address.transfer_id
+        return [
+            one
+            for one in intents
+            if one.kind is IntentKind.CREATE
+            and (one.transfer_id in sources or own in (one.sources or (one.transfer_id,)))
+        ]
+
+    def creates_on(self, day: Day) -> list[Intent]:
+        return [one for one in self.creates() if one.start <= day < one.end]
+
+    def is_recent(self, intent: Intent) -> bool:
+        """Tell whether settle time is not over, by either clock."""
+        ours = self.world.now < intent.intended_at + self.world.settle
+        at = intent.vendor_at
+        return ours or (at is not None and self.world.observed.vendor_now < at + self.world.settle)
+
+    def given_up_lately(self, intent: Intent) -> bool:
+        at = intent.unlisted_at
+        given_up = intent.outcome is Outcome.ABANDONED and at is not None
+        return given_up and self.world.observed.vendor_now < at + HOUR
+
+    def is_refused(self, intent: Intent, day: Day) -> bool:
+        if intent.outcome is not Outcome.REFUSED:
+            return self.is_recent(intent) and self.was_cut(intent, day) == "after"
+        blockers = [one for one in self.world.observed.listed if one.id == intent.blocker]
+        in_the_way = any(one.start <= day < one.end for one in blockers)
+        return in_the_way or intent.nonce not in self.cut_otherwise
+
+    def was_cut(self, intent: Intent, day: Day) -> str:
+        """Tell whether the API left a day out of what it made: before what it did, or after."""
+        record = self.world.document.backfills.get(intent.backfill_id or 0)
+        if intent.outcome is not Outcome.DONE or record is None:
+            return ""
+        if record.transfer_id not in self.transfer.source_ids:
+            return ""
+        if not (intent.start <= record.start and record.end <= intent.end):
+            return ""
+        return "before" if day < record.start else "after" if day >= record.end else ""
+
     def refusal_holds(self, intent: Intent) -> bool:
         if intent.blocker is None:
-            return self.world.now < intent.intended_at + timedelta(hours=24)
-        return any(one.id == intent.blocker for one in self.world.observed.listed)
+            return self.world.now < intent.intended_at + timedelta(hours=20)
+        blocker = self.world.document.backfills.get(intent.blocker)
+        ours = blocker is not None and blocker.ours and blocker.transfer_id in self.transfer.source_ids
+        return not ours and any(one.id == intent.blocker for one in self.world.observed.listed)
+
+    def all_days(self) -> dict[Day, tuple[str, str]]:
+        """Return where each declared day is. A refusal is of a range: of days that would be asked for in
+        another one now it says nothing, once it is no longer recent.
+        """
+        declared = [(segment, day) for segment in self.transfer.segments for day in segment.days]
+        found = {day: self.bucket(segment, day) for segment, day in declared}
+        wanted = sorted(day for day, told in found.items() if told[0] == "due" or told[1] == "refused")
+        pieces = self.pieces(wanted)
+        old = [one for one in self.creates() if not self.is_recent(one)]
+        self.cut_otherwise = {one.nonce for one in old if [*range(one.start, one.end)] not in pieces}
+        return {day: self.bucket(segment, day) for segment, day in declared}
+
+    def pieces(self, wanted: list[Day]) -> list[list[Day]]:
+        pieces: list[list[Day]] = []
+        longest = self.world.team.limits.max_days_per_backfill
+        for day in wanted:
+            new = not pieces or pieces[-1][-1] != day - 1 or self.chunk_of(day) != self.chunk_of(day - 1)
+            if new or len(pieces[-1]) == longest:
+                pieces.append([])
+            pieces[-1].append(day)
+        return pieces
+
+    def chunk_of(self, day: Day) -> object:
+        on = date.fromordinal(day)
+        return {
+            Chunk.NONE: None,
+            Chunk.WEEK: on.isocalendar()[:2],
+            Chunk.MONTH: (on.year, on.month),
+            Chunk.QUARTER: (on.year, (on.month - 1) // 3),
+            Chunk.YEAR: on.year,
+        }[self.transfer.chunk]
 
     def no_evidence(self, day: Day) -> bool:
         observed, own = self.world.observed, self.transfer.address.transfer_id

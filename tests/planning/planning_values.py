@@ -11,9 +11,9 @@ from typing import Any
 from reconciler.bounds import DEFAULT_SETTLE
 from reconciler.dates import DateSet
 from reconciler.diagnostics import Place
+from reconciler.model.deltas import KEYS, apply_delta
 from reconciler.model.desired import Address, DesiredTeam, DesiredTransfer, Segment
 from reconciler.model.memory import (
-    KEYS,
     Acceptance,
     Amnesty,
     BackfillRecord,
@@ -24,7 +24,6 @@ from reconciler.model.memory import (
     Load,
     Origin,
     Outcome,
-    apply_delta,
 )
 from reconciler.model.observed import (
     Backfill,

@@ -28,6 +28,7 @@ from planning_values import (
 
 from reconciler.dates import EMPTY, DateSet, Day
 from reconciler.diagnostics import Place
+from reconciler.model.deltas import KEYS
 from reconciler.model.desired import (
     Chunk,
     DesiredTeam,
@@ -41,7 +42,6 @@ from reconciler.model.desired import (
     Segment,
 )
 from reconciler.model.memory import (
-    KEYS,
     Acceptance,
     Amnesty,
     BackfillRecord,
@@ -299,7 +299,7 @@ def _record(tape: Tape, number: int, sources: Sequence[int]) -> BackfillRecord:
         settled=settled,
         gone=gone,
         as_of=tape.one((None, made, made - 1)),
-        serial=tape.below(4),
+        serial=tape.below(3),
         moved_at=tape.one(ENDS),
         ended_at=tape.one(ENDS) if gone else None if going else tape.one(ENDS[1:]),
         has_run=ran or tape.chance(2) or seen.status not in QUEUED,
@@ -349,7 +349,10 @@ def _intent(tape: Tape, nonce: str, sources: Sequence[int]) -> Intent:
         outcome=tape.one(tuple(Outcome)),
         backfill_id=tape.one((None, 1, 2)),
         blocker=tape.one((None, 1, 20)),
-        serial=tape.below(4),
+        serial=tape.below(3),
+        vendor_at=tape.one((None, at, tape.one(INTENDED))),
+        sources=tape.one(((), tuple(sources), (sources[0], 77))),
+        unlisted_at=tape.one((None, NOW - HOUR, NOW - HOUR + MINUTE)),
     )
 
 

@@ -55,7 +55,7 @@ def test_no_day_of_what_is_known_is_in_two_sets() -> None:
         merge(DayEvidence(loaded=twice), DayEvidence(failed=days("9-10")), days("1-10"))
 
 
-@pytest.mark.parametrize("outcome", ["pending", "refused", "abandoned"])
+@pytest.mark.parametrize("outcome", ["pending", "refused"])
 def test_what_is_done_has_an_id(outcome: str) -> None:
     nothing: Any = None
     assert found(intent("1-5", outcome=outcome), 7).backfill_id == 7

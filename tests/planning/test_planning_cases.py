@@ -20,15 +20,7 @@ from reconciler.bounds import DEFAULT_SETTLE
 from reconciler.config.loading import read_files
 from reconciler.dates import EMPTY, DateSet, Day, iso, parse_iso
 from reconciler.formats.planfile import dump, encode_plan, read_plan
-from reconciler.model.memory import (
-    BackfillRecord,
-    DayEvidence,
-    Document,
-    Intent,
-    IntentKind,
-    Origin,
-    Outcome,
-)
+from reconciler.model.memory import BackfillRecord, DayEvidence, Document, Intent, IntentKind, Origin, Outcome
 from reconciler.model.observed import Backfill, Cause, Observed, Unreadable
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import make_plan

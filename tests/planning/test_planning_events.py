@@ -7,6 +7,7 @@ import pytest
 from planning_values import NOW, intent, observed, planned, team, transfer
 
 from reconciler import events
+from reconciler.model.memory import Applied
 from reconciler.model.observed import ApiError
 
 (ACTION,) = planned(team(transfer("1-3")), observed()).actions
@@ -19,7 +20,8 @@ SAMPLES: dict[type, tuple[Any, ...]] = {
     events.Withdrawn: (ACTION, "another run was first"),
     events.Settled: (intent("1-3"),),
     events.Waiting: (3.0, "the API rate limit was reached"),
-    events.LeftUndone: (ACTION.address, 1, 2, (7,)),
+    events.LeftUndone: (ACTION.address, "ads", 1, 2, (7,)),
+    events.AppliedBefore: (Applied("sha256:1", 3, NOW, "me"),),
 }
 
 

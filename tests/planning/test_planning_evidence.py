@@ -29,10 +29,11 @@ from planning_values import (
 from planning_worlds import Tape, World, read_world, tapes, worlds
 
 from reconciler.dates import DateSet, union
-from reconciler.model.memory import BackfillRecord, DayEvidence, Document, Origin, apply_delta
+from reconciler.model.deltas import apply_delta
+from reconciler.model.memory import BackfillRecord, DayEvidence, Document, Origin
 from reconciler.model.observed import Backfill, Run, Status
 from reconciler.planning.evidence import is_active, known_days, merge, runs_by_day
-from reconciler.planning.situation import refresh, updated, wanted_gets
+from reconciler.planning.records import refresh, updated, wanted_gets
 from reconciler.planning.verdict import Case, Verdict, judge
 
 LAW = settings.get_profile("planning-law")
@@ -524,7 +525,8 @@ def test_evidence_never_shrinks(tape: Tape) -> None:
         for number, before in memory.backfills.items():
             after = fresh.backfills[number]
             assert not before.evidence.loaded - after.evidence.loaded
-            assert not known_days(before.evidence) - known_days(after.evidence)
+            if before.seen.counts == after.seen.counts:  # else a day that failed may have run again
+                assert not known_days(before.evidence) - known_days(after.evidence)
             assert not before.status.final or after.status.final
             assert after.days == before.days
         assert memory.backfills.keys() <= fresh.backfills.keys()

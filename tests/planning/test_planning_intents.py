@@ -1,4 +1,4 @@
-"""What became of writes whose answer nobody saw: every rule of planning/intents.py."""
+"""What became of writes whose answer nobody saw: every rule of planning/intents.py and resolution.py."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -7,43 +7,35 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from planning_values import (
-    DAY,
     FORBIDDEN,
     NOW,
     ago,
     backfill,
     buckets,
-    days,
     document,
     intent,
     observed,
     record,
+    run,
+    runs,
     team,
     transfer,
 )
 from planning_worlds import World, worlds
 
 from reconciler.bounds import DEFAULT_SETTLE
-from reconciler.model.desired import OnUnknown
-from reconciler.model.memory import BackfillRecord, Intent, IntentKind, Origin, Outcome
-from reconciler.model.observed import Backfill
-from reconciler.planning import intents, resolution
-from reconciler.planning.intents import (
-    TRANSITIONS,
-    Change,
-    State,
-    after_refusal,
-    find_match,
-    is_match,
-    is_taken,
-    state_of,
-    wants_latest,
-)
-from reconciler.planning.resolution import Resolution, resolve, settles_at
-from reconciler.planning.situation import weigh, weigh_doubts
+from reconciler.model.desired import EvidenceMode, OnUnknown
+from reconciler.model.memory import BackfillRecord, Intent, IntentKind, KnownUser, Origin, Outcome
+from reconciler.model.observed import ApiError, Backfill
+from reconciler.planning import intents
+from reconciler.planning.intents import OPEN, TRANSITIONS, Change, is_settled, is_taken, wants_latest
+from reconciler.planning.matching import after_refusal, find_match, is_match
+from reconciler.planning.resolution import Resolution, Terms, resolve, settles_at
+from reconciler.planning.situation import weigh
 
 HEAVY = settings.get_profile("planning-heavy")
 SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
 
 
 def settle(
@@ -52,19 +44,27 @@ def settle(
     latest: Any = "unread",
     now: datetime = NOW,
     on_unknown: OnUnknown = OnUnknown.SETTLE,
+    users: tuple[KnownUser, ...] = (),
+    covered: Any = None,
     **more: Any,
 ) -> Resolution:
     read = {} if latest == "unread" else {1: latest}
     seen = observed(*listed, latest=read, **more)
-    return resolve(document(*entries), seen, now, DEFAULT_SETTLE, on_unknown)
+    memory = replace(document(*entries), users={user.key_hash: user for user in users})
+    return resolve(memory, seen, Terms(now, DEFAULT_SETTLE, on_unknown, covered or {}))
 
 
 def outcome(found: Resolution) -> str:
-    (kind,) = (name for name in ("adopted", "abandoned", "late", "unresolved") if getattr(found, name))
+    (kind,) = (name for name in ("adopted", "abandoned", "unresolved") if getattr(found, name))
     return kind
 
 
-MATCH = backfill("1-10", "RUNNING", ran=0, id=200)
+def made(text: str, **more: Any) -> Backfill:
+    """A backfill made about when ``intent`` is intended."""
+    return backfill(text, "RUNNING", ran=0, **{"id": 200, "created": ago(1), **more})
+
+
+MATCH = made("1-10")
 
 
 # --- created ------------------------------------------------------------------------------
@@ -86,25 +86,66 @@ def test_an_exact_match_of_an_unknown_id_is_adopted(where: str, on_unknown: OnUn
 @pytest.mark.parametrize(
     "other",
     [
-        backfill("1-9", "RUNNING", id=200),
-        backfill("2-10", "RUNNING", id=200),
-        backfill("1-11", "RUNNING", id=200),
-        backfill("1-10", "RUNNING", id=200, transfer_id=2),
-        backfill("1-10", "RUNNING", id=150),  # what latest answered before
-        backfill("1-10", "RUNNING", id=100),  # known already
+        made("1-9"),
+        made("2-10"),
+        made("1-11"),
+        made("1-10", transfer_id=2),
+        made("1-10", id=150),  # what latest answered before
+        made("1-10", id=100),  # known already
+        made("1-10", created=ago(1) + DEFAULT_SETTLE + SECOND),  # somebody's, later
+        made("1-10", created=ago(1) - DEFAULT_SETTLE - SECOND),
+        made("1-10", created_user_id=8),  # of another user than ours
     ],
 )
 def test_anything_but_an_exact_match_is_not_adopted(other: Backfill) -> None:
-    memory = [intent("1-10", latest_before=150), record("1-10", "RUNNING", id=100)]
-    assert outcome(settle(*memory, listed=(other,))) == "unresolved"
+    memory = [
+        intent("1-10", latest_before=150, key_hash="k"),
+        record("1-10", "RUNNING", id=100),
+    ]
+    found = settle(*memory, listed=(other,), users=(KnownUser("k", 7), KnownUser("other", 8)))
+    assert outcome(found) == "unresolved"
+
+
+@pytest.mark.parametrize("user", [7, None])
+@pytest.mark.parametrize("key_hash", ["k", "of a key that never made one", ""])
+def test_a_match_is_ours_by_the_user_of_the_key_that_sent_it(user: int | None, key_hash: str) -> None:
+    pending = intent("1-10", key_hash=key_hash)
+    fits = made("1-10", created_user_id=user)
+    assert outcome(settle(pending, listed=(fits,), users=(KnownUser("k", 7),))) == "adopted"
+
+
+@pytest.mark.parametrize("off", [-DEFAULT_SETTLE, DEFAULT_SETTLE])
+def test_a_match_is_dated_by_the_vendor_s_clock(off: timedelta) -> None:
+    """However late it is found; and by ours, where the vendor tells no time."""
+    at, by_vendor = ago(400), ago(390)
+    for told, centre in ((by_vendor, by_vendor), (None, at)):
+        pending = intent("1-10", at=at, vendor_at=told)
+        assert outcome(settle(pending, listed=(made("1-10", created=centre + off),))) == "adopted"
 
 
 def test_of_two_matches_the_newest_is_taken() -> None:
-    twins = [backfill("1-10", "RUNNING", id=number) for number in (201, 203, 202)]
-    match = find_match(intent("1-10"), twins, known=[203])
+    twins = [made("1-10", id=number) for number in (201, 203, 202)]
+    match = find_match(intent("1-10"), twins, document(), DEFAULT_SETTLE, taken=[203])
     assert match is not None
     assert match.id == 202
     assert not is_match(intent("1-10"), backfill("1-10", transfer_id=2))
+
+
+@pytest.mark.parametrize("settled_as", Outcome)
+def test_a_refused_create_that_turns_up_is_adopted_and_no_settled_one(settled_as: Outcome) -> None:
+    found = settle(intent("1-10", outcome=settled_as.value), listed=(MATCH,))
+    assert [one.outcome for one in found.adopted] == [Outcome.DONE] * (settled_as in OPEN)
+    assert [one.id for one in found.delta.backfills] == [200] * (settled_as in OPEN)
+
+
+def test_of_several_creates_of_a_range_each_backfill_is_one_s() -> None:
+    """The pending one first."""
+    refused = intent("1-10", nonce="a", outcome="refused")
+    pending = intent("1-10", nonce="b")
+    found = settle(refused, pending, listed=(MATCH,), latest=MATCH)
+    assert [one.nonce for one in found.adopted] == ["b"]
+    both = settle(refused, pending, listed=(MATCH, made("1-10", id=201)))
+    assert [(one.nonce, one.backfill_id) for one in both.adopted] == [("b", 201), ("a", 200)]
 
 
 # --- not created --------------------------------------------------------------------------
@@ -135,100 +176,109 @@ def test_when_a_create_did_not_happen(
     pending = intent("1-10", at=at, latest_before=latest_before)
     found = settle(pending, latest=latest, on_unknown=OnUnknown(on_unknown))
     assert outcome(found) == expected
-    settled = [one.outcome for one in found.delta.intents]
+    settled = [one.outcome for one in found.delta.intents if not one.pending]
     assert settled == ([Outcome.ABANDONED] if expected == "abandoned" else [])
     assert not found.delta.backfills
 
 
-# --- late matches -------------------------------------------------------------------------
+@pytest.mark.parametrize("vendor_at, expected", [(AT_SETTLE_TIME, True), (AT_SETTLE_TIME + SECOND, False)])
+def test_settle_time_must_have_passed_by_both_clocks(vendor_at: datetime, expected: bool) -> None:
+    """Ours may be ahead: by it, a day has passed."""
+    pending = intent("1-10", at=ago(24), vendor_at=vendor_at)
+    assert is_settled(pending, NOW, NOW, DEFAULT_SETTLE) is expected
+    assert (outcome(settle(pending, latest=None)) == "abandoned") is expected
+    late = replace(pending, intended_at=AT_SETTLE_TIME + SECOND, vendor_at=ago(24))
+    assert outcome(settle(late, latest=None)) == "unresolved"
 
 
-@pytest.mark.parametrize("settled_as", ["abandoned", "refused"])
-@pytest.mark.parametrize(
-    "at, found_late", [(ago(1), True), (NOW - 7 * DAY, True), (NOW - 7 * DAY - SECOND, False)]
-)
-def test_a_create_once_settled_as_not_done_is_adopted_when_it_turns_up(
-    settled_as: str, at: datetime, found_late: bool
-) -> None:
-    found = settle(intent("1-10", outcome=settled_as, at=at), listed=(MATCH,))
-    assert [one.outcome for one in found.late] == [Outcome.DONE] * found_late
-    assert [one.id for one in found.delta.backfills] == [200] * found_late
-
-
-def test_a_settled_create_that_does_not_turn_up_stays_settled() -> None:
-    found = settle(intent("1-10", outcome="abandoned"), latest=None)
-    assert found == Resolution()
-
-
-def test_a_done_create_is_not_looked_at_again() -> None:
-    assert settle(intent("1-10", outcome="done", backfill_id=100), listed=(MATCH,)) == Resolution()
-
-
-def test_of_several_creates_of_a_range_each_backfill_is_one_s() -> None:
-    """The pending one first: a request takes effect within settle time, or never."""
-    given_up = intent("1-10", nonce="a", outcome="abandoned", at=ago(20))
-    pending = intent("1-10", nonce="b", at=ago(1))
-    found = settle(given_up, pending, listed=(MATCH,), latest=MATCH)
-    assert [one.nonce for one in found.adopted] == ["b"]
-    assert found.late == found.unresolved == ()
-    both = settle(given_up, pending, listed=(MATCH, backfill("1-10", "RUNNING", id=201)))
-    assert [(one.nonce, one.backfill_id) for one in (*both.adopted, *both.late)] == [("b", 201), ("a", 200)]
-
-
-def test_of_two_pending_creates_of_a_range_one_stays_unresolved() -> None:
-    found = settle(intent("1-10", nonce="a", at=ago(3)), intent("1-10", nonce="b", at=ago(2)), latest=MATCH)
-    assert [one.nonce for one in found.adopted] == ["a"]
-    assert [one.nonce for one in found.unresolved] == ["b"]
-
-
-# --- refused, and yet perhaps made --------------------------------------------------------
-
-
-def reopened_creates(
-    *entries: BackfillRecord | Intent, due: str = "1-31", sources: tuple[int, ...] = (1,), **seen: Any
-) -> list[str]:
-    reads = observed(**{"latest": {1: OTHER}, **seen})
-    found = resolution.reopened_creates(document(*entries), reads, [(sources, days(due))], ago(0.25))
-    assert all(one.outcome is Outcome.PENDING for one in found)
-    return [one.nonce for one in found]
+HIDDEN: dict[str, Any] = {"latest": OTHER, "runs": {1: ()}}  # a newer backfill hides what became of it
 
 
 @pytest.mark.parametrize(
-    "more, reads, is_doubted",
+    "more, expected",
     [
-        ({"at": ago(24)}, {}, True),  # a newer backfill hides what may have been made
-        ({"at": ago(1), "blocker": 8}, {}, True),
-        ({"at": ago(99)}, {"sources": (5, 1)}, True),  # the successor's days
-        ({"at": ago(99)}, {"sources": (5,)}, False),  # somebody else's
-        ({"at": ago(99), "latest_before": 300}, {}, False),  # latest tells
-        ({"at": ago(0.1), "latest_before": 300}, {}, True),  # it may lag yet
-        ({"at": ago(0.25), "latest_before": 300}, {}, False),
-        ({"at": ago(99)}, {"latest": {1: None}}, False),  # still a 404, as before
-        ({"at": ago(99)}, {"runs": {1: ()}}, False),  # run lists tell
-        ({"at": ago(99)}, {"runs": {1: FORBIDDEN}}, True),
-        ({"at": ago(99)}, {"due": "11-31"}, False),  # nothing would be created there
-        ({"at": ago(99), "outcome": "abandoned"}, {}, False),
-        ({"at": ago(99), "outcome": "abandoned", "blocker": 8}, {}, True),  # withdrawn
+        ({}, "abandoned"),
+        ({"at": AT_SETTLE_TIME + SECOND}, "unresolved"),
+        ({"on_unknown": OnUnknown.BLOCK}, "unresolved"),
+        ({"list_full": True}, "unresolved"),
+        ({"runs": {}}, "unresolved"),
+        ({"runs": {1: FORBIDDEN}}, "unresolved"),
+        ({"runs": {1: runs("1-9")}}, "abandoned"),
     ],
 )
-def test_a_refused_create_that_nothing_tells_of_is_doubted(more: Any, reads: Any, is_doubted: bool) -> None:
-    assert reopened_creates(intent("1-10", **{"outcome": "refused", **more}), **reads) == ["n"] * is_doubted
+def test_a_hidden_create_is_settled_once_a_whole_list_does_not_show_it(more: Any, expected: str) -> None:
+    pending = intent("1-10", at=more.pop("at", ago(9)))
+    found = settle(pending, **{**HIDDEN, **more})
+    assert outcome(found) == expected
+    assert [one.unlisted_at for one in found.abandoned] == [NOW] * (expected == "abandoned")
 
 
-@pytest.mark.parametrize(
-    "later, is_doubted",
-    [
-        ({"at": ago(50)}, False),
-        ({"at": ago(50), "kind": "cancel"}, True),
-        ({"at": ago(50), "transfer_id": 2}, True),
-        ({"at": ago(50), "transfer_id": 5}, False),  # on the successor
-        ({"at": ago(200)}, True),
-    ],
-)
-def test_a_refused_create_whose_days_were_taken_up_since_is_not_doubted(later: Any, is_doubted: bool) -> None:
-    after = intent("5-7", nonce="later", outcome="done", backfill_id=300, **later)
-    refused = intent("1-10", outcome="refused", at=ago(99))
-    assert reopened_creates(refused, after, sources=(5, 1)) == ["n"] * is_doubted
+def test_the_days_of_a_hidden_create_wait_until_run_lists_have_told() -> None:
+    given_up = intent("1-10", outcome="abandoned", unlisted_at=NOW - HOUR + SECOND, at=ago(9))
+    seen = observed(latest={1: OTHER}, runs={1: (*runs("1-3"), run(4, "OTHER", created=ago(1)))})
+    found = weigh(team(transfer("1-10")), document(given_up), seen, NOW, DEFAULT_SETTLE)
+    told = {"covered": "1-3", "in_flight": "4", "waiting settling": "5-10"}
+    assert buckets(found.ledgers[0]) == told
+    over = document(replace(given_up, unlisted_at=NOW - HOUR))
+    found = weigh(team(transfer("1-10")), over, seen, NOW, DEFAULT_SETTLE)
+    assert buckets(found.ledgers[0]) == {"covered": "1-3", "in_flight": "4", "due never-loaded": "5-10"}
+
+
+@pytest.mark.parametrize("covered, expected", [("1-10", "abandoned"), ("1-9", "unresolved")])
+def test_a_create_whose_days_are_all_covered_is_settled(covered: str, expected: str) -> None:
+    """Within settle time it may yet load them once more."""
+    for at, becomes in ((ago(1), expected), (AT_SETTLE_TIME + SECOND, "unresolved")):
+        pending = intent("1-10", at=at)
+        seen, memory = observed(latest={1: OTHER}), document(pending, record(covered))
+        found = weigh(team(transfer("1-31")), memory, seen, NOW, DEFAULT_SETTLE)
+        assert outcome(found.resolution) == becomes
+
+
+def test_what_was_settled_long_ago_is_forgotten() -> None:
+    old = NOW - timedelta(days=30)
+    settled = [intent("1-10", nonce=one, outcome=one, at=old) for one in ("refused", "abandoned", "done")]
+    pending, cut = intent("1", at=old), intent("1-10", nonce="cut", outcome="done", backfill_id=100, at=old)
+    memory = (*settled, pending, cut, record("5-10"))
+    assert settle(*memory).delta.drop_intents == ()
+    later = settle(*memory, now=NOW + SECOND)
+    assert later.delta.drop_intents == ("abandoned", "done")  # a refused one may have been made all the same
+    told = settle(replace(settled[0], unlisted_at=old), now=NOW + SECOND)
+    assert told.delta.drop_intents == ("refused",)
+
+
+def test_of_a_refused_create_it_is_noted_that_nothing_was_made() -> None:
+    """Once: what is made later hides it."""
+    refused = intent("1-10", outcome="refused", at=AT_SETTLE_TIME, latest_before=300)
+    (noted,) = settle(refused, latest=OTHER).delta.intents
+    assert noted == replace(refused, unlisted_at=NOW)
+    for seen, known in (
+        (MATCH, replace(refused, start=refused.start + 1)),
+        (OTHER, replace(refused, intended_at=AT_SETTLE_TIME + SECOND)),
+        ("unread", refused),
+        (OTHER, noted),
+    ):
+        assert settle(known, latest=seen).delta.intents == ()
+
+
+@pytest.mark.parametrize("evidence", ["runs", "backfills"])
+@pytest.mark.parametrize("noted", [None, NOW])
+def test_blind_a_refusal_holds_until_it_is_known_to_have_made_nothing(evidence: str, noted: Any) -> None:
+    refused = intent("1-10", outcome="refused", at=ago(99), latest_before=5, unlisted_at=noted)
+    desired = transfer("1-31", evidence=EvidenceMode(evidence))
+    seen, memory = observed(latest={1: OTHER}, runs={1: ()}), document(refused, record("40-50", id=300))
+    found = weigh(team(desired), memory, seen, NOW, DEFAULT_SETTLE)
+    holds = evidence == "backfills" and noted is None
+    expected = {"blocked refused": "1-10", "due never-loaded": "11-31"} if holds else None
+    assert buckets(found.ledgers[0]) == (expected or {"due never-loaded": "1-31"})
+
+
+@pytest.mark.parametrize("evidence", ["runs", "backfills"])
+def test_blind_nothing_is_created_that_would_hide_what_was_refused_lately(evidence: str) -> None:
+    refused = intent("1-10", outcome="refused", at=ago(0.1), latest_before=5)
+    desired = transfer("1-31", evidence=EvidenceMode(evidence))
+    found = weigh(team(desired), document(refused), observed(latest={1: None}), NOW, DEFAULT_SETTLE)
+    rest = "blocked recent-request" if evidence == "backfills" else "due never-loaded"
+    assert buckets(found.ledgers[0]) == {"blocked refused": "1-10", rest: "11-31"}
 
 
 # --- cancels ------------------------------------------------------------------------------
@@ -286,8 +336,8 @@ def test_latest_is_wanted_for_pending_creates() -> None:
 @given(worlds())
 def test_resolving_decides_each_intent_once(world: World) -> None:
     memory = world.document
-    found = resolve(memory, world.observed, world.now, world.settle, world.team.on_unknown)
-    groups = (found.adopted, found.abandoned, found.late, found.unresolved)
+    found = resolve(memory, world.observed, Terms(world.now, world.settle, world.team.on_unknown))
+    groups = (found.adopted, found.abandoned, found.unresolved)
     nonces = [one.nonce for group in groups for one in group]
     assert len(nonces) == len(set(nonces))
     pending = {nonce for nonce, one in memory.intents.items() if one.pending}
@@ -298,33 +348,12 @@ def test_resolving_decides_each_intent_once(world: World) -> None:
     ids = [one.id for one in found.delta.backfills]
     assert len(ids) == len(set(ids))
     assert not set(ids) & memory.backfills.keys()
+    assert not pending & set(found.delta.drop_intents)
     if world.team.on_unknown is OnUnknown.BLOCK:
         assert all(one.kind == "cancel" for one in found.abandoned)
     for one in found.abandoned:
         if one.kind == "create":
-            assert one.transfer_id in world.observed.latest
-            assert world.now >= one.intended_at + world.settle
-
-
-@pytest.mark.parametrize("refused, later", [("1-10", "11-12"), ("5-10", "1-4")])
-def test_days_beside_a_refused_create_say_nothing_of_it(refused: str, later: str) -> None:
-    after = intent(later, nonce="later", outcome="done", backfill_id=300, at=ago(50))
-    assert reopened_creates(intent(refused, outcome="refused", at=ago(99)), after) == ["n"]
-
-
-def test_a_doubt_makes_due_days_unresolved() -> None:
-    """A refused create of two days ago; somebody's newer backfill is ``latest``, and no run tells."""
-    refused = intent("1-10", outcome="refused", at=ago(48), latest_before=5)
-    newer = backfill("20", id=9)
-    seen = observed(latest={1: newer})
-    first = weigh(team(transfer("1-10")), document(refused), seen, NOW, DEFAULT_SETTLE)
-    assert [one.outcome for one in first.document.intents.values()] == [Outcome.REFUSED]
-    again = weigh_doubts(first, document(refused))
-    assert [one.outcome for one in again.document.intents.values()] == [Outcome.PENDING]
-    assert buckets(again.ledgers[0]) == {"blocked unresolved": "1-10"}
-    told = replace(seen, latest={1: backfill("20", id=5)})
-    certain = weigh(team(transfer("1-10")), document(refused), told, NOW, DEFAULT_SETTLE)
-    assert weigh_doubts(certain, document(refused)) is certain
+            assert is_settled(one, world.now, world.observed.vendor_now, world.settle)
 
 
 @pytest.mark.parametrize("on_unknown, settles", [(OnUnknown.SETTLE, True), (OnUnknown.BLOCK, False)])
@@ -338,21 +367,27 @@ def test_from_when_a_run_settles_a_create(on_unknown: OnUnknown, settles: bool) 
     [
         (intent("10-12", nonce="m"), True),
         (intent("10-12", nonce="m", transfer_id=5), True),  # a predecessor's
+        (intent("10-12", nonce="m", transfer_id=9, sources=(9, 5)), True),  # another successor's
         (intent("10-12", nonce="m", transfer_id=6), False),
         (intent("11-12", nonce="m"), False),
+        (intent("10-12", nonce="m", outcome="refused"), True),
+        (intent("10-12", nonce="m", outcome="withdrawn"), False),
+        (intent("10-12", nonce="m", outcome="abandoned"), False),
         (record("3", "RUNNING", ran=0), True),
     ],
 )
 def test_when_another_run_has_taken_days(other: Intent | BackfillRecord, taken: bool) -> None:
-    assert is_taken(intent("1-10"), (1, 5), [other]) is taken
-    assert not is_taken(intent("1-10", kind="cancel", backfill_id=7), (1, 5), [other])
+    assert is_taken(intent("1-10", sources=(1, 5)), [other]) is taken
+    assert not is_taken(intent("1-10", kind="cancel", backfill_id=7, sources=(1, 5)), [other])
 
 
 # --- what a refusal means -----------------------------------------------------------------------
 
-ASKED = intent("10-19")
-ACTIVE = backfill("15", "RUNNING", id=7, ran=0)
+ASKED = intent("10-19", key_hash="k")
+ACTIVE = backfill("15", "RUNNING", id=7, ran=0, created_user_id=8)
 FAILED = backfill("15", "FAILED", id=5, ran=0, failed=1)
+SAID = ApiError(422, "OVERLAP", "It overlaps", "R-1")
+WE_ARE_7 = replace(document(), users={"k": KnownUser("k", 7)})
 
 
 @pytest.mark.parametrize(
@@ -369,18 +404,81 @@ FAILED = backfill("15", "FAILED", id=5, ran=0, failed=1)
 )
 def test_what_a_refusal_is_attributed_to(listed: tuple[Backfill, ...], blocker: int | None) -> None:
     for seen in (listed, listed[::-1]):
-        told = after_refusal(ASKED, seen, document())
+        told = after_refusal(ASKED, seen, WE_ARE_7, DEFAULT_SETTLE, SAID)
         assert isinstance(told, Intent)
         assert told.blocker == blocker
-        assert state_of(told) is (State.WITHDRAWN if blocker == 7 else State.REFUSED)
+        assert told.outcome is (Outcome.WITHDRAWN if blocker == 7 else Outcome.REFUSED)
+        assert told.answer == (None if blocker == 7 else SAID)
 
 
-def test_a_failed_one_of_ours_is_no_refusal_and_what_fits_was_made() -> None:
-    told = after_refusal(ASKED, (FAILED,), document(record("15", "FAILED", id=5, ran=0, failed=1)))
+def test_what_fits_was_made_and_an_active_one_of_ours_leaves_doubt() -> None:
+    fits = replace(made("10-19"), id=8)
+    assert after_refusal(ASKED, (fits, ACTIVE), document(), DEFAULT_SETTLE, SAID) == fits
+    memory = document(record("15", "RUNNING", id=7, ran=0))
+    told = after_refusal(ASKED, (ACTIVE,), memory, DEFAULT_SETTLE, SAID)
     assert isinstance(told, Intent)
-    assert state_of(told) is State.WITHDRAWN
-    fits = backfill("10-19", "RUNNING", id=8, ran=0)
-    assert after_refusal(ASKED, (fits, ACTIVE), document()) == fits
+    assert (told.outcome, told.blocker) == (Outcome.REFUSED, 7)
+
+
+@pytest.mark.parametrize(
+    "more, outcome",
+    [
+        ({}, Outcome.WITHDRAWN),
+        ({"created": ago(1) + SECOND}, Outcome.REFUSED),  # it came after ours: the first copy may be over
+        ({"created": ago(1)}, Outcome.WITHDRAWN),
+        ({"created_user_id": 7}, Outcome.REFUSED),  # ours, it may be: cut by the API
+    ],
+)
+def test_what_may_be_ours_leaves_doubt(more: Any, outcome: Outcome) -> None:
+    seen = backfill("15", "RUNNING", ran=0, **{"id": 7, "created_user_id": 8, **more})
+    told = after_refusal(ASKED, (seen,), WE_ARE_7, DEFAULT_SETTLE, SAID)
+    assert isinstance(told, Intent)
+    assert (told.outcome, told.blocker) == (outcome, 7)
+
+
+# --- one rule of doubt ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "refusal, listed, seen",
+    [
+        ({"at": ago(19)}, (), {"blocked refused": "1-10"}),
+        ({"at": ago(21)}, (), {"due never-loaded": "1-10"}),
+        ({"at": ago(99), "blocker": 5}, (FAILED,), {"blocked refused": "1-10"}),  # while it is there
+        ({"at": ago(1), "blocker": 5}, (), {"due never-loaded": "1-10"}),
+        ({"at": ago(0.1), "blocker": 5}, (), {"blocked recent-request": "1-10"}),
+        ({"at": ago(0.1), "transfer_id": 3, "sources": (3, 1)}, (), {"blocked recent-request": "1-10"}),
+        ({"at": ago(1), "transfer_id": 3, "sources": (3, 1)}, (), {"due never-loaded": "1-10"}),
+        ({"at": ago(1), "vendor_at": ago(0.1), "blocker": 5}, (), {"blocked recent-request": "1-10"}),
+        # Of another range than would be asked for now it says nothing, once settle time is over.
+        ({"at": ago(1), "end": intent("1-9").end}, (), {"due never-loaded": "1-10"}),
+        (
+            {"at": ago(0.1), "end": intent("1-9").end},
+            (),
+            {"blocked refused": "1-9", "due never-loaded": "10"},
+        ),
+    ],
+)
+def test_how_long_a_refusal_keeps_its_days(refusal: Any, listed: Any, seen: dict[str, str]) -> None:
+    listed = tuple(replace(one, start=intent("1").start, end=intent("10").end) for one in listed)
+    memory = document(intent("1-10", **{"outcome": "refused", **refusal}))
+    found = weigh(team(transfer("1-10")), memory, observed(*listed), NOW, DEFAULT_SETTLE)
+    if refusal.get("blocker") == 5 and listed:
+        seen = {**seen}
+    assert buckets(found.ledgers[0]) == seen
+
+
+def test_what_the_api_cut_off_is_told_by_which_end() -> None:
+    """Asked for 1 to 20, it made 5 to 15: what it does not reach, and what it may take later."""
+    cut = intent("1-20", outcome="done", backfill_id=100, at=ago(0.1))
+    memory = document(cut, record("5-15"))
+    found = weigh(team(transfer("1-20")), memory, observed(), NOW, DEFAULT_SETTLE)
+    expected = {"covered": "5-15", "blocked refused": "16-20", "blocked cut-by-api": "1-4"}
+    assert buckets(found.ledgers[0]) == expected
+    once_settled = document(replace(cut, intended_at=ago(1)), record("5-15"))
+    found = weigh(team(transfer("1-20")), once_settled, observed(), NOW, DEFAULT_SETTLE)
+    expected = {"covered": "5-15", "due never-loaded": "16-20", "blocked cut-by-api": "1-4"}
+    assert buckets(found.ledgers[0]) == expected
 
 
 # --- the table ----------------------------------------------------------------------------------
@@ -388,45 +486,25 @@ def test_a_failed_one_of_ours_is_no_refusal_and_what_fits_was_made() -> None:
 CHANGES = {
     Change.ANSWERED: lambda one: intents.made(one, 8),
     Change.FOUND: lambda one: intents.found(one, 8),
-    Change.FOUND_LATE: lambda one: intents.found(one, 8),
     Change.REFUSED: lambda one: intents.refused(one, None),
-    Change.OVERLAPPED: lambda one: intents.withdrawn(one, ACTIVE),
+    Change.WITHDRAWN: lambda one: intents.withdrawn(one, ACTIVE),
     Change.NOT_CREATED: intents.not_created,
-    Change.REOPENED: intents.reopened,
     Change.SEEN_FINAL: intents.cancelled,
     Change.NOT_CANCELLED: intents.not_cancelled,
 }
 
 
-def in_state(kind: IntentKind, state: State) -> Intent:
-    of_cancel = {"backfill_id": 7} if kind is IntentKind.CANCEL else {}
-    found = intent("10-19", kind=kind.value, **of_cancel)
-    match state:
-        case State.PENDING:
-            return found
-        case State.WITHDRAWN:
-            return replace(found, outcome=Outcome.ABANDONED, blocker=7)
-        case State.DONE:
-            return replace(found, outcome=Outcome.DONE, backfill_id=7)
-        case _:
-            return replace(found, outcome=Outcome(state.value))
-
-
 @pytest.mark.parametrize("kind", IntentKind)
 @pytest.mark.parametrize("change", Change)
-@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("state", Outcome)
 def test_an_intent_changes_as_the_table_says_and_no_other_way(
-    kind: IntentKind, state: State, change: Change
+    kind: IntentKind, state: Outcome, change: Change
 ) -> None:
-    if (kind, state) == (IntentKind.CANCEL, State.WITHDRAWN):
-        return  # a cancel is never withdrawn
-    before = in_state(kind, state)
+    known = {"backfill_id": 7} if kind is IntentKind.CANCEL or state is Outcome.DONE else {}
+    before = intent("10-19", kind=kind.value, outcome=state.value, **known)
     rows = [row for row in TRANSITIONS if (row.kind, row.before, row.change) == (kind, state, change)]
-    told_apart = {Change.FOUND: state is State.PENDING, Change.FOUND_LATE: state is not State.PENDING}
-    if not told_apart.get(change, True):
-        assert not rows
-    elif rows:
-        assert state_of(CHANGES[change](before)) is rows[0].after
+    if rows:
+        assert CHANGES[change](before).outcome is rows[0].after
     else:
         with pytest.raises(AssertionError):
             CHANGES[change](before)

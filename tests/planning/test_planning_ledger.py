@@ -202,10 +202,10 @@ def test_the_first_bucket_that_fits(entries: Any, seen: Any, desired: Any, expec
         ({"at": NOW, "kind": "cancel"}, {"due never-loaded": "1-5"}),
         ({"at": NOW, "outcome": "abandoned"}, {"due never-loaded": "1-5"}),
         (
-            {"outcome": "refused", "at": ago(24) + SECOND},
+            {"outcome": "refused", "at": ago(0.25) + SECOND},
             {"blocked refused": "2-3", "due never-loaded": "1 4-5"},
         ),
-        ({"outcome": "refused", "at": ago(24)}, {"due never-loaded": "1-5"}),
+        ({"outcome": "refused", "at": ago(0.25)}, {"due never-loaded": "1-5"}),  # now asked for as 1 to 5
         (
             {"outcome": "refused", "at": ago(1), "blocker": 8},
             {"due never-loaded": "1-5"},
@@ -217,7 +217,7 @@ def test_what_an_intent_blocks(more: dict[str, Any], expected: dict[str, str]) -
 
 
 def test_a_blocker_holds_as_long_as_it_is_listed() -> None:
-    listed = (backfill("9", "FAILED", id=8),)
+    listed = (backfill("2-3", "FAILED", id=8),)
     refused = intent("2-3", outcome="refused", at=ago(999), blocker=8)
     assert of(transfer("1-5"), refused, listed=listed) == {
         "blocked refused": "2-3",

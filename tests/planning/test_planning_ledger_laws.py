@@ -8,9 +8,11 @@ from planning_oracle import Oracle
 from planning_worlds import World, worlds
 
 from reconciler.dates import Day
-from reconciler.model.memory import Document, apply_delta
+from reconciler.model.deltas import apply_delta
+from reconciler.model.memory import Document
 from reconciler.planning.ledger import Bucket, TransferLedger
-from reconciler.planning.situation import keep_ledgers, refresh
+from reconciler.planning.records import refresh
+from reconciler.planning.situation import keep_ledgers
 
 LAW = settings.get_profile("planning-law")
 
@@ -32,11 +34,7 @@ def test_every_day_is_where_section_4_puts_it(world: World) -> None:
     ledgers = keep_ledgers(world.team, document, world.observed, world.now, world.settle)
     for transfer, ledger in zip(world.team.transfers, ledgers, strict=True):
         oracle = Oracle(replace(world, document=document), transfer)
-        expected = {
-            day: oracle.bucket(segment, day)
-            for segment in transfer.segments
-            for day in range(segment.start, segment.end)
-        }
+        expected = oracle.all_days()
         assert by_day(ledger) == expected
         # each day once, each reason once, and what is due may still be moved by more reading
         assert Counter(day for entry in ledger.entries for day in entry.days) == dict.fromkeys(expected, 1)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from planning_values import (
     NOW,
     TODAY,
+    ago,
     backfill,
     days,
     document,
@@ -30,7 +32,16 @@ from planning_worlds import Tape, World, tapes, worlds
 
 from reconciler.diagnostics import Finding, Place, Severity
 from reconciler.errors import Refused
-from reconciler.formats.planfile import MAX_BYTES, digest, dump, encode_plan, read_plan
+from reconciler.formats.planfile import (
+    MAX_BYTES,
+    begins,
+    digest,
+    dump,
+    encode_plan,
+    is_digest,
+    read_plan,
+    short,
+)
 from reconciler.formats.reports import encode_finding, encode_time
 from reconciler.model.desired import Guards, Limits
 from reconciler.planning.approval import approval_of, approved
@@ -42,13 +53,15 @@ HEAVY = settings.get_profile("planning-heavy")
 
 LISTED = [backfill("1-5", "FAILED", id=50, failed=2, names="2 4"), backfill("8-9", "RUNNING", id=51, ran=0)]
 MEMORY = document(
-    record("1-5", "FAILED", id=50, failed=2, names="2 4"), intent("30", outcome="refused", blocker=51)
+    record("1-5", "FAILED", id=50, failed=2, names="2 4"),
+    intent("30", outcome="refused", blocker=51, at=ago(0.1)),
 )
 DESIRED = team(
     transfer("1-9", "20-31", owner="ads", loadable_until=days("1-30").end()),
     limits=Limits(max_creates_per_apply=2),
 )
-PLAN = whole(planned(DESIRED, observed(*LISTED), MEMORY), options=Options(("ads-*",), ("old",)))
+OPTIONS = Options(("ads-*",), ("old",), ("ads.yaml",))
+PLAN = whole(planned(DESIRED, observed(*LISTED), MEMORY), options=OPTIONS)
 TEXT = dump(encode_plan(PLAN, "0.1.0"))
 
 
@@ -75,7 +88,7 @@ def test_the_document_of_a_plan() -> None:
     assert TEXT.endswith("}\n")
     assert (found["format_version"], found["tool_version"]) == ("1.0", "0.1.0")
     assert found["created_at"] == "2026-11-22T09:00:00Z"
-    assert found["options"] == {"target": ["ads-*"], "exclude": ["old"]}
+    assert found["options"] == {"config": ["ads.yaml"], "target": ["ads-*"], "exclude": ["old"]}
     assert found["actions"][0] == {
         "action": "create",
         "team_id": 5,
@@ -172,11 +185,13 @@ def test_the_digest_covers_what_is_approved() -> None:
         "as_of": {"5": "2026-11-22"},
         "days": {"5/1": ["2024-01-02..2024-01-02", "2024-01-20..2024-01-29"]},
         "cancels": ["5/50"],
+        "newest_create": {"5": 0},
     }
     first = PLAN.teams[0].actions[0]
     others = [
         replace(PLAN, api_url="https://other.example"),
         team_with(PLAN, as_of=TODAY - 1),
+        team_with(PLAN, newest_create=3),
         team_with(PLAN, actions=()),
         team_with(PLAN, actions=(replace(first, cancels=(51,)), *PLAN.actions[1:])),
         team_with(PLAN, actions=(replace(first, end=first.end - 1), *PLAN.actions[1:])),
@@ -195,6 +210,32 @@ def test_the_digest_covers_nothing_else() -> None:
         team_with(PLAN, actions=tuple(reversed(PLAN.actions))),
     ):
         assert digest(same_days) == digest(PLAN)
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        (lambda digits: f"sha256:{digits}", True),
+        (lambda digits: digits, True),
+        (lambda digits: digits[:12], True),
+        (lambda digits: f"sha256:{digits[:12]}", True),
+        (lambda digits: "0" * 12, False),
+        (lambda digits: digits[1:], False),
+    ],
+)
+def test_a_digest_is_named_by_its_beginning(text: Callable[[str], str], names: bool) -> None:
+    whole_digest = digest(PLAN)
+    given = text(whole_digest.removeprefix("sha256:"))
+    assert is_digest(given)
+    assert begins(whole_digest, given) is names
+    assert begins(whole_digest, short(whole_digest))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "sha256:", "0" * 11, "0" * 65, "O" * 12, "SHA256:" + "0" * 12, "0" * 12 + "\n"]
+)
+def test_what_names_no_digest(text: str) -> None:
+    assert not is_digest(text)
 
 
 # --- refused ------------------------------------------------------------------------------

@@ -312,7 +312,7 @@ def test_the_counts_of_all_buckets() -> None:
         record("3-5", "RUNNING", id=2, ran=0),
         record("6-8", "RUNNING", id=3, ran=0),
         record("11-12", "FAILED", id=4, ran=0, failed=2, names="11-12", end_time=ago(2)),
-        intent("13-15", outcome="refused"),
+        intent("13-15", outcome="refused", at=ago(0.1)),
     )
     listed = [backfill("3-5", "RUNNING", id=2, ran=0), backfill("6-8", "RUNNING", id=3, ran=0)]
     limits = Limits(max_creates_per_apply=1, max_days_per_backfill=10)

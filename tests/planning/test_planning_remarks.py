@@ -41,7 +41,7 @@ from reconciler.engine.warnings import statuses, warnings
 from reconciler.model.desired import EvidenceMode, Rerun
 from reconciler.model.memory import KnownUser, Origin
 from reconciler.model.observed import TransferInfo
-from reconciler.planning.situation import Situation, weigh
+from reconciler.planning.situation import Situation, refresh, weigh
 
 BLIND = {"evidence": EvidenceMode.BACKFILLS}
 SCHEDULED = {1: TransferInfo(1, "Transfer 1", paused=False, scheduled=True)}
@@ -207,8 +207,10 @@ def test_what_is_warned_of(
 
 
 def test_holes_are_days_that_need_somebody() -> None:
-    refused = intent("1", outcome="refused", at=ago(1))
+    refused = intent("1", outcome="refused", at=ago(0.1))
     assert shown(ledger_of(transfer("1-5"), refused).holes) == "1"
+    recent = intent("1", outcome="refused", at=ago(0.1), blocker=8)  # which ends by itself
+    assert shown(ledger_of(transfer("1-5"), recent).holes) == ""
     assert shown(ledger_of(transfer("1-5", paused=True)).holes) == ""
     listed = observed(transfers={1: TransferInfo(1, "one", paused=True)})
     assert shown(ledger_of(transfer("1-5"), seen=listed).holes) == "1-5"
@@ -253,3 +255,12 @@ def test_a_re_run_names_its_own_place_and_reason() -> None:
 def test_what_is_unexplained(entries: Any, origin: Origin) -> None:
     made = situation(transfer("1", **BLIND), *entries, latest={1: backfill("9", id=77)})
     assert made.document.backfills[77].origin is origin
+
+
+@pytest.mark.parametrize(("old_copy", "origin"), [(False, Origin.OBSERVED), (True, Origin.UNEXPLAINED)])
+def test_in_an_old_copy_a_backfill_of_anybody_is_unexplained(old_copy: bool, origin: Origin) -> None:
+    """Whose our keys were may be among what it lost."""
+    theirs = backfill("9", id=77, created_user_id=8)
+    memory = replace(document(), users={"h": KnownUser("h", 5)}, old_copy=old_copy)
+    seen = observed(latest={1: theirs}, our_user=5)
+    assert refresh(memory, seen, team(transfer("1", **BLIND))).backfills[0].origin is origin

@@ -21,12 +21,14 @@ from reconciler.engine.clock import Clock
 from reconciler.engine.stop import StopSignal
 from reconciler.engine.team import RunSettings, Surveyed, TeamReport, TeamRun
 from reconciler.http import Pacer, Retry, WsgiTransport
+from reconciler.model.deltas import apply_delta
 from reconciler.model.desired import DesiredTeam, DesiredTransfer, EvidenceMode
-from reconciler.model.memory import Document, Intent, apply_delta
+from reconciler.model.memory import Document, Intent
 from reconciler.model.observed import RunStatus, Status, Unreadable
 from reconciler.planning.intents import unresolved
 from reconciler.planning.plan import ActionKind
-from reconciler.planning.situation import keep_ledgers, refresh
+from reconciler.planning.records import refresh
+from reconciler.planning.situation import keep_ledgers
 from reconciler.sandbox import Sandbox
 from reconciler.stores.urls import open_store
 
@@ -168,7 +170,7 @@ class World:
         surveyed = run.survey(session)
         before = {one["transfer_backfill_id"] for one in self.sandbox.backfills()}
         report = run.carry_out(session, surveyed, StopSignal(), lambda: True)
-        run.store.compact()
+        run.store.finish()
         run.store.close()
         made = [one for one in self.sandbox.backfills() if one["transfer_backfill_id"] not in before]
         self.check_created(run.team, made)
@@ -205,7 +207,7 @@ class World:
         for intent in unresolved(session.document):
             assert not any(self._is_made(one, intent) for one in self.sandbox.backfills())
             session.record(as_not_created(intent))
-        session.store.compact()
+        session.store.finish()
 
     def _is_made(self, backfill: dict[str, Any], intent: Intent) -> bool:
         if int(backfill["transfer_id"]) != intent.transfer_id or _days(backfill) != intent.days:

@@ -17,17 +17,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import StateConflict, StateForeign, StateLocked
-from reconciler.model.memory import (
-    BackfillRecord,
-    Delta,
-    Document,
-    Intent,
-    IntentKind,
-    Origin,
-    Outcome,
-    apply_delta,
-)
+from reconciler.errors import Refused, StateConflict, StateForeign, StateLocked
+from reconciler.model.deltas import Delta, apply_delta, apply_deltas
+from reconciler.model.memory import NONCES_KEPT, BackfillRecord, Document, Intent, IntentKind, Origin, Outcome
 from reconciler.model.observed import Backfill, Status
 from reconciler.stores.base import NEVER_WRITTEN, LockInfo, Revision, StateStore, this_process
 from reconciler.stores.urls import open_store
@@ -100,7 +92,8 @@ class StoreContract:
         revision = opened(place).commit(adds("a"), NEVER_WRITTEN)
         document, there = opened(place).read()
         assert there == revision
-        assert document == Document(TEAM, API, revision.lineage, 1, WRITER, {"a": intent("a")})
+        made = Document(TEAM, API, revision.lineage, 1, WRITER, {"a": intent("a")}, commits=(revision.token,))
+        assert document == made
         assert uuid.UUID(revision.lineage).version == 4
 
     def test_each_document_has_its_own_lineage(self, place: str) -> None:
@@ -117,16 +110,16 @@ class StoreContract:
 
     @pytest.mark.parametrize("seed", range(3))
     def test_commits_do_what_apply_delta_does(self, place: str, seed: int) -> None:
-        """A random life, folded and reopened now and then, against the pure function."""
+        """A random life, finished and reopened now and then, against the pure function."""
         chance = random.Random(seed)
         store, model, revision = opened(place), None, NEVER_WRITTEN
         for step in range(25):
             delta = _random_delta(chance)
             revision = store.commit(delta, revision)
             model = model or Document(TEAM, API, revision.lineage, written_by=WRITER)
-            model = apply_delta(model, delta)
+            model = apply_delta(model, delta, revision.token)
             if chance.random() < 0.2:
-                store.compact()
+                store.finish()
             if chance.random() < 0.3:
                 store = opened(place)
             assert opened(place).read() == (model, revision), f"seed {seed}, step {step}"
@@ -146,7 +139,7 @@ class StoreContract:
             document = opened(place).read()[0]
             assert document is not None
             assert document.written_by == "reconciler 10"
-            opened(place).compact()
+            opened(place).finish()
 
     def test_the_document_read_does_not_change_under_its_reader(self, place: str) -> None:
         store = opened(place)
@@ -244,26 +237,108 @@ class StoreContract:
         both = [serial for report in reports for serial in report["serials"]]
         assert sorted(both) == list(range(1, revision.serial + 1))
 
-    # --- tidying -------------------------------------------------------------------------
+    # --- the end of a run ----------------------------------------------------------------
 
-    def test_compacting_changes_neither_document_nor_revision(self, place: str) -> None:
+    def test_finishing_changes_neither_document_nor_revision(self, place: str) -> None:
         store = opened(place)
         revision = store.read()[1]
         for nonce in "abc":
             revision = store.commit(adds(nonce), revision)
         before = store.read()
         for _ in range(2):
-            store.compact()
+            store.finish()
             assert store.read() == opened(place).read() == before
         bystander = opened(place)
         assert bystander.read()[1] == revision
-        opened(place).compact()
+        opened(place).finish()
         bystander.commit(adds("d"), revision)
         assert nonces_at(place) == {*"abcd"}
 
-    def test_compacting_nothing_makes_nothing(self, place: str) -> None:
-        opened(place).compact()
+    def test_finishing_nothing_makes_nothing(self, place: str) -> None:
+        opened(place).finish()
         assert opened(place).read() == (None, NEVER_WRITTEN)
+
+    def test_the_nonces_of_the_newest_commits_are_kept(self, place: str) -> None:
+        store, revision, tokens = opened(place), NEVER_WRITTEN, []
+        for _ in range(NONCES_KEPT + 3):
+            revision = store.commit(Delta(), revision)
+            tokens.append(revision.token)
+        document, _ = opened(place).read()
+        assert document is not None
+        assert document.commits == tuple(tokens[-NONCES_KEPT:])
+        assert len(set(tokens)) == len(tokens)
+
+    # --- whole documents -----------------------------------------------------------------
+
+    def test_a_document_is_pushed_with_the_next_serial(self, place: str) -> None:
+        revision = written(place, "a", "b")
+        document, _ = opened(place).read()
+        assert document is not None
+        edited = replace(document, intents={"c": intent("c")})
+        store = opened(place)
+        pushed = store.push(edited)
+        assert (pushed.serial, pushed.lineage) == (revision.serial + 1, revision.lineage)
+        assert store.read() == opened(place).read()
+        assert nonces_at(place) == {"c"}
+        assert store.commit(adds("d"), pushed).serial == pushed.serial + 1
+
+    def test_what_another_run_committed_is_not_undone_by_a_push(self, place: str) -> None:
+        """The serial of what was saved when a run failed may be higher than that of another run's commit."""
+        revision = written(place, "a")
+        saved, _ = opened(place).read()
+        assert saved is not None
+        saved = apply_deltas(saved, [adds("lost"), adds("too")])
+        pushed = opened(place).push(saved)  # nobody else wrote: it goes in
+        assert nonces_at(place) == {"a", "lost", "too"}
+        opened(place).commit(adds("other"), pushed)
+        for late in (saved, replace(saved, serial=pushed.serial + 5), replace(saved, serial=revision.serial)):
+            with pytest.raises(Refused, match="older"):
+                opened(place).push(late)
+        assert nonces_at(place) == {"a", "lost", "too", "other"}
+
+    def test_another_lineage_is_pushed_only_if_told(self, place: str) -> None:
+        written(place, "a")
+        document, _ = opened(place).read()
+        assert document is not None
+        other = replace(document, lineage="other", intents={})
+        with pytest.raises(Refused, match="another state"):
+            opened(place).push(other)
+        assert opened(place).push(other, another_lineage=True).lineage == "other"
+        assert nonces_at(place) == set()
+
+    def test_what_is_of_another_team_or_api_is_not_pushed(self, place: str) -> None:
+        written(place, "a")
+        document, revision = opened(place).read()
+        assert document is not None
+        for other in (replace(document, team_id=6), replace(document, api_url="elsewhere")):
+            with pytest.raises(StateForeign):
+                opened(place).push(other, another_lineage=True)
+        assert opened(place).read()[1] == revision
+
+    def test_a_document_is_pushed_where_there_is_none(self, place: str) -> None:
+        written(place, "a")
+        document, _ = opened(place).read()
+        assert document is not None
+        assert opened(place).remove()
+        assert opened(place).read() == (None, NEVER_WRITTEN)
+        opened(place).push(document)
+        assert nonces_at(place) == {"a"}
+
+    def test_a_removed_document_is_gone_and_another_may_begin(self, place: str) -> None:
+        assert not opened(place).remove()
+        store = opened(place)
+        first = store.commit(adds("a"), NEVER_WRITTEN)
+        store.finish()
+        assert opened(place).remove()
+        assert opened(place).read() == (None, NEVER_WRITTEN)
+        assert opened(place).commit(adds("b"), NEVER_WRITTEN).lineage != first.lineage
+        assert nonces_at(place) == {"b"}
+
+    def test_what_is_no_old_copy_is_not_gone_on_with(self, place: str) -> None:
+        for _ in range(2):
+            with pytest.raises(Refused, match="no old copy"):
+                opened(place).accept_old_copy()
+            written(place, "a")
 
     def test_closing_may_be_repeated(self, place: str) -> None:
         store = opened(place)
@@ -385,7 +460,7 @@ for attempt in range(attempts):
     report["done"].append(f"{name}-{attempt}")
     report["serials"].append(revision.serial)
     if attempt % 50 == 49:
-        store.compact()
+        store.finish()
 print(json.dumps(report))
 """
 

@@ -1,6 +1,12 @@
-"""System calls that fail, or after which the process is dead, at the N-th one."""
+"""Calls of the system, and of a state's database, that fail or kill the process at the N-th one.
 
+What SQLite itself asks of the system is beyond this; ``tests/proof/kill`` has strace for it.
+"""
+
+import errno
+import functools
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,8 +15,10 @@ from typing import Any
 
 import pytest
 
-WRITES = ("open", "write", "pwrite", "fsync", "replace", "link", "unlink", "ftruncate", "mkdir")
-READS = ("open", "pread", "fstat", "stat")
+WRITES = ("open", "write", "pwrite", "fsync", "replace", "unlink", "ftruncate", "mkdir", "chmod", "sql")
+READS = ("open", "pread", "fstat", "stat", "select")
+SQL = {"SELECT": "select", **dict.fromkeys(("CREATE", "COMMIT", "UPDATE", "INSERT", "DELETE"), "sql")}
+"""Which name a statement on a state's database counts under, by its first word."""
 
 Place = tuple[Any, str]
 """An object and the name of its function: where else than in ``os`` something may befall a call."""
@@ -54,9 +62,44 @@ def troubled(
     A failing write has written half of its bytes. ``after``: the call takes effect first.
     """
     with pytest.MonkeyPatch.context() as patch:
-        for home, name in (*((os, name) for name in names), *also):
+        for home, name in (*((os, name) for name in names if hasattr(os, name)), *also):
             patch.setattr(home, name, _wrapped(name, getattr(home, name), trouble))
+        if {"sql", "select"} & {*names}:
+            patch.setattr(sqlite3, "connect", _connecting(trouble, names, sqlite3.connect))
         yield trouble
+
+
+def _connecting(trouble: Trouble, names: tuple[str, ...], connect: Callable[..., Any]) -> Callable[..., Any]:
+    class Faulty(sqlite3.Connection):
+        """A connection to a state's database whose statements may meet trouble."""
+
+        def execute(self, sql: str, *more: Any) -> sqlite3.Cursor:
+            plain = functools.partial(super().execute, sql, *more)
+            name = "sql" if sql == "BEGIN IMMEDIATE" else SQL.get(sql.split()[0], "")
+            return _met(name, plain, trouble) if name in names else plain()
+
+    def connecting(path: str, *more: Any, **named: Any) -> sqlite3.Connection:
+        of_state = "team-" in os.path.basename(path)
+        found: sqlite3.Connection = connect(path, *more, **named, **({"factory": Faulty} if of_state else {}))
+        return found
+
+    return connecting
+
+
+def _met(name: str, plain: Callable[[], sqlite3.Cursor], trouble: Trouble) -> sqlite3.Cursor:
+    due, first = trouble.meet(name)
+    if not due:
+        return plain()
+    if first and trouble.after:
+        plain()
+    error = trouble.error()
+    if not isinstance(error, OSError):
+        raise error
+    worded = sqlite3.OperationalError(error.strerror)
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    worded.sqlite_errorcode = sqlite3.SQLITE_FULL if full else sqlite3.SQLITE_IOERR
+    worded.sqlite_errorname = "SQLITE_FULL" if full else "SQLITE_IOERR"
+    raise worded
 
 
 def _wrapped(name: str, original: Callable[..., Any], trouble: Trouble) -> Callable[..., Any]:

@@ -5,9 +5,11 @@ import json
 import os
 import random
 import shutil
+import sqlite3
 import stat
 import warnings
-from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,22 +26,23 @@ from contract import (
 )
 
 from reconciler.errors import (
-    StateConflict,
+    Refused,
     StateDamaged,
     StateError,
     StateForeign,
     StateLocked,
     StateNewer,
+    StateOldCopy,
     StateUnwritable,
 )
-from reconciler.formats.statefile import encode_document
-from reconciler.model.memory import Delta
-from reconciler.stores import files, local, snapshot
+from reconciler.model.deltas import Delta
+from reconciler.stores import sql
 from reconciler.stores.base import NEVER_WRITTEN
 from reconciler.stores.holders import holder_of, locked
 from reconciler.stores.local import LocalStore
+from reconciler.stores.troubles import in_words
 
-JSON = "team-5.json"
+DB, LOCK = "team-5.db", "team-5.lock"
 
 
 @pytest.fixture
@@ -68,68 +71,76 @@ def test_files_and_their_modes(folder: Path, place: str) -> None:
     store = opened(str(deep))
     with store.lock(holder(), 0):
         revision = store.commit(adds("a"), NEVER_WRITTEN)
-        assert names_in(deep) == {JSON, f"{JSON}.journal", f"{JSON}.cas", f"{JSON}.lock"}
-        store.commit(adds("b"), revision)
-        store.compact()
-    assert names_in(deep) == {JSON, f"{JSON}.journal", f"{JSON}.cas", f"{JSON}.lock", f"{JSON}.backup"}
+        assert names_in(deep) == {DB, LOCK}
+        store.finish()
+    store = opened(str(deep))
+    store.commit(adds("b"), revision)
+    assert names_in(deep) == {DB, LOCK, f"{DB}.backup"}
     for path in deep.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     assert stat.S_IMODE(deep.stat().st_mode) == stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_a_commit_appends_a_line_and_leaves_the_json(folder: Path, place: str) -> None:
-    revision = written(place, "a")
-    before = (folder / JSON).read_bytes()
-    lines = (folder / f"{JSON}.journal").read_bytes().count(b"\n")
-    opened(place).commit(adds("b"), revision)
-    assert (folder / JSON).read_bytes() == before
-    assert (folder / f"{JSON}.journal").read_bytes().count(b"\n") == lines + 1
+def restored(folder: Path) -> set[str]:
+    """Return what the backup holds."""
+    copy = folder.with_name("restored")
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    shutil.copy(folder / f"{DB}.backup", copy / DB)
+    return nonces_at(str(copy))
 
 
-def test_a_fold_leaves_a_plain_json_and_the_one_before(folder: Path, place: str) -> None:
-    revision = written(place, "a", "b")
-    before = (folder / JSON).read_bytes()
-    opened(place).compact()
-    data = json.loads((folder / JSON).read_bytes())
-    assert (data["serial"], data["lineage"]) == (revision.serial, revision.lineage)
-    assert (folder / f"{JSON}.backup").read_bytes() == before
-    assert (folder / f"{JSON}.journal").read_bytes().count(b"\n") == 1
-    assert (folder / JSON).stat().st_nlink == 1
+def test_the_backup_is_the_state_before_the_run(folder: Path, place: str) -> None:
+    written(place, "a")
+    assert not (folder / f"{DB}.backup").exists(), "a first run begins with nothing"
+    written(place, "b", "c")
+    assert restored(folder) == {"a"}
+    written(place, "d")
+    assert restored(folder) == {"a", "b", "c"}
+    assert not list(folder.glob("*.tmp*"))
 
 
-def test_the_json_alone_is_a_state(folder: Path, place: str, tmp_path: Path) -> None:
+def test_an_older_backup_does_not_stand_as_that_of_a_first_run(folder: Path, place: str) -> None:
+    written(place, "a")
+    assert opened(place).remove()
+    assert restored(folder) == {"a"}
+    written(place, "b")
+    assert not (folder / f"{DB}.backup").exists()
+    (folder / f"{DB}.backup.older").rename(folder / f"{DB}.backup")
+    assert restored(folder) == {"a"}
+
+
+def test_the_database_alone_is_a_state(folder: Path, place: str, tmp_path: Path) -> None:
     written(place, "a", "b")
-    opened(place).compact()
     (tmp_path / "copy").mkdir()
-    shutil.copy(folder / JSON, tmp_path / "copy" / JSON)
+    shutil.copy(folder / DB, tmp_path / "copy" / DB)
     copy = str(tmp_path / "copy")
     assert nonces_at(copy) == {"a", "b"}
     written(copy, "c")
     assert nonces_at(copy) == {"a", "b", "c"}
 
 
-def test_lock_files_stay_the_same_files(folder: Path, place: str) -> None:
+def test_the_lock_file_stays_the_same_file(folder: Path, place: str) -> None:
     written(place, "a")
     with opened(place).lock(holder(), 0):
         pass
-    before = {name: (folder / name).stat().st_ino for name in (f"{JSON}.cas", f"{JSON}.lock")}
+    before = (folder / LOCK).stat().st_ino
     store = opened(place)
     with store.lock(holder(), 0):
-        written(place, "b")
-        store.compact()
+        store.commit(adds("b"), store.read()[1])
+        store.finish()
     opened(place).unlock()
-    assert before == {name: (folder / name).stat().st_ino for name in before}
+    assert (folder / LOCK).stat().st_ino == before
 
 
 def test_a_link_is_written_through(tmp_path: Path) -> None:
     real, linked = tmp_path / "real", tmp_path / "linked"
     real.mkdir()
     linked.mkdir()
-    (linked / JSON).symlink_to(real / JSON)
+    (linked / DB).symlink_to(real / DB)
     written(str(linked), "a", "b")
-    opened(str(linked)).compact()
-    assert names_in(linked) == {JSON}
-    assert (linked / JSON).is_symlink()
+    assert names_in(linked) == {DB}
+    assert (linked / DB).is_symlink()
     assert nonces_at(str(real)) == nonces_at(str(linked)) == {"a", "b"}
     with opened(str(linked)).lock(holder(), 0), pytest.raises(StateLocked):
         opened(str(real)).lock(holder(), 0).__enter__()
@@ -141,46 +152,32 @@ def test_the_folder_may_be_left_meanwhile(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     store.commit(adds("a"), NEVER_WRITTEN)
-    assert names_in(tmp_path / "state") >= {JSON}
+    assert names_in(tmp_path / "state") >= {DB}
 
 
-def test_a_file_system_without_hard_links_still_has_a_backup(
-    folder: Path, place: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_links(_source: str, _target: str) -> None:
-        raise OSError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", no_links)
-    written(place, "a", "b")
-    before = (folder / JSON).read_bytes()
-    opened(place).compact()
-    assert (folder / f"{JSON}.backup").read_bytes() == before
-    assert nonces_at(place) == {"a", "b"}
+def test_a_folder_of_any_name_will_do(tmp_path: Path) -> None:
+    for name in ("a?mode=memory", "b#c", "d%20e", "f g", os.fsdecode(b"h\xff")):
+        written(str(tmp_path / name), "a")
+        assert names_in(tmp_path / name) >= {DB}
+        assert nonces_at(str(tmp_path / name)) == {"a"}
 
 
 # --- cost --------------------------------------------------------------------------------
 
 
 def test_a_commit_costs_the_same_with_many_records(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counted, not timed: a commit neither reads the document nor copies it."""
+    """Counted, not timed: a commit reads no records, and reading again reads none either."""
     store = opened(place)
     revision = store.commit(Delta(backfills=tuple(map(backfill, range(1000)))), NEVER_WRITTEN)
-    calls: list[str] = []
 
-    def counted(name: str, original: Callable[..., object]) -> Callable[..., object]:
-        def call(*arguments: object) -> object:
-            calls.append(name)
-            return original(*arguments)
+    def refuse(*_arguments: object) -> object:
+        raise AssertionError("the records are read again")
 
-        return call
-
-    monkeypatch.setattr(local, "load", counted("load", local.load))
-    monkeypatch.setattr(files, "read_whole", counted("read_whole", files.read_whole))
+    monkeypatch.setattr(sql, "load_records", refuse)
     for number in range(5):
         revision = store.commit(adds(str(number)), revision)
-    assert calls == []
     document, there = store.read()
-    assert (calls, there) == ([], revision)
+    assert there == revision
     assert document is not None
     assert len(document.intents) == 5
 
@@ -247,7 +244,7 @@ def test_a_forked_child_holds_nothing_and_frees_nothing(place: str) -> None:
 @pytest.mark.parametrize("lose", ["delete", "replace", "overwrite"])
 def test_a_lock_that_was_lost_is_noticed(folder: Path, place: str, lose: str) -> None:
     store = opened(place)
-    path = folder / f"{JSON}.lock"
+    path = folder / LOCK
     with store.lock(holder(), 0):
         if lose == "overwrite":
             path.write_text("{}")
@@ -258,61 +255,197 @@ def test_a_lock_that_was_lost_is_noticed(folder: Path, place: str, lose: str) ->
         assert not store.holds_lock()
 
 
-def test_a_holder_without_a_name_is_still_a_holder(folder: Path, place: str) -> None:
+# --- an older copy -----------------------------------------------------------------------
+
+
+def run_of(place: str, *nonces: str) -> None:
+    """Commit as a run does, to its end."""
+    store = opened(place)
+    with store.lock(holder(), 0):
+        for nonce in nonces:
+            store.commit(adds(nonce), store.read()[1])
+        store.finish()
+
+
+@pytest.fixture
+def older(folder: Path, place: str) -> Path:
+    """A folder in which an older copy of the database was put back."""
+    run_of(place, "a", "b")
+    copy = (folder / DB).read_bytes()
+    run_of(place, "c")
+    (folder / DB).write_bytes(copy)
+    return folder
+
+
+def test_an_older_copy_is_refused_by_reads_and_commits(older: Path, place: str) -> None:
+    error = refused(place, StateOldCopy)
+    assert (error.exit_status, "serial 2" in error.detail, "serial 3" in error.detail) == (6, True, True)
+    assert "accept --old-copy" in error.hint
+
+
+def test_a_database_that_is_gone_is_an_old_copy(folder: Path, place: str) -> None:
+    run_of(place, "a")
+    (folder / DB).unlink()
+    assert "is not there" in refused(place, StateOldCopy).detail
+    (folder / DB).write_bytes(b"")
+    refused(place, StateOldCopy)
+
+
+def test_one_goes_on_with_an_old_copy_above_what_was_committed(older: Path, place: str) -> None:
+    revision = opened(place).accept_old_copy()
+    document, there = opened(place).read()
+    assert document is not None
+    assert (there, revision.serial, document.old_copy) == (revision, 4, True)
+    assert set(document.intents) == {"a", "b"}
+    run_of(place, "d")
+    assert nonces_at(place) == {"a", "b", "d"}
+    document, _ = opened(place).read()
+    assert document is not None
+    assert document.old_copy
+
+
+def test_one_goes_on_with_nothing_where_all_is_lost(folder: Path, place: str) -> None:
+    run_of(place, "a", "b")
+    lineage = opened(place).read()[1].lineage
+    (folder / DB).unlink()
+    opened(place).accept_old_copy()
+    document, revision = opened(place).read()
+    assert document is not None
+    assert (revision.lineage, revision.serial, document.old_copy, document.intents) == (lineage, 3, True, {})
+
+
+def test_the_newer_one_may_be_pushed_over_an_older_copy(folder: Path, place: str) -> None:
+    run_of(place, "a")
+    copy = (folder / DB).read_bytes()
+    run_of(place, "b")
+    newer, _ = opened(place).read()
+    assert newer is not None
+    (folder / DB).write_bytes(copy)
+    opened(place).push(newer)
+    assert nonces_at(place) == {"a", "b"}
+
+
+def test_an_older_one_is_not_pushed_where_a_newer_was_committed(older: Path, place: str) -> None:
+    newer = opened(place).accept_old_copy()
+    document, _ = opened(place).read()
+    assert document is not None
+    with pytest.raises(Refused, match="older"):
+        opened(place).push(replace(document, serial=newer.serial - 1))
+
+
+def test_a_killed_run_leaves_a_database_that_is_newer(folder: Path, place: str) -> None:
+    run_of(place, "a")
+    written(place, "b")
+    assert json.loads((folder / LOCK).read_text())["serial"] == 1
+    assert nonces_at(place) == {"a", "b"}
+
+
+def test_another_lineage_is_no_older_copy(folder: Path, place: str, tmp_path: Path) -> None:
+    run_of(place, "a", "b")
+    run_of(str(tmp_path / "other"), "c")
+    shutil.copy(tmp_path / "other" / DB, folder / DB)
+    assert nonces_at(place) == {"c"}
+
+
+NOTHING_SAID = ["", "x", "{}", '{"lineage": 7, "serial": 9}', '{"lineage": "a"', "[1]", "\0" * 99]
+
+
+@pytest.mark.parametrize("text", NOTHING_SAID)
+def test_a_lock_file_that_says_nothing_is_no_matter(folder: Path, place: str, text: str) -> None:
+    run_of(place, "a")
+    (folder / LOCK).write_text(text)
+    run_of(place, "b")
+    assert nonces_at(place) == {"a", "b"}
+    assert json.loads((folder / LOCK).read_text())["serial"] == 2
+
+
+def test_whoever_frees_or_takes_the_lock_leaves_what_was_committed(folder: Path, place: str) -> None:
+    run_of(place, "a")
     with opened(place).lock(holder(), 0):
-        for text in ("", "{", "[" * 100_000, '{"id": 1}', "null"):
-            (folder / f"{JSON}.lock").write_text(text)
-            with pytest.raises(StateLocked) as caught:
-                opened(place).lock(holder(), 0).__enter__()
-            assert "left no name" in caught.value.detail
+        assert len((folder / LOCK).read_text().splitlines()) == 2
+        run_without_lock = opened(place)
+        run_without_lock.commit(adds("b"), run_without_lock.read()[1])
+        run_without_lock.finish()
+    opened(place).unlock()
+    assert json.loads((folder / LOCK).read_text())["serial"] == 1
 
 
-def test_a_commit_does_not_wait_forever_for_a_stopped_one(folder: Path, place: str) -> None:
-    revision = written(place, "a")
-    pauses: list[float] = []
-    with local.commit_lock(str(folder / f"{JSON}.cas"), pauses.append):
-        store = opened(place, sleep=pauses.append)
-        with pytest.raises(StateUnwritable) as caught:
-            store.commit(adds("b"), revision)
-    assert "stopped" in caught.value.detail
-    assert sum(pauses) == pytest.approx(60)
-    assert nonces_at(place) == {"a"}
+# --- reading without the right to write --------------------------------------------------
 
 
-# --- reading only ------------------------------------------------------------------------
-
-
-def test_reading_opens_nothing_for_writing(folder: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_makes_nothing(folder: Path, place: str) -> None:
     assert opened(place).read() == (None, NEVER_WRITTEN)
     assert not folder.exists()
-    written(place, "a", "b")
-    for name in (f"{JSON}.cas", f"{JSON}.lock"):
-        (folder / name).unlink(missing_ok=True)
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    real_open = os.open
-
-    def read_only(path: str, flags: int, mode: int = 0o777) -> int:
-        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            raise OSError(30, "Read-only file system", path)
-        return real_open(path, flags, mode)
-
-    monkeypatch.setattr(os, "open", read_only)
-    assert nonces_at(place) == {"a", "b"}
-    with pytest.raises(StateUnwritable, match="could not be written"):
-        opened(place).lock(holder(), 0).__enter__()
-    monkeypatch.undo()
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_reading_needs_no_right_to_write(folder: Path, place: str) -> None:
+def test_a_read_only_database_is_read_and_not_written(
+    folder: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may write everywhere, so here SQLite is told to open it so."""
+    revision = written(place, "a")
+    read_only(monkeypatch)
+    assert opened(place).read()[1] == revision
+    with pytest.raises(StateUnwritable) as caught:
+        opened(place).commit(adds("b"), revision)
+    assert "permission" in caught.value.hint
+
+
+def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every database opened as where this user may not write."""
+    connect = sqlite3.connect
+
+    def connected(path: str, **more: object) -> sqlite3.Connection:
+        return connect(path.replace("mode=rwc", "mode=ro").replace("mode=rw", "mode=ro"), **more)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(sqlite3, "connect", connected)
+
+
+def hot(folder: Path) -> bytes:
+    """Leave the database as a process killed amid its commit does; return it as it was before."""
+    before = (folder / DB).read_bytes()
+    with closing(sqlite3.connect(folder / DB, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        database.execute("UPDATE record SET value = '[]'")
+        database.execute("UPDATE head SET serial = 99")
+        database.execute("PRAGMA user_version = 9")  # the first page, which a commit changes last
+        journal = (folder / f"{DB}-journal").read_bytes()
+        database.execute("COMMIT")
+    # What SQLite does at the commit: the number of pages, once they are on the disk.
+    magic = bytes.fromhex("d9d505f920a163d7ffffffff")
+    (folder / f"{DB}-journal").write_bytes(magic + journal[len(magic) :])
+    return before
+
+
+def test_what_a_killed_run_left_half_done_is_undone_by_the_next_reader(folder: Path, place: str) -> None:
     revision = written(place, "a", "b")
-    for path in folder.iterdir():
-        path.chmod(0o400)
-    folder.chmod(0o500)
-    try:
-        assert opened(place).read()[1] == revision
-    finally:
-        folder.chmod(0o700)
+    before = hot(folder)
+    assert opened(place).read()[1] == revision
+    assert not (folder / f"{DB}-journal").exists()
+    assert (folder / DB).read_bytes() == before
+
+
+def test_a_reader_who_may_not_undo_it_says_so(
+    folder: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(place, "a", "b")
+    hot(folder)
+    read_only(monkeypatch)
+    with pytest.raises(StateError) as caught:
+        opened(place).read()
+    assert "amid a write" in caught.value.detail
+    assert (folder / f"{DB}-journal").exists()
+
+
+def test_a_copy_without_the_journal_is_refused_or_right(folder: Path, place: str) -> None:
+    """A cache that kept only ``*.db``, of a folder in which a run was killed: half of a commit."""
+    written(place, "a", "b")
+    before = hot(folder)
+    after = (folder / DB).read_bytes()
+    (folder / f"{DB}-journal").unlink()
+    for page in range(0, len(before), 4096):
+        (folder / DB).write_bytes(before[:page] + after[page:])
+        with contextlib.suppress(StateDamaged):
+            assert nonces_at(place) == {"a", "b"}
 
 
 def test_a_place_that_is_a_file_is_refused(tmp_path: Path) -> None:
@@ -326,126 +459,94 @@ def test_a_place_that_is_a_file_is_refused(tmp_path: Path) -> None:
     assert place.read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", [JSON, f"{JSON}.journal"])
 @pytest.mark.parametrize("kind", ["folder", "fifo"])
-def test_what_is_no_file_is_refused_without_hanging(folder: Path, place: str, name: str, kind: str) -> None:
+def test_what_is_no_file_is_refused_without_hanging(folder: Path, place: str, kind: str) -> None:
     revision = written(place, "a", "b")
-    (folder / name).unlink()
+    (folder / DB).unlink()
     if kind == "folder":
-        (folder / name).mkdir()
+        (folder / DB).mkdir()
     else:
-        os.mkfifo(folder / name)
+        os.mkfifo(folder / DB)
     with pytest.raises(StateError):
         opened(place).read()
     with pytest.raises(StateError):
         opened(place).commit(adds("c"), revision)
 
 
-@pytest.mark.parametrize("meanwhile", ["fold", "fold and commit", "commit"])
-@pytest.mark.parametrize("edited", [False, True])
-def test_a_fold_between_the_two_files_is_seen_through(
-    place: str, monkeypatch: pytest.MonkeyPatch, meanwhile: str, edited: bool
-) -> None:
-    """The reader has the journal already and not yet the JSON when a writer is done with both."""
-    writer = opened(place)
-    revision = writer.commit(adds("a"), NEVER_WRITTEN)
-    revision = writer.commit(adds("b"), revision)
-    real_read = files.read_whole
-    todo = [meanwhile]
-
-    def read_whole(path: str) -> tuple[bytes, files.Identity] | None:
-        found = real_read(path)
-        if path.endswith(".journal") and todo:
-            _meanwhile(todo.pop())
-        return found
-
-    def _meanwhile(what: str) -> None:
-        nonlocal revision
-        if edited:  # the same record again, so that the old journal no longer fits
-            revision = writer.commit(Delta(drop_intents=("b",)), revision)
-        if "fold" in what:
-            writer.compact()
-        if "commit" in what:
-            revision = writer.commit(adds("c"), revision)
-
-    monkeypatch.setattr(snapshot, "read_whole", read_whole)
-    document, there = opened(place).read()
-    assert not todo
-    assert document is not None
-    if "fold" in meanwhile:
-        assert there == revision
-        assert document == writer.read()[0]
-    else:
-        assert set(document.intents) >= {"a"}
-
-
-def test_a_reader_among_restless_writers_takes_what_it_has(
-    place: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written(place, "a")
-    store = opened(place)
-    marks = iter(range(100))
-    monkeypatch.setattr(store, "_marks", lambda: next(marks))
-    (Path(place) / f"{JSON}.journal").unlink()
-    document = store.read()[0]
-    assert document is not None
-    assert set(document.intents) == {"a"}
-
-
-def test_what_would_be_too_large_to_read_is_not_written(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    revision = written(place, "a", "b")
-    monkeypatch.setattr(files, "MAX_BYTES", 1500)
-    many = Delta(backfills=tuple(map(backfill, range(5))))
-    with pytest.raises(StateUnwritable, match="could not be written"):
-        opened(place).commit(many, revision)
-    with pytest.raises(StateUnwritable):
-        opened(place, team_id=6).commit(many, NEVER_WRITTEN)
-    assert opened(place).read()[1] == revision
-    assert opened(place, team_id=6).read() == (None, NEVER_WRITTEN)
+def test_a_file_system_without_locks_is_named(place: str) -> None:
+    locks = sqlite3.OperationalError("disk I/O error")
+    locks.sqlite_errorcode = sqlite3.SQLITE_IOERR_LOCK
+    for error in (locks, OSError(37, "No locks available")):
+        for writing in (False, True):
+            assert "no locks" in in_words("there", error, writing).detail
 
 
 # --- what is refused ---------------------------------------------------------------------
 
 
 def refused(place: str, error: type[StateError]) -> StateError:
-    """Reading, committing and compacting all refuse it, and none of them changes a byte."""
+    """Reading and committing refuse it, and neither changes a byte."""
     folder = Path(place)
-    before = {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".cas")}
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(error) as caught:
         opened(place).read()
     with pytest.raises(error):
         opened(place).commit(adds("x"), NEVER_WRITTEN)
-    after = {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".cas")}
-    assert after == before
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert {name: data for name, data in after.items() if data} == {
+        name: data for name, data in before.items() if data
+    }
     assert caught.value.detail
     assert caught.value.hint
     return caught.value
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", "\0" * 100, '{"version": 1}'])
-def test_a_damaged_json_is_refused(folder: Path, place: str, text: str) -> None:
+@pytest.mark.parametrize("text", [b"{", b"{}\n" * 3000, b"\0" * 8192])
+def test_what_is_no_database_is_refused(folder: Path, place: str, text: bytes) -> None:
     written(place, "a")
-    (folder / JSON).write_text(text)
-    assert f"{JSON}.backup" in refused(place, StateDamaged).hint
+    (folder / DB).write_bytes(text)
+    assert f"{DB}.backup" in refused(place, StateDamaged).hint
 
 
-def test_a_newer_json_is_refused(folder: Path, place: str) -> None:
+def test_a_database_of_something_else_is_refused(folder: Path, place: str) -> None:
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / DB)) as database:
+        database.execute("CREATE TABLE mine (x)")
+    assert "no state in it" in refused(place, StateDamaged).detail
+
+
+def changed(folder: Path, statement: str) -> None:
+    with closing(sqlite3.connect(folder / DB)) as database, database:
+        assert database.execute(statement).rowcount
+
+
+CHANGES = {
+    "a value": "UPDATE record SET value = replace(value, '738000', '738001'), key = key || 'x'",
+    "a row gone": "DELETE FROM record WHERE key = 'a'",
+    "a serial": "UPDATE head SET serial = serial + 1",
+    "a field": "UPDATE head SET fields = replace(fields, '9.9.9', '9.9.8')",
+    "no head": "DELETE FROM head",
+    "no text": "UPDATE record SET value = x'ff' WHERE key = 'a'",
+    "an unreadable head": "UPDATE head SET fields = 'x'",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_changed_row_is_damage(folder: Path, place: str, change: str) -> None:
+    written(place, "a", "b")
+    changed(folder, change)
+    refused(place, StateDamaged)
+
+
+def test_a_newer_state_is_refused(folder: Path, place: str) -> None:
     written(place, "a")
-    (folder / JSON).write_text('{"version": 2}')
+    changed(folder, """UPDATE head SET fields = replace(fields, '"version":1', '"version":2')""")
     refused(place, StateNewer)
 
 
-def test_a_huge_file_is_refused_unread(folder: Path, place: str) -> None:
+def test_another_teams_database_is_foreign(folder: Path, place: str) -> None:
     written(place, "a")
-    os.truncate(folder / JSON, files.MAX_BYTES + 1)
-    with pytest.raises(StateDamaged) as caught:
-        opened(place).read()
-    assert str(files.MAX_BYTES) in caught.value.detail
-
-
-def test_another_teams_file_is_foreign(folder: Path, place: str) -> None:
-    written(place, "a")
-    (folder / JSON).rename(folder / "team-6.json")
+    (folder / DB).rename(folder / "team-6.db")
     with pytest.raises(StateForeign) as caught:
         opened(place, team_id=6).read()
     assert "team 5" in caught.value.detail
@@ -453,26 +554,9 @@ def test_another_teams_file_is_foreign(folder: Path, place: str) -> None:
 
 def test_a_foreign_api_cannot_steer_a_terminal(folder: Path, place: str) -> None:
     written(place, "a")
-    (folder / f"{JSON}.journal").unlink()
-    _edit(folder, api_url="\x1f\n::error::x")
+    escape = "\\u001f\\n::error::x"
+    changed(folder, f"UPDATE head SET fields = replace(fields, '{API}', '{escape}')")
     assert refused(place, StateForeign).detail.isprintable()
-
-
-def test_another_lineages_journal_is_foreign(folder: Path, place: str, tmp_path: Path) -> None:
-    written(place, "a", "b")
-    other = str(tmp_path / "other")
-    written(other, "c", "d")
-    shutil.copy(tmp_path / "other" / f"{JSON}.journal", folder / f"{JSON}.journal")
-    refused(place, StateForeign)
-
-
-def test_another_lineages_empty_journal_is_no_matter(folder: Path, place: str, tmp_path: Path) -> None:
-    written(place, "a", "b")
-    other = str(tmp_path / "other")
-    written(other, "c")
-    shutil.copy(tmp_path / "other" / JSON, folder / JSON)
-    (folder / f"{JSON}.journal").write_bytes((tmp_path / "other" / f"{JSON}.journal").read_bytes())
-    assert nonces_at(place) == {"c"}
 
 
 def test_a_team_that_is_no_number_names_no_file(folder: Path) -> None:
@@ -480,143 +564,35 @@ def test_a_team_that_is_no_number_names_no_file(folder: Path) -> None:
         LocalStore(str(folder), "../../5", API, "w")  # type: ignore[arg-type]
 
 
-def test_a_missing_json_beside_its_companions_is_refused(folder: Path, place: str) -> None:
-    written(place, "a", "b")
-    opened(place).compact()
-    (folder / JSON).unlink()
-    assert "start over" in refused(place, StateDamaged).hint
-    (folder / f"{JSON}.journal").unlink()
-    refused(place, StateDamaged)
-    (folder / f"{JSON}.backup").unlink()
-    assert opened(place).read() == (None, NEVER_WRITTEN)
-
-
 def test_a_state_that_vanishes_during_a_run_is_not_started_over(folder: Path, place: str) -> None:
     store = opened(place)
     revision = store.commit(adds("a"), NEVER_WRITTEN)
-    for path in folder.iterdir():
-        path.unlink()
+    (folder / DB).unlink()
     with pytest.raises(StateDamaged, match="is gone"):
         store.commit(adds("b"), revision)
-    assert not (folder / JSON).exists()
-
-
-# --- hands on the files ------------------------------------------------------------------
-
-
-def _edit(folder: Path, **changed: object) -> None:
-    data = json.loads((folder / JSON).read_bytes())
-    (folder / JSON).write_text(json.dumps(data | changed))
-
-
-def test_an_edit_with_a_higher_serial_is_noticed_by_a_running_writer(folder: Path, place: str) -> None:
-    store = opened(place)
-    revision = store.commit(adds("a"), NEVER_WRITTEN)
-    _edit(folder, intents=[], serial=2)
-    with pytest.raises(StateConflict):
-        store.commit(adds("b"), revision)
-    document, there = store.read()
-    assert document is not None
-    assert (document.serial, document.intents) == (2, {})
-    store.commit(adds("c"), there)
-    assert nonces_at(place) == {"c"}
-
-
-def test_an_edit_without_one_is_refused(folder: Path, place: str) -> None:
-    """It cannot be told from a flipped bit, which would have a loaded day loaded again."""
-    written(place, "a")
-    _edit(folder, intents=[])
-    assert "serial to 2" in refused(place, StateDamaged).hint
-
-
-def test_an_edit_under_unfolded_commits_is_refused(folder: Path, place: str) -> None:
-    written(place, "a", "b", "c")
-    _edit(folder, intents=[])
-    assert f"{JSON}.journal away" in refused(place, StateDamaged).hint
-
-
-def test_other_white_space_is_no_edit(folder: Path, place: str) -> None:
-    """Git may change the ends of lines."""
-    written(place, "a", "b")
-    opened(place).compact()
-    (folder / JSON).write_bytes((folder / JSON).read_bytes().replace(b"\n", b"\r\n"))
-    written(place, "c")
-    assert nonces_at(place) == {"a", "b", "c"}
+    assert opened(place).read() == (None, NEVER_WRITTEN)
 
 
 def test_every_flipped_bit_is_refused_or_changes_nothing(folder: Path, place: str) -> None:
-    """In the JSON and in the journal, whichever bit: a wrong id or date would load days again."""
-    written(place, "a", "b")
-    opened(place).compact()
-    written(place, "c")
-    known = opened(place).read()[0]
-    rng = random.Random(7)
-    for name in (JSON, f"{JSON}.journal"):
-        data = (folder / name).read_bytes()
-        for bit in rng.sample(range(8 * len(data)), 400):
-            flipped = bytearray(data)
-            flipped[bit // 8] ^= 1 << bit % 8
-            (folder / name).write_bytes(flipped)
-            with contextlib.suppress(StateError):
-                read = opened(place).read()[0]
-                assert read is not None
-                assert (read.intents, read.backfills) == (known.intents, known.backfills), (name, bit)
-        (folder / name).write_bytes(data)
-
-
-def test_one_json_under_different_journals_is_two_revisions(folder: Path, place: str, tmp_path: Path) -> None:
-    written(place, "a", "b")
-    as_read = opened(place).read()[0]
-    assert as_read is not None
-    shutil.copytree(folder, tmp_path / "other")
-    written(place, "c")
-    written(str(tmp_path / "other"), "d")
-    for one in (folder, tmp_path / "other"):
-        (one / JSON).write_text(encode_document(as_read))
-    here, there = opened(place).read()[1], opened(str(tmp_path / "other")).read()[1]
-    assert (here.lineage, here.serial) == (there.lineage, there.serial)
-    assert here.token != there.token
-
-
-@pytest.mark.parametrize("serial", [2, 3])
-def test_a_serial_raised_by_hand_hides_no_commit(folder: Path, place: str, serial: int) -> None:
+    """Whichever bit: a wrong id or date would load days again."""
     written(place, "a", "b", "c")
-    _edit(folder, serial=serial)
-    assert "back to 1" in refused(place, StateDamaged).hint
-
-
-def test_a_later_json_than_the_journal_is_taken(folder: Path, place: str) -> None:
-    written(place, "a", "b")
-    journal = (folder / f"{JSON}.journal").read_bytes()
-    opened(place).compact()
-    written(place, "c")
-    opened(place).compact()
-    (folder / f"{JSON}.journal").write_bytes(journal)
-    assert nonces_at(place) == {"a", "b", "c"}
-    written(place, "d")
-    assert nonces_at(place) == {"a", "b", "c", "d"}
-
-
-def test_a_backup_restored_is_the_state(folder: Path, place: str) -> None:
-    written(place, "a", "b")
-    opened(place).compact()
-    shutil.copy(folder / f"{JSON}.backup", folder / JSON)
-    assert nonces_at(place) == {"a"}
-    written(place, "c")
-    assert nonces_at(place) == {"a", "c"}
-
-
-def test_a_backup_older_than_the_journals_commits_is_refused(folder: Path, place: str) -> None:
-    written(place, "a", "b")
-    opened(place).compact()
-    written(place, "c")
-    shutil.copy(folder / f"{JSON}.backup", folder / JSON)
-    assert "serial 2" in refused(place, StateDamaged).hint
+    known = opened(place).read()[0]
+    assert known is not None
+    rng = random.Random(7)
+    data = (folder / DB).read_bytes()
+    for bit in rng.sample(range(8 * len(data)), 600):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        (folder / DB).write_bytes(flipped)
+        with contextlib.suppress(StateError):
+            read = opened(place).read()[0]
+            assert read is not None
+            assert (read.intents, read.backfills) == (known.intents, known.backfills), bit
 
 
 def test_what_a_lock_file_says_cannot_steer_a_terminal(folder: Path, place: str) -> None:
     told = {"id": "a\x1b]0;x\x07", "who": "x\n::warning::y", "operation": "\u202eapply", "host": "h" * 9999}
-    holder = holder_of(json.dumps({**told, "when": "2026-01-01T00:00:00Z", "pid": 1}))
+    holder = holder_of(json.dumps({**told, "when": "2026-01-01T00:00:00Z", "pid": 1}).encode())
     assert holder is not None
     words = locked(holder, "there", "").detail
     assert words.isprintable()

@@ -10,7 +10,7 @@ import pytest
 from reconciler.config.loading import load
 from reconciler.engine.parts import Parts
 from reconciler.errors import Refused, UsageError
-from reconciler.model.memory import Delta
+from reconciler.model.deltas import Delta
 from reconciler.sandbox import Sandbox
 
 API = "https://api.example.com"
@@ -63,7 +63,7 @@ def test_one_of_another_team_or_api_is_no_reason(of: dict[str, object], begin: B
 
 def test_a_damaged_one_may_be_of_this_team(begin: Begin) -> None:
     begin("a.yaml", "state")
-    Path("state/team-5.json").write_text("{")
+    Path("state/team-5.db").write_text("{")
     with pytest.raises(Refused):
         begin("eu/a.yaml")
 

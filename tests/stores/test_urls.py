@@ -28,7 +28,7 @@ def test_forms_of_a_folder(tmp_path: Path, form: str) -> None:
 @pytest.mark.parametrize("name", ["state", "./state", "a:b", "team%20one", "100%", "~x", "-c", "sub/s3:x"])
 def test_a_plain_path_is_taken_as_it_is(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert _path(name) == str((tmp_path / name / "team-5.json").resolve())
+    assert _path(name) == str((tmp_path / name / "team-5.db").resolve())
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,15 @@ class Bench:
     def everything(self) -> bytes:
         files = [one.read_bytes() + str(one).encode() for one in self.folder.rglob("*") if one.is_file()]
         return b"\n".join([*files, "\n".join(self.written).encode("utf-8", "surrogatepass")])
+
+    def texts(self) -> str:
+        """Return all texts: of a database those of its rows."""
+        files = [one for one in self.folder.rglob("*") if one.is_file()]
+        found = [one.read_text("utf-8") for one in files if ".db" not in one.name]
+        for state in self.folder.rglob("team-*.db"):
+            with closing(sqlite3.connect(state)) as database:
+                found += [str(row) for row in database.execute("SELECT key, value FROM record")]
+        return "\n".join([*found, *self.written])
 
 
 FILE = f"""\

@@ -1,10 +1,13 @@
-"""Fuzzing of what lies on the disk: state documents, their journals, and saved plans."""
+"""Fuzzing of what lies on the disk: states, as JSON and as databases, and saved plans."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import json
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,11 +25,14 @@ from reconciler.engine.team import RunSettings, TeamRun
 from reconciler.errors import ReconcilerError, Refused, StateError
 from reconciler.formats import planfile
 from reconciler.formats.planfile import digest, encode_plan
-from reconciler.formats.statefile import decode_delta, decode_document, encode_delta, encode_document
+from reconciler.formats.statefile import decode_document, encode_document
+from reconciler.formats.staterows import head_text, record_rows
 from reconciler.http import Pacer, Retry, WsgiTransport
-from reconciler.model.memory import Delta, Document
+from reconciler.model.deltas import Delta
+from reconciler.model.memory import Document
 from reconciler.planning.plan import Plan
 from reconciler.sandbox import Sandbox
+from reconciler.stores import sql
 from reconciler.stores.local import LocalStore
 
 TEAM = 12345
@@ -44,7 +50,7 @@ transfers:
 
 
 class Made:
-    """A state and a plan as this release writes them: a document, a journal, and plans."""
+    """A state and plans as this release writes them."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "backfills.yaml"
@@ -58,17 +64,13 @@ class Made:
         session = self.run(folder / "state").open()
         work = self.run(folder / "state")
         work.carry_out(session, work.survey(session), _switch(), lambda: True)
-        self.document = json.loads((folder / "state" / f"team-{TEAM}.json").read_text("utf-8"))
         self.now = LATER
         later = self.run(folder / "state").plan()
-        store = self.store(folder / "state")
-        document, revision = store.read()
+        self.database = (folder / "state" / f"team-{TEAM}.db").read_bytes()
+        document, _revision = self.store(folder / "state").read()
         assert document is not None
-        for record in list(document.backfills.values())[:2]:
-            revision = store.commit(
-                Delta(backfills=(record,), intents=tuple(document.intents.values())), revision
-            )
-        self.journal = (folder / "state" / f"team-{TEAM}.json.journal").read_bytes()
+        self.head = json.loads(head_text(document))
+        self.rows = [(kind, key, json.loads(value)) for kind, key, value in record_rows(document)]
         plans = [Plan(API, NOW, (one.plan,)) for one in (first, later)]
         self.plans = [encode_plan(one, "test") for one in plans]
 
@@ -97,20 +99,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(tmp_path_factory.mktemp("made"))
 
 
-# --- the document and the journal ------------------------------------------------------------------
+# --- the database ----------------------------------------------------------------------------------
 
-EDITS_AND_CUTS = st.tuples(EDITS, CUTS)
-LINES = st.lists(
-    st.tuples(st.integers(0, 30), st.sampled_from(["drop", "twice", "swap", "edit"]), EDITS), max_size=3
-)
+EDITED = st.tuples(st.lists(st.tuples(st.integers(0, 30), EDITS), max_size=3), EDITS)
 
 
-def reads_or_refuses(made: Made, folder: Path, document: bytes, journal: bytes) -> None:
+def reads_or_refuses(made: Made, folder: Path, database: bytes) -> None:
     """A store reads it and can go on from there, plan with it, or refuses it and leaves it alone."""
     folder.mkdir(exist_ok=True)
-    path = folder / f"team-{TEAM}.json"
-    path.write_bytes(document)
-    Path(f"{path}.journal").write_bytes(journal)
+    path = folder / f"team-{TEAM}.db"
+    path.write_bytes(database)
+    Path(f"{path}-journal").unlink(missing_ok=True)
     store = made.store(folder)
     told = ""
     try:
@@ -120,7 +119,7 @@ def reads_or_refuses(made: Made, folder: Path, document: bytes, journal: bytes) 
         read, told = None, error.detail
     if read is None:
         assert told.isprintable(), told
-        assert path.read_bytes() == document
+        assert path.read_bytes() == database
         return
     assert decode_document(encode_document(read)) == read
     with in_bounds(2), contextlib.suppress(ReconcilerError):
@@ -133,66 +132,74 @@ def reads_or_refuses(made: Made, folder: Path, document: bytes, journal: bytes) 
         assert store.read()[0] is not None
 
 
-def state_of(made: Made, change: Any, lines: Any, cuts: Any) -> tuple[bytes, bytes]:
-    edits, document_cuts = change
-    document = cut(json.dumps(edited(made.document, edits)).encode(), document_cuts)
-    journal = made.journal.split(b"\n")
-    for number, action, line_edits in lines:
-        place = number % len(journal)
-        if action == "drop":
-            del journal[place]
-        elif action == "twice":
-            journal.insert(place, journal[place])
-        elif action == "swap":
-            journal[place], journal[0] = journal[0], journal[place]
-        elif journal[place]:
-            with contextlib.suppress(ValueError):
-                journal[place] = json.dumps(edited(json.loads(journal[place]), line_edits)).encode()
-        if not journal:
-            break
-    return document, cut(b"\n".join(journal), cuts)
+def rewritten(made: Made, folder: Path, change: Any) -> bytes:
+    """Return the database with some of its rows and its head changed, and sealed as if that were meant."""
+    row_edits, head_edits = change
+    rows = list(made.rows)
+    for number, edits in row_edits:
+        kind, key, value = rows[number % len(rows)]
+        rows[number % len(rows)] = (kind, key, edited(value, edits))
+    texts = [(kind, key, json.dumps(value)) for kind, key, value in rows]
+    path = folder / "made.db"
+    path.write_bytes(made.database)
+    with closing(sqlite3.connect(path)) as database, database:
+        head = sql.find_head(database)
+        assert head is not None
+        head = replace(head, fields=json.dumps(edited(made.head, head_edits)))
+        database.execute("DELETE FROM record")
+        database.executemany("INSERT INTO record VALUES (?, ?, ?)", texts)
+        seal = (sql._sum(texts) + head.checksum) % sql._SEALS
+        database.execute("UPDATE head SET fields = ?, seal = ?", (head.fields, seal))
+    return path.read_bytes()
 
 
 @SOME
-@given(change=EDITS_AND_CUTS, lines=LINES, cuts=CUTS)
-def test_changed_states(made: Made, tmp_path: Path, change: Any, lines: Any, cuts: Any) -> None:
-    reads_or_refuses(made, tmp_path / "state", *state_of(made, change, lines, cuts))
+@given(change=EDITED)
+def test_changed_states(made: Made, tmp_path: Path, change: Any) -> None:
+    reads_or_refuses(made, tmp_path / "state", rewritten(made, tmp_path, change))
 
 
 @pytest.mark.proof
 @MANY
-@given(change=EDITS_AND_CUTS, lines=LINES, cuts=CUTS)
-def test_many_changed_states(made: Made, tmp_path: Path, change: Any, lines: Any, cuts: Any) -> None:
-    reads_or_refuses(made, tmp_path / "state", *state_of(made, change, lines, cuts))
+@given(change=EDITED)
+def test_many_changed_states(made: Made, tmp_path: Path, change: Any) -> None:
+    reads_or_refuses(made, tmp_path / "state", rewritten(made, tmp_path, change))
 
+
+@SOME
+@given(cuts=CUTS)
+def test_broken_databases(made: Made, tmp_path: Path, cuts: Any) -> None:
+    reads_or_refuses(made, tmp_path / "state", cut(made.database, cuts))
+
+
+@pytest.mark.proof
+@MANY
+@given(cuts=CUTS)
+def test_many_broken_databases(made: Made, tmp_path: Path, cuts: Any) -> None:
+    reads_or_refuses(made, tmp_path / "state", cut(made.database, cuts))
+
+
+# --- the document ----------------------------------------------------------------------------------
 
 ROUNDTRIP = Path(__file__).resolve().parents[2] / "formats" / "roundtrip"
 FULL = [json.loads(one.read_text("utf-8")) for one in sorted(ROUNDTRIP.glob("v1-[ef]*.json"))]
-DELTAS = [
-    {"intents": one["intents"], "backfills": one["backfills"], "drop_intents": ["x"], "drop_backfills": [1]}
-    for one in FULL
-]
 
 
 def decodes_or_refuses(data: bytes) -> None:
-    with in_bounds():
-        with contextlib.suppress(StateError):
-            read = decode_document(data)
-            assert decode_document(encode_document(read)) == read
-        with contextlib.suppress(StateError):
-            delta = decode_delta(data)
-            assert decode_delta(encode_delta(delta)) == delta
+    with in_bounds(), contextlib.suppress(StateError):
+        read = decode_document(data)
+        assert decode_document(encode_document(read)) == read
 
 
 @FEW
-@given(documents([*FULL, *DELTAS]))
+@given(documents(FULL))
 def test_changed_documents(data: bytes) -> None:
     decodes_or_refuses(data)
 
 
 @pytest.mark.proof
 @MANY
-@given(documents([*FULL, *DELTAS]))
+@given(documents(FULL))
 def test_many_changed_documents(data: bytes) -> None:
     decodes_or_refuses(data)
 

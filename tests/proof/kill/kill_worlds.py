@@ -24,7 +24,7 @@ from kill_served import API_FILE, EMBEDDED, api_of
 from reconciler.dates import iso, last_iso
 from reconciler.model.memory import Document, IntentKind
 from reconciler.sandbox import Sandbox
-from reconciler.stores.holders import this_process
+from reconciler.stores.holders import holder_of, this_process
 from reconciler.stores.local import LocalStore
 
 TEAM = 12345
@@ -83,16 +83,15 @@ def _apply(folder: Path) -> None:
 
 
 def _with_journal(folder: Path, api: str) -> None:
-    """A run that died as it folded: the journal has it all, and a torn line; more is declared now."""
+    """A run that died inside its last transaction, whose journal lies there; more is declared now."""
     situated(folder, api, FIRST)
-    _apply_until(folder, lambda calls: calls.index("replace", _last_send(calls)))
-    with (folder / "state" / f"team-{TEAM}.json.journal").open("ab") as file:
-        file.write(b'{"serial":99,"writ')
+    _apply_until(folder, lambda calls: _last(calls, "sql"))
+    assert (folder / "state" / f"team-{TEAM}.db-journal").exists()
     (folder / "backfills.yaml").write_text(MORE, "utf-8")
 
 
-def _last_send(calls: list[str]) -> int:
-    return len(calls) - 1 - calls[::-1].index("send")
+def _last(calls: list[str], name: str) -> int:
+    return len(calls) - 1 - calls[::-1].index(name)
 
 
 def _apply_until(folder: Path, at: Callable[[list[str]], int], after: bool = False) -> None:
@@ -149,7 +148,7 @@ def _first_post(calls: list[str]) -> int:
 def writes_sent(calls: list[str]) -> list[int]:
     """Return the numbers of the writes sent: something was committed since what was sent before."""
     sends = [number for number, name in enumerate(calls) if name == "send"]
-    return [this for before, this in pairwise(sends) if "fsync" in calls[before:this]]
+    return [this for before, this in pairwise(sends) if "sql" in calls[before:this]]
 
 
 SITUATIONS: dict[str, Situation] = {
@@ -287,8 +286,9 @@ def check_converged(measure: Measure, folder: Path, before: Document | None) -> 
 
 
 def check_unlocked(folder: Path) -> None:
-    lock = folder / "state" / f"team-{TEAM}.json.lock"
-    assert not lock.exists() or lock.read_bytes() == b"", "a clean run left its name in the lock"
+    lock = folder / "state" / f"team-{TEAM}.lock"
+    left = holder_of(lock.read_bytes()) if lock.exists() else None
+    assert left is None, "a clean run left its name in the lock"
     store = store_of(folder)
     with store.lock(this_process("test", datetime.now(UTC)), 0.0):
         assert store.holds_lock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from faulty_os import Trouble, troubled
 
 import reconciler
+from reconciler.cli.main import run
 from reconciler.cli.options import Common
 from reconciler.cli.progress import Reporter
 from reconciler.engine.team import RunSettings
@@ -106,7 +108,7 @@ def fail_with(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, calls: tuple[st
 def test_nothing_more_is_sent_once_the_state_cannot_be_written(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    together = fail_with(sandbox, monkeypatch, ("fsync", "write"))
+    together = fail_with(sandbox, monkeypatch, ("sql", "fsync", "write"))
     assert together.sent == WORKERS
     assert len(ids(sandbox)) == WORKERS
 
@@ -114,8 +116,8 @@ def test_nothing_more_is_sent_once_the_state_cannot_be_written(
 def test_a_file_has_every_outcome_that_the_state_lacks(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Only the state's disk is full: its journal is appended to by ``os.write``."""
-    fail_with(sandbox, monkeypatch, ("write",))
+    """Only the state's disk is full."""
+    fail_with(sandbox, monkeypatch, ("sql",))
     assert not state().backfills
     saved = document_of(Path(f"errored.{TEAM}.json").read_text("utf-8"))
     assert set(saved.backfills) == ids(sandbox)
@@ -134,9 +136,11 @@ def test_a_file_has_every_outcome_that_the_state_lacks(
 def test_the_command_that_is_told_restores_it(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    fail_with(sandbox, monkeypatch, ("write",))
-    (command,) = [line for line in capfd.readouterr().err.splitlines() if line.strip().startswith("cp ")]
-    assert os.system(command) == 0
+    fail_with(sandbox, monkeypatch, ("sql",))
+    (command,) = [line for line in capfd.readouterr().err.splitlines() if " state push " in line]
+    program, *arguments = shlex.split(command)
+    assert program == "reconciler"
+    assert run([*arguments, "--state", "state", "--auto-approve"]) == 0
     assert set(state().backfills) == ids(sandbox)
     assert apply(sandbox) == 0
     assert len(ids(sandbox)) == 7
@@ -145,7 +149,7 @@ def test_the_command_that_is_told_restores_it(
 
 def test_an_earlier_file_is_not_overwritten(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     Path(f"errored.{TEAM}.json").write_text("precious", "utf-8")
-    fail_with(sandbox, monkeypatch, ("write",))
+    fail_with(sandbox, monkeypatch, ("sql",))
     assert Path(f"errored.{TEAM}.json").read_text("utf-8") == "precious"
     assert set(document_of(Path(f"errored.{TEAM}.1.json").read_text("utf-8")).backfills) == ids(sandbox)
 
@@ -153,7 +157,7 @@ def test_an_earlier_file_is_not_overwritten(sandbox: Sandbox, monkeypatch: pytes
 def test_where_no_file_can_be_written_it_is_printed_between_markers(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    fail_with(sandbox, monkeypatch, ("write", "open", "fsync"))
+    fail_with(sandbox, monkeypatch, ("sql", "write", "open", "fsync"))
     assert not list(Path().glob("errored*"))
     told = capfd.readouterr().err
     begin, end = f"-----BEGIN STATE OF TEAM {TEAM}-----\n", f"-----END STATE OF TEAM {TEAM}-----\n"
@@ -163,7 +167,7 @@ def test_where_no_file_can_be_written_it_is_printed_between_markers(
 
 
 def test_the_next_run_finds_out_by_itself(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    fail_with(sandbox, monkeypatch, ("write", "open", "fsync"))
+    fail_with(sandbox, monkeypatch, ("sql", "write", "open", "fsync"))
     assert apply(sandbox) == 0
     assert len(ids(sandbox)) == 7
     assert set(state().backfills) == ids(sandbox)
@@ -174,7 +178,7 @@ def test_an_intent_that_cannot_be_written_needs_no_rescue(
 ) -> None:
     trouble = full()
     trouble.at = 0
-    with troubled(trouble, ("write",)):
+    with troubled(trouble, ("sql",)):
         assert apply(sandbox) == 1
     assert not ids(sandbox)
     assert not list(Path().glob("errored*"))

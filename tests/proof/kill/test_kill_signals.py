@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import kill_paths  # noqa: F401
@@ -14,8 +16,9 @@ import pytest
 from cli_rig import FILE, Shop, Terminal, ended, serving, until
 
 from reconciler.errors import Interrupted
-from reconciler.stores import locks
-from reconciler.stores.locks import commit_lock
+from reconciler.model.deltas import Delta
+from reconciler.stores.base import NEVER_WRITTEN
+from reconciler.stores.local import LocalStore
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 IDS = ["int", "term"]
@@ -49,29 +52,21 @@ def interrupted_sleep(_seconds: float) -> None:
 
 def test_an_interrupted_run_still_waits_for_another_ones_commit(tmp_path: Path) -> None:
     """An outcome that waits to be committed is not given up for the moment that another commit takes."""
-    path = str(tmp_path / "cas")
+    store = LocalStore(str(tmp_path), 5, "sandbox", "test", sleep=interrupted_sleep)
+    revision = store.commit(Delta(), NEVER_WRITTEN)
     entered = threading.Event()
 
     def another() -> None:
-        with commit_lock(path, time.sleep):
+        with closing(sqlite3.connect(store.path, isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
             entered.set()
             time.sleep(0.1)
 
     other = threading.Thread(target=another)
     other.start()
     assert entered.wait(10)
-    with commit_lock(path, interrupted_sleep):
-        pass
+    assert store.commit(Delta(), revision).serial == 2
     other.join()
-
-
-def test_an_interrupted_run_does_not_wait_long_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(locks, "_SAVING", 0.05)
-    path = str(tmp_path / "cas")
-    with commit_lock(path, time.sleep), pytest.raises(Interrupted), commit_lock(path, interrupted_sleep):
-        pass
 
 
 @pytest.mark.parametrize(("signum", "code"), SIGNALS, ids=IDS)

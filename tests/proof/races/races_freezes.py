@@ -22,7 +22,7 @@ from kill_worlds import COMMON, HEAD, all_backfills, situated, writes_sent
 from races_rounds import DOCUMENTED, FILE, INSTANT, check_made_once
 
 from reconciler.engine import clock
-from reconciler.stores import locks
+from reconciler.stores import files
 
 LONG = 16 * 60.0  # seconds: more than settle time, and than a sender's deadline
 
@@ -46,7 +46,7 @@ class SharedClock:
         wall, elapsed = clock._wall, clock._boot_time
         clock._wall = lambda: wall() + timedelta(seconds=self.lead)
         clock._boot_time = lambda: elapsed() + self.lead
-        locks.CAS_TIMEOUT = 0.2
+        files.BUSY = 0.2
 
 
 FROZEN_FILE = (

@@ -1,32 +1,121 @@
 """The real local store, with a point before and after everything it does to the disk.
 
-At each point a process may be killed, frozen or overtaken. A kill during a write leaves part of
-the write behind. After a kill nothing is written: every call raises again.
+At each point a process may be killed, frozen or overtaken. A kill inside a transaction leaves the files as
+they are then, with SQLite's journal, or half of the commit written. After a kill nothing is written: every
+call raises again.
 """
 
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from simulation_stage import Killed
 
-from reconciler.model.memory import Delta, Document
+from reconciler.errors import StateConflict
+from reconciler.model.deltas import Delta
+from reconciler.model.memory import Document
 from reconciler.stores import files
 from reconciler.stores.base import LockInfo, Revision
+from reconciler.stores.files import BUSY
 from reconciler.stores.local import LocalStore
 
 if TYPE_CHECKING:
     from simulation_process import Process
     from simulation_stage import Stage
 
+PAGE = 4096
+MAGIC = bytes.fromhex("d9d505f920a163d7ffffffff")  # begins a journal that counts, of as many pages as it has
+POLL = 0.05  # seconds
+
+
+class PointedStore(LocalStore):
+    """The store with points inside its commits."""
+
+    def __init__(self, process: Process, folder: str, team_id: int, api: str) -> None:
+        super().__init__(folder, team_id, api, "simulation", sleep=process.sleep)
+        self._process = process
+        self.wreck: tuple[bytes, bytes] | None = None
+
+    def _keep(self, connection: sqlite3.Connection) -> None:
+        self._process.stage.inside[self.path] = self._process
+        try:
+            self._process.point("inside")
+        except Killed:
+            self.wreck = _wreck(self.path, connection, half=self._process.tears())
+            raise
+        super()._keep(connection)
+
+    def _copy_to(self, copy: str) -> None:
+        self._process.point("backup")
+        super()._copy_to(copy)
+        self._process.point("backed-up")
+
+    def wait_for_others(self) -> None:
+        """Wait as SQLite does while another process has a transaction; after 30 s it is told so."""
+        inside, waited = self._process.stage.inside, 0.0
+        while self.path in inside and waited < BUSY:
+            self._process.pause(POLL)
+            waited += POLL
+
+    def come_out(self) -> None:
+        """The transaction is over; of one that a kill ended, put back what it left."""
+        if self._process.stage.inside.get(self.path) is self._process:
+            del self._process.stage.inside[self.path]
+        if self.wreck is not None:
+            for name, data in zip((self.path, f"{self.path}-journal"), self.wreck, strict=True):
+                Path(name).write_bytes(data)
+            self.wreck = None
+
+
+class PersonsStore(LocalStore):
+    """A person's command. A frozen run may be amid a commit: a person would try again later."""
+
+    def __init__(self, stage: Stage, folder: str, team_id: int, api: str) -> None:
+        super().__init__(folder, team_id, api, "a person")
+        self._stage = stage
+
+    def commit(self, delta: Delta, expected: Revision) -> Revision:
+        if self.path in self._stage.inside:
+            raise StateConflict("The state is being written")
+        return super().commit(delta, expected)
+
+
+def _wreck(path: str, connection: sqlite3.Connection, half: bool) -> tuple[bytes, bytes]:
+    """Return the database and its journal as a process killed now leaves them, or one killed amid its COMMIT.
+
+    Then the journal counts, and of the pages every other one is written.
+    """
+    connection.execute("PRAGMA user_version = 1")  # the first page, which a commit changes last
+    database, journal = Path(path), Path(f"{path}-journal").read_bytes()
+    before = database.read_bytes()
+    if not half:
+        return before, journal
+    connection.execute("COMMIT")
+    after = database.read_bytes()
+    pages = range(0, len(after), PAGE)
+    mixed = b"".join((before if at // PAGE % 2 else after)[at : at + PAGE] or bytes(PAGE) for at in pages)
+    return mixed, MAGIC + journal[len(MAGIC) :]
+
+
+@contextmanager
+def told_at_once() -> Iterator[None]:
+    """Have SQLite wait for nobody: nothing else would happen meanwhile."""
+    before, files.BUSY = files.BUSY, 0.0
+    try:
+        yield
+    finally:
+        files.BUSY = before
+
 
 class WatchedStore:
     """A ``StateStore`` of one simulated process."""
 
-    def __init__(self, process: Process, inner: LocalStore, committed: Callable[[Delta], None]) -> None:
+    def __init__(self, process: Process, inner: PointedStore, committed: Callable[[Delta], None]) -> None:
         self._process = process
         self._inner = inner
         self._committed = committed
@@ -39,7 +128,12 @@ class WatchedStore:
 
     def commit(self, delta: Delta, expected: Revision) -> Revision:
         self._process.point("commit")
-        revision = self._inner.commit(delta, expected)
+        self._process.truth.note_intended(delta)
+        self._inner.wait_for_others()
+        try:
+            revision = self._inner.commit(delta, expected)
+        finally:
+            self._inner.come_out()
         self._committed(delta)
         self._process.point("committed")
         return revision
@@ -58,10 +152,10 @@ class WatchedStore:
     def unlock(self, lock_id: str | None = None) -> LockInfo | None:
         return self._inner.unlock(lock_id)
 
-    def compact(self) -> None:
-        self._process.point("compact")
-        self._inner.compact()
-        self._process.point("compacted")
+    def finish(self) -> None:
+        self._process.point("finish")
+        self._inner.finish()
+        self._process.point("finished")
 
     def close(self) -> None:
         self._inner.close()
@@ -71,74 +165,3 @@ class WatchedStore:
         hold, self._inner._run_lock._hold = self._inner._run_lock._hold, None
         if hold is not None:
             os.close(hold.fd)
-
-
-_APPEND, _TEMPORARY = files.append, files.write_temporary
-_COPY, _REPLACE = files.keep_copy, files.replace
-
-
-@contextmanager
-def points_in_files(stage: Stage, process_of: Callable[[object], Process | None]) -> Iterator[None]:
-    """Put points into the steps of a commit and of a fold, and tear what a kill cuts short."""
-
-    def append(path: str, data: bytes, size: int) -> None:
-        process = process_of(stage.current)
-        _before(process, "append", path, data, os.O_WRONLY | os.O_APPEND)
-        _APPEND(path, data, size)
-        _after(process, "appended")
-
-    def write_temporary(path: str, data: bytes) -> str:
-        process = process_of(stage.current)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        _before(process, "write-temporary", f"{path}.tmp", data, flags)
-        name = _TEMPORARY(path, data)
-        _after(process, "wrote-temporary")
-        return name
-
-    def keep_copy(path: str, copy: str) -> None:
-        _COPY(path, copy)
-        _after(process_of(stage.current), "copied")
-
-    def replace(path: str, data: bytes) -> None:
-        _after(process_of(stage.current), "replace")
-        _REPLACE(path, data)
-        _after(process_of(stage.current), "replaced")
-
-    with _patched(append=append, write_temporary=write_temporary, keep_copy=keep_copy, replace=replace):
-        yield
-
-
-@contextmanager
-def _patched(**functions: Any) -> Iterator[None]:
-    before = {name: getattr(files, name) for name in functions}
-    try:
-        for name, function in functions.items():
-            setattr(files, name, function)
-        yield
-    finally:
-        for name, function in before.items():
-            setattr(files, name, function)
-
-
-def _before(process: Process | None, kind: str, path: str, data: bytes, flags: int) -> None:
-    if process is None:
-        return
-    try:
-        process.point(kind)
-    except Killed:
-        if process.tear(len(data)):
-            _write_part(path, data[: process.tear(len(data))], flags)
-        raise
-
-
-def _after(process: Process | None, kind: str) -> None:
-    if process is not None:
-        process.point(kind)
-
-
-def _write_part(path: str, data: bytes, flags: int) -> None:
-    fd = os.open(path, flags, 0o600)
-    try:
-        os.write(fd, data)
-    finally:
-        os.close(fd)

@@ -16,7 +16,6 @@ from reconciler.dates import DateSet, iso
 from reconciler.model.desired import DesiredTransfer, EvidenceMode
 from reconciler.sandbox import times
 from reconciler.sandbox.backfill import Backfill
-from reconciler.sandbox.progress import USER
 
 if TYPE_CHECKING:
     from simulation_network import Sent
@@ -90,14 +89,16 @@ class Judge:
         if record is not None and not record.slots_of(load.day):
             # no run of the day: nothing but the counters of the whole tells of it
             return record.id in memory.recorded and self._tells_all(record)
+        if record is not None and self._ran_again_unseen(record):
+            return False
         ours = record is not None and record.id in memory.made
-        if load.created >= self.sent.surveyed - ROUNDING and not ours:
+        if load.created >= self.sent.looked - ROUNDING and not ours:
             return False
         if record is not None and record.id in memory.recorded:
             return not (self._forgets and self.truth.is_undated(load.transfer_id, load.day))
         if record is not None and record.id in memory.made and self._blind:
             return not self._was_forgotten_unseen(record)
-        if load.created >= self.sent.surveyed - ROUNDING or self.truth.is_undated(load.transfer_id, load.day):
+        if load.created >= self.sent.looked - ROUNDING or self.truth.is_undated(load.transfer_id, load.day):
             return False
         readings = (one for one in memory.readings if one.transfer_id == load.transfer_id)
         if any(one.shows(load.created, load.ended, load.day) for one in readings):
@@ -107,7 +108,13 @@ class Judge:
         conditions = self.sent.conditions
         if self.truth.shaken >= self.sent.surveyed:
             return False  # what lists show changed meanwhile
-        return not conditions.readable or is_shown(load.created, self.sent.surveyed, conditions)
+        return not conditions.readable or is_shown(load.created, self.sent.looked, conditions)
+
+    def _ran_again_unseen(self, record: Backfill) -> bool:
+        """Tell whether it began to run again only after this run's last look, and no cancel of ours told."""
+        again = max((lap.begins for lap in record.laps), default=0) / 1000
+        told = record.removed is not None and self.truth.is_taken_for_ours(record.id)
+        return again >= self.sent.looked - ROUNDING and not told
 
     @property
     def _forgets(self) -> bool:
@@ -146,7 +153,7 @@ class Judge:
         if other.id in self.truth.memory.made and not other.laps:
             return True
         blind_to_it = self._blind or self.truth.shaken >= self.sent.surveyed
-        return not blind_to_it and begun + self.truth.lag + ROUNDING < self.sent.surveyed
+        return not blind_to_it and begun + self.truth.lag + ROUNDING < self.sent.looked
 
     def _is_excused(self, other: Backfill | None) -> bool:
         """What nobody can tell apart, or could know: see the documentation's limits."""
@@ -186,7 +193,7 @@ class Judge:
         latest = {max(of_it, key=lambda one: one.id).id for of_it in _by_transfer(before) if of_it}
         return any(
             one.id in latest
-            and one.user == USER
+            and truth.memory.is_ours(one.user, self.sent.process.flags.key, surveyed)
             and one.id > accepted
             and one.shows(0, times.millis(surveyed), settings)
             and self._is_forgotten(one)
@@ -206,8 +213,14 @@ class Judge:
             since = self._stale_before(day)
             if since is not None and self.truth.vendor(created) < since:
                 continue
+            if self._began_again(day):
+                continue
             if is_shown(created, self.sent.surveyed, self.sent.conditions):
                 self._violate(day, "has a run of an unknown word")
+
+    def _began_again(self, day: int) -> bool:
+        records = self.truth.records(*self.transfer.source_ids)
+        return any(self._ran_again_unseen(one) for one in records if one.start <= day <= one.end)
 
     def _stale_before(self, day: int) -> float | None:
         segment = segment_of(self.transfer, day)
@@ -239,7 +252,7 @@ class Judge:
             other = truth.world.backfills[number]
             if other.transfer != self.sent.transfer_id or not other.start <= day <= other.end:
                 continue
-            if number == self.record.id or other.created / 1000 < forgave:
+            if number == self.record.id or other.created / 1000 < forgave or truth.is_echo(number):
                 continue
             if since is not None and truth.vendor(other.created / 1000) < since:
                 continue

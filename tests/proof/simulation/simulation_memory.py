@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from reconciler.dates import DateSet
+from reconciler.model.memory import Document
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,13 @@ class Memory:
     seen: set[int] = field(default_factory=set)
     recorded: set[int] = field(default_factory=set)
     explained: set[int] = field(default_factory=set)
-    user_known: float = 0.0  # since when the state knows our user; 0: it does not
+    users: dict[int, float] = field(default_factory=dict)  # since when it knows users of ours
+    keys: dict[str, float] = field(default_factory=dict)  # and whose a key is
     readings: list[Reading] = field(default_factory=list)
     amnesties: list[Amnesty] = field(default_factory=list)
     accepted: dict[int, int] = field(default_factory=dict)
+    old_copy: bool = False  # a person went on with it, knowing that it was older
+    shown: Document | None = None
 
     def copied(self) -> Memory:
         return Memory(
@@ -77,11 +81,19 @@ class Memory:
             set(self.seen),
             set(self.recorded),
             set(self.explained),
-            self.user_known,
+            dict(self.users),
+            dict(self.keys),
             list(self.readings),
             list(self.amnesties),
             dict(self.accepted),
+            self.old_copy,
         )
+
+    def is_ours(self, user: int, key: str, at: float) -> bool:
+        """Tell whether, as far as the state knew at a time, a user is one of ours; anybody is, for a key of
+        which it does not know whose it is.
+        """
+        return self.old_copy or self.keys.get(key, at) >= at or self.users.get(user, at) < at
 
     def forgave(self, transfer_id: int, day: int) -> float:
         """Return when a person last said ``retry`` of a day, 0 if never."""

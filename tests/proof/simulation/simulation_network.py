@@ -29,7 +29,8 @@ ANSWER_WITHIN = 120.0  # the client gives up on a write after this
 @dataclass(frozen=True)
 class Weather:
     """How often requests fail. ``lateness`` is the most seconds after its intent that a lost create
-    may take effect; ``None``: days. ``late``: creates that fail are late, rather than anything else.
+    may take effect; ``None``: days. ``late``: creates that fail are late, rather than anything else;
+    ``kind``: else how they fail, of ``CREATING``.
     """
 
     reads: float = 0.0
@@ -37,6 +38,7 @@ class Weather:
     cancels: float = 0.0
     lateness: float | None = 0.0
     late: bool = False
+    kind: str = ""
 
 
 CALM = Weather()
@@ -57,6 +59,7 @@ class Sent:
     at: float
     as_of: int
     conditions: Conditions
+    looked: float = 0.0  # since when nothing of its transfer's days was read again; at least ``surveyed``
 
 
 class Wire:
@@ -112,7 +115,10 @@ class Wire:
         self.sent = self._truth.check_create_intended(self._process, request)
         if self._rng.random() >= self._weather().creates:
             return self.deliver(request)
-        return self._struck(request, self._rng.choice(LATE_FAULTS if self._weather().late else CREATE_FAULTS))
+        weather = self._weather()
+        return self._struck(
+            request, self._rng.choice(LATE_FAULTS if weather.late else CREATING[weather.kind])
+        )
 
     def deliver(self, request: Request) -> Response:
         """Let the API have it, now."""
@@ -296,6 +302,18 @@ def _twice(wire: Wire, request: Request) -> Response:
     return wire.deliver(request)
 
 
+def _twice_apart(wire: Wire, request: Request) -> Response:
+    """A gateway passes it on, and again when it got no answer; what the second got is not told."""
+    wire.deliver(request)
+    wire.deliver_later(request)
+    return wire.answer(wire.choose(*PASSING))
+
+
+def _slow_down(wire: Wire, request: Request) -> Response:
+    """A rate limit that is worth a wait."""
+    return wire.answer(429, "TOO_MANY_REQUESTS", Retry_After=str(wire.choose(5, 62, 62, 90, 150)))
+
+
 def _refused_before(wire: Wire, request: Request) -> Response:
     return wire.answer(wire.choose(*REFUSALS), "NOBODY_KNOWS_THIS")
 
@@ -330,3 +348,10 @@ CREATE_FAULTS: tuple[Fault, ...] = (
 )
 
 LATE_FAULTS: tuple[Fault, ...] = (_late, _late, _late_behind_a_gateway, _late_then_killed, _lost_before)
+
+CREATING: dict[str, tuple[Fault, ...]] = {
+    "": CREATE_FAULTS,
+    "waits": (_slow_down, _slow_down, _slow_down, _lost_before, _not_sent),
+    "gateway": (_twice, _twice, _twice_apart, _lost_after, _lost_after, _slow_down, _status_after, _slow),
+    "refusals": (_refused_before, _refused_before, _lost_before, _late, _garbage_before),
+}

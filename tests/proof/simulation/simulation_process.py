@@ -7,9 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from simulation_disk import WatchedStore
+from simulation_disk import PointedStore, WatchedStore
 from simulation_memory import Conditions
 from simulation_network import Weather, Wire
 from simulation_stage import Actor, Killed, Stage
@@ -24,11 +25,10 @@ from reconciler.errors import Interrupted, ReconcilerError, Refused
 from reconciler.http import Pacer, Retry, WsgiTransport
 from reconciler.model.desired import DesiredTeam
 from reconciler.model.memory import Document
-from reconciler.planning.approval import approval_of, without_later_intents
+from reconciler.planning.approval import still_approved
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Plan
 from reconciler.stores.holders import LockInfo
-from reconciler.stores.local import LocalStore
 
 if TYPE_CHECKING:
     from simulation_truth import Truth
@@ -77,6 +77,7 @@ class Flags:
     saved: Plan | None = None
     bounded: bool = True
     dial: Dial = Dial()
+    key: str = KEY
 
 
 class _Run(TeamRun):
@@ -94,6 +95,7 @@ class _Run(TeamRun):
         """What a survey was shown is in the state once it is over: nothing may be forgotten from then on."""
         surveyed = super().survey(*given, **more)
         self.process.truth.remember(self.process, surveyed.situation.observed)
+        self.process.has_planned(surveyed)
         return surveyed
 
 
@@ -117,16 +119,16 @@ class Process:
     first_plan: Surveyed | None = None
     report: TeamReport | None = None
     error: ReconcilerError | None = None
-    torn: float | None = None
     seen: dict[str, int] = field(default_factory=dict)
     actor: Actor = field(init=False)
     signals: Signals = field(default_factory=Signals)
 
     def __post_init__(self) -> None:
         self.weather = self.flags.weather
+        self.truth.keys.add(self.flags.key)
         self.actor = Actor(self.stage, self.name, self._main)
         self._rng = random.Random(self.stage.rng.getrandbits(64))
-        inner = LocalStore(self.folder, self.team.team_id, API, "simulation", sleep=self.sleep)
+        inner = PointedStore(self, self.folder, self.team.team_id, API)
         self.store = WatchedStore(self, inner, lambda delta: self.truth.check_commit(self, delta))
 
     # -- points ----------------------------------------------------------------------------
@@ -177,11 +179,11 @@ class Process:
         self.store.drop_dead()
         raise Killed
 
-    def tear(self, length: int) -> int:
-        """Return how many bytes of a write reach the disk when a kill cuts it short."""
-        if self.torn is None:
-            self.torn = self._rng.random()
-        return int(length * self.torn) if self.torn > 0.3 else 0
+    def tears(self) -> bool:
+        """Tell whether a kill inside a transaction comes amid its COMMIT."""
+        torn = self._rng.random() > 0.5
+        self.note("left:half" if torn else "left:undone")
+        return torn
 
     def wall(self) -> datetime:
         """Return what time it is by this process's clock."""
@@ -226,10 +228,8 @@ class Process:
             if self.flags.lock:
                 stack.enter_context(self.store.lock(self._lock_info(), 0.0))
             session = run.open()
-            approval = None
-            if self.flags.saved is not None:
-                created_at = self.flags.saved.created_at
-                approval = without_later_intents(approval_of(self.flags.saved), session.document, created_at)
+            saved = self.flags.saved
+            approval = partial(still_approved, saved) if saved is not None else None
             surveyed = self.first_plan = run.survey(session, approval)
             self._log_plan(surveyed)
             if surveyed.plan.guarded:
@@ -238,6 +238,9 @@ class Process:
             with self.signals.only_noted():
                 self.report = run.carry_out(session, surveyed, self.signals.signal, holds)
         return self.report.statuses
+
+    def has_planned(self, surveyed: Surveyed) -> None:
+        """A survey is over, and its plan made."""
 
     def sources(self, transfer_id: int) -> tuple[int, ...]:
         """Return the ids whose loads count for one of its transfers."""
@@ -263,7 +266,8 @@ class Process:
 
     def _team_run(self) -> TeamRun:
         stage = self.stage
-        wire = Wire(self, WsgiTransport(self.truth.sandbox.app), self.truth, self._rng)
+        inner = WsgiTransport(self.truth.sandbox.app, key=self.flags.key)
+        wire = Wire(self, inner, self.truth, self._rng)
         retry = Retry(rng=random.Random(self._rng.getrandbits(64)), sleep=self.sleep)
         pacer = Pacer(float("inf"), clock=lambda: stage.now, sleep=self.sleep)
         client = ApiClient(wire, self.team.team_id, pacer=pacer, retry=retry, now=self.wall)
@@ -276,7 +280,7 @@ class Process:
             settings=RunSettings(timedelta(seconds=self.flags.settle), parallelism=1),
             on_event=self._tell,
             saving=self.signals.deferred,
-            key_hash=KEY,
+            key_hash=self.flags.key,
         )
         run.process = self
         return run

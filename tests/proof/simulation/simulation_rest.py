@@ -16,7 +16,6 @@ from reconciler.planning.ledger import Bucket, Entry, Reason, TransferLedger
 from reconciler.planning.planner import Situation
 from reconciler.sandbox import times
 from reconciler.sandbox.backfill import Backfill
-from reconciler.sandbox.progress import USER
 
 if TYPE_CHECKING:
     from simulation_truth import Truth
@@ -64,10 +63,10 @@ class Rest:
 
     @property
     def _left_standing(self) -> list[Backfill]:
-        """The FAILED ones that no plan cancels, a person's and predecessors': they keep their places."""
+        """The FAILED ones that no plan cancels, a person's and those on predecessors, keep their places."""
         previous = {one for transfer in self.team.of_the_files for one in transfer.previous_ids}
         ended = [one for one in self._all if self._is_shell(one) and not is_held(one, self.now)]
-        return [one for one in ended if one.transfer in previous or one.id not in self.truth.made]
+        return [one for one in ended if one.transfer in previous or not self.truth.is_taken_for_ours(one.id)]
 
     def _is_shell(self, record: Backfill) -> bool:
         """Tell whether a backfill ended FAILED and was not cancelled since."""
@@ -100,9 +99,11 @@ class Rest:
                     yield f"{name}: {wrong!r} {bucket.value} as {entry.reason.value}, which is not so"
 
     def _is_true(self, entry: Entry, day: int) -> bool:
-        if self.spoken and entry.reason in SPOKEN:
+        if self.spoken and entry.reason in SPOKEN and not self._went_on():
             return False
         match entry.reason:
+            case Reason.REFUSED | Reason.CUT_BY_API:
+                return self._is_kept(entry.reason)
             case Reason.ATTEMPTS:
                 return self._attempts(day) >= self.transfer.max_attempts
             case Reason.UNLOCATED:
@@ -115,9 +116,14 @@ class Rest:
                 return self._blind and self._has_history()
             case Reason.NO_EVIDENCE:
                 return bool(self.transfer.previous_ids) or self._undated()
-            case Reason.PAUSED:
-                return True
-        return False
+        return entry.reason is Reason.PAUSED
+
+    def _is_kept(self, reason: Reason) -> bool:
+        """Tell whether days wait for a person's ``retry``: blind, what was refused may have been made all the
+        same; where ranges are cut, it frees the next part.
+        """
+        cuts = self.truth.world.settings.range_excess == "cut_start"
+        return self._blind if reason is Reason.REFUSED else cuts
 
     @property
     def _blind(self) -> bool:
@@ -132,7 +138,11 @@ class Rest:
 
     def _attempts(self, day: int) -> int:
         forgave = self.truth.memory.forgave(self.transfer.address.transfer_id, day)
-        ours = [one for one in self._on(day) if one.id in self.truth.made and one.created / 1000 >= forgave]
+        ours = [
+            one
+            for one in self._on(day)
+            if self.truth.is_taken_for_ours(one.id) and one.created / 1000 >= forgave
+        ]
         kinds = (Fate.LOADED, Fate.AHEAD)
         # Of what ran again, nobody may have seen that it did.
         vague = [one for one in ours if one.laps or not one.slots_of(day)]
@@ -149,12 +159,18 @@ class Rest:
             if one.ended(times.millis(self.now)) is not None
         )
 
+    def _went_on(self) -> bool:
+        """Tell whether somebody made another backfill after a person had said all they can."""
+        accepted = self.truth.memory.accepted.get(self.transfer.address.transfer_id, 0)
+        return any(one.id > accepted for one in self.records)
+
     def _has_history(self) -> bool:
         """Tell whether one of our user, or of anybody while our user was not known, is not explained."""
         memory = self.truth.memory
-        known = memory.user_known or self.now
+        known = max(memory.keys.get(key, self.now) for key in self.truth.keys)
+        known = self.now if memory.old_copy else known
         return any(
-            one.id not in memory.made and (one.user == USER or one.created / 1000 < known)
+            one.id not in memory.made and (one.user in memory.users or one.created / 1000 < known)
             for one in self.records
         )
 

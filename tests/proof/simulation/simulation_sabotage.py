@@ -10,21 +10,32 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from reconciler.api import client, pages
 from reconciler.dates import EMPTY, DateSet
-from reconciler.engine import observe, session, team, transfer
-from reconciler.engine.effects import Committed, Ending, ProbeResult, Record, Steps
+from reconciler.engine import observe, session
+from reconciler.engine.effects import Committed, Ending, Probe, Reading, Record, Steps
 from reconciler.engine.executor import Executor
 from reconciler.engine.observe import Reader
 from reconciler.engine.session import StateSession
 from reconciler.engine.transfer import TransferApply
+from reconciler.model.deltas import Delta
 from reconciler.model.desired import OnUnknown
-from reconciler.model.memory import Delta, Document, Intent, Origin
+from reconciler.model.memory import Document, Intent, Origin
 from reconciler.model.observed import Backfill, Unreadable
-from reconciler.planning import budget, intents, planner, resolution, situation, verdict
+from reconciler.planning import (
+    budget,
+    facts,
+    intents,
+    matching,
+    planner,
+    records,
+    resolution,
+    situation,
+    verdict,
+)
 from reconciler.planning.facts import DayFacts
 from reconciler.planning.loads import Loading
 from reconciler.planning.plan import Action
@@ -50,27 +61,25 @@ def _put(*places: tuple[object, str, object]) -> Iterator[None]:
 
 
 def intent_not_committed() -> Any:
-    def intend(self: Executor, intent: Intent, also: Delta, sources: tuple[int, ...]) -> Committed:
+    def intend(self: Executor, intent: Intent, also: Delta) -> Committed:
         return Committed.YES
 
     return _put((Executor, "_intend", intend))
 
 
 def settle_time_ignored() -> Any:
-    return _with_resolve(lambda now, settle, on_unknown: (now, timedelta(0), on_unknown))
+    return _put(
+        *((room, "is_settled", lambda *_any: True) for room in (intents, resolution, situation, facts))
+    )
 
 
 def on_unknown_block_ignored() -> Any:
-    return _with_resolve(lambda now, settle, on_unknown: (now, settle, OnUnknown.SETTLE))
-
-
-def _with_resolve(change: Callable[[datetime, timedelta, OnUnknown], tuple[Any, Any, Any]]) -> Any:
     real = resolution.resolve
 
-    def changed(document: Any, observed: Any, now: Any, settle: Any, on_unknown: Any) -> Any:
-        return real(document, observed, *change(now, settle, on_unknown))
+    def resolve(document: Any, observed: Any, terms: Any) -> Any:
+        return real(document, observed, replace(terms, on_unknown=OnUnknown.SETTLE))
 
-    return _put((situation, "resolve", changed), (transfer, "resolve", changed))
+    return _put((situation, "resolve", resolve))
 
 
 def compare_and_set_ignored() -> Any:
@@ -78,9 +87,9 @@ def compare_and_set_ignored() -> Any:
 
 
 def unknown_taken_as_not_created() -> Any:
-    def find_out(self: TransferApply, action: Action, intent: Intent) -> Steps:
-        yield Record(Delta(drop_intents=(intent.nonce,)))
-        return Ending.REPLAN
+    def find_out(self: TransferApply, action: Action, intent: Intent, error: Any = None) -> Steps:
+        yield Record(Delta(intents=(intents.withdrawn(intent),)))
+        return Ending.WITHDRAWN
 
     return _put((TransferApply, "_find_out", find_out))
 
@@ -90,24 +99,23 @@ def latest_ignored() -> Any:
 
 
 def known_ids_ignored() -> Any:
-    def find_match(intent: Intent, seen: Any, known: Any) -> Backfill | None:
-        return max(
-            (one for one in seen if intents.is_match(intent, one)), key=lambda one: one.id, default=None
-        )
+    def find_match(intent: Intent, seen: Any, document: Any, *_rest: Any) -> Backfill | None:
+        fitting = (one for one in seen if matching.is_match(intent, one))
+        return max(fitting, key=lambda one: one.id, default=None)
 
-    return _put(*((room, "find_match", find_match) for room in (intents, resolution)))
+    return _put(*((room, "find_match", find_match) for room in (matching, resolution)))
 
 
 def deadline_ignored() -> Any:
-    return _put((Executor, "_may_leave", lambda self, intent, deadline: True))
+    return _put((Executor, "_barred", lambda self, intent, deadline: None))
 
 
 def strangers_ignored() -> Any:
-    return _put((session, "is_taken", lambda intent, sources, others: False))
+    return _put((session, "is_taken", lambda intent, others: False))
 
 
 def outcome_not_recorded() -> Any:
-    def made(self: TransferApply, action: Action, done: Intent, record: Any, *, adopted: bool) -> Steps:
+    def made(self: TransferApply, action: Action, done: Intent, record: Any) -> Steps:
         yield Record(Delta(drop_intents=(done.nonce,)))
         return Ending.FINISHED
 
@@ -123,7 +131,7 @@ def pending_does_not_block() -> Any:
 
 def time_asked_after_reading() -> Any:
     """What was read before a freeze was judged by the time after it."""
-    survey, weigh, settled = Reader.survey, situation.weigh, TransferApply._is_settled
+    survey, weigh = Reader.survey, situation.weigh
     surveying = threading.local()
 
     def survey_late(self: Reader, *values: Any) -> Any:
@@ -133,14 +141,7 @@ def time_asked_after_reading() -> Any:
     def weigh_late(team: Any, document: Any, observed: Any, now: Any, *rest: Any) -> Any:
         return weigh(team, document, observed, surveying.now(), *rest)
 
-    def settled_late(self: TransferApply, intent: Intent, probe: Any, now: datetime) -> bool:
-        return settled(self, intent, probe, self.clock.now())
-
-    return _put(
-        (Reader, "survey", survey_late),
-        (observe, "weigh", weigh_late),
-        (TransferApply, "_is_settled", settled_late),
-    )
+    return _put((Reader, "survey", survey_late), (observe, "weigh", weigh_late))
 
 
 def old_state_after_a_freeze() -> Any:
@@ -153,12 +154,10 @@ def state_read_before_looking() -> Any:
 
     real = Executor._probe
 
-    def probe(
-        self: Executor, own: int, predecessors: tuple[int, ...], needed: bool
-    ) -> ProbeResult | Unreadable:
+    def probe(self: Executor, asked: Probe) -> Reading | Unreadable:
         self.session.catch_up()
         with _put((StateSession, "catch_up", lambda self: None)):
-            return real(self, own, predecessors, needed)
+            return real(self, asked)
 
     return _put((Executor, "_probe", probe))
 
@@ -178,12 +177,7 @@ def outcome_overwritten() -> Any:
 
 def own_shell_is_a_refusal() -> Any:
     """Our own failed backfill, hidden by a lagging list, blocked its days until a person removed it."""
-    return _put((intents, "_is_ours", lambda backfill, document: False))
-
-
-def left_over_days_unmentioned() -> Any:
-    """Days that the second plan left alone were not mentioned: exit 0."""
-    return _put((team, "_not_taken_up", lambda approval, surveyed: set()))
+    return _put((matching, "is_ours", lambda backfill, document: False))
 
 
 def others_cancels_given_up() -> Any:
@@ -192,9 +186,9 @@ def others_cancels_given_up() -> Any:
     real = resolving.cancel
 
     def given_up(self: Any, intent: Intent) -> None:
-        now, self.now = self.now, self.now.replace(year=self.now.year + 1)
+        terms, self.terms = self.terms, replace(self.terms, now=self.terms.now + timedelta(days=365))
         real(self, intent)
-        self.now = now
+        self.terms = terms
 
     return _put((resolving, "cancel", given_up))
 
@@ -212,27 +206,10 @@ def newer_failure_believed() -> Any:
     return _put((DayFacts, "unlocated", property(unlocated)))
 
 
-def predecessors_refusals_believed() -> Any:
-    """A create that a predecessor was refused, and made all the same, did not stand in our way."""
-    real, bears = situation.reopened_creates, situation.bears_on
-
-    def reopened_of_own(document: Any, observed: Any, due: Any, since: Any) -> Any:
-        return real(document, observed, [((sources[0],), days) for sources, days in due], since)
-
-    def bears_if_own_or_pending(intent: Any, transfer: Any, _since: Any) -> Any:
-        return bears(intent, transfer, datetime.max.replace(tzinfo=UTC))
-
-    return _put(
-        (situation, "reopened_creates", reopened_of_own), (situation, "bears_on", bears_if_own_or_pending)
-    )
-
-
 def work_on_predecessors_unnoticed() -> Any:
     """Another run, whose file still names the predecessor, intended the same days."""
     real = session.is_taken
-    return _put(
-        (session, "is_taken", lambda intent, sources, others: real(intent, (intent.transfer_id,), others))
-    )
+    return _put((session, "is_taken", lambda intent, others: real(replace(intent, sources=()), others)))
 
 
 # --- rules of belief: noticed by wide schedules ---------------------------------------------
@@ -254,12 +231,12 @@ def unexplained_believed() -> Any:
 
 def own_user_unchecked() -> Any:
     """Whatever turns up is somebody else's."""
-    return _put((situation, "_origin", lambda *_any: Origin.OBSERVED))
+    return _put((records, "_origin", lambda *_any: Origin.OBSERVED))
 
 
 def strangers_unexplained() -> Any:
     """Whatever turns up may be ours, although it tells whose it is."""
-    return _put((situation, "_origin", lambda *_any: Origin.UNEXPLAINED))
+    return _put((records, "_origin", lambda *_any: Origin.UNEXPLAINED))
 
 
 def short_page_is_the_last() -> Any:
@@ -344,14 +321,10 @@ RULES: tuple[Sabotage, ...] = (
     outcome_not_recorded,
     pending_does_not_block,
 )
-FOUND: tuple[Sabotage, ...] = (
-    outcome_overwritten,
-    left_over_days_unmentioned,
-    newer_failure_believed,
-    predecessors_refusals_believed,
-)
+FOUND: tuple[Sabotage, ...] = (newer_failure_believed,)
 # Found once, by seeds that play otherwise since reads and records changed; not all were looked for again.
 RARE: tuple[Sabotage, ...] = (
+    outcome_overwritten,
     time_asked_after_reading,
     old_state_after_a_freeze,
     state_read_before_looking,

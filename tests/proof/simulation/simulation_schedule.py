@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
-from simulation_disk import points_in_files
+from simulation_disk import PersonsStore, told_at_once
 from simulation_network import CALM
 from simulation_process import API, Flags, Process
 from simulation_script import FIRST, LENGTH, NOW, Script
@@ -22,13 +23,14 @@ from simulation_stage import Stage, Violation
 from simulation_truth import Truth, unresolved
 
 from reconciler.api import client as api_client
-from reconciler.dates import DateSet
+from reconciler.dates import DateSet, union
 from reconciler.engine import executor
 from reconciler.engine.by_hand import accept, as_created, as_not_created
 from reconciler.engine.session import StateSession
 from reconciler.errors import Refused, StateConflict
 from reconciler.http import WsgiTransport
-from reconciler.model.memory import Delta, Document, Intent
+from reconciler.model.deltas import Delta
+from reconciler.model.memory import Document, Intent
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
 from reconciler.planning.plan import Options, Plan
 from reconciler.planning.situation import Situation
@@ -58,10 +60,11 @@ class Played:
 
 def play(seed: int, *, tracing: bool = False) -> Played:
     """Play one schedule. A broken promise, or any bug, is ``failure``."""
+    from simulation_trust_schedule import FIRST_TRUST, TrustSchedule
     from simulation_wide_schedule import FIRST_WIDE, WideSchedule
 
     folder = folder_for_states()
-    kind = WideSchedule if seed >= FIRST_WIDE else Schedule
+    kind = Schedule if seed < FIRST_WIDE else WideSchedule if seed < FIRST_TRUST else TrustSchedule
     show = kind(seed, folder, tracing)
     failure = None
     try:
@@ -113,13 +116,10 @@ class Schedule:
         uuid.uuid4 = lambda: uuid.UUID(int=self._uuids.getrandbits(128), version=4)
         api_client.LIST_CAP = self.script.list_cap
         try:
-            with points_in_files(self.stage, self._process_of):
+            with told_at_once():
                 yield
         finally:
             uuid.uuid4, api_client.LIST_CAP, executor.threading = before, cap, threads
-
-    def _process_of(self, actor: object) -> Process | None:
-        return next((one for one in self.processes if one.actor is actor), None) if actor else None
 
     def play(self) -> None:
         self.stage.log("the file", str({one: str(told) for one, told in self.script.file.items()}))
@@ -228,7 +228,8 @@ class Schedule:
         """
         world, now = self.truth.world, times.millis(self.stage.now)
         for one in list(world.backfills.values()):
-            if one.status(now, world.settings) == "FAILED" and (ours or one.id not in self.truth.memory.made):
+            mine = one.id in self.truth.memory.made and not self.truth.is_echo(one.id)
+            if one.status(now, world.settings) == "FAILED" and (ours or not mine):
                 self.stage.log("a person", f"tidies up {one.id}")
                 with suppress(Refusal):  # forgotten
                     world.cancel(one.team, one.id, now)
@@ -276,7 +277,7 @@ class Schedule:
         """Put what a person says of a transfer into the state, as the commands do; tell if they could."""
         run = self._new_process("a person", _CALM)._team_run()
         run.client._transport = WsgiTransport(self.sandbox.app)
-        run.store = LocalStore(self.folder, self.truth.team_id, API, "a person", sleep=_not_now)
+        run.store = PersonsStore(self.stage, self.folder, self.truth.team_id, API)
         session = run.open()
         situation = run.weighed(session)
         for ledger in situation.ledgers:
@@ -323,7 +324,7 @@ class Schedule:
         """Do what ``resolve`` does, by a person who can see what really happened. Within ``patience``
         they say of nothing that it was not created, and never of what is still on its way.
         """
-        store = LocalStore(self.folder, self.truth.team_id, API, "a person", sleep=_not_now)
+        store = PersonsStore(self.stage, self.folder, self.truth.team_id, API)
         document, revision = store.read()
         pending = list(unresolved(document)) if document else []
         for intent in (one for one in pending if self._is_clear(one, patience)):
@@ -351,7 +352,8 @@ class Schedule:
         run = process._team_run()
         run.client._transport = WsgiTransport(self.sandbox.app)
         try:
-            return as_created(intent, made[0], document, run.client)
+            settle = timedelta(seconds=self.script.settle)
+            return as_created(intent, made[0], document, run.client, settle, run.team.on_unknown)
         except Refused:  # reads lag, or the API has forgotten it
             lags = self.stage.now < intent.intended_at.timestamp() + self.script.settle
             return Delta() if lags else as_not_created(intent)
@@ -369,6 +371,10 @@ class Schedule:
             if covered - loaded:
                 self._fail(f"{ledger.transfer.name}: {covered - loaded!r} called covered, and not loaded")
             stuck = ledger.transfer.days - covered - ledger.days(Bucket.FAILED) - ledger.days(Bucket.FUTURE)
+            if (
+                self.truth.blind
+            ):  # what was refused may have been made all the same: until a person says ``retry``
+                stuck = stuck - union(one.days for one in ledger.entries if one.reason is Reason.REFUSED)
             if stuck:
                 words = {(one.bucket.value, one.reason.value): repr(one.days) for one in ledger.entries}
                 self._fail(f"{ledger.transfer.name}: {stuck!r} never loaded: {words}")
@@ -383,11 +389,6 @@ class Schedule:
 
 def _has(ledger: TransferLedger, reason: Reason) -> bool:
     return any(one.reason is reason for one in ledger.of(Bucket.BLOCKED))
-
-
-def _not_now(_seconds: float) -> None:
-    """A frozen run is in the middle of a commit: a person would try again later."""
-    raise StateConflict("The state is being written")
 
 
 _CALM = Flags(lock=True, settle=900.0, weather=CALM)

@@ -44,18 +44,18 @@ POINTS = (
     "POST-lost",
     "commit",
     "committed",
-    "append",
+    "inside",
 )
 POINTS += (
-    "appended",
+    "backup",
     "holds-lock",
     "sleep",
     "was-read",
     "PATCH",
     "PATCH-answered",
-    "compact",
-    "replace",
-    "copied",
+    "finish",
+    "backed-up",
+    "finished",
 )
 
 CANCEL_POINTS = (
@@ -66,7 +66,7 @@ CANCEL_POINTS = (
     "PATCH-lost",
     "commit",
     "committed",
-    "append",
+    "inside",
 )
 LATE_POINTS = ("*", "GET", "GET-answered", "GET-answered", "GET-answered", "commit", "committed", "sleep")
 
@@ -321,6 +321,6 @@ class Script:
             if self.theme is Theme.CANCELS and rng.random() < 0.7:
                 point = rng.choice(CANCEL_POINTS)
             count = rng.randint(1, 40) if point == "*" else rng.choice([1, 1, 1, 2, 2, 3, 5])
-            if point in ("append", "appended", "replace", "copied") and kind is Kind.FREEZE:
+            if point in ("inside", "backup", "backed-up", "finished") and kind is Kind.FREEZE:
                 seconds = min(seconds, 1.0)  # whoever holds the commit's lock that long stops all others
             yield Trouble(kind, point, count, seconds)

@@ -79,6 +79,7 @@ class Stage:
         self.counts: Counter[str] = Counter()
         self.tracing = tracing
         self.trace: list[str] = []
+        self.inside: dict[str, object] = {}  # who is inside a transaction, by the path of the database
         self._start = start
         self._due: list[tuple[float, int, Act | Actor]] = []
         self._order = itertools.count()

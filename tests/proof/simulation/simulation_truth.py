@@ -16,8 +16,9 @@ from simulation_stage import Stage
 from reconciler.dates import DateSet, iso, last_iso, union
 from reconciler.errors import StateError
 from reconciler.http import Request, Response
+from reconciler.model.deltas import Delta
 from reconciler.model.desired import DesiredTransfer, EvidenceMode
-from reconciler.model.memory import Delta, Document, Intent, IntentKind, Outcome
+from reconciler.model.memory import Document, Intent, IntentKind, Outcome
 from reconciler.model.observed import Backfill as Seen
 from reconciler.model.observed import Observed
 from reconciler.planning.plan import Action, ActionKind
@@ -56,6 +57,7 @@ class Truth:
     shaken: float = 0.0  # when what reads show last changed
     lost: float = 0.0  # when a state was last lost, or put back from an older copy
     retried: dict[int, tuple[float, DateSet]] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)  # that were used so far
     _read: tuple[object, Document | None] | None = None
 
     # -- the world -------------------------------------------------------------------------
@@ -110,6 +112,21 @@ class Truth:
     def is_undated(self, transfer_id: int, day: int) -> bool:
         """Tell whether run lists show runs of a day without it."""
         return day in self.world.transfers[self.team_id, transfer_id].undated_days
+
+    def is_echo(self, number: int) -> bool:
+        """Tell whether a gateway made it of a create that had made one before, unknown to the state."""
+        sent = self.made.get(number)
+        if sent is None or all(one >= number for one, made in self.made.items() if made.nonce == sent.nonce):
+            return False
+        document = self.document()
+        record = document.backfills.get(number) if document else None
+        return record is None or not record.ours
+
+    def is_taken_for_ours(self, number: int) -> bool:
+        """Tell whether a create of ours made it, or the state says so."""
+        document = self.document()
+        record = document.backfills.get(number) if document else None
+        return number in self.made or (record is not None and record.ours)
 
     def known_id(self) -> int | None:
         """Return an id that the state knows."""
@@ -168,13 +185,20 @@ class Truth:
                 self.stage.violate(f"after {who}: the state forgot that backfill {key} loaded days")
         self.memory.loaded = loaded
         self.memory.recorded.update(document.backfills)
-        if document.users and not self.memory.user_known:
-            self.memory.user_known = self.stage.now
+        self.memory.made.update(
+            one.id for one in document.backfills.values() if one.ours and one.id in self.made
+        )
+        for key, known in document.users.items():
+            self.memory.users.setdefault(known.user_id, self.stage.now)
+            self.memory.keys.setdefault(key, self.stage.now)
+
+    def note_intended(self, delta: Delta) -> None:
+        """Note when intents are about to be committed: who is killed in the middle of it may have done so."""
+        for intent in delta.intents:
+            self.intended.setdefault(intent.nonce, self.stage.now)
 
     def check_commit(self, process: Process, delta: Delta) -> None:
         """Look at some of the commits; those before a request are looked at anyway."""
-        for intent in delta.intents:
-            self.intended.setdefault(intent.nonce, self.stage.now)
         self.commits += 1
         if self.commits % 4 == 0:
             self.check_state(process.name)
@@ -208,6 +232,7 @@ class Truth:
             at,
             process.team.as_of,
             process.conditions,
+            process.surveyed,
         )
 
     def _is_mistaken(self, intent: Intent) -> bool:

@@ -20,8 +20,8 @@ from simulation_wide import CALM, GAPS, WideScript, settings, shaken
 from reconciler.dates import DateSet, union
 from reconciler.engine.by_hand import accept, forget, held_up
 from reconciler.errors import ReconcilerError
+from reconciler.model.deltas import Delta
 from reconciler.model.desired import EvidenceMode
-from reconciler.model.memory import Delta
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
 from reconciler.planning.situation import Situation
 from reconciler.sandbox import Sandbox, times
@@ -158,11 +158,14 @@ class WideSchedule(Schedule):
 
     def _copies(self) -> None:
         if self._is_quiet() and Path(self.folder).is_dir():
-            where = f"{self.folder}.copy"
-            shutil.rmtree(where, ignore_errors=True)
-            shutil.copytree(self.folder, where)
-            self.copies[self.turn] = (where, self.truth.memory.copied())
-            self._log("copies the state")
+            self._copy()
+
+    def _copy(self) -> None:
+        where = f"{self.folder}.copy"
+        shutil.rmtree(where, ignore_errors=True)
+        shutil.copytree(self.folder, where)
+        self.copies[self.turn] = (where, self.truth.memory.copied())
+        self._log("copies the state")
 
     def _restores(self) -> None:
         copy = self.copies[self.turn]

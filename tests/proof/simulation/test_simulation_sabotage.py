@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from simulation_sabotage import BELIEFS, FOUND, RARE, RULES, Sabotage
+from simulation_sabotage_trust import TRUST
 from simulation_schedule import play
 from simulation_wide_schedule import FIRST_WIDE
 from test_simulation_schedules import regressions
@@ -36,16 +37,18 @@ def test_a_missing_rule_of_belief_is_noticed(sabotage: Sabotage) -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("sabotage", FOUND, ids=name_of)
+@pytest.mark.parametrize("sabotage", [*FOUND, *TRUST], ids=name_of)
 def test_what_was_found_is_noticed_again(sabotage: Sabotage) -> None:
-    """Each fault that the simulation found, put back, breaks the seed that is kept for it."""
+    """Each fault that the simulation found, put back, breaks the seed that is kept for it; so does a missing
+    rule of trust.
+    """
     seeds = [seed for seed, found in regressions() if found == name_of(sabotage)]
     assert seeds
     with sabotage():
         assert all(play(seed).failure for seed in seeds)
 
 
-@pytest.mark.parametrize("sabotage", [*RULES, *BELIEFS, *FOUND, *RARE], ids=name_of)
+@pytest.mark.parametrize("sabotage", [*RULES, *BELIEFS, *FOUND, *RARE, *TRUST], ids=name_of)
 def test_what_a_sabotage_patches_is_still_there(sabotage: Sabotage) -> None:
     """A rule that moved would make its sabotage a proof of nothing."""
     with sabotage():

@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 from simulation_schedule import play
+from simulation_trust_schedule import FIRST_TRUST
 from simulation_wide_schedule import FIRST_WIDE
 from soak import failure_text
 
-FEW = (*range(11), *range(FIRST_WIDE, FIRST_WIDE + 10))  # with those played twice, 25: this is no long run
+# With those played twice, 25: this is no long run.
+FEW = (*range(7), *range(FIRST_WIDE, FIRST_WIDE + 5), *range(FIRST_TRUST, FIRST_TRUST + 7))
 NARROW = range(1_000, 17_500)
 WIDE = range(FIRST_WIDE + 1_000, FIRST_WIDE + 2_100)
+TRUST = range(FIRST_TRUST + 1_000, FIRST_TRUST + 3_400)
 BATCH = 100
 SEEDS = Path(__file__).parent / "seeds.txt"
 MET = (
@@ -31,10 +34,26 @@ MET = (
     "fault:POST:lost_after",
     "freeze:GET-answered",
     "freeze:POST",
-    "kill:append",
+    "kill:inside",
     "kill:commit",
     "kill:committed",
+    "left:half",
+    "left:undone",
     "signal:commit",
+)
+MET_BY_TRUST = (
+    "event:LeftUndone",
+    "event:AppliedBefore",
+    "event:Withdrawn",
+    "fault:POST:slow_down",
+    "fault:POST:twice",
+    "fault:POST:twice_apart",
+    "freeze:prompt",
+    "kill:prompt",
+    "taken for ours",
+    "old copy refused",
+    "push refused",
+    "pushed",
 )
 
 
@@ -67,12 +86,19 @@ def test_schedules_meet_what_may_go_wrong() -> None:
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(600)
+def test_schedules_of_trust_meet_what_may_go_wrong() -> None:
+    counts = check(range(FIRST_TRUST, FIRST_TRUST + 300))
+    assert [name for name in MET_BY_TRUST if not counts[name]] == []
+
+
+@pytest.mark.proof
 @pytest.mark.parametrize("seed, found", regressions())
 def test_what_was_found_stays_fixed(seed: int, found: str) -> None:
     check([seed])
 
 
-@pytest.mark.parametrize("seed", [7, FIRST_WIDE + 7])
+@pytest.mark.parametrize("seed", [7, FIRST_WIDE + 7, FIRST_TRUST + 7])
 def test_a_seed_always_plays_out_the_same(seed: int) -> None:
     first, again = play(seed, tracing=True), play(seed, tracing=True)
     assert first.trace == again.trace
@@ -80,8 +106,6 @@ def test_a_seed_always_plays_out_the_same(seed: int) -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize(
-    "first", [*range(NARROW.start, NARROW.stop, BATCH), *range(WIDE.start, WIDE.stop, BATCH)]
-)
-def test_17600_schedules_hold_every_promise(first: int) -> None:
+@pytest.mark.parametrize("first", [one for kind in (NARROW, WIDE, TRUST) for one in kind[::BATCH]])
+def test_20000_schedules_hold_every_promise(first: int) -> None:
     check(range(first, first + BATCH))

@@ -54,12 +54,14 @@ class Manners:
     runs_kept: float | None = None
     runs_lag: float = 0.0
     runs_filter: str = "created_time"  # or data_date
-    list_lag: float = 0.0
+    list_lag: float = 0.0  # of every read but the runs
+    lags: dict[str, float] = field(default_factory=dict)  # of one read: list, get or latest
     counters_lag: float = 0.0
     error_report: bool = True
     failed_blocks: bool = True
     latest_by_second: bool = False  # within one second the first one made, not the last
-    cut_end: int | None = None  # longer ranges are cut to so many days
+    cut_end: int | None = None  # longer ranges are cut to so many days: the first, or the last ones
+    cut_start: int | None = None
     post: str = "once"  # twice: a gateway repeats it; lost: it is done and the answer is lost
 
 
@@ -113,31 +115,36 @@ class Api:
 
     # -- reads -----------------------------------------------------------------------------------
 
-    def _seen(self) -> list[Backfill]:
-        since = self.world.now - timedelta(seconds=self.manners.list_lag)
-        return [one for one in self.world.backfills.values() if one.created <= since]
+    def _as_of(self, read: str) -> datetime:
+        """Return the moment whose world a read shows."""
+        return self.world.now - timedelta(seconds=self.manners.lags.get(read, self.manners.list_lag))
+
+    def _seen(self, read: str) -> list[Backfill]:
+        return [one for one in self.world.backfills.values() if one.created <= self._as_of(read)]
 
     def _list(self, *_: Any) -> dict[str, Any]:
         ended = ("COMPLETED", "CANCELLED")
-        listed = [one for one in self._seen() if one.status(self.world.now) not in ended]
+        at = self._as_of("list")
+        listed = [one for one in self._seen("list") if one.status(at) not in ended]
         listed.sort(key=lambda one: (one.created, one.id), reverse=True)
-        return self._wrapped([self.shown(one) for one in listed[:100]])
+        return self._wrapped([self.shown(one, at) for one in listed[:100]])
 
     def _get(self, ids: dict[str, int], *_: Any) -> dict[str, Any]:
-        return {"data": self.shown(self._known(ids["backfill"]))}
+        return {"data": self.shown(self._known(ids["backfill"], "get"), self._as_of("get"))}
 
-    def _known(self, backfill_id: int) -> Backfill:
-        for one in self._seen():
+    def _known(self, backfill_id: int, call: str) -> Backfill:
+        for one in self._seen(call):
             if one.id == backfill_id:
                 return one
         raise Refused(404, "NOT_FOUND", "Not Found", "The requested backfill could not be found.")
 
     def _latest(self, ids: dict[str, int], *_: Any) -> dict[str, Any]:
         sign = -1 if self.manners.latest_by_second else 1
-        own = [one for one in self._seen() if one.transfer_id == ids["transfer"]]
+        own = [one for one in self._seen("latest") if one.transfer_id == ids["transfer"]]
         if not own:
             raise Refused(404, "NOT_FOUND", "Not Found", "There is no backfill yet.")
-        return {"data": self.shown(max(own, key=lambda one: (_text(one.created), sign * one.id)))}
+        newest = max(own, key=lambda one: (_text(one.created), sign * one.id))
+        return {"data": self.shown(newest, self._as_of("latest"))}
 
     def _transfers(self, *_: Any) -> dict[str, Any]:
         told = [
@@ -201,6 +208,8 @@ class Api:
         start, end = self._asked_range(body)
         if self.manners.cut_end is not None:
             end = min(end, start + timedelta(days=self.manners.cut_end - 1))
+        if self.manners.cut_start is not None:
+            start = max(start, end - timedelta(days=self.manners.cut_start - 1))
         made = self._create_once(ids["transfer"], start, end, user)
         if self.manners.post == "twice":
             made = self._create_once(ids["transfer"], start, end, user)
@@ -231,7 +240,7 @@ class Api:
         return self.world.create(transfer_id, start, end, user)
 
     def _cancel(self, ids: dict[str, int], _query: Any, body: bytes, user: int) -> dict[str, Any]:
-        found = self._known(ids["backfill"])
+        found = self._known(ids["backfill"], "cancel")
         if json.loads(body) != {"status": "CANCELLED"}:
             raise Refused(400, "BAD_REQUEST", "The request was invalid.")
         if found.status(self.world.now) not in (*ACTIVE, "FAILED"):
@@ -244,13 +253,16 @@ class Api:
     def _wrapped(self, items: list[dict[str, Any]]) -> dict[str, Any]:
         return {"data": {"items": items} if self.manners.announced else items}
 
-    def shown(self, one: Backfill) -> dict[str, Any]:
-        now = self.world.now
+    def shown(self, one: Backfill, at: datetime | None = None) -> dict[str, Any]:
+        """Return a backfill as it is, or as it was at a moment before."""
+        now = at or self.world.now
         counted = now - timedelta(seconds=self.manners.counters_lag)
-        over = [run for run in one.runs.values() if run.is_over(counted)]
+        begun = [run for run in one.runs.values() if run.created <= now]
+        over = [run for run in begun if run.is_over(counted)]
+        removed = one.removed if one.removed is not None and one.removed <= now else None
         failed = sorted((run for run in over if run.word != "COMPLETED"), key=lambda run: run.day)
-        ends = [run.ended for run in one.runs.values() if run.ended is not None]
-        ended = max(ends, default=None) if one.status(now) in ("COMPLETED", "FAILED") else one.removed
+        ends = [run.ended for run in begun if run.ended is not None]
+        ended = max(ends, default=None) if one.status(now) in ("COMPLETED", "FAILED") else removed
         report = [{"transfer_run_date": str(run.day), "error": run.message} for run in failed]
         return {
             "transfer_backfill_id": one.id,
@@ -259,13 +271,13 @@ class Api:
             "range_end_date": str(one.end),
             "created_time": _text(one.created),
             "created_user_id": one.user,
-            "removed_time": _text(one.removed),
-            "removed_user_id": one.removed_by,
-            "start_time": _text(min((run.created for run in one.runs.values()), default=None)),
+            "removed_time": _text(removed),
+            "removed_user_id": one.removed_by if removed else None,
+            "start_time": _text(min((run.created for run in begun), default=None)),
             "end_time": _text(ended),
             "status": one.status(now),
             "transfer_runs_total": one.total,
-            "transfer_runs_created": len(one.runs),
+            "transfer_runs_created": len(begun),
             "transfer_runs_completed": len(over) - len(failed),
             "transfer_runs_failed": len(failed),
             "error_report": report if self.manners.error_report else [],

@@ -9,10 +9,10 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -84,28 +84,24 @@ class Shown:
         return told
 
 
+def checked(done: Done, code: int | None = None) -> Done:
+    """No traceback, no bug report, and the key nowhere; with ``code``, it ended with that."""
+    assert "Traceback" not in done.text, done.text
+    assert "error[bug]" not in done.text, done.text
+    assert KEY not in done.text
+    assert code is None or done.code == code, (done.code, done.text)
+    return done
+
+
 @dataclass
-class Stranger:
-    """A folder with files and a state, and the API they are about."""
+class Program:
+    """A folder with files and a state, and the commands that run in it."""
 
     folder: Path
-    api: Api
-    url: str
 
     @property
-    def world(self) -> World:
-        return self.api.world
-
-    @property
-    def manners(self) -> Manners:
-        return self.api.manners
-
-    @property
-    def created(self) -> list[str]:
-        """Return the ranges made by the key, as ``transfer start..end``, in order."""
-        users = self.manners.users.values()
-        made = (one for one in self.world.backfills.values() if one.user in users)
-        return [f"{one.transfer_id} {one.start}..{one.end}" for one in made]
+    def today(self) -> date:
+        raise NotImplementedError
 
     def declare(self, transfers: dict[str, Any], name: str = "backfills.yaml", **team: Any) -> None:
         """Write a file (JSON is YAML); ``team`` are its other top-level keys."""
@@ -125,26 +121,68 @@ class Stranger:
                 ended = run_command(list(arguments))
         finally:
             os.chdir(before)
-        done = Done(ended, out.getvalue(), err.getvalue())
-        assert "Traceback" not in done.text, done.text
-        assert "error[bug]" not in done.text, done.text
-        assert KEY not in done.text
-        assert code is None or done.code == code, (done.code, done.text)
-        return done
+        return checked(Done(ended, out.getvalue(), err.getvalue()), code)
 
     def plan(self, *arguments: str, code: int | None = None, where: Path | None = None) -> Shown:
-        done = self.run(
-            "plan", "--json", "--as-of", str(self.world.today), *arguments, code=code, where=where
-        )
+        done = self.run("plan", "--json", "--as-of", str(self.today), *arguments, code=code, where=where)
         return Shown(done.code, json.loads(done.out), done.err)
 
     def apply(self, *arguments: str, code: int | None = None, where: Path | None = None) -> Done:
         return self.run("apply", "--auto-approve", *arguments, code=code, where=where)
 
+
+@dataclass
+class Stranger(Program):
+    """A program, and the API that its files are about."""
+
+    api: Api
+    url: str
+
+    @property
+    def world(self) -> World:
+        return self.api.world
+
+    @property
+    def today(self) -> date:
+        return self.world.today
+
+    @property
+    def manners(self) -> Manners:
+        return self.api.manners
+
+    @property
+    def created(self) -> list[str]:
+        """Return the ranges made by the key, as ``transfer start..end``, in order."""
+        users = self.manners.users.values()
+        made = (one for one in self.world.backfills.values() if one.user in users)
+        return [f"{one.transfer_id} {one.start}..{one.end}" for one in made]
+
     def load(self, *arguments: str, hours: float = 12, code: int | None = 0) -> None:
         """Apply, and let the backfills run."""
         self.apply(*arguments, code=code)
         self.world.advance(hours=hours)
+
+
+def turn(
+    monkeypatch: pytest.MonkeyPatch, now: Callable[[], datetime], pause: Callable[[float], None]
+) -> None:
+    """Let the commands of this process live by another clock, and find nothing in their environment."""
+    clock = Clock(now, lambda: now().timestamp(), pause)
+
+    class Turned(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return now().astimezone(tz)
+
+    for module in (cli_loading, config_loading):  # where today is asked for
+        monkeypatch.setattr(module, "datetime", Turned)
+    monkeypatch.setattr(parts.Parts, "clock", lambda _parts: clock)
+    monkeypatch.setattr(parts, "Pacer", lambda rate, **_: Pacer(rate, clock.elapsed, pause))
+    monkeypatch.setattr(Interrupts, "sleep", lambda _interrupts, seconds: pause(seconds))
+    for name in ("CI", "RECONCILER_STATE", "SUPERMETRICS_API_KEY_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "fsync", lambda _file: None)  # power cuts are not what is tested here
+    monkeypatch.setattr(httpx, "create_ssl_context", _trust)
 
 
 @contextmanager
@@ -157,22 +195,7 @@ def at_work(folder: Path, monkeypatch: pytest.MonkeyPatch, now: datetime = NOON)
         with api.lock:
             world.advance(seconds=max(0.0, seconds))
 
-    clock = Clock(lambda: world.now, lambda: world.now.timestamp(), pause)
-
-    class Turned(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:
-            return world.now.astimezone(tz)
-
-    for module in (cli_loading, config_loading):  # where today is asked for
-        monkeypatch.setattr(module, "datetime", Turned)
-    monkeypatch.setattr(parts.Parts, "clock", lambda _parts: clock)
-    monkeypatch.setattr(parts, "Pacer", lambda rate, **_: Pacer(rate, clock.elapsed, pause))
-    monkeypatch.setattr(Interrupts, "sleep", lambda _interrupts, seconds: pause(seconds))
-    for name in ("CI", "RECONCILER_STATE", "SUPERMETRICS_API_KEY_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(os, "fsync", lambda _file: None)  # power cuts are not what is tested here
-    monkeypatch.setattr(httpx, "create_ssl_context", _trust)
+    turn(monkeypatch, lambda: world.now, pause)
     with serving(api) as url:
         monkeypatch.setenv("SUPERMETRICS_API_KEY", KEY)
         monkeypatch.setenv("RECONCILER_API_URL", url)

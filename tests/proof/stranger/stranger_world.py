@@ -97,13 +97,14 @@ class Backfill:
     def status(self, now: datetime) -> str:
         if "status" in self.forced:
             return str(self.forced["status"])
-        if self.removed is not None:
+        if self.removed is not None and self.removed <= now:
             return "CANCELLED"
-        if not self.runs:
+        begun = [run for run in self.runs.values() if run.created <= now]
+        if not begun:
             return "CREATED" if now < self.created + SCHEDULED_AFTER else "SCHEDULED"
-        if self.queue or not all(run.is_over(now) for run in self.runs.values()):
+        if self.queue or len(begun) < len(self.runs) or not all(run.is_over(now) for run in begun):
             return "RUNNING"
-        return "FAILED" if any(run.word != "COMPLETED" for run in self.runs.values()) else "COMPLETED"
+        return "FAILED" if any(run.word != "COMPLETED" for run in begun) else "COMPLETED"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from stranger_api import KEY, TEAM, Refused
 from stranger_rig import NOON, Stranger
-from stranger_world import day, days
+from stranger_vendors import vendor_named
+from stranger_world import PERSON, day, days
 
 # From the pages: what a create answers, a run in a list, a transfer in a list, an error.
 BACKFILL = json.loads("""{
@@ -194,6 +195,46 @@ def test_the_manners_that_no_page_decides(shown: Stranger) -> None:
     assert "2025-06-21" not in {run["data_date"] for run in call(shown, "GET", runs_path())[1]["data"]}
 
 
+def test_reads_that_lag_show_the_world_as_it_was(shown: Stranger) -> None:
+    world, manners = shown.world, shown.manners
+    world.transfers[1].failing = {day("2024-01-01"): 1}
+    made = world.create(1, day("2024-01-01"), day("2024-01-01"), 501)
+    world.advance(hours=1)
+    world.cancel(made.id)
+    manners.lags = {"list": 30, "get": 0}
+    assert [one["status"] for one in call(shown, "GET", "/backfills")[1]["data"]] == ["FAILED"]
+    assert call(shown, "GET", f"/backfills/{made.id}")[1]["data"]["status"] == "CANCELLED"
+    world.advance(seconds=30)
+    assert call(shown, "GET", "/backfills")[1]["data"] == []
+    manners.lags, manners.cut_start = {}, 7
+    assert create(shown, "2024-02-01", "2024-02-20")[1]["data"]["range_start_date"] == "2024-02-14"
+
+
+@pytest.mark.parametrize("name", ["stranger", "sandbox"])
+def test_both_vendors_tell_the_same_truth(name: str) -> None:
+    """A day that fails once, a person who runs it again, one who cancels, and one in the way."""
+    vendor = vendor_named(name, NOON)
+    vendor.transfer(1, failing={"2024-01-02": 1})
+    made = vendor.by_hand(1, "2024-01-01", "2024-01-03")
+    vendor.advance(600)
+    assert [(one.days, one.user, one.status) for one in vendor.made()] == [
+        ("2024-01-01..2024-01-03", PERSON, "FAILED")
+    ]
+    assert vendor.loads(1) == {day("2024-01-01"): 1, day("2024-01-03"): 1}
+    vendor.run_again(made)
+    vendor.advance(600)
+    other = vendor.by_hand(1, "2024-01-02", "2024-01-02")
+    vendor.advance(30)
+    vendor.cancel(other)
+    vendor.pause(1)
+    body = b'{"range_start": "2024-01-01", "range_end": "2024-01-01"}'
+    assert vendor.reply("POST", f"/v1/teams/{TEAM}/transfers/1/backfills", KEY, body)[0] in (400, 409, 422)
+    vendor.advance(600)
+    assert [one.status for one in vendor.made()] == ["COMPLETED", "CANCELLED"]
+    assert set(vendor.loads(1).values()) == {1}
+    assert vendor.now == NOON + timedelta(minutes=30, seconds=30)
+
+
 def test_weekly_hourly_failing_and_rerun_transfers_are_told_in_the_ledger(stranger: Stranger) -> None:
     world = stranger.world
     world.transfer(1, every=7)
@@ -213,7 +254,7 @@ def test_weekly_hourly_failing_and_rerun_transfers_are_told_in_the_ledger(strang
     assert world.twice() == {(1, day("2024-01-31"))}
 
 
-@pytest.mark.parametrize("name", ["stranger_world", "stranger_api", "stranger_server"])
+@pytest.mark.parametrize("name", ["stranger_world", "stranger_api", "stranger_server", "stranger_gateway"])
 def test_the_stranger_knows_nothing_of_us(name: str) -> None:
     source = (Path(__file__).parent / f"{name}.py").read_text("utf-8")
     found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]

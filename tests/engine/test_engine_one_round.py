@@ -1,10 +1,9 @@
-"""The second round, the limits over both, approvals, and the refusal to begin without a state."""
+"""What a run does of its plan and no more: limits, approvals, and the refusal to begin without a state."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from engine_rig import (
@@ -18,9 +17,6 @@ from engine_rig import (
     Rig,
     actions_text,
     answered,
-    lost,
-    on_transfer,
-    passed,
 )
 
 from reconciler.dates import DateSet, DaysByTransfer, parse_iso
@@ -38,54 +34,20 @@ def limited(text: str, number: int) -> str:
 
 
 @pytest.mark.parametrize("allowed", [1, 2, 3, 4])
-def test_max_creates_holds_over_both_rounds(allowed: int, tmp_path: Path) -> None:
-    """Somebody takes the middle of a's days meanwhile: two creates where one was planned."""
+def test_max_creates_holds_and_what_is_withdrawn_is_not_made_up_for(allowed: int, tmp_path: Path) -> None:
+    """Somebody takes the middle of a's days meanwhile: the next run makes two creates of one."""
     rig = Rig(tmp_path, limited(THREE, allowed))
     rig.later(DAY)  # of odd ordinal: an only place goes to the first in the order
     applied = rig.apply(between=lambda: rig.foreign(1, "2024-05-04", "2024-05-06"))
-    assert applied.report.created == min(allowed, 4)
-    assert len(applied.of(Withdrawn)) == 1
+    assert (applied.exit, applied.report.created) == (3, min(allowed, 3) - 1)
+    assert (applied.report.withdrawn, len(applied.of(Withdrawn))) == (1, 1)
     for _run in range(4):
         assert rig.apply().report.created <= allowed
     rig.once(1, "2024-05-01..2024-05-10")
     assert rig.buckets() == {"declared": 20, "in_flight": 20}
 
 
-def test_a_create_of_unknown_outcome_counts_in_the_second_round(tmp_path: Path) -> None:
-    """It may well have been made: two are allowed, one is unknown, so one is left, not two."""
-    rig = Rig(tmp_path, limited(TWO, 2))
-
-    def taken(inner: Any, request: Any, timeout: float) -> Any:
-        rig.foreign(1, "2024-05-04", "2024-05-06")
-        return passed(inner, request, timeout)
-
-    applied = rig.apply(taken, lost(after=False))
-    assert applied.exit == 4
-    assert applied.report.created == 1
-
-
-def test_an_outage_in_the_second_round_loses_no_count(tmp_path: Path) -> None:
-    rig = Rig(tmp_path, TWO)
-
-    def meddle() -> None:
-        rig.foreign(1, "2024-05-04", "2024-05-06")
-
-    def down(inner: Any, request: Any, timeout: float) -> Any:
-        response = passed(inner, request, timeout)
-        rig.sandbox.faults("status-503-before@transfers", "status-503-before@runs", "status-503-before@list")
-        return response
-
-    applied = rig.apply(passed, down, between=meddle)
-    assert applied.exit == 69
-    assert applied.report.created == 1
-    assert [one.summary for one in applied.report.errors] == ["The API gives no usable answer"]
-    rig.sandbox.faults()
-    assert rig.apply().exit == 0
-    rig.once(1, "2024-05-01..2024-05-10")
-
-
-def test_the_second_round_does_no_more_than_the_first_plan_showed(tmp_path: Path) -> None:
-    """Days that become due between the rounds are left for the next plan."""
+def test_days_that_become_due_meanwhile_are_the_next_plan_s(tmp_path: Path) -> None:
     rig = Rig(tmp_path, TWO)
     rig.foreign(2, "2024-04-01", "2024-04-05")  # runs until later, so nothing of b is planned
 
@@ -96,9 +58,9 @@ def test_the_second_round_does_no_more_than_the_first_plan_showed(tmp_path: Path
         rig.foreign(1, "2024-05-04", "2024-05-06")
 
     applied = rig.apply(between=meddle)
-    assert applied.exit == 0
-    assert all(on_transfer(1)(one) for one in applied.sent)
-    assert rig.buckets()["planned"] == 5
+    assert (applied.exit, applied.sent) == (3, [])
+    assert rig.buckets()["planned"] == 7 + 5
+    assert rig.apply().report.created == 3
 
 
 def test_an_approval_is_a_filter_on_days_and_cancels(tmp_path: Path) -> None:

@@ -1,0 +1,192 @@
+"""What a reading adds to our memory: backfills that are new or changed, and loads. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from reconciler.bounds import DEFAULT_SETTLE, GONE_AFTER
+from reconciler.dates import EMPTY
+from reconciler.model.deltas import Delta, apply_delta
+from reconciler.model.desired import DesiredTeam, DesiredTransfer, EvidenceMode
+from reconciler.model.memory import BackfillRecord, Document, Intent, IntentKind, Origin
+from reconciler.model.observed import Backfill, Observed, Status, Unreadable
+from reconciler.planning.evidence import RunsByDay, is_active, judged_days, runs_by_day, what_stays
+from reconciler.planning.loads import learned
+from reconciler.planning.matching import is_part, made_about_then
+from reconciler.planning.verdict import judge
+
+
+def applied(document: Document, delta: Delta) -> Document:
+    """Apply a delta in memory only: the serial stays that of the store."""
+    return replace(apply_delta(document, delta), serial=document.serial) if delta else document
+
+
+def updated(record: BackfillRecord, seen: Backfill, vendor_now: datetime) -> BackfillRecord:
+    """Return the record with what was seen. A final status we know beats a lagging read.
+
+    A FAILED one may run again: then its counts go on, and what it says of its days is open again.
+    """
+    known = record.seen
+    if (seen.transfer_id, seen.days) != (known.transfer_id, known.days):
+        return record  # what a backfill is of never changes: a view that says so is of another one
+    if record.status.final and not seen.status.final:
+        return record
+    same = seen.counts == known.counts
+    was_failed = same and seen.status is Status.CANCELLED and _had_failed(record)
+    fresh = replace(
+        seen,
+        start_time=seen.start_time or known.start_time,
+        end_time=known.end_time or seen.end_time if was_failed else seen.end_time,
+        failed_days=seen.failed_days | (known.failed_days if seen.failed >= known.failed else EMPTY),
+        created_user_id=seen.created_user_id or known.created_user_id,
+    )
+    same_end = record.ended_at is not None and (was_failed or seen.status is known.status)
+    ended_at = record.ended_at if same_end else vendor_now
+    return replace(
+        record,
+        seen=fresh,
+        evidence=record.evidence if same else what_stays(record.evidence),
+        settled=record.settled and same and (was_failed or seen.status is known.status),
+        gone=False,
+        moved_at=(record.moved_at if same and seen.status is known.status else None) or vendor_now,
+        ended_at=None if is_active(fresh) else ended_at,
+        has_run=record.has_run or _has_run(fresh),
+        was_failed=was_failed,
+    )
+
+
+def _had_failed(record: BackfillRecord) -> bool:
+    ended = record.status is Status.FAILED and not is_active(record.seen)
+    return ended or record.was_failed
+
+
+def _has_run(seen: Backfill) -> bool:
+    queued = seen.status in (Status.CREATED, Status.SCHEDULED, Status.CANCELLED)
+    return not queued or seen.start_time is not None or seen.completed + seen.failed > 0
+
+
+def wanted_gets(document: Document, listed: Iterable[Backfill]) -> tuple[int, ...]:
+    """Return the ids to get: recorded, not listed, and not known to the end.
+
+    What answered 404 is asked for again until its days are known; a final one only until it is settled.
+    """
+    seen = {backfill.id for backfill in listed}
+    unseen = (record for record in document.backfills.values() if record.id not in seen)
+    return tuple(sorted(record.id for record in unseen if _open_question(record)))
+
+
+def _open_question(record: BackfillRecord) -> bool:
+    if record.gone:
+        return not record.settled
+    told = record.settled or judged_days(record.evidence) == record.days
+    return not (record.status.final and told)
+
+
+def run_index(observed: Observed) -> dict[int, RunsByDay]:
+    """Return the readable run lists by transfer, each grouped by day."""
+    return {
+        transfer_id: runs_by_day(runs)
+        for transfer_id, runs in observed.runs.items()
+        if not isinstance(runs, Unreadable)
+    }
+
+
+def refresh(document: Document, observed: Observed, team: DesiredTeam) -> Delta:
+    """Return what a reading adds to our memory: records that are new or changed, and loads.
+
+    New ones are backfills on the transfers of the files, whoever made them, on declared days or not: once
+    they complete, nothing but this memory would tell that their days are loaded.
+    """
+    seen = _newest_views(observed)
+    runs = run_index(observed)
+    names = _names(team)
+    changed = []
+    for backfill in seen.values():
+        transfer = names.get(backfill.transfer_id)
+        if backfill.id not in document.backfills and transfer is not None:
+            origin = _origin(backfill, transfer, document, observed)
+            record = BackfillRecord(backfill, transfer.name, origin, serial=document.serial)
+            fresh = updated(record, backfill, observed.vendor_now)
+            changed.append(_judged(fresh, runs, observed, names))
+    for record in document.backfills.values():
+        fresh = _judged(_seen_again(record, seen, observed), runs, observed, names)
+        if fresh != record:
+            changed.append(fresh)
+    records = Delta(backfills=tuple(sorted(changed, key=lambda record: record.id)))
+    readable = ((one, listed) for one, listed in observed.runs.items() if not isinstance(listed, Unreadable))
+    return records + learned(applied(document, records), sorted(readable))
+
+
+def _names(team: DesiredTeam) -> dict[int, DesiredTransfer]:
+    """Return the transfer that each id is declared by; two may share a predecessor."""
+    found: dict[int, DesiredTransfer] = {}
+    declared = team.of_the_files
+    for transfer in declared:
+        for source in transfer.source_ids:
+            found.setdefault(source, transfer)
+    return {**found, **{transfer.address.transfer_id: transfer for transfer in declared}}
+
+
+def _origin(backfill: Backfill, transfer: DesiredTransfer, document: Document, observed: Observed) -> Origin:
+    """Tell whether a backfill that the state does not know is of somebody else, or of a time that it lost.
+
+    An old copy may have lost whose our keys were, too. Where run lists tell what is loaded, that makes no
+    difference.
+    """
+    if transfer.evidence is not EvidenceMode.BACKFILLS:
+        return Origin.OBSERVED
+    if any(_explains(intent, backfill) for intent in document.intents.values()):
+        return Origin.OBSERVED
+    users = {user.user_id for user in document.users.values()}
+    who = backfill.created_user_id
+    maybe_ours = document.old_copy or observed.our_user is None or who is None or who in users
+    return Origin.UNEXPLAINED if maybe_ours else Origin.OBSERVED
+
+
+def _explains(intent: Intent, backfill: Backfill) -> bool:
+    """Tell whether a create may have made a backfill: exactly it, about then (a gateway may send twice)."""
+    about_then = made_about_then(intent, backfill, DEFAULT_SETTLE)
+    return intent.kind is IntentKind.CREATE and about_then and is_part(intent, backfill)
+
+
+def _newest_views(observed: Observed) -> dict[int, Backfill]:
+    """Return one view per backfill: the most advanced of what the reads showed."""
+    views: dict[int, Backfill] = {}
+    answers = (*observed.listed, *observed.latest.values(), *observed.fetched.values())
+    for backfill in (answer for answer in answers if isinstance(answer, Backfill)):
+        other = views.setdefault(backfill.id, backfill)
+        if _progress(backfill) > _progress(other):
+            views[backfill.id] = backfill
+    return views
+
+
+def _progress(seen: Backfill) -> tuple[bool, bool, int, bool, str, int]:
+    """Tell how far a view is. A FAILED one may run again: it is safer to believe that it is active, or else
+    of a status nobody knows.
+    """
+    ended, unknown = seen.completed + seen.failed, seen.status is Status.UNKNOWN
+    return seen.status.final, is_active(seen), ended, unknown, seen.status.value, seen.completed
+
+
+def _seen_again(record: BackfillRecord, seen: Mapping[int, Backfill], observed: Observed) -> BackfillRecord:
+    view = seen.get(record.id)
+    if view is not None:
+        return updated(record, view, observed.vendor_now)
+    missing = observed.fetched.get(record.id, record) is None
+    if missing and not record.status.final:
+        return replace(record, gone=observed.vendor_now - record.created_time >= GONE_AFTER)
+    return record
+
+
+def _judged(
+    record: BackfillRecord,
+    runs: Mapping[int, RunsByDay],
+    observed: Observed,
+    transfers: Mapping[int, DesiredTransfer],
+) -> BackfillRecord:
+    transfer = transfers.get(record.transfer_id)
+    blind = transfer is not None and transfer.evidence is EvidenceMode.BACKFILLS
+    verdict = judge(record, runs.get(record.transfer_id), observed.vendor_now, blind)
+    return replace(record, evidence=verdict.evidence, settled=verdict.settled)

@@ -1,0 +1,122 @@
+"""What is told of days: where they stand, what the API answered, and which transfers share them."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from planning_values import (
+    FORBIDDEN,
+    NOW,
+    ago,
+    buckets,
+    document,
+    intent,
+    observed,
+    planned,
+    record,
+    team,
+    transfer,
+    whole,
+)
+
+from reconciler.bounds import DEFAULT_SETTLE
+from reconciler.formats.planparts import ITEM, encode_item, item_of
+from reconciler.model.desired import Desired
+from reconciler.model.observed import ApiError, Unreadable
+from reconciler.planning.ledger import Bucket
+from reconciler.planning.plan import Answer, Item
+from reconciler.planning.situation import weigh
+from reconciler.planning.standing import standings
+
+SAID = ApiError(422, "WRONG", "No such thing", "R-1")
+
+
+def blocked(*entries: Any, **seen: Any) -> tuple[Item, ...]:
+    plan = planned(team(transfer("1-10")), observed(**seen), document(*entries))
+    return tuple(item for item in plan.items if item.bucket is Bucket.BLOCKED)
+
+
+@pytest.mark.parametrize(
+    "entries, seen, answer",
+    [
+        ((intent("1-10", outcome="refused", answer=SAID),), {}, Answer(SAID, ago(1))),
+        ((intent("1-10", outcome="refused", answer=SAID, vendor_at=ago(2)),), {}, Answer(SAID, ago(2))),
+        ((intent("1-10", answer=SAID),), {}, Answer(SAID, ago(1))),
+        ((intent("1-10", outcome="refused"),), {}, None),
+        ((), {"latest": {1: replace(FORBIDDEN, error=SAID)}}, Answer(SAID, NOW)),
+        ((), {"latest": {1: FORBIDDEN}}, None),
+        (
+            (
+                intent("1-10", outcome="refused", answer=SAID),
+                intent("1-10", nonce="m", outcome="refused", at=ago(0.5), answer=replace(SAID, status=403)),
+            ),
+            {},
+            Answer(replace(SAID, status=403), ago(0.5)),
+        ),
+    ],
+)
+def test_what_the_api_answered_goes_with_the_days_it_keeps(entries: Any, seen: Any, answer: Any) -> None:
+    (item,) = blocked(*entries, **seen)
+    assert item.answer == answer
+    told = encode_item(item)
+    assert ("answer" in told) is (answer is not None)
+    assert item_of(Bucket.BLOCKED, {**told, "answer": told.get("answer")}) == item
+    assert ITEM
+
+
+def test_a_paused_day_has_no_answer() -> None:
+    plan = planned(team(transfer("1-10", paused=True)), observed(), document(intent("20", answer=SAID)))
+    assert [item.answer for item in plan.items] == [None]
+
+
+def test_what_could_not_be_read_stands_as_unknown() -> None:
+    read, unread = team(transfer("1-10")), team(transfer("1-4"), team_id=6)
+    plan = planned(read, observed(), document(record("1-10")))
+    each, all_of_them = standings(whole(plan, errored=True), Desired((read, unread), (), {}))
+    assert [(one.declared, one.percent, one.synced, one.healthy) for one in each] == [
+        (10, 100, True, True),
+        (4, None, None, None),
+    ]
+    assert (all_of_them.declared, all_of_them.counts, all_of_them.healthy) == (14, None, None)
+    _each, known = standings(whole(plan), Desired((read,), (), {}))
+    assert known.percent == 100
+
+
+RECREATED = {"transfer_id": 6, "sources": (6, 1), "at": ago(2)}
+
+
+@pytest.mark.parametrize(
+    "on_successor, seen, expected",
+    [
+        ({"outcome": "done", "backfill_id": 100}, (), {"covered": "1-10"}),
+        ({"outcome": "pending"}, (), {"blocked unresolved": "1-10"}),
+        ({"outcome": "refused"}, (), {"due never-loaded": "1-10"}),  # it was never made
+        ({"outcome": "withdrawn"}, (), {"due never-loaded": "1-10"}),
+    ],
+)
+def test_what_a_newer_file_makes_on_a_successor_is_of_an_older_one_s_days(
+    on_successor: Any, seen: Any, expected: Any
+) -> None:
+    made = [record("1-10", id=100, transfer_id=6)] if on_successor["outcome"] == "done" else []
+    memory = document(intent("1-10", **RECREATED, **on_successor), *made)
+    gone = Unreadable(FORBIDDEN.cause)
+    shown = observed(latest={1: None, 6: gone} if on_successor["outcome"] in ("refused", "withdrawn") else {})
+    found = weigh(team(transfer("1-10")), memory, shown, NOW, DEFAULT_SETTLE)
+    assert buckets(found.ledgers[0]) == expected
+    both = team(transfer("1-10"), declared_ids=frozenset({1, 6}))  # a file that names both means both
+    assert weigh(both, memory, shown, NOW, DEFAULT_SETTLE).team.transfers[0].successors == ()
+
+
+def test_creates_that_were_found_are_told_apart_from_cancels() -> None:
+    memory = document(
+        intent("1-10", kind="cancel", backfill_id=100, nonce="c"), record("1-10", "CANCELLED", id=100)
+    )
+    found = weigh(team(transfer("1-10")), memory, observed(), NOW, DEFAULT_SETTLE)
+    assert (len(found.resolution.adopted), found.resolution.adopted_creates) == (1, ())
+
+
+def test_who_says_that_settle_time_is_none_waits_for_no_clock() -> None:
+    pending = intent("1-10", at=NOW, vendor_at=NOW + DEFAULT_SETTLE)
+    for settle, left in ((DEFAULT_SETTLE, 1), (0 * DEFAULT_SETTLE, 0)):
+        found = weigh(team(transfer("1-10")), document(pending), observed(latest={1: None}), NOW, settle)
+        assert len(found.resolution.unresolved) == left
