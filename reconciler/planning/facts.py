@@ -15,8 +15,9 @@ from reconciler.model.desired import DesiredTransfer
 from reconciler.model.memory import BackfillRecord, Intent, IntentKind, Outcome
 from reconciler.model.observed import Run
 from reconciler.planning.intents import days_cut_off, is_in_doubt, is_settled, refusal_holds, settles_until
+from reconciler.planning.loadings import JudgedBackfill
 from reconciler.planning.loads import Loading
-from reconciler.planning.transfer_evidence import JudgedBackfill, TransferEvidence
+from reconciler.planning.transfer_evidence import TransferEvidence
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,23 @@ def made_nothing(intent: Intent) -> bool:
     return intent.outcome in (Outcome.WITHDRAWN, Outcome.ABANDONED) and intent.unlisted_at is None
 
 
+def is_dated_early(intent: Intent) -> bool:
+    """Tell whether what a create of unknown end may have loaded is dated before the ``stale_before`` it was
+    made under, since the vendor's clock is behind ours. Whatever was made after it was made under that, too.
+
+    A person writes 09:00, our clock; at 09:01 we create, at 08:57 by the vendor's, and the answer is lost.
+    """
+    if made_nothing(intent) or intent.outcome is Outcome.DONE:
+        return False
+    sent, bound = intent.vendor_at, intent.stale_before
+    return intent.kind is IntentKind.CREATE and sent is not None and bound is not None and sent < bound
+
+
+def follows(made: datetime, intent: Intent) -> bool:
+    """Tell whether something was made after a create left, both by the vendor's clock, in whole seconds."""
+    return intent.vendor_at is not None and made >= intent.vendor_at - timedelta(seconds=1)
+
+
 def is_settled(intent: Intent, now: datetime, vendor_now: datetime, settle: timedelta) -> bool:
     """Tell whether settle time has passed since an intent, by our clock and the vendor's. Who says that it is
     none, knows that nothing is on its way.

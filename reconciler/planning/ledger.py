@@ -15,7 +15,8 @@ from reconciler.dates import DateSet, Day, grouped, union
 from reconciler.model.desired import DesiredTransfer
 from reconciler.model.observed import Backfill
 from reconciler.planning.facts import DayFacts
-from reconciler.planning.transfer_evidence import JudgedBackfill, TransferEvidence
+from reconciler.planning.loadings import JudgedBackfill
+from reconciler.planning.transfer_evidence import TransferEvidence
 
 
 class Bucket(StrEnum):

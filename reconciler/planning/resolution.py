@@ -34,6 +34,7 @@ from reconciler.planning.intents import (
     cancelled,
     days_cut_off,
     found,
+    is_dated_early,
     is_settled,
     not_cancelled,
     not_created,
@@ -168,14 +169,14 @@ def settles_at(intent: Intent, settle: timedelta, on_unknown: OnUnknown) -> date
 
 
 def _long_settled(document: Document, now: datetime) -> Iterable[str]:
-    """Yield the intents that nothing asks for any more. Some alone tell which days the API cut off, or which
-    transfer took another's place.
+    """Yield the intents that nothing asks for any more. Some alone tell which days the API cut off, which
+    transfer took another's place, or that a load counts although it is dated early.
     """
     for intent in document.intents.values():
         made = document.backfills.get(intent.backfill_id) if intent.backfill_id is not None else None
         known = intent.outcome not in OPEN or intent.unlisted_at is not None
         old = known and now - intent.intended_at > INTENTS_KEPT
-        alone = intent.source_ids == (intent.transfer_id,)
+        alone = intent.source_ids == (intent.transfer_id,) and not is_dated_early(intent)
         if old and alone and not any(days_cut_off(intent, made)):
             yield intent.nonce
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
@@ -10,42 +10,12 @@ from functools import cached_property
 from reconciler.dates import EMPTY, LAST_DAY, DateSet, Day, union
 from reconciler.model.desired import DesiredTransfer, EvidenceMode
 from reconciler.model.memory import Acceptance, Amnesty, BackfillRecord, Intent, Load, Origin
-from reconciler.model.observed import Cause, Observed, Run, RunStatus, Status, TransferInfo, Unreadable
-from reconciler.planning.evidence import (
-    RunsByDay,
-    is_active,
-    known_days,
-    made_within,
-    unproved_by_runs,
-)
+from reconciler.model.observed import Cause, Observed, Run, RunStatus, TransferInfo, Unreadable
+from reconciler.planning.evidence import RunsByDay, is_active, known_days
+from reconciler.planning.intents import follows, is_dated_early
+from reconciler.planning.loadings import JudgedBackfill, Loadings
 from reconciler.planning.loads import Loading
-from reconciler.planning.verdict import Verdict, judge
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedBackfill:
-    record: BackfillRecord
-    verdict: Verdict
-
-    def counts(self, stale_before: datetime | None) -> bool:
-        """Tell whether it was made at or after ``stale_before``, or is ours and was made under it."""
-        if stale_before is None or self.record.created_time >= stale_before:
-            return True
-        made_under = self.record.stale_before
-        return self.record.ours and made_under is not None and made_under >= stale_before
-
-    @property
-    def is_attempt(self) -> bool:
-        """Whether it is one of ours that is over, and was not cancelled while it was active."""
-        seen, was_failed = self.record.seen, self.record.was_failed
-        while_active = seen.completed + seen.failed < seen.total and not was_failed
-        cancelled = seen.status is Status.CANCELLED and while_active
-        return self.record.ours and not cancelled and not self.verdict.in_flight
-
-    @property
-    def ended_at(self) -> datetime | None:
-        """When it ended, by its own word, else when a read first saw that; ``None`` of one that is gone."""
-        return self.record.seen.end_time or self.record.ended_at
+from reconciler.planning.verdict import judge
 
 
 @dataclass(frozen=True)
@@ -85,9 +55,20 @@ class TransferEvidence:
         newest_first = sorted(self.records, key=lambda record: (record.created_time, record.id), reverse=True)
         now = self.observed.vendor_now
         return tuple(
-            JudgedBackfill(record, judge(record, self.runs.get(record.transfer_id), now, self.blind))
+            JudgedBackfill(
+                record,
+                judge(record, self.runs.get(record.transfer_id), now, self.blind),
+                record.stale_before if record.ours else self._made_under(record),
+            )
             for record in newest_first
         )
+
+    def _made_under(self, record: BackfillRecord) -> datetime | None:
+        """Return the latest ``stale_before`` that an unknown create, which may have made it, was for."""
+        early = (intent for intent in self.intents if is_dated_early(intent))
+        told = (intent for intent in early if not record.days - intent.days)
+        bounds = (one.stale_before for one in told if follows(record.created_time, one))
+        return max((bound for bound in bounds if bound is not None), default=None)
 
     @property
     def loadable_until(self) -> Day:
@@ -103,65 +84,8 @@ class TransferEvidence:
     @cached_property
     def loadings(self) -> tuple[Loading, ...]:
         """Every load of the transfer's days that is known, by whatever means."""
-        return (*self._by_backfills(), *self._by_runs(), *self._by_other_means())
-
-    def _by_backfills(self) -> Iterator[Loading]:
-        for judged in self.judged:
-            record, loaded = judged.record, judged.verdict.evidence.loaded
-            if loaded:
-                on = record.as_of if record.ours and record.as_of else self._date_of(record.created_time)
-                made_under = record.stale_before if record.ours else None
-                yield Loading(loaded, record.created_time, on, made_under=made_under)
-
-    def _by_runs(self) -> Iterator[Loading]:
-        for load in self.loads:
-            days = load.days - self._unproved(load) if load.by_backfill else load.days
-            failed_later = self._failed_after(load)
-            for on, part in self._dated(load, days):
-                yield Loading(part & failed_later, load.at, on, not load.by_backfill, failed_later=True)
-                yield Loading(part - failed_later, load.at, on, not load.by_backfill)
-
-    def _failed_after(self, load: Load) -> DateSet:
-        """Return the days of which a later run failed, whichever kind of load remembers it."""
-        failures = (one for one in self._with_failures if one.transfer_id == load.transfer_id)
-        return union(one.days for one in failures if one.failed_at is not None and one.failed_at > load.at)
-
-    @cached_property
-    def _with_failures(self) -> tuple[Load, ...]:
-        return tuple(load for load in self.loads if load.failed_at is not None)
-
-    def _dated(self, load: Load, days: DateSet) -> Iterator[tuple[Day, DateSet]]:
-        """Yield the days of a load by when it began: runs that a backfill of ours made, on its own date."""
-        for record, as_of in self._ours_with_dates if load.by_backfill else ():
-            if record.overlaps(load) and record.transfer_id == load.transfer_id:
-                part = days & record.days
-                if part and made_within(record.seen, load.at):
-                    yield as_of, part
-                    days = days - part
-        if days:
-            yield self._date_of(load.at), days
-
-    @cached_property
-    def _ours_with_dates(self) -> tuple[tuple[BackfillRecord, Day], ...]:
-        newest_first = (judged.record for judged in self.judged)
-        return tuple((one, one.as_of) for one in newest_first if one.ours and one.as_of is not None)
-
-    def _unproved(self, load: Load) -> DateSet:
-        """Return the days that the backfill while which the runs were made does not call loaded."""
-        return union(
-            days
-            for judged, days in self._in_doubt
-            if judged.record.transfer_id == load.transfer_id and made_within(judged.record.seen, load.at)
-        )
-
-    @cached_property
-    def _in_doubt(self) -> tuple[tuple[JudgedBackfill, DateSet], ...]:
-        judged = ((one, unproved_by_runs(one.record, one.verdict.evidence)) for one in self.judged)
-        return tuple((one, days) for one, days in judged if days)
-
-    def _by_other_means(self) -> Iterator[Loading]:
-        for told in self.transfer.loaded:
-            yield Loading(told.days, told.at, None)
+        dated_early = tuple(intent for intent in self.intents if is_dated_early(intent))
+        return Loadings(self.judged, self.loads, self.transfer.loaded, self.zone, dated_early).all()
 
     def _date_of(self, moment: datetime) -> Day:
         return moment.astimezone(self.zone).date().toordinal()

@@ -105,6 +105,8 @@ class LocalStore:
     def _look(self, connection: sqlite3.Connection) -> Known | None:
         """Return what it holds, from memory if its head is unchanged; ``None`` for an empty file."""
         head = self._head_in(connection)
+        if head is None and os.stat(self._path).st_size:  # the first commit of all may have come just now
+            head = self._head_in(connection)
         if head is None:
             if os.stat(self._path).st_size:  # else SQLite has just undone the first commit of all
                 raise damaged(self._path, "it is a database, but has no state in it")

@@ -9,6 +9,7 @@ from shlex import quote
 
 from reconciler.errors import StateDamaged, StateError, StateUnwritable
 from reconciler.formats.commands import lines
+from reconciler.untrusted import one_line
 
 TROUBLES = (OSError, sqlite3.Error, UnicodeDecodeError)
 """What to expect of a database file; the last is an error whose own text is damaged."""
@@ -79,24 +80,25 @@ def in_words(path: str, error: Exception, writing: bool = False) -> StateError:
     """Return what to tell of one of ``TROUBLES``."""
     if isinstance(error, OSError):
         return _of_system(path, error, writing)
+    said = one_line(str(error))  # SQLite quotes what it cannot read
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # Python's own: no text there
     if code & 0xFF in _DAMAGED:
-        return damaged(path, str(error))
+        return damaged(path, said)
     if _is_half_done(path, code):
         return _error(
             writing,
             f"{path}-journal was left by a run that was killed amid a write. Undoing that half takes the "
-            f"right to write there, which this user lacks ({error}).",
+            f"right to write there, which this user lacks ({said}).",
             f"Run any command that reads the state as a user who has it:{lines('reconciler plan')}",
         )
     if code in _NO_LOCKS:
-        return _without_locks(path, str(error), writing)
+        return _without_locks(path, said, writing)
     if code & 0xFF == sqlite3.SQLITE_BUSY:
         detail = f"{path}: another process has been writing for 30 s; is it stopped? Or there are no locks."
         return _error(
             writing, detail, "End or continue that process, or use a --state on a local disk; then run again."
         )
-    told = f"{path}: {error} ({getattr(error, 'sqlite_errorname', 'SQLite')})."
+    told = f"{path}: {said} ({getattr(error, 'sqlite_errorname', 'SQLite')})."
     if code & 0xFF == sqlite3.SQLITE_FULL:
         return _error(writing, told, _FREE_SPACE)
     not_allowed = code & 0xFF in _NOT_ALLOWED

@@ -197,6 +197,7 @@ class Api:
 APPLY_ADS = ("apply", "--auto-approve", "--target", "ads")
 NO_SETTLE_TIME = """
 import datetime, sys
+import reconciler.planning.matching  # with the true bound of what is taken for ours
 from reconciler import bounds
 from reconciler.cli import main
 bounds.MIN_SETTLE = datetime.timedelta()

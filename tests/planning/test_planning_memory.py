@@ -1,6 +1,7 @@
 """What reads proved stays: run lists folded into loads, and records of backfills that go on or are ended."""
 
 from dataclasses import replace
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -18,12 +19,14 @@ from planning_values import (
     backfill,
     buckets,
     document,
+    intent,
     known,
     ledger_of,
     load,
     observed,
     record,
     run,
+    segment,
     shown,
     surveyed,
     team,
@@ -34,7 +37,7 @@ from planning_worlds import MOMENTS, Tape, World, tapes, worlds
 
 from reconciler.dates import Day
 from reconciler.model.deltas import KEYS, apply_delta
-from reconciler.model.memory import BackfillRecord, Document, Load
+from reconciler.model.memory import BackfillRecord, Document, Load, Origin
 from reconciler.model.observed import Run, RunStatus
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.loads import learned
@@ -273,3 +276,42 @@ def test_an_unfinished_shell_that_we_cancelled_is_judged_as_the_failed_one() -> 
     for one in (failed, cancelled):
         ledger = ledger_of(transfer("1-2"), one, seen=observed(runs={TRANSFER: ()}))
         assert buckets(ledger) == {"due not-run": "1-2"}
+
+
+BOUND = ago(48)
+EARLY = {"stale_before": BOUND, "vendor_at": BOUND - 0.1 * HOUR, "at": BOUND + 0.05 * HOUR}
+LOST = {"outcome": "abandoned", "unlisted_at": ago(40), **EARLY}
+
+
+@pytest.mark.parametrize(
+    "sent, made, expected",
+    [
+        # A person writes 09:00; at 09:03 we create, at 08:54 by the vendor's clock; the answer is lost.
+        (LOST, BOUND - 0.05 * HOUR, {"covered": "1-3"}),
+        ({**LOST, "outcome": "refused"}, BOUND - 0.05 * HOUR, {"covered": "1-3"}),
+        (LOST, BOUND - 0.2 * HOUR, {"due stale": "1-3"}),  # made before it was sent
+        ({**LOST, "stale_before": BOUND - HOUR}, BOUND - 0.05 * HOUR, {"due stale": "1-3"}),
+        ({**LOST, "unlisted_at": None}, BOUND - 0.05 * HOUR, {"due stale": "1-3"}),  # it made nothing
+        ({**LOST, "vendor_at": None}, BOUND - 0.05 * HOUR, {"due stale": "1-3"}),
+    ],
+)
+@pytest.mark.parametrize("by_runs", [True, False])
+def test_what_an_unknown_create_made_counts_under_its_bound(
+    sent: Any, made: datetime, expected: Any, by_runs: bool
+) -> None:
+    wanted = transfer(segment("1-3", stale_before=BOUND))
+    lost = intent("1-3", **sent)
+    theirs = record("1-3", created=made, origin=Origin.OBSERVED, end_time=ago(41))
+    entries = (load("1-3", made, by_backfill=True),) if by_runs else (theirs,)
+    assert buckets(ledger_of(wanted, lost, *entries)) == expected
+
+
+@pytest.mark.parametrize(
+    "sent, kept",
+    [(LOST, True), ({**LOST, "unlisted_at": None}, False), ({**LOST, "vendor_at": BOUND}, False)],
+)
+def test_a_create_whose_loads_are_dated_early_is_remembered(sent: Any, kept: bool) -> None:
+    memory, _ledgers = surveyed(
+        team(transfer("1-3")), observed(), document(intent("1-3", **sent)), now=NOW + 40 * DAY
+    )
+    assert (len(memory.intents) == 1) is kept

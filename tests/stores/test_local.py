@@ -459,6 +459,24 @@ def test_a_place_that_is_a_file_is_refused(tmp_path: Path) -> None:
     assert place.read_text() == "mine"
 
 
+class CommittedMeanwhile(LocalStore):
+    """A store beside which another run makes the first commit of all, amid a reading."""
+
+    def _head_in(self, connection: sqlite3.Connection) -> sql.Head | None:
+        head = super()._head_in(connection)
+        if head is None:
+            opened(str(Path(self.path).parent)).commit(adds("a"), NEVER_WRITTEN)
+        return head
+
+
+def test_a_first_commit_amid_a_reading_is_no_damage(folder: Path, place: str) -> None:
+    folder.mkdir()
+    (folder / DB).touch()
+    document, _revision = CommittedMeanwhile(place, 5, API, "test").read()
+    assert document is not None
+    assert set(document.intents) == {"a"}
+
+
 @pytest.mark.parametrize("kind", ["folder", "fifo"])
 def test_what_is_no_file_is_refused_without_hanging(folder: Path, place: str, kind: str) -> None:
     revision = written(place, "a", "b")

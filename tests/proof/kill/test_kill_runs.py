@@ -37,10 +37,10 @@ def test_a_few_points_converge() -> None:
 @pytest.mark.parametrize(
     "arguments, least",
     [
-        (("forks", "--embedded", "--every", "7"), 240),
+        (("forks", "--embedded", "--every", "6"), 220),
         (("forks", "--served", "--every", "40"), 20),
         (("twice", "--pairs", "40"), 40),
-        (("signals", "--every", "21"), 40),
+        (("signals", "--every", "18"), 40),
         (("errors", "--every", "12"), 100),
     ],
     ids=["forks", "served", "twice", "signals", "errors"],

@@ -371,9 +371,8 @@ class Schedule:
             if covered - loaded:
                 self._fail(f"{ledger.transfer.name}: {covered - loaded!r} called covered, and not loaded")
             stuck = ledger.transfer.days - covered - ledger.days(Bucket.FAILED) - ledger.days(Bucket.FUTURE)
-            if (
-                self.truth.blind
-            ):  # what was refused may have been made all the same: until a person says ``retry``
+            if self.truth.blind or ledger.evidence.blind:
+                # what was refused may have been made all the same: until a person says ``retry``
                 stuck = stuck - union(one.days for one in ledger.entries if one.reason is Reason.REFUSED)
             if stuck:
                 words = {(one.bucket.value, one.reason.value): repr(one.days) for one in ledger.entries}
