@@ -34,6 +34,7 @@ from reconciler.planning import (
     records,
     resolution,
     situation,
+    transfer_evidence,
     verdict,
 )
 from reconciler.planning.facts import DayFacts
@@ -206,6 +207,12 @@ def newer_failure_believed() -> Any:
     return _put((DayFacts, "unlocated", property(unlocated)))
 
 
+def dates_of_the_vendor_believed() -> Any:
+    """What an unknown create of ours loaded was dated before the bound it was made under."""
+    places = (intents, resolution, transfer_evidence)
+    return _put(*((room, "is_dated_early", lambda *_any: False) for room in places))
+
+
 def work_on_predecessors_unnoticed() -> Any:
     """Another run, whose file still names the predecessor, intended the same days."""
     real = session.is_taken
@@ -321,7 +328,7 @@ RULES: tuple[Sabotage, ...] = (
     outcome_not_recorded,
     pending_does_not_block,
 )
-FOUND: tuple[Sabotage, ...] = (newer_failure_believed,)
+FOUND: tuple[Sabotage, ...] = (newer_failure_believed, dates_of_the_vendor_believed)
 # Found once, by seeds that play otherwise since reads and records changed; not all were looked for again.
 RARE: tuple[Sabotage, ...] = (
     outcome_overwritten,
