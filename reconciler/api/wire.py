@@ -12,6 +12,7 @@ is tolerated differs field by field. Facts are from the vendor's OpenAPI of data
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -26,7 +27,7 @@ from reconciler.api.fields import (
     moment,
     moment_or_none,
 )
-from reconciler.dates import EMPTY, DateSet, Day
+from reconciler.dates import DateSet, Day
 from reconciler.http import Response
 from reconciler.model.observed import ApiError, Backfill, Run, RunStatus, Status, TransferInfo, joined
 from reconciler.untrusted import as_it_is, clean, clean_code
@@ -39,14 +40,14 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 QUOTA_CODES = frozenset({"API_ROW_QUOTA_EXCEEDED", "LICENSE_DAILY_QUERY_LIMIT_EXCEEDED"})
 
 
-def parse_backfill(document: object) -> Backfill:
+def parse_backfill(document: object, hide: Hide = as_it_is) -> Backfill:
     """Return the one backfill of an answer, enveloped or bare. Raises ``AnswerUnreadable``."""
-    return _backfill(an_object(payload(document)))
+    return _backfill(an_object(payload(document)), hide)
 
 
 def parse_backfills(document: object, hide: Hide = as_it_is) -> list[Backfill]:
     """Return the backfill of every item of a list."""
-    return each(document, _backfill)
+    return each(document, lambda item: _backfill(item, hide))
 
 
 def merge_backfills(found: dict[int, Backfill], page: Iterable[Backfill]) -> bool:
@@ -134,12 +135,13 @@ def _request_id(top: Mapping[str, object], response: Response) -> str | None:
 # --- items -------------------------------------------------------------------------------
 
 
-def _backfill(item: dict[str, object]) -> Backfill:
+def _backfill(item: dict[str, object], hide: Hide) -> Backfill:
     start, end = day(item, "range_start_date"), day(item, "range_end_date") + 1
     if start >= end:
         raise AnswerUnreadable("range_end_date is before range_start_date")
     status = _status(item.get("status"))
     total, completed, failed = _counts(item, status, end - start)
+    reported = _failed_days(item.get("error_report"), hide)
     return Backfill(
         id=identity(item, "transfer_backfill_id"),
         transfer_id=identity(item, "transfer_id"),
@@ -153,9 +155,10 @@ def _backfill(item: dict[str, object]) -> Backfill:
         total=total,
         completed=completed,
         failed=failed,
-        failed_days=_failed_days(item.get("error_report")) & DateSet.span(start, end),
+        failed_days=DateSet.days(reported) & DateSet.span(start, end),
         created_user_id=identity_or_none(item, "created_user_id"),
         word=clean(item.get("status")) if status is Status.UNKNOWN else "",
+        error=next((said for _day, said in sorted(reported.items(), reverse=True) if said), ""),
     )
 
 
@@ -190,21 +193,18 @@ def _counts(item: dict[str, object], status: Status, days: int) -> tuple[int, in
     return total, completed or 0, failed or 0
 
 
-def _failed_days(report: object) -> DateSet:
-    """Return the days an error report names. An entry without a readable date names none.
+def _failed_days(report: object, hide: Hide) -> dict[Day, str]:
+    """Return the days an error report names, and what it says. An entry without a readable date names none.
 
     A report that names fewer days than failed is allowed for everywhere, so nothing is lost.
     """
-    if not isinstance(report, list) or not report:
-        return EMPTY
-    return DateSet.days(day for entry in report if (day := _reported_day(entry)) is not None)
-
-
-def _reported_day(entry: object) -> Day | None:
-    try:
-        return day(an_object(entry), "transfer_run_date")
-    except AnswerUnreadable:
-        return None
+    found: dict[Day, str] = {}
+    for entry in report if isinstance(report, list) else ():
+        with suppress(AnswerUnreadable):
+            told = an_object(entry)
+            on = day(told, "transfer_run_date")
+            found[on] = found.get(on) or clean(told.get("error"), hide)
+    return found
 
 
 def _transfer(item: dict[str, object], hide: Hide) -> TransferInfo:

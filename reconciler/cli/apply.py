@@ -13,6 +13,7 @@ from reconciler.cli.arguments import api_of, read_key, state_of, verbose_of, war
 from reconciler.cli.loading import load_selected
 from reconciler.cli.options import Common, Duration, note, settle_option, shared
 from reconciler.cli.progress import Reporter
+from reconciler.cli.screen import places_of
 from reconciler.cli.show import load_plan
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, is_confirmed, is_terminal, refuse_without_terminal
@@ -111,7 +112,8 @@ def _check_usage(common: Common, terms: Terms, auto_approve: bool) -> None:
 
 def apply_teams(common: Common, terms: Terms, settings: RunSettings, *, auto_approve: bool) -> int:
     """Apply, telling what happens. Returns the exit status; with ``--json`` a summary is always last."""
-    desired, signals, reporter = _load(common, terms), Signals(), Reporter(common)
+    desired, signals = _load(common, terms), Signals()
+    reporter = Reporter(common, places=places_of(common, desired))
 
     def confirm(_plan: Plan) -> bool:
         return auto_approve or _asked()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from shlex import quote
@@ -13,10 +14,11 @@ import reconciler
 from reconciler import bounds
 from reconciler.cli.arguments import api_of, read_key, state_of, verbose_of
 from reconciler.cli.loading import load_selected
-from reconciler.cli.options import Common, OutFile, command_of, settle_option, shared
+from reconciler.cli.options import Common, OutFile, command_of, completed, settle_option, shared
 from reconciler.cli.progress import show_diagnostics
+from reconciler.cli.screen import places_of, shown_on
 from reconciler.cli.signals import Signals
-from reconciler.cli.terminal import out, out_json, paint_for
+from reconciler.cli.terminal import out, out_json
 from reconciler.cli.writing import write_whole
 from reconciler.dates import iso
 from reconciler.durations import worded
@@ -27,7 +29,7 @@ from reconciler.formats.planfile import digest, dump, encode_plan, short
 from reconciler.model.desired import Desired
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Plan
-from reconciler.render.text import plan_text
+from reconciler.render.text import Shown, plan_text
 from reconciler.render.words import Paint
 from reconciler.version import __version__
 
@@ -45,19 +47,24 @@ FORMATS = ("json", "text")
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit 2 if there are planned or deferred days, or a cancel."
 )
+@click.option("--all", "whole", is_flag=True, help="Show each backfill and range, however many.")
 @settle_option
 @shared("files", "api", "state", "as_of", "select", "json", "output")
 def plan(
-    common: Common, outs: tuple[tuple[str, str], ...], detailed_exitcode: bool, settle: timedelta
+    common: Common,
+    outs: tuple[tuple[str, str], ...],
+    detailed_exitcode: bool,
+    whole: bool,
+    settle: timedelta,
 ) -> int:
     """Show which backfills are missing, and why. Writes nothing; a read-only key will do."""
     desired = load_selected(common)
-    made = plan_teams(common, desired, RunSettings(settle=settle))
+    made, places = plan_teams(common, desired, RunSettings(settle=settle)), places_of(common, desired)
     for format_, path in outs:
-        write_out(made, format_, path)
+        write_out(made, format_, path, places, whole)
     saved = [path for format_, path in outs if format_ == "json"]
     apply_by = _apply_saved(common, saved[0]) if saved else apply_command(made, common, settle)
-    show(made, common, apply_by=apply_by)
+    show(made, common, apply_by=apply_by, places=places, whole=whole)
     return worst({*made.statuses, *_statuses(made, detailed_exitcode)})
 
 
@@ -103,16 +110,25 @@ def _apply_saved(common: Common, path: str) -> str:
     return command_of(replace(common, config=()), f"apply {quote(path)}")
 
 
-def show(made: Plan, common: Common, *, apply_by: str = "") -> None:
+def show(
+    made: Plan,
+    common: Common,
+    *,
+    apply_by: str = "",
+    places: Mapping[int, str] | None = None,
+    whole: bool = False,
+) -> None:
     """Print a plan: JSON, or its findings and its text, with the command that applies it."""
     if common.json:
         out_json(encode_plan(made, __version__))
         return
     show_diagnostics(made, common)
-    out(plan_text(made, paint_for(common.color, sys.stdout), apply_by=apply_by))
+    text = plan_text(made, shown_on(sys.stdout, common, places, whole=whole), apply_by=apply_by)
+    out(completed(text, common))
 
 
-def write_out(made: Plan, format_: str, path: str) -> None:
+def write_out(made: Plan, format_: str, path: str, places: Mapping[int, str], whole: bool) -> None:
     """Write a plan to a file, whole or not at all. Raises ``UsageError`` if it cannot be written."""
-    text = dump(encode_plan(made, __version__)) if format_ == "json" else plan_text(made, Paint())
+    shown = Shown(Paint(), places=places, whole=whole)
+    text = dump(encode_plan(made, __version__)) if format_ == "json" else plan_text(made, shown)
     write_whole(path, text)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.cli.options import Common, completed
+from reconciler.cli.screen import shown_on
 from reconciler.cli.terminal import err, out, out_json_line, paint_for, unwritten_is_fine
 from reconciler.cli.writing import save_unsaved
 from reconciler.events import Created, Event, Planned, RunEvent, Started, Unsaved, Waiting
@@ -44,6 +46,7 @@ class Reporter:
 
     common: Common
     show_plan: bool = True
+    places: Mapping[int, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _bar: Progress | None = None
     _task: TaskID | None = None
@@ -88,7 +91,7 @@ class Reporter:
             for line in left_out_json(plan):
                 out_json_line(line)
         elif self.show_plan:
-            out(plan_text(plan, paint_for(self.common.color, sys.stdout)))
+            out(completed(plan_text(plan, shown_on(sys.stdout, self.common, self.places)), self.common))
 
     # -- progress ----------------------------------------------------------------------------
 

@@ -25,13 +25,14 @@ from reconciler.planning.plan import Plan
     multiple=True,
     help="Write it to a file too, as json (default) or text; repeatable.",
 )
+@click.option("--all", "whole", is_flag=True, help="Show each backfill and range, however many.")
 @shared("json", "output")
-def show(common: Common, planfile: Path, outs: tuple[tuple[str, str], ...]) -> None:
+def show(common: Common, planfile: Path, outs: tuple[tuple[str, str], ...], whole: bool) -> None:
     """Show a saved plan (default: plan.json)."""
     plan = load_plan(planfile)
     for format_, path in outs:
-        write_out(plan, format_, path)
-    show_plan(plan, common)
+        write_out(plan, format_, path, {}, whole)
+    show_plan(plan, common, whole=whole)
 
 
 def load_plan(path: Path) -> Plan:

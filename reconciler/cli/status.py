@@ -7,25 +7,32 @@ import sys
 import click
 
 from reconciler.cli.loading import load_selected
-from reconciler.cli.options import Common, shared
+from reconciler.cli.options import Common, completed, shared
 from reconciler.cli.plan import plan_teams
 from reconciler.cli.progress import show_diagnostics
-from reconciler.cli.terminal import out, out_json, paint_for
+from reconciler.cli.screen import places_of, shown_on
+from reconciler.cli.terminal import out, out_json
 from reconciler.engine.team import RunSettings
 from reconciler.errors import Exit, worst
 from reconciler.formats.messages import status_json
-from reconciler.planning.standing import standings
+from reconciler.planning.standing import standings, team_standings
 from reconciler.render.status import status_text
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Exit 3 unless everything is synced and healthy.")
+@click.option(
+    "--check",
+    is_flag=False,
+    flag_value="healthy",
+    type=click.Choice(["healthy", "synced"]),
+    help="Exit 3 unless all is healthy; --check=synced: unless all is synced, too.",
+)
 @shared("files", "api", "state", "as_of", "select", "json", "output")
-def status(common: Common, check: bool) -> int:
+def status(common: Common, check: str | None) -> int:
     """Show the declared days by transfer and bucket.
 
-    Synced: nothing planned, deferred or waiting. Healthy: nothing blocked or failed. What could not be read
-    is unknown.
+    Synced: nothing planned, deferred or waiting. Healthy: nothing blocked, failed or stuck, but for a pause
+    that the file declares. What could not be read is unknown.
     """
     desired = load_selected(common)
     made = plan_teams(common, desired, RunSettings())
@@ -34,6 +41,8 @@ def status(common: Common, check: bool) -> int:
         out_json(status_json(made.errored, each, total))
     else:
         show_diagnostics(made, common)
-        out(status_text(each, total, paint_for(common.color, sys.stdout)))
-    good = total.synced and total.healthy
+        teams = team_standings(made, desired, places_of(common, desired))
+        shown = shown_on(sys.stdout, common)
+        out(completed(status_text(teams, total, shown.paint, shown.width), common))
+    good = total.healthy and (total.synced or check != "synced")
     return worst({*made.statuses, *(() if good or not check else (Exit.PARTLY,))})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from shlex import quote
 
@@ -18,6 +18,7 @@ from reconciler.model.observed import Cause, RunStatus, Unreadable
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
 from reconciler.planning.situation import Situation
 
+MANY_NAMED = 10  # transfers of a team, where a file names one that it has not
 MANY_DAYS_AGAIN = 31  # of days due once more, how many are worth a word
 
 
@@ -103,6 +104,19 @@ _CURES = {
     Cause.FAILED: "Run again once the API answers.",
     Cause.UNDATED: _BLIND,
 }
+
+
+def _unknown_transfer(ledger: TransferLedger) -> Iterator[Finding]:
+    if not _in(ledger, Reason.UNKNOWN_TRANSFER):
+        return
+    listed = ledger.evidence.observed.transfers
+    known = sorted(listed.values(), key=lambda info: info.id) if isinstance(listed, Mapping) else []
+    names = [f"{info.id}{f' {info.name}' if info.name else ''}" for info in known]
+    more = f" and {len(names) - MANY_NAMED} more" if len(names) > MANY_NAMED else ""
+    has = f"It has {', '.join(names[:MANY_NAMED])}{more}." if names else "It has none."
+    address, name = ledger.transfer.address, ledger.transfer.name
+    detail = f"{name}: team {address.team_id} has no transfer {address.transfer_id}. {has}"
+    yield _warning("OB015", "There is no such transfer", detail, "Correct its transfer_id, or the team_id.")
 
 
 def _forgotten_predecessor(ledger: TransferLedger) -> Iterator[Finding]:
@@ -220,7 +234,7 @@ def _once_more(ledger: TransferLedger) -> Iterator[Finding]:
 
 
 _CHECKS = (
-    *(_unread, _forgotten_predecessor, _unknown_history, _unseen_schedule, _undated),
+    *(_unread, _unknown_transfer, _forgotten_predecessor, _unknown_history, _unseen_schedule, _undated),
     *(_odd_counts, _odd_words, _stuck, _own_day, _once_more),
 )
 

@@ -12,10 +12,10 @@ from reconciler.formats.reports import encode_time
 from reconciler.model.desired import Address
 from reconciler.model.memory import Intent
 from reconciler.model.observed import ApiError
+from reconciler.planning.items import NOT_APPROVED
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import COUNTED, Action, Plan
 from reconciler.planning.standing import Standing
-from reconciler.planning.totals import NOT_APPROVED
 
 
 def event_json(event: events.Event) -> dict[str, Any]:

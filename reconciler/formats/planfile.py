@@ -40,6 +40,7 @@ _KIND = "sha256:"
 
 def encode_plan(plan: Plan, tool_version: str) -> Json:
     """Return the plan document."""
+    names = {one.address: one.vendor_name for one in plan.transfers}
     return {
         "format_version": FORMAT_VERSION,
         "tool_version": tool_version,
@@ -53,7 +54,7 @@ def encode_plan(plan: Plan, tool_version: str) -> Json:
         "errored": plan.errored,
         "summary": _summary(plan),
         "transfers": [parts.encode_transfer(one) for one in plan.transfers],
-        "actions": [parts.encode_action(one) for one in plan.actions],
+        "actions": [parts.encode_action(one, names.get(one.address, "")) for one in plan.actions],
         **{bucket.value: [parts.encode_item(item) for item in plan.of(bucket)] for bucket in LISTED},
         "unmanaged": [parts.encode_unmanaged(one) for team in plan.teams for one in team.unmanaged],
         "diagnostics": [encode_finding(one) for one in all_findings(plan)],

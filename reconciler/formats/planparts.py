@@ -119,24 +119,36 @@ def _place(text: str) -> Place:
 # --- actions --------------------------------------------------------------------------------
 
 _DOING = {"transfer": _NAME, "action": TEXT, "reasons": COUNTS, "cancels": core.list_schema(ID, strict=True)}
-ACTION = an_object({**_SPAN, **_DOING}, owner=(_OWNER, None), declared_at=_PLACES)
+_ERROR = (TEXT, "")
+ACTION = an_object(
+    {**_SPAN, **_DOING}, owner=(_OWNER, None), declared_at=_PLACES, notes=_PLACES, error=_ERROR
+)
 
 
-def encode_action(action: Action) -> Json:
+def encode_action(action: Action, vendor_name: str = "") -> Json:
     return {
         "action": action.kind.value,
         **where(action),
+        "vendor_name": vendor_name or None,
         "reasons": dict(action.reasons),
+        "notes": list(action.notes),
         "owner": action.owner,
         "declared_at": list(map(str, action.declared_at)),
         "cancels": list(action.cancels),
+        **_told(error=action.error),
     }
+
+
+def _told(**values: Any) -> Json:
+    """Return the values that there are."""
+    return {name: value for name, value in values.items() if value}
 
 
 def action_of(data: Json) -> Action:
     kind, cancels = read("action", data["action"], ActionKind), tuple(data["cancels"])
     named = (kind, _address(data), data["transfer"], *_range(data))
-    return Action(*named, data["reasons"], data["owner"], _places(data), cancels)
+    told = {"notes": tuple(data["notes"]), "error": data["error"]}
+    return Action(*named, data["reasons"], data["owner"], _places(data), cancels, **told)
 
 
 # --- days that are not acted on ---------------------------------------------------------------
@@ -149,12 +161,22 @@ ITEM = an_object(
     {**_SPAN, "transfer": _NAME, "reason": TEXT},
     declared_at=_PLACES,
     answer=(core.nullable_schema(ANSWER), None),
+    until=(core.nullable_schema(TEXT), None),
+    limit=(core.nullable_schema(NUMBER), None),
+    held_by=(core.list_schema(ID, strict=True), ()),
+    error=_ERROR,
 )
 
 
 def encode_item(item: Item) -> Json:
     """Return days that are not acted on, as in a plan document."""
-    told = {"answer": _encode_answer(item.answer)} if item.answer else {}
+    told = _told(
+        answer=_encode_answer(item.answer) if item.answer else None,
+        until=encode_time(item.until) if item.until else None,
+        limit=item.limit,
+        held_by=list(item.held_by),
+        error=item.error,
+    )
     return {**where(item), "reason": item.reason, "declared_at": list(map(str, item.declared_at)), **told}
 
 
@@ -165,7 +187,9 @@ def _encode_answer(answer: Answer) -> Json:
 def item_of(bucket: Bucket, data: Json) -> Item:
     answer = _answer_of(data["answer"]) if data["answer"] else None
     named = (_address(data), data["transfer"], *_range(data), data["reason"])
-    return Item(bucket, *named, _places(data), answer)
+    until = time_of("until", data["until"]) if data["until"] else None
+    held = {"limit": data["limit"], "held_by": tuple(data["held_by"]), "error": data["error"]}
+    return Item(bucket, *named, _places(data), answer, until, **held)
 
 
 def _answer_of(data: Json) -> Answer:
@@ -175,7 +199,9 @@ def _answer_of(data: Json) -> Answer:
 
 # --- backfills that are not ours ---------------------------------------------------------------
 
-UNMANAGED = an_object({**_SPAN, "backfill_id": ID, "status": TEXT})
+UNMANAGED = an_object(
+    {**_SPAN, "backfill_id": ID, "status": TEXT}, created_user_id=(core.nullable_schema(NUMBER), None)
+)
 
 
 def encode_unmanaged(one: Unmanaged) -> Json:
@@ -186,17 +212,22 @@ def encode_unmanaged(one: Unmanaged) -> Json:
         "start": iso(one.start),
         "end": last_iso(one.end),
         "status": one.status,
+        "created_user_id": one.created_user_id,
     }
 
 
 def unmanaged_of(data: Json) -> Unmanaged:
-    return Unmanaged(_address(data), data["backfill_id"], *_range(data), data["status"])
+    told = (data["backfill_id"], *_range(data), data["status"], data["created_user_id"])
+    return Unmanaged(_address(data), *told)
 
 
 # --- transfers and their counts ----------------------------------------------------------------
 
 TRANSFER = an_object(
-    {"team_id": ID, "transfer": _NAME, "transfer_id": ID, "days": COUNTS}, owner=(_OWNER, None)
+    {"team_id": ID, "transfer": _NAME, "transfer_id": ID, "days": COUNTS},
+    owner=(_OWNER, None),
+    vendor_name=(core.nullable_schema(TEXT), None),
+    paused=(core.bool_schema(strict=True), False),
 )
 
 
@@ -205,14 +236,17 @@ def encode_transfer(summary: TransferSummary) -> Json:
         "team_id": summary.address.team_id,
         "transfer": summary.name,
         "transfer_id": summary.address.transfer_id,
+        "vendor_name": summary.vendor_name or None,
         "owner": summary.owner,
+        "paused": summary.paused_by_file,
         "days": summary.counts.as_dict(),
     }
 
 
 def transfer_of(data: Json) -> TransferSummary:
     known = {bucket: data["days"].get(bucket.value, 0) for bucket in COUNTED}
-    return TransferSummary(_address(data), data["transfer"], data["owner"], DayCounts(known))
+    named = (_address(data), data["transfer"], data["owner"], DayCounts(known))
+    return TransferSummary(*named, data["vendor_name"] or "", data["paused"])
 
 
 # --- findings: written as everywhere (reports.py) ----------------------------------------------

@@ -87,6 +87,7 @@ SEEN = {
     "failed_days": DAYS,
     "created_user_id": maybe(WHOLE),
     "word": TEXT,
+    "error": TEXT,
 }
 OURS = {
     "transfer": TEXT,

@@ -43,7 +43,8 @@ class RunStatus(StrEnum):
 class Backfill(Span):
     """A backfill as the API shows it. ``start``/``end`` are half-open ordinals.
 
-    ``failed_days`` are the days its error report names. Counts are of runs: often one per day.
+    ``failed_days`` are the days its error report names, ``error`` the newest one's text. Counts are of runs:
+    often one per day.
     ``created_user_id`` is ``None`` where the API does not tell it. ``word`` is its own for an unknown status.
     """
 
@@ -62,6 +63,7 @@ class Backfill(Span):
     failed_days: DateSet = field(default_factory=DateSet)
     created_user_id: int | None = None
     word: str = ""
+    error: str = ""
 
     @property
     def counts(self) -> tuple[int, int, int]:

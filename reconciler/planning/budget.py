@@ -71,7 +71,8 @@ class Budget:
     ``failed_blockers`` are our own listed FAILED backfills whose runs are over, by transfer: what is created
     on a day of one cancels it first. ``opened`` counts the open backfills: those listed, whoever made them,
     and those that we know to be open while the list still lags behind; ``active_on`` those of them on each
-    transfer whose runs are not over.
+    transfer whose runs are not over. ``holders`` and ``holders_on`` are the ids of both before the plan, the
+    oldest first.
     """
 
     situation: Situation
@@ -79,13 +80,18 @@ class Budget:
     put_off: list[tuple[Piece, str]] = field(default_factory=list)
     cancelled: set[int] = field(default_factory=set)
     failed_blockers: dict[int, list[BackfillRecord]] = field(init=False)
+    holders: tuple[int, ...] = field(init=False)
+    holders_on: dict[int, tuple[int, ...]] = field(init=False)
     active_on: Counter[int] = field(init=False)
     opened: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.failed_blockers = failed_blockers(self.situation)
-        opened = _opened(self.situation)
-        self.active_on = Counter(one.transfer_id for one in opened if is_active(one))
+        opened = sorted(_opened(self.situation), key=lambda one: (one.created_time, one.id))
+        on_transfer = grouped((one for one in opened if is_active(one)), lambda one: one.transfer_id)
+        self.holders = tuple(one.id for one in opened)
+        self.holders_on = {key: tuple(one.id for one in found) for key, found in on_transfer.items()}
+        self.active_on = Counter({key: len(found) for key, found in on_transfer.items()})
         self.opened = len(opened)
 
     def visit(self, piece: Piece) -> None:

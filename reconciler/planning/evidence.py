@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from reconciler.bounds import ENDING_SETTLES
+from reconciler.bounds import BLIND_CANCEL_SETTLES, ENDING_SETTLES
 from reconciler.dates import EMPTY, FIRST_DAY, DateSet, Day, grouped, union
 from reconciler.model.memory import BackfillRecord, DayEvidence
 from reconciler.model.observed import Backfill, Run, Status
@@ -108,3 +108,15 @@ def divided(old: DayEvidence, new: DayEvidence, days: DateSet) -> tuple[DayEvide
         left = left - part
     assert sum(map(bool, parts)) <= 1 or sum(map(len, parts)) + len(left) == len(days)
     return DayEvidence(*parts), left
+
+
+def status_of(record: BackfillRecord) -> Status:
+    """Return its status; what had FAILED before we cancelled it is judged as that."""
+    return Status.FAILED if record.was_failed else record.seen.status
+
+
+def settles_for(record: BackfillRecord, blind: bool) -> timedelta:
+    """Return how long after a read first saw its end its counts, and runs, may still tell more."""
+    if status_of(record) is Status.CANCELLED and blind:
+        return BLIND_CANCEL_SETTLES
+    return ENDING_SETTLES

@@ -14,17 +14,28 @@ from reconciler.dates import EMPTY, DateSet, union
 from reconciler.model.desired import DesiredTransfer
 from reconciler.model.memory import BackfillRecord, Intent, IntentKind, Outcome
 from reconciler.model.observed import Run
-from reconciler.planning.intents import days_cut_off, is_in_doubt, is_settled, refusal_holds, settles_until
+from reconciler.planning.evidence import settles_for
+from reconciler.planning.intents import (
+    days_cut_off,
+    is_in_doubt,
+    is_settled,
+    refusal_ends,
+    refusal_holds,
+    settles_until,
+)
 from reconciler.planning.loadings import JudgedBackfill
 from reconciler.planning.loads import Loading
 from reconciler.planning.transfer_evidence import TransferEvidence
+
+Until = tuple[DateSet, datetime | None]  # days, and when they are free by themselves, if they are
 
 
 @dataclass(frozen=True)
 class DayFacts:
     """The facts about the days of a transfer that share one ``stale_before`` and one ``final_after``.
 
-    Each property is a set of days; sets may reach beyond ``days``.
+    Each is a set of days, or several with the time until which a rule holds them; sets may reach beyond
+    ``days``.
     """
 
     days: DateSet
@@ -58,12 +69,16 @@ class DayFacts:
         return self._active(stale) | self._running(counts=False)
 
     @cached_property
-    def settling(self) -> DateSet:
+    def settling(self) -> tuple[Until, ...]:
         """The days of backfills, and of creates given up, of which counts or run lists may tell more yet."""
         now = self.evidence.observed.vendor_now
-        given_up = ((intent, settles_until(intent)) for intent in self._creates)
-        open_ = (intent.days for intent, until in given_up if until is not None and now < until)
-        return union((*(backfill.verdict.settling for backfill in self.evidence.judged), *open_))
+        given_up = ((intent.days, settles_until(intent)) for intent in self._creates)
+        open_ = ((days, until) for days, until in given_up if until is not None and now < until)
+        return (*map(self._settles, self.evidence.judged), *open_)
+
+    def _settles(self, judged: JudgedBackfill) -> Until:
+        ended_at = judged.record.ended_at or self.evidence.observed.vendor_now
+        return judged.verdict.settling, ended_at + settles_for(judged.record, self.evidence.blind)
 
     @cached_property
     def early(self) -> DateSet:
@@ -122,17 +137,19 @@ class DayFacts:
         """The days tried ``max_attempts`` times: our backfills that ended without loading them."""
         return self._tried[-1]
 
-    @property
-    def backoff(self) -> DateSet:
+    @cached_property
+    def backoff(self) -> tuple[Until, ...]:
         """The days whose last attempt ended too lately for another one."""
-        found, seen, vendor_now = [], EMPTY, self.evidence.observed.vendor_now
+        found: list[Until] = []
+        seen, vendor_now = EMPTY, self.evidence.observed.vendor_now
         for backfill, days in self._attempts:
             newest = days - seen
             seen = seen | days
             for times, tried in enumerate(self._tried[:-1]):
-                if backfill.ended_at and vendor_now < backfill.ended_at + self._pause_after(times):
-                    found.append((newest & tried) - self._tried[times + 1])
-        return union(found)
+                until = backfill.ended_at + self._pause_after(times) if backfill.ended_at else vendor_now
+                if vendor_now < until:
+                    found.append(((newest & tried) - self._tried[times + 1], until))
+        return tuple(found)
 
     def _pause_after(self, times: int) -> timedelta:
         """Return how long to wait after an attempt, the first of which is 0: six times as long each time."""
@@ -176,11 +193,19 @@ class DayFacts:
         return DateSet.days(day for day, run in odd if (run.ended_time is not None) is ended)
 
     @cached_property
-    def refused(self) -> DateSet:
+    def refused(self) -> tuple[Until, ...]:
         """The days of creates that the API refuses, and those that it cut off at the end of one: it may take
         them later.
         """
-        return union(self._refused_days(intent) - self.evidence.forgiven(intent) for intent in self._creates)
+        return tuple(
+            (self._refused_days(intent) - self.evidence.forgiven(intent), self._refused_until(intent))
+            for intent in self._creates
+        )
+
+    def _refused_until(self, intent: Intent) -> datetime | None:
+        if intent.blocker is not None or self._may_be_hidden(intent):
+            return None
+        return refusal_ends(intent)
 
     def _refused_days(self, intent: Intent) -> DateSet:
         if intent.transfer_id != self._own:
@@ -212,24 +237,30 @@ class DayFacts:
         made = ((intent, self._made_by(intent)) for intent in own)
         return union(days_cut_off(*pair)[0] - self.evidence.forgiven(pair[0]) for pair in made)
 
-    def recent_request(self, left: DateSet) -> DateSet:
+    def recent_request(self, left: DateSet) -> tuple[Until, ...]:
         """The days of creates that may have been made in spite of the answer; blind, all that would be due of
         ``left``: a newer create would hide them from ``latest``, and nothing else would tell.
         """
         doubted = [intent for intent in self._creates if is_in_doubt(intent, *self._clocks)]
-        hides = self.evidence.blind and any(intent.transfer_id == self._own for intent in doubted)
-        return union(intent.days for intent in doubted) | (self._due(left) if hides else EMPTY)
+        hides = (one for one in doubted if self.evidence.blind and one.transfer_id == self._own)
+        also = ((self._due(left), self._settles_at(intent)) for intent in hides)
+        return (*((intent.days, self._settles_at(intent)) for intent in doubted), *also)
 
-    def unresolved(self, left: DateSet) -> DateSet:
+    def _settles_at(self, intent: Intent) -> datetime:
+        return intent.intended_at + self.evidence.settle
+
+    def unresolved(self, left: DateSet) -> tuple[Until, ...]:
         """The days of creates whose outcome is unknown; within settle time all that would be due of ``left``.
 
         Until then nothing is created on the transfer: a newer create would hide from ``latest`` whether the
         first one was made.
         """
         pending = [intent for intent in self._creates if intent.pending]
-        own = (intent for intent in pending if intent.transfer_id == self._own)
-        fresh = any(not is_settled(intent, *self._clocks) for intent in own)
-        return union(intent.days for intent in pending) | (self._due(left) if fresh else EMPTY)
+        fresh = [intent for intent in pending if not is_settled(intent, *self._clocks)]
+        own = (intent for intent in fresh if intent.transfer_id == self._own)
+        also = ((self._due(left), self._settles_at(intent)) for intent in own)
+        open_ = ((one.days, self._settles_at(one) if one in fresh else None) for one in pending)
+        return (*open_, *also)
 
     @property
     def _clocks(self) -> tuple[datetime, datetime, timedelta]:

@@ -195,7 +195,12 @@ def refusal_holds(intent: Intent, listed: Container[int], ours: Container[int], 
     """
     if intent.blocker is not None:
         return intent.blocker in listed and intent.blocker not in ours
-    return now < intent.intended_at + REFUSAL_HOLDS
+    return now < refusal_ends(intent)
+
+
+def refusal_ends(intent: Intent) -> datetime:
+    """Return until when, by our clock, a refusal blocks that has no backfill to blame."""
+    return intent.intended_at + REFUSAL_HOLDS
 
 
 def is_in_doubt(intent: Intent, now: datetime, vendor_now: datetime, settle: timedelta) -> bool:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from reconciler.dates import DateSet, Day, grouped, union
 from reconciler.model.desired import DesiredTransfer
 from reconciler.model.observed import Backfill
-from reconciler.planning.facts import DayFacts
+from reconciler.planning.facts import DayFacts, Until
 from reconciler.planning.loadings import JudgedBackfill
 from reconciler.planning.transfer_evidence import TransferEvidence
 
@@ -63,11 +63,17 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Days of one transfer in one bucket, for one reason."""
+    """Days of one transfer in one bucket, for one reason. ``until``: when which are free by themselves."""
 
     bucket: Bucket
     reason: Reason
     days: DateSet
+    until: tuple[Until, ...] = ()
+
+    def held_until(self, days: DateSet) -> datetime | None:
+        """Return when all of these days are free by themselves; ``None``: not by time alone."""
+        times = [at for held, at in self.until if held & days]
+        return None if None in times else max((at for at in times if at is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +139,13 @@ class TransferLedger:
 class Rule:
     """One row: what ``days`` returns goes into ``bucket`` for ``reason``, unless a row above took it.
 
-    ``days`` is given the facts and what the rows above have left. It may return more than that.
+    ``days`` is given the facts and what the rows above have left. It may return more than that; some tell
+    until when they hold which days.
     """
 
     bucket: Bucket
     reason: Reason
-    days: Callable[[DayFacts, DateSet], DateSet]
+    days: Callable[[DayFacts, DateSet], DateSet | tuple[Until, ...]]
 
 
 DONE = (
@@ -239,9 +246,11 @@ def _take(rules: Iterable[Rule], facts: DayFacts, left: DateSet) -> tuple[list[E
     for rule in rules:
         if not left:
             break
-        taken = left & rule.days(facts, left)
+        told = rule.days(facts, left)
+        until = () if isinstance(told, DateSet) else told
+        taken = left & (told if isinstance(told, DateSet) else union(days for days, _at in told))
         left = left - taken
-        entries.append(Entry(rule.bucket, rule.reason, taken))
+        entries.append(Entry(rule.bucket, rule.reason, taken, until))
     return entries, left
 
 
@@ -250,7 +259,12 @@ def _joined(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     groups = grouped((entry for entry in entries if entry.days), lambda entry: (entry.bucket, entry.reason))
     order = list(Bucket)
     ranked = sorted(groups, key=lambda key: (order.index(key[0]), key[1]))
-    return tuple(Entry(*key, union(entry.days for entry in groups[key])) for key in ranked)
+    return tuple(_merged(*key, groups[key]) for key in ranked)
+
+
+def _merged(bucket: Bucket, reason: Reason, entries: list[Entry]) -> Entry:
+    days = union(entry.days for entry in entries)
+    return Entry(bucket, reason, days, tuple(pair for entry in entries for pair in entry.until))
 
 
 def _check(transfer: DesiredTransfer, entries: tuple[Entry, ...]) -> None:

@@ -29,7 +29,8 @@ class ActionKind(StrEnum):
 class Action(Span):
     """One thing to do: create ``[start, end)``, after cancelling ``cancels``; or only cancel.
 
-    ``notes`` are the reasons that people gave in the file for its ranges.
+    ``notes`` are the reasons that people gave in the file for its ranges; ``error`` is what the API said of a
+    day of it that failed.
     """
 
     kind: ActionKind
@@ -43,6 +44,7 @@ class Action(Span):
     cancels: tuple[int, ...] = ()
     stale_before: datetime | None = None
     notes: tuple[str, ...] = ()
+    error: str = ""
 
 
 # The buckets in the order in which counts are told, and those of them whose days a plan lists.
@@ -63,8 +65,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Item(Span):
-    """Days that are not acted on, with the reason: a limit, a blocker, or what to wait for. ``answer``: the
-    API's, where that is why.
+    """Days that are not acted on, with the reason: a limit, a blocker, or what to wait for.
+
+    ``until``: when they are free by themselves, if time alone does that. ``limit``: how many of what the
+    reason counts there may be. ``held_by``: the backfills that hold the places or the days, at most
+    ``MOST_HOLDERS``. ``answer``: the API's, where that is why; ``error``: what it said of a failed day.
     """
 
     bucket: Bucket
@@ -75,35 +80,48 @@ class Item(Span):
     reason: str
     declared_at: tuple[Place, ...] = ()
     answer: Answer | None = None
+    until: datetime | None = None
+    limit: int | None = None
+    held_by: tuple[int, ...] = ()
+    error: str = ""
+
+
+MOST_HOLDERS = 10  # of a list of 100; each of thousands of items names them
 
 
 @dataclass(frozen=True, slots=True)
 class Unmanaged(Span):
-    """A listed backfill that is not ours, or ours with its transfer gone from the files."""
+    """A listed backfill that is not ours, or ours with its transfer gone from the files.
+
+    ``created_user_id`` is ``None`` where the API does not tell who made it.
+    """
 
     address: Address
     backfill_id: int
     start: Day
     end: Day
     status: str
+    created_user_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DayCounts:
     """How many declared days lie in each bucket; a bucket that is not named has none.
 
-    ``stuck``: how many active backfills on them do not move.
+    ``stuck``: how many active backfills on them do not move; ``resting``: how many of the blocked days are so
+    because the file says so, or only until settle time is over.
     """
 
     in_bucket: Mapping[Bucket, int] = field(default_factory=dict)
     stuck: int = 0
+    resting: int = 0
 
     def __getitem__(self, bucket: Bucket) -> int:
         return self.in_bucket.get(bucket, 0)
 
     def __add__(self, other: DayCounts) -> DayCounts:
         buckets = {bucket: self[bucket] + other[bucket] for bucket in COUNTED}
-        return DayCounts(buckets, self.stuck + other.stuck)
+        return DayCounts(buckets, self.stuck + other.stuck, self.resting + other.resting)
 
     @property
     def declared(self) -> int:
@@ -116,13 +134,14 @@ class DayCounts:
 
     @property
     def healthy(self) -> bool:
-        """Nothing needs a person: nothing blocked, failed or stuck."""
-        return not (self[Bucket.BLOCKED] or self[Bucket.FAILED] or self.stuck)
+        """Nothing needs a person: nothing blocked but what rests, nothing failed or stuck."""
+        return self[Bucket.BLOCKED] == self.resting and not (self[Bucket.FAILED] or self.stuck)
 
     @property
     def percent(self) -> int:
-        """The covered share of the declared days, rounded down so that 100 means all."""
-        return 100 * self[Bucket.COVERED] // self.declared if self.declared else 100
+        """The covered share of the days that are over, rounded down so that 100 means all."""
+        over = self.declared - self[Bucket.FUTURE]
+        return 100 * self[Bucket.COVERED] // over if over else 100
 
     def as_dict(self) -> dict[str, int]:
         return {"declared": self.declared, **{bucket.value: self[bucket] for bucket in COUNTED}}
@@ -130,12 +149,16 @@ class DayCounts:
 
 @dataclass(frozen=True, slots=True)
 class TransferSummary:
-    """The buckets of one transfer, for ``status`` and the headings of a plan."""
+    """The buckets of one transfer, for ``status`` and the headings of a plan. ``vendor_name``: what the
+    transfer list calls it, "" where that does not tell. ``paused_by_file``: the file says that it rests.
+    """
 
     address: Address
     name: str
     owner: str | None
     counts: DayCounts
+    vendor_name: str = ""
+    paused_by_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from reconciler.planning.budget import LIST_FULL, OPEN, Budget, Piece, allotted,
 from reconciler.planning.cutting import cut_due
 from reconciler.planning.evidence import is_active
 from reconciler.planning.guards import check_guards
+from reconciler.planning.items import deferred_items, error_on, items_of
 from reconciler.planning.ledger import Bucket, Entry, Reason, TransferLedger
-from reconciler.planning.plan import LISTED, Action, ActionKind, Item, TeamPlan
+from reconciler.planning.plan import LISTED, Action, ActionKind, TeamPlan
 from reconciler.planning.situation import Situation
 
 
@@ -35,7 +36,7 @@ def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPla
     planned = planned_days(actions)
     assert approval is None or approval.allows(actions)
     findings = (*check_guards(team, actions, observed), *totals.list_full_findings(observed, document))
-    held_up = totals.items_of(ledgers, (bucket for bucket in LISTED if bucket is not Bucket.DEFERRED))
+    held_up = items_of(team, ledgers, (bucket for bucket in LISTED if bucket is not Bucket.DEFERRED))
     return TeamPlan(
         team_id=team.team_id,
         as_of=team.as_of,
@@ -44,7 +45,7 @@ def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPla
         list_full=observed.list_full,
         evidence=totals.evidence_used(ledgers, observed),
         actions=actions,
-        items=(*totals.deferred_items(ledgers, _put_off(budget), withheld), *held_up),
+        items=(*deferred_items(ledgers, budget, withheld), *held_up),
         unmanaged=totals.unmanaged_backfills(team, observed, document),
         transfers=tuple(totals.summarise(ledger, planned.of(ledger.transfer.address)) for ledger in ledgers),
         minimum_creates=_minimum_creates(situation, planned),
@@ -69,11 +70,6 @@ def _ordered(pieces: Iterable[Piece], order: Order) -> list[Piece]:
     if order is Order.NEWEST_FIRST:
         return sorted(pieces, key=lambda piece: (-piece.end, piece.transfer.address))
     return sorted(pieces, key=lambda piece: (piece.start, piece.transfer.address))
-
-
-def _put_off(budget: Budget) -> Iterator[Item]:
-    for piece, limit in budget.put_off:
-        yield totals.item_of(Bucket.DEFERRED, piece.transfer, (piece.start, piece.end), limit)
 
 
 def _withheld_days(situation: Situation, approval: Approval | None) -> DaysByTransfer[Address]:
@@ -127,7 +123,12 @@ def _create(piece: Piece, cancels: tuple[int, ...], ledger: TransferLedger) -> A
         cancels=cancels,
         stale_before=max(times, default=None),
         notes=tuple(dict.fromkeys(reason for _place, reason in declared if reason)),
+        error=error_on(ledger, piece.days & _failed(ledger)),
     )
+
+
+def _failed(ledger: TransferLedger) -> DateSet:
+    return union(entry.days for entry in ledger.of(Bucket.DUE) if entry.reason is Reason.FAILED)
 
 
 def _declared(segment: Segment, piece: Piece, ledger: TransferLedger) -> Iterator[tuple[Place, str]]:

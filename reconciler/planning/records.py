@@ -41,6 +41,7 @@ def updated(record: BackfillRecord, seen: Backfill, vendor_now: datetime) -> Bac
         end_time=known.end_time or seen.end_time if was_failed else seen.end_time,
         failed_days=seen.failed_days | (known.failed_days if seen.failed >= known.failed else EMPTY),
         created_user_id=seen.created_user_id or known.created_user_id,
+        error=seen.error or (known.error if seen.failed else ""),
     )
     same_end = record.ended_at is not None and (was_failed or seen.status is known.status)
     ended_at = record.ended_at if same_end else vendor_now

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
+from reconciler.dates import Day, grouped
 from reconciler.model.desired import Address, Desired, DesiredTeam
-from reconciler.planning.plan import DayCounts, Plan, TransferSummary
+from reconciler.planning.ledger import Bucket
+from reconciler.planning.plan import DayCounts, Item, Plan, TeamPlan, TransferSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,53 @@ class Standing:
     @property
     def healthy(self) -> bool | None:
         return None if self.counts is None else self.counts.healthy
+
+
+@dataclass(frozen=True, slots=True)
+class TeamStanding:
+    """The transfers of one team as of a date. ``places``: what its API and state are called. ``remarks``: why
+    days are blocked or failed, each with how many there are of it, and whether the file pauses the transfer.
+    ``unknown``: why the team could not be read, "" if it was.
+    """
+
+    team_id: int
+    as_of: Day
+    now: datetime
+    transfers: tuple[Standing, ...]
+    remarks: tuple[tuple[Item, int, bool], ...] = ()
+    places: tuple[str, ...] = ()
+    unknown: str = ""
+
+
+def team_standings(
+    plan: Plan, desired: Desired, places: Mapping[int, str] | None = None
+) -> tuple[TeamStanding, ...]:
+    """Return where each team stands, with why days are held up."""
+    each, _total = standings(plan, desired)
+    planned = {team.team_id: team for team in plan.teams}
+    found = []
+    for team in desired.teams:
+        own = tuple(one for one in each if one.address and one.address.team_id == team.team_id)
+        known = planned.get(team.team_id)
+        remarks = tuple(_remarks(known)) if known else ()
+        named = (places or {}).get(team.team_id)
+        told = (named,) if named else ()
+        unknown = "" if known else _why_unread(plan, team)
+        found.append(TeamStanding(team.team_id, team.as_of, plan.created_at, own, remarks, told, unknown))
+    return tuple(found)
+
+
+def _why_unread(plan: Plan, team: DesiredTeam) -> str:
+    """Return the finding that names a team which could not be planned."""
+    named = (one for one in plan.diagnostics if f"Team {team.team_id} " in one.detail)
+    return next((one.summary for one in named), "it could not be read")
+
+
+def _remarks(team: TeamPlan) -> Iterator[tuple[Item, int, bool]]:
+    paused = {one.address: one.paused_by_file for one in team.transfers}
+    held = (item for item in team.items if item.bucket in (Bucket.BLOCKED, Bucket.FAILED))
+    for group in grouped(held, lambda item: (item.address, item.reason)).values():
+        yield group[-1], sum(len(item.days) for item in group), paused.get(group[0].address, False)
 
 
 def standings(plan: Plan, desired: Desired) -> tuple[tuple[Standing, ...], Standing]:

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from reconciler.dates import EMPTY, DateSet, Day, DaysByTransfer, Interval, Span
-from reconciler.diagnostics import Finding, Place, Severity
+from reconciler.dates import EMPTY, DateSet, Day, DaysByTransfer, Span
+from reconciler.diagnostics import Finding, Severity
 from reconciler.model.desired import Address, DesiredTeam, DesiredTransfer, EvidenceMode
 from reconciler.model.memory import Document
 from reconciler.model.observed import Observed, Status
 from reconciler.planning.approval import made_since, planned_days
 from reconciler.planning.evidence import is_active
+from reconciler.planning.items import NOT_APPROVED
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
 from reconciler.planning.plan import (
     COUNTED,
     Action,
     ActionKind,
-    Answer,
     DayCounts,
-    Item,
     Plan,
     TeamPlan,
     TransferSummary,
     Unmanaged,
 )
 
-NOT_APPROVED = "not-approved"
 NOT_DECLARED = "not-declared"
 
 
@@ -40,54 +38,6 @@ class Undone(Span):
     reason: str
 
 
-def places_of(transfer: DesiredTransfer, days: DateSet) -> tuple[Place, ...]:
-    return tuple(sorted({segment.place for segment in transfer.segments if segment.days & days}))
-
-
-def items_of(ledgers: Collection[TransferLedger], buckets: Iterable[Bucket]) -> tuple[Item, ...]:
-    return tuple(
-        replace(
-            item_of(bucket, ledger.transfer, interval, entry.reason.value),
-            answer=_answer_to(ledger, entry.reason, interval),
-        )
-        for bucket in buckets
-        for ledger in ledgers
-        for entry in ledger.of(bucket)
-        for interval in entry.days.intervals
-    )
-
-
-def _answer_to(ledger: TransferLedger, reason: Reason, interval: Interval) -> Answer | None:
-    """Return what the API last said of days that it keeps from being loaded, if it is why they are not."""
-    evidence = ledger.evidence
-    if reason is Reason.NO_EVIDENCE:
-        said = next((unread.error for unread in evidence.unread if unread.error is not None), None)
-        return Answer(said, evidence.observed.vendor_now) if said is not None else None
-    if reason not in (Reason.REFUSED, Reason.UNRESOLVED, Reason.RECENT_REQUEST):
-        return None
-    asked = [one for one in evidence.intents if one.days & DateSet((interval,)) and one.answer is not None]
-    newest = max(asked, key=lambda intent: (intent.intended_at, intent.nonce), default=None)
-    if newest is None or newest.answer is None:
-        return None
-    return Answer(newest.answer, newest.vendor_at or newest.intended_at)
-
-
-def item_of(bucket: Bucket, transfer: DesiredTransfer, interval: Interval, reason: str) -> Item:
-    places = places_of(transfer, DateSet((interval,)))
-    return Item(bucket, transfer.address, transfer.name, *interval, reason, places)
-
-
-def deferred_items(
-    ledgers: Iterable[TransferLedger], put_off: Iterable[Item], withheld: DaysByTransfer[Address]
-) -> tuple[Item, ...]:
-    left_out = [
-        item_of(Bucket.DEFERRED, ledger.transfer, interval, NOT_APPROVED)
-        for ledger in ledgers
-        for interval in withheld.of(ledger.transfer.address).intervals
-    ]
-    return tuple(sorted([*left_out, *put_off], key=lambda one: (one.address, one.start)))
-
-
 def unmanaged_backfills(team: DesiredTeam, observed: Observed, document: Document) -> tuple[Unmanaged, ...]:
     declared = {source: one.days for one in team.transfers for source in one.source_ids}
     found = []
@@ -99,7 +49,8 @@ def unmanaged_backfills(team: DesiredTeam, observed: Observed, document: Documen
             shown = bool(declared.get(listed.transfer_id, EMPTY) & listed.days)
         if shown:
             address = Address(team.team_id, listed.transfer_id)
-            found.append(Unmanaged(address, listed.id, listed.start, listed.end, listed.status.value))
+            told = (listed.id, listed.start, listed.end, listed.status.value, listed.created_user_id)
+            found.append(Unmanaged(address, *told))
     return tuple(found)
 
 
@@ -189,9 +140,14 @@ def summarise(ledger: TransferLedger, planned: DateSet) -> TransferSummary:
     counts = {bucket: len(ledger.days(bucket)) for bucket in COUNTED}
     due = len(ledger.days(Bucket.DUE))
     counts |= {Bucket.PLANNED: len(planned), Bucket.DEFERRED: due - len(planned)}
-    divided = DayCounts(counts, len(ledger.stuck))
+    resting = ledger.days(Bucket.BLOCKED) - ledger.holes
+    divided = DayCounts(counts, len(ledger.stuck), len(resting))
     assert divided.declared == len(ledger.transfer.days)
-    return TransferSummary(ledger.transfer.address, ledger.transfer.name, ledger.transfer.owner, divided)
+    transfer, info = ledger.transfer, ledger.evidence.info
+    vendor_name = info.name if info else ""
+    return TransferSummary(
+        transfer.address, transfer.name, transfer.owner, divided, vendor_name, transfer.paused
+    )
 
 
 def evidence_used(ledgers: Iterable[TransferLedger], observed: Observed) -> str:

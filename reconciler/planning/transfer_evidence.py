@@ -131,23 +131,23 @@ class TransferEvidence:
     # -- the transfer itself -------------------------------------------------------------------
 
     @property
-    def _info(self) -> TransferInfo | None:
+    def info(self) -> TransferInfo | None:
         listed = self.observed.transfers
         return listed.get(self.transfer.address.transfer_id) if isinstance(listed, Mapping) else None
 
     @property
     def paused(self) -> bool:
-        return self.transfer.paused or (self._info is not None and self._info.paused)
+        return self.transfer.paused or (self.info is not None and self.info.paused)
 
     @property
     def is_unknown(self) -> bool:
         """Whether the team has no such transfer: neither its list nor its run list knows it."""
         listed = isinstance(self.observed.transfers, Mapping)
-        return listed and self._info is None and self._is_not_found(self.transfer.address.transfer_id)
+        return listed and self.info is None and self._is_not_found(self.transfer.address.transfer_id)
 
     @property
     def is_scheduled(self) -> bool:
-        return self._info is not None and self._info.scheduled
+        return self.info is not None and self.info.scheduled
 
     def _is_not_found(self, source: int) -> bool:
         answer = self.observed.runs.get(source)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from reconciler.bounds import BLIND_CANCEL_SETTLES, ENDING_SETTLES
 from reconciler.dates import EMPTY, DateSet, Day
 from reconciler.model.memory import NOTHING_KNOWN, BackfillRecord, DayEvidence
 from reconciler.model.observed import Backfill, Run, RunStatus, Status
@@ -24,6 +23,8 @@ from reconciler.planning.evidence import (
     merge,
     own_runs,
     own_runs_by_day,
+    settles_for,
+    status_of,
 )
 
 
@@ -62,8 +63,7 @@ class Case:
 
     @property
     def status(self) -> Status:
-        """Its status; what had FAILED before we cancelled it is judged as that."""
-        return Status.FAILED if self.record.was_failed else self.seen.status
+        return status_of(self.record)
 
     @property
     def ended(self) -> int:
@@ -87,10 +87,7 @@ class Case:
     @property
     def settling(self) -> bool:
         """Whether counts may still lag behind, or running runs of what was cancelled still finish."""
-        lasts = ENDING_SETTLES
-        if self.status is Status.CANCELLED and self.blind:
-            lasts = BLIND_CANCEL_SETTLES
-        return self.since_ended < lasts
+        return self.since_ended < settles_for(self.record, self.blind)
 
 
 def judge(

@@ -11,8 +11,9 @@ from reconciler.formats.commands import resolving
 from reconciler.formats.planfile import short
 from reconciler.formats.reports import encode_time
 from reconciler.model.memory import Intent, Outcome
+from reconciler.planning.items import NOT_APPROVED
 from reconciler.planning.plan import Action, ActionKind
-from reconciler.planning.totals import NOT_APPROVED, NOT_DECLARED
+from reconciler.planning.totals import NOT_DECLARED
 from reconciler.render.words import days, plural, span
 
 _NEEDS_A_PLAN = (NOT_APPROVED, NOT_DECLARED)

@@ -1,39 +1,118 @@
-"""The status of the declared days, per transfer: buckets, percent, synced, healthy."""
+"""Where the declared days stand, per transfer: how many are loaded, and what comes next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from reconciler.planning.plan import COUNTED
-from reconciler.planning.standing import Standing
-from reconciler.render.words import BOLD, GREEN, RED, YELLOW, Paint, worded
+from reconciler.dates import iso
+from reconciler.planning.ledger import Bucket
+from reconciler.planning.standing import Standing, TeamStanding
+from reconciler.render.layout import WIDTH, joined, wrapped
+from reconciler.render.reasons import sign_of, words_of
+from reconciler.render.words import BOLD, GREEN, RED, YELLOW, Paint, plural
 
 UNKNOWN = "unknown"
-_TOLD = {True: "yes", False: "no", None: UNKNOWN}
+_BAR = 14
+_BELOW = 6
+_NUMBERS = 36  # columns that percent, days and what comes next usually take
+_NEXT = {
+    Bucket.PLANNED: "to make",
+    Bucket.DEFERRED: "for a later apply",
+    Bucket.IN_FLIGHT: "in flight",
+    Bucket.WAITING: "waiting",
+    Bucket.BLOCKED: "blocked",
+    Bucket.FAILED: "failed",
+    Bucket.FUTURE: "in the future",
+}
 
 
-def status_text(each: Iterable[Standing], total: Standing, paint: Paint) -> str:
-    """Return a table, one line per transfer and a total, with plain columns that tools can cut."""
-    shown = [*each, total]
-    rows = [("transfer", "declared", *(worded(bucket) for bucket in COUNTED), "loaded", "synced", "healthy")]
-    rows += map(_row, shown)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [_line(row, widths) for row in rows]
-    coloured = [paint(line, _colour(one)) for line, one in zip(lines[1:], shown, strict=True)]
-    return "\n".join([paint(lines[0], BOLD), *coloured]) + "\n"
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: what it stands for, and its cells."""
+
+    standing: Standing
+    name: str
+    percent: str
+    days: str
+    next: str
+
+    def told(self, names: int, numbers: int, width: int, paint: Paint) -> str:
+        """Return its line: a long name stands above, and what comes next below, where they do not fit."""
+        bar = ""
+        if width >= WIDTH:
+            bar = f"  {_bar(self.standing.percent) if self.standing.address else '':<{_BAR}}"
+        above = f"  {self.name}\n" if len(self.name) > names else ""
+        cells = f"  {'' if above else self.name:<{names}}{bar}  {self.percent:>7}  {self.days:>{numbers}}"
+        fits = len(cells) + 2 + len(self.next) <= width
+        shown = cells.replace(self.percent, paint(self.percent, _colour(self.standing)), 1)
+        told = f"{'  ' if fits else chr(10) + ' ' * _BELOW}{self.next}" if self.next else ""
+        return f"{above}{shown}{told}"
 
 
-def _row(one: Standing) -> tuple[str, ...]:
+def status_text(teams: Iterable[TeamStanding], total: Standing, paint: Paint, width: int = WIDTH) -> str:
+    """Return a table per team, and what keeps days from being loaded; what could not be read is unknown."""
+    all_of_them = tuple(teams)
+    lines: list[str] = []
+    for team in all_of_them:
+        told = [f"Team {team.team_id}", *_as_of(team)]
+        lines += [paint(joined(told, width), BOLD), ""]
+        rows = [_row(one) for one in team.transfers]
+        last = (
+            [_total(total, sum(len(one.transfers) for one in all_of_them))] if team is all_of_them[-1] else []
+        )
+        shown = (*rows, *last)
+        longest = width - _NUMBERS - (_BAR + 2 if width >= WIDTH else 0)
+        names = max((len(row.name) for row in shown if len(row.name) <= longest), default=0)
+        numbers = max(len(row.days) for row in shown)
+        lines += [row.told(names, numbers, width, paint) for row in shown]
+        lines += ["", *_remarks(team, paint, width)]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _as_of(team: TeamStanding) -> list[str]:
+    if team.unknown:
+        return [f"{UNKNOWN}: {team.unknown}", *team.places]
+    return [f"as of {iso(team.as_of)}", *team.places]
+
+
+def _row(one: Standing) -> Row:
     counts = one.counts
-    numbers = ("?" if counts is None else str(counts[bucket]) for bucket in COUNTED)
-    loaded = UNKNOWN if one.percent is None else f"{one.percent}%"
-    return (one.name, str(one.declared), *numbers, loaded, _TOLD[one.synced], _TOLD[one.healthy])
+    if counts is None:
+        return Row(one, one.name, UNKNOWN, f"? / {one.declared}", "not read")
+    told = [f"{counts[bucket]} {word}" for bucket, word in _NEXT.items() if counts[bucket]]
+    told += [plural(counts.stuck, "backfill") + " stuck"] if counts.stuck else []
+    loadable = counts.declared - counts[Bucket.FUTURE]
+    return Row(one, one.name, f"{one.percent} %", f"{counts[Bucket.COVERED]} / {loadable}", ", ".join(told))
 
 
-def _line(row: Iterable[str], widths: list[int]) -> str:
-    name, *numbers = row
-    cells = (cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=True))
-    return "  ".join([name.ljust(widths[0]), *cells])
+def _total(total: Standing, number: int) -> Row:
+    row = _row(total)
+    verdicts = {"synced": total.synced, "healthy": total.healthy}
+    told = ", ".join(word if holds else f"not {word}" for word, holds in verdicts.items())
+    unread = None in verdicts.values()
+    return Row(total, plural(number, "transfer"), row.percent, row.days, row.next if unread else told)
+
+
+def _remarks(team: TeamStanding, paint: Paint, width: int) -> Iterator[str]:
+    """Yield why days are blocked or failed, once for each transfer and reason."""
+    for item, number, paused in team.remarks:
+        sign, colour = sign_of(item, paused)
+        place = f" ({item.declared_at[0].file}:{item.declared_at[0].line})" if item.declared_at else ""
+        head = f"  {sign} {item.transfer}  {plural(number, 'day')}"
+        shown = head.replace(sign, paint(sign, colour), 1)
+        first, *rest = words_of(item, team.now, paused).splitlines()
+        if len(head) + 2 + len(first) + len(place) <= width:
+            yield f"{shown}  {first}{place}"
+        else:
+            yield f"{shown}{place}"
+            rest = [first, *rest]
+        yield from (" " * _BELOW + line for one in rest for line in wrapped(one, width - _BELOW))
+
+
+def _bar(percent: int | None) -> str:
+    filled = _BAR * (percent or 0) // 100
+    return "#" * filled + "." * (_BAR - filled)
 
 
 def _colour(one: Standing) -> str:

@@ -1,16 +1,18 @@
-"""A plan as text: grouped by transfer, one line per action, never one line per day.
+"""A plan as text: grouped by transfer, the days newest first, never one line per day.
 
-The summary line is frozen: people and scripts look for it.
+The first of the two lines at the end is frozen: people and scripts look for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby
 
 from reconciler.dates import grouped, iso
 from reconciler.diagnostics import Place
-from reconciler.model.desired import Address
+from reconciler.planning.budget import CREATES, LIST_FULL, OPEN
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import (
     COUNTED,
@@ -23,134 +25,263 @@ from reconciler.planning.plan import (
     TransferSummary,
     Unmanaged,
 )
-from reconciler.render.words import BOLD, CYAN, DIM, GREEN, RED, YELLOW, Paint, days, plural, span, worded
+from reconciler.render.layout import WIDTH, Line, apart, dates, joined
+from reconciler.render.reasons import LEGEND, SIGNS, sign_of, why, words_of
+from reconciler.render.words import BOLD, DIM, RED, Paint, days, plural, worded
 
-SIGNS = {ActionKind.CREATE: ("+", GREEN), ActionKind.RETRY: ("-/+", YELLOW), ActionKind.CANCEL: ("-", RED)}
-SHOWN_ITEMS = 3
-COLOURS = {Bucket.BLOCKED: YELLOW, Bucket.FAILED: RED}  # of what is not acted on; the rest only has to wait
+SHOWN_ITEMS = 3  # of one reason on one transfer
+MANY = 20  # transfers; of more, those that are alike are shown once and counted
+ALIKE = 3
 
 
-def summary_line(plan: Plan) -> str:
-    """Return the frozen line at the end: every count always, in this order, always the word ``days``."""
+def summary_lines(plan: Plan) -> str:
+    """Return the two lines at the end: what would be done, frozen, and where the declared days are."""
     counts = plan.counts
-    of_days = [f"{counts[bucket]} {worded(bucket)}" for bucket in COUNTED if bucket is not Bucket.PLANNED]
-    told = f"Days: {counts.declared} declared, {', '.join(of_days)}."
+    of_days = [f"{counts[bucket]} {worded(bucket)}" for bucket in COUNTED if counts[bucket]]
+    told = f"Days: {counts.declared} declared{': ' if of_days else ''}{', '.join(of_days)}."
     if not plan.actions:
-        return f"No changes. {told}"
+        return f"No changes.\n{told}"
     create, retry = ActionKind.CREATE, ActionKind.RETRY
     return (
         f"Plan: {plan.number_of(create)} to create ({plan.days_of(create)} days), "
         f"{plan.number_of(retry)} to retry ({plan.days_of(retry)} days), "
-        f"{plan.number_of(ActionKind.CANCEL)} to cancel. {told}"
+        f"{plan.number_of(ActionKind.CANCEL)} to cancel.\n{told}"
     )
 
 
-def plan_text(plan: Plan, paint: Paint, *, apply_by: str = "") -> str:
-    """Return the whole plan, its summary line last, and after it ``apply_by``: the command that applies just
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a plan is shown. ``places``: what the API and each team's state are called, by team id; ``whole``:
+    each backfill and each range, however many.
+    """
+
+    paint: Paint
+    width: int = WIDTH
+    places: Mapping[int, str] = field(default_factory=dict)
+    whole: bool = False
+
+
+def plan_text(plan: Plan, shown: Shown, *, apply_by: str = "") -> str:
+    """Return the whole plan, its two last lines, and after them ``apply_by``: the command that applies just
     this plan, where it can be applied.
     """
+    paint = shown.paint
     lines: list[str] = []
     for team in plan.teams:
-        lines += _team(team, paint)
-    lines += _footer(plan)
+        lines += TeamText(team, plan.created_at, shown).lines()
+    if lines:
+        lines += [*_legend(lines), ""]
     if plan.errored:
-        told = "Incomplete: a team could not be planned; its error is shown separately."
-        lines.append(paint(told, RED, BOLD))
+        lines.append(paint("Incomplete: a team could not be planned; its error is shown separately.", RED))
     if plan.teams or not plan.errored:
-        lines.append(paint(summary_line(plan), BOLD))
+        first, _, second = summary_lines(plan).partition("\n")
+        lines += [paint(first, BOLD), second]
     if apply_by and plan.applyable and not plan.errored:
         lines.append(f"Apply exactly this: {apply_by}")
     return "\n".join(lines) + "\n"
 
 
-def _team(team: TeamPlan, paint: Paint) -> Iterator[str]:
-    shown = list(_transfers(team, paint))
-    if not shown and not team.unmanaged:
-        return
-    yield paint(f"Team {team.team_id}, as of {iso(team.as_of)}", BOLD)
-    yield ""
-    yield from shown
-    if team.unmanaged:
-        yield from _unmanaged(team.unmanaged, paint)
+def _legend(lines: Iterable[str]) -> list[str]:
+    used = {line.split()[0] for line in lines if line.startswith("  ") and line.strip()}
+    signs = [f"{sign} {word}" for sign, word in LEGEND.items() if sign in {_bare(one) for one in used}]
+    return [joined([f"  {signs[0]}", *signs[1:]], WIDTH, "   ", "  ")] if signs else []
 
 
-def _transfers(team: TeamPlan, paint: Paint) -> Iterator[str]:
-    actions = grouped(team.actions, lambda action: action.address)
-    for transfer in team.transfers:
-        body = [*_actions(actions.get(transfer.address, ()), paint), *_rest(team, transfer.address, paint)]
-        if body:
-            yield _heading(transfer, paint)
-            yield from body
-            yield ""
+def _bare(sign: str) -> str:
+    return sign.partition("m")[2].partition("\x1b")[0] if sign.startswith("\x1b") else sign
 
 
-def _heading(transfer: TransferSummary, paint: Paint) -> str:
-    counts = transfer.counts
-    told = [f"{counts[Bucket.COVERED]} of {days(counts.declared)} covered"]
-    if counts[Bucket.IN_FLIGHT]:
-        told.append(f"{counts[Bucket.IN_FLIGHT]} in flight")
-    return f"  {paint(transfer.name, BOLD)} ({transfer.address.transfer_id}): {', '.join(told)}"
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is shown of one transfer."""
+
+    summary: TransferSummary
+    actions: tuple[Action, ...]
+    items: tuple[Item, ...]
+
+    @property
+    def alike(self) -> tuple[object, ...]:
+        """What it has in common with others that need not be shown each."""
+        actions = [(one.kind, tuple(one.reasons), len(one.days), bool(one.error)) for one in self.actions]
+        return (tuple(actions), tuple(sorted({(one.bucket, one.reason, one.limit) for one in self.items})))
 
 
-def _actions(actions: Iterable[Action], paint: Paint) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class TeamText:
+    """The plan of one team. ``now``: when it was made."""
+
+    team: TeamPlan
+    now: datetime
+    shown: Shown
+
+    def lines(self) -> list[str]:
+        parts = [part for part in self._parts() if part.actions or part.items]
+        if not parts and not self.team.unmanaged:
+            return []
+        return [*self._head(), "", *self._transfers(parts), *self._unmanaged()]
+
+    def _head(self) -> Iterator[str]:
+        team = self.team
+        told = [f"Team {team.team_id}", f"as of {iso(team.as_of)}", *self._places()]
+        yield self.shown.paint(joined(told, self.shown.width), BOLD)
+
+    def _places(self) -> list[str]:
+        place = dict(self.shown.places).get(self.team.team_id)
+        new = "new" if not self.team.serial else f"serial {self.team.serial}"
+        return [f"{place} ({new})"] if place else []
+
+    def _parts(self) -> Iterator[Part]:
+        actions = grouped(self.team.actions, lambda action: action.address)
+        items = grouped(self.team.items, lambda item: item.address)
+        for summary in self.team.transfers:
+            address = summary.address
+            yield Part(summary, tuple(actions.get(address, ())), tuple(items.get(address, ())))
+
+    def _transfers(self, parts: list[Part]) -> Iterator[str]:
+        fewer = len(parts) > MANY and not self.shown.whole
+        groups = grouped(parts, lambda part: part.alike if fewer else part.summary.address)
+        for alike in groups.values():
+            if len(alike) > ALIKE and not alike[0].actions:
+                yield from self._waiting(alike)
+                continue
+            shown = alike if len(alike) <= ALIKE else alike[:1]
+            for part in shown:
+                yield from self._transfer(part)
+            if len(alike) > len(shown):
+                rest = alike[len(shown) :]
+                number = sum(len(one.days) for part in rest for one in part.actions)
+                yield f"  … {len(rest):,} more like this, {days(number)} (--all)"
+                yield ""
+
+    def _waiting(self, alike: list[Part]) -> Iterator[str]:
+        """Yield what many transfers wait for alike."""
+        items = [item for part in alike for item in part.items]
+        number = sum(len(item.days) for item in items)
+        first = items[0]
+        sign, colour = sign_of(first, alike[0].summary.paused_by_file)
+        if first.bucket is Bucket.DEFERRED and first.limit:
+            told = f"have to wait: limits.{first.reason} ({first.limit} of {first.limit})"
+        else:
+            told = words_of(first, self.now, alike[0].summary.paused_by_file).partition("\n")[0]
+        yield f"  {len(alike):,} transfers {told}"
+        more = self._applies(first, len(items))
+        yield f"  {self.shown.paint(f'{sign:>3}', colour)} {number:,} days{more} (--all)"
+        yield ""
+
+    def _applies(self, item: Item, pieces: int) -> str:
+        now = len(self.team.actions)
+        limited = item.reason in (CREATES, OPEN, LIST_FULL) and now
+        return f", about {-(-pieces // now):,} more applies" if limited else ""
+
+    # -- one transfer ----------------------------------------------------------------------
+
+    def _transfer(self, part: Part) -> Iterator[str]:
+        yield from self._heading(part.summary).splitlines()
+        note = ""
+        for line in self._entries(part):
+            repeated = line.note == note
+            note = line.note or note
+            shown = line if not repeated else _without_note(line)
+            yield from shown.laid_out(self.shown.width, self.shown.paint)
+        yield ""
+
+    def _heading(self, summary: TransferSummary) -> str:
+        counts, paint = summary.counts, self.shown.paint
+        flying = f"{counts[Bucket.IN_FLIGHT]:,} in flight · " if counts[Bucket.IN_FLIGHT] else ""
+        covered = f"{flying}{counts[Bucket.COVERED]:,} of {counts.declared:,} days"
+        vendor = f' "{summary.vendor_name}"' if summary.vendor_name else ""
+        rest = f"  {summary.address.transfer_id}{vendor}"
+        name = f"  {summary.name}{rest}"
+        return apart(name, covered, self.shown.width, f"  {paint(summary.name, BOLD)}{rest}")
+
+    def _entries(self, part: Part) -> list[Line]:
+        """Return the lines of a transfer, the newest days first."""
+        lines = [*self._actions(part.actions), *self._items(part)]
+        return sorted(lines, key=lambda line: (-line.end, line.sign))
+
+    def _actions(self, actions: Iterable[Action]) -> Iterator[Line]:
+        newest_first = sorted(actions, key=lambda action: (-action.end, action.kind))
+        for run in _runs(newest_first, self.shown.whole):
+            first, last = run[-1], run[0]
+            sign, colour = SIGNS[first.kind]
+            told = [why(first)] if why(first) else []
+            told += [f"in {len(run)} backfills"] if len(run) > 1 else []
+            number = sum(len(one.days) for one in run)
+            note = "; ".join(first.notes)
+            place = _place(first.declared_at)
+            yield Line(sign, colour, first.start, last.end, number, ", ".join(told), place, note)
+
+    def _items(self, part: Part) -> Iterator[Line]:
+        """Yield what is not acted on: the newest ranges of each reason, and the rest counted."""
+        paused = part.summary.paused_by_file
+        for bucket in LISTED:
+            own = (item for item in part.items if item.bucket is bucket)
+            ordered = sorted(own, key=lambda item: (item.reason, str(item.answer), -item.end))
+            for _key, group in groupby(ordered, key=lambda item: (item.reason, item.answer)):
+                items = list(group)
+                shown = items if self.shown.whole else items[:SHOWN_ITEMS]
+                for number, item in enumerate(shown):
+                    words = words_of(item, self.now, paused)
+                    yield self._item(item, words if not number else words.partition("\n")[0], paused)
+                if rest := items[len(shown) :]:
+                    yield self._rest(rest, paused)
+
+    def _item(self, item: Item, words: str, paused: bool) -> Line:
+        number = item.end - item.start
+        return Line(*sign_of(item, paused), item.start, item.end, number, words, _place(item.declared_at))
+
+    def _rest(self, items: list[Item], paused: bool) -> Line:
+        number = sum(len(item.days) for item in items)
+        told = f"the same, in {plural(len(items), 'range')} (--all)"
+        return Line(*sign_of(items[0], paused), items[-1].start, items[0].end, number, told)
+
+    # -- what is not ours --------------------------------------------------------------------
+
+    def _unmanaged(self) -> Iterator[str]:
+        unmanaged = self.team.unmanaged
+        if not unmanaged:
+            return
+        names = {one.address: one.name for one in self.team.transfers}
+        yield "  Unmanaged backfills, never touched"
+        for one in unmanaged if self.shown.whole else unmanaged[:MANY]:
+            yield self.shown.paint(_unmanaged_line(one, names.get(one.address, "")), DIM)
+        if len(unmanaged) > MANY and not self.shown.whole:
+            yield f"      … {len(unmanaged) - MANY:,} more (--all)"
+        yield ""
+
+
+def _unmanaged_line(one: Unmanaged, name: str) -> str:
+    where = name or f"transfer {one.address.transfer_id}"
+    by = f", user {one.created_user_id}" if one.created_user_id else ""
+    return f"      {one.backfill_id}  {where}  {dates(one.start, one.end)}  {one.status}{by}"
+
+
+def _without_note(line: Line) -> Line:
+    return Line(line.sign, line.colour, line.start, line.end, line.number, line.words, line.place)
+
+
+def _runs(actions: list[Action], whole: bool) -> Iterator[list[Action]]:
+    """Yield consecutive pieces of one range together, the newest first."""
+    run: list[Action] = []
     for action in actions:
-        sign, colour = SIGNS[action.kind]
-        length = days(action.end - action.start)
-        line = f"    {sign:>3} {span(action.start, action.end)}  {length:>9}  {_why(action)}"
-        yield paint(line, colour) + paint(_places(action.declared_at) + _notes(action.notes), DIM)
+        if run and not whole and _continues(action, run[-1]):
+            run.append(action)
+        else:
+            if run:
+                yield run
+            run = [action]
+    if run:
+        yield run
 
 
-def _why(action: Action) -> str:
-    if len(action.reasons) == 1:
-        told = next(iter(action.reasons))
-    else:
-        told = ", ".join(f"{number} {reason}" for reason, number in action.reasons.items())
-    if not action.cancels:
-        return told
-    verb = "cancels" if action.kind is not ActionKind.CANCEL else "cancel"
-    return f"{told}; {verb} {', '.join(str(one) for one in action.cancels)}"
+def _continues(action: Action, newer: Action) -> bool:
+    same = (action.kind, action.declared_at, action.notes) == (newer.kind, newer.declared_at, newer.notes)
+    plain = not action.cancels and not newer.cancels and set(action.reasons) == set(newer.reasons)
+    return same and plain and len(action.reasons) == 1 and action.end == newer.start
 
 
-def _places(places: tuple[Place, ...]) -> str:
+def _place(places: tuple[Place, ...]) -> str:
     if not places:
         return ""
     more = f" (+{len(places) - 1})" if len(places) > 1 else ""
-    return f"  {places[0]}{more}"
-
-
-def _notes(notes: tuple[str, ...]) -> str:
-    """Return the reasons that people gave in the file."""
-    return f"  ({'; '.join(notes)})" if notes else ""
-
-
-def _rest(team: TeamPlan, address: Address, paint: Paint) -> Iterator[str]:
-    """Yield what is not acted on, one line for each reason."""
-    for bucket in LISTED:
-        items = (item for item in team.of(bucket) if item.address == address)
-        own = sorted(items, key=lambda item: (item.reason, item.start))
-        for reason, group in groupby(own, key=lambda item: item.reason):
-            yield paint(_item_line(bucket, reason, list(group)), COLOURS.get(bucket, CYAN))
-
-
-def _item_line(bucket: Bucket, reason: str, items: list[Item]) -> str:
-    total = sum(one.end - one.start for one in items)
-    spans = ", ".join(span(one.start, one.end) for one in items[:SHOWN_ITEMS])
-    more = f", and {len(items) - SHOWN_ITEMS} more" if len(items) > SHOWN_ITEMS else ""
-    return f"      {bucket}: {reason}, {days(total)}: {spans}{more}"
-
-
-def _unmanaged(unmanaged: Iterable[Unmanaged], paint: Paint) -> Iterator[str]:
-    yield "  Unmanaged backfills (never touched):"
-    for one in unmanaged:
-        where = f"transfer {one.address.transfer_id}, {span(one.start, one.end)}"
-        yield paint(f"      {one.backfill_id}: {where}, {one.status}", DIM)
-    yield ""
-
-
-def _footer(plan: Plan) -> Iterator[str]:
-    if not plan.actions:
-        return
-    made = plan.number_of(ActionKind.CREATE) + plan.number_of(ActionKind.RETRY)
-    minimum = sum(team.minimum_creates for team in plan.teams)
-    yield f"{plural(made, 'backfill')} to make; the minimum for these days is {minimum}."
-    yield ""
+    return f"{places[0].file}:{places[0].line}{more}"

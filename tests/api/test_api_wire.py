@@ -235,8 +235,10 @@ def test_error_report() -> None:
         None,
     ]
     assert parse(error_report=report).failed_days == DateSet.span(START + 14, START + 16)
+    assert parse(error_report=report).error == "Connection timeout"
     for nothing in ({}, "x", None, 7, []):
         assert not parse(error_report=nothing).failed_days
+        assert not parse(error_report=nothing).error
 
 
 # --- lists

@@ -60,9 +60,11 @@ class Done:
 
     @property
     def summary(self) -> str:
-        """Return the last line of stdout, but for the command that `plan` prints after it."""
+        """Return the last line of stdout, but for the command that `plan` prints after it; of a plan the last
+        two lines, joined by a blank.
+        """
         lines = [line for line in self.out.splitlines() if not line.startswith(APPLY)]
-        return lines[-1]
+        return " ".join(lines[-2:]) if lines[-1].startswith("Days: ") else lines[-1]
 
     @property
     def command(self) -> str:

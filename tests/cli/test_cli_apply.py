@@ -80,14 +80,12 @@ def test_a_failed_day_is_retried(online: Shop, tmp_path: Path) -> None:
         online.env |= api.env
         online.run("apply", "--auto-approve", code=0)
         api.sandbox.advance(86400)
-        assert "-/+ 2024-05-04 .. 2024-05-04" in online.run("plan", code=0).out
+        assert "-/+ 2024-05-04 " in online.run("plan", code=0).out
         done = online.run("apply", "--auto-approve", "--json", code=0)
         assert [one["type"] for one in done.lines] == ["cancelled", "created", "summary"]
         assert summary(done, 0)["retried"] == 1
         api.sandbox.advance(86400)
-        assert online.run("plan", code=0).summary.startswith(
-            "No changes. Days: 15 declared, 15 covered, 0 in fl"
-        )
+        assert online.run("plan", code=0).summary == "No changes. Days: 15 declared: 15 covered."
 
 
 # -- asking ----------------------------------------------------------------------------------------
@@ -235,7 +233,11 @@ def test_a_saved_plan_is_a_filter(online: Shop, api: Api) -> None:
     online.write(FILE.replace("2024-05-01..2024-05-10", "2024-04-28..2024-05-12"))  # it grew
     done = online.run("apply", "plan.json", code=0)
     assert api.made(1) == ["2024-05-01..2024-05-10"]
-    assert "deferred: not-approved, 5 days: 2024-04-28 .. 2024-04-30, 2024-05-11 .. 2024-05-12" in done.out
+    for range_ in (
+        "> 2024-05-11..2024-05-12    2 days  not in the approved plan",
+        "> 2024-04-28..2024-04-30    3 days",
+    ):
+        assert range_ in done.out
     again = online.run("apply", "plan.json", code=0)
     assert again.summary == "Apply complete: 0 created, 0 retried, 0 cancelled (0 days)."
     assert len(api.made()) == 2
@@ -258,7 +260,7 @@ def test_a_job_that_is_run_again_creates_nothing_even_if_a_day_failed_since(onli
         online.run("apply", "plan.json", code=0)
         api.sandbox.advance(86400)
         done = online.run("apply", "plan.json", code=0)
-        assert "not-approved, 1 day: 2024-05-04 .. 2024-05-04" in done.out
+        assert "> 2024-05-04                1 day   not in the approved plan" in done.out
         assert len(api.made()) == 2
         done = online.run("apply", "--auto-approve", code=0)
         assert "1 retried" in done.summary

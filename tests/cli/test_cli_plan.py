@@ -14,8 +14,7 @@ from cli_rig import APPLY, FILE, KEY, TEAM, Api, Shop, serving
 
 SUMMARY = re.compile(
     r"(No changes\.|Plan: \d+ to create \(\d+ days\), \d+ to retry \(\d+ days\), \d+ to cancel\.) "
-    r"Days: \d+ declared, \d+ covered, \d+ in flight, \d+ waiting, \d+ blocked, \d+ failed, \d+ deferred, "
-    r"\d+ future\."
+    r"Days: \d+ declared(: \d+ [a-z ]+(, \d+ [a-z ]+)*)?\."
 )
 BUCKETS = {
     "declared",
@@ -28,6 +27,7 @@ BUCKETS = {
     "deferred",
     "future",
 }
+WHERE_THEY_APPLY = {"until", "limit", "held_by", "answer", "error"}
 ITEM = {"team_id", "transfer", "transfer_id", "start", "end", "days", "reason", "declared_at"}
 
 
@@ -121,10 +121,12 @@ def test_its_items_are_of_the_documented_shape(everything: Any) -> None:
             "team_id",
             "transfer",
             "transfer_id",
+            "vendor_name",
             "start",
             "end",
             "days",
             "reasons",
+            "notes",
             "owner",
             "declared_at",
             "cancels",
@@ -132,7 +134,7 @@ def test_its_items_are_of_the_documented_shape(everything: Any) -> None:
         assert sum(action["reasons"].values()) == action["days"]
         assert all(re.fullmatch(r"backfills\.yaml:\d+:\d+", place) for place in action["declared_at"])
     for kind in ("deferred", "blocked", "waiting", "failed"):
-        assert all(set(one) == ITEM for one in plan[kind]), kind
+        assert all(ITEM <= set(one) <= ITEM | WHERE_THEY_APPLY for one in plan[kind]), kind
     assert {one["reason"] for one in plan["deferred"]} == {"max_open_per_transfer"}
     assert {one["reason"] for one in plan["blocked"]} == {"paused", "unknown-history"}
     assert [one["reason"] for one in plan["waiting"]] == ["stale"]
@@ -143,6 +145,7 @@ def test_its_items_are_of_the_documented_shape(everything: Any) -> None:
             "backfill_id": 501,
             "start": "2024-05-04",
             "end": "2024-05-06",
+            "created_user_id": 789,
             "status": "RUNNING",
         }
     ]
@@ -179,6 +182,7 @@ def test_what_was_saved_is_shown_again(everything: Any) -> None:
     shop, planned, *_ = everything
     saved_text = without_command((shop.folder / "plan.txt").read_text("utf-8"))
     assert saved_text == without_command(planned.out)
+    saved_text = [saved_text[0].partition(" · 127")[0], *saved_text[1:]]  # a saved plan has no state at hand
     assert without_command(shop.run("show", code=0).out) == saved_text
     saved = json.loads((shop.folder / "plan.json").read_text("utf-8"))
     assert shop.run("show", "plan.json", "--json", code=0).json == saved
@@ -205,10 +209,7 @@ def test_detailed_exitcode(online: Shop) -> None:
     online.run("plan", "--detailed-exitcode", code=2)
     online.run("apply", "--auto-approve", code=0)
     done = online.run("plan", "--detailed-exitcode", code=0)
-    assert done.summary == (
-        "No changes. Days: 15 declared, 0 covered, 15 in flight, 0 waiting, 0 blocked, 0 failed, 0 deferred, "
-        "0 future."
-    )
+    assert done.summary == "No changes. Days: 15 declared: 15 in flight."
 
 
 def test_deferred_days_are_changes_too(online: Shop, api: Api) -> None:
@@ -433,15 +434,17 @@ def test_status(online: Shop, api: Api) -> None:
     assert set(told["total"]["days"]) == BUCKETS
     assert [one["transfer"] for one in told["transfers"]] == ["ads", "web"]
     assert (told["total"]["synced"], told["total"]["percent"]) == (False, 0)
-    online.run("status", "--check", code=3)
-    online.run("apply", "--auto-approve", code=0)
     online.run("status", "--check", code=0)
+    online.run("status", "--check=synced", code=3)
+    online.run("apply", "--auto-approve", code=0)
+    online.run("status", "--check=synced", code=0)
     api.sandbox.advance(86400)
     done = online.run("status", code=0)
-    header, *rows = done.out.splitlines()
-    assert header.split()[0] == "transfer"
-    assert [row.split()[0] for row in rows] == ["ads", "web", "total"]
-    assert "100%" in rows[-1]
+    *_, ads, web, total = done.out.splitlines()
+    full = "  ##############    100 %  "
+    assert ads == f"  ads        {full}10 / 10"
+    assert web == f"  web        {full}  5 / 5"
+    assert total == "  2 transfers" + " " * 18 + "  100 %  15 / 15  synced, healthy"
 
 
 def test_status_calls_nothing_well_that_it_could_not_read(online: Shop) -> None:
@@ -459,6 +462,7 @@ def test_status_calls_nothing_well_that_it_could_not_read(online: Shop) -> None:
         ("web", 5, None),
     ]
     done = online.run("status", "--check", code=1)
-    for row in done.out.splitlines()[1:]:
-        assert row.split()[-3:] == ["unknown", "unknown", "unknown"]
+    assert "Team 12345 · unknown: The state is damaged" in done.out
+    for row in done.out.splitlines()[2:]:
+        assert re.fullmatch(r" +(ads|web|2 transfers) [ .]*  unknown +\? / \d+  not read", row)
     assert "%" not in done.out

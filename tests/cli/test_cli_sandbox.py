@@ -20,9 +20,9 @@ def test_the_embedded_sandbox_from_first_to_last(shop: Shop) -> None:
     assert "Plan: 2 to create (15 days)" in shop.run("plan", env=env, code=0).summary
     shop.run("apply", "--auto-approve", env=env, code=0)
     done = shop.run("plan", env=env, code=0)
-    assert done.summary.startswith("No changes. Days: 15 declared, 0 covered, 15 in flight")
+    assert done.summary.startswith("No changes. Days: 15 declared: 15 in flight")
     assert "clock is at" in shop.run("sandbox", "advance", "3d", code=0).out
-    assert shop.run("plan", env=env, code=0).summary.startswith("No changes. Days: 15 declared, 15 covered")
+    assert shop.run("plan", env=env, code=0).summary.startswith("No changes. Days: 15 declared: 15 covered")
     assert (shop.state / "sandbox" / f"team-{TEAM}.db").exists()
     assert list(production.iterdir()) == [], "a file's production state is never touched"
     assert not (shop.folder / "elsewhere").exists()
@@ -47,7 +47,7 @@ def test_a_world_file_sets_the_scene(shop: Shop) -> None:
     )
     shop.run("sandbox", "reset", "--world", "world.yaml", code=0)
     done = shop.run("plan", "--api", "sandbox", code=0)
-    assert "blocked: paused, 10 days" in done.out
+    assert "10 days  paused at the vendor" in done.out
     for bad in ("nobody: knows\n", "[", "settings: {overlap_status: 200}\n"):
         shop.write(bad, "bad.yaml")
         assert "error[usage]" in shop.run("sandbox", "reset", "--world", "bad.yaml", code=64).err

@@ -29,9 +29,9 @@ from reconciler.model.memory import (
 )
 from reconciler.model.observed import Backfill
 from reconciler.planning.budget import LIST_FULL
+from reconciler.planning.items import NOT_APPROVED
 from reconciler.planning.ledger import Bucket, Reason
 from reconciler.planning.plan import COUNTED, ActionKind
-from reconciler.planning.totals import NOT_APPROVED
 from reconciler.sandbox.faults import FAULTS, OPERATIONS
 from reconciler.sandbox.settings import Settings
 

@@ -82,6 +82,7 @@ def backfills(draw: st.DrawFn) -> BackfillRecord:
         removed_time=draw(MAYBE_TIMES),
         created_user_id=draw(st.none() | IDS),
         word=draw(NAMES),
+        error=draw(NAMES),
     )
     return BackfillRecord(
         seen=seen,

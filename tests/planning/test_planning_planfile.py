@@ -47,7 +47,7 @@ from reconciler.model.desired import Guards, Limits
 from reconciler.planning.approval import approval_of, approved
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import ActionKind, DayCounts, Options, Plan, TeamPlan, TransferSummary
-from reconciler.render.text import summary_line
+from reconciler.render.text import summary_lines
 
 HEAVY = settings.get_profile("planning-heavy")
 
@@ -97,7 +97,9 @@ def test_the_document_of_a_plan() -> None:
         "start": "2024-01-20",
         "end": "2024-01-29",
         "days": 10,
+        "vendor_name": None,
         "reasons": {"never-loaded": 10},
+        "notes": [],
         "owner": "ads",
         "declared_at": ["backfills.yaml:1:9"],
         "cancels": [],
@@ -119,7 +121,7 @@ def test_the_document_of_a_plan() -> None:
 def same(read: Plan, plan: Plan) -> None:
     assert approval_of(read) == approval_of(plan)
     assert digest(read) == digest(plan)
-    assert summary_line(read) == summary_line(plan)
+    assert summary_lines(read) == summary_lines(plan)
     assert (read.applyable, read.complete, read.guarded) == (plan.applyable, plan.complete, plan.guarded)
     assert read.created_at == plan.created_at
 
@@ -359,7 +361,7 @@ def test_forged_values_are_refused_or_harmless(tape: Tape) -> None:
         read = read_plan(forge(tape))
         assert approved(read) == approved(PLAN)
         dump(encode_plan(read, "1")).encode()
-        summary_line(read)
+        summary_lines(read)
 
 
 # --- small parts --------------------------------------------------------------------------
@@ -399,7 +401,7 @@ def summed(counts: DayCounts, **more: Any) -> Plan:
     return whole(TeamPlan(5, TODAY, "", 0, transfers=(summary,), **more))
 
 
-def test_the_summary_line_is_frozen() -> None:
+def test_the_first_line_of_the_summary_is_frozen() -> None:
     counts = counted(
         covered=291, in_flight=14, planned=76, waiting=1, blocked=2, failed=3, deferred=4, future=5
     )
@@ -407,15 +409,13 @@ def test_the_summary_line_is_frozen() -> None:
     made = [replace(first, end=first.start + length) for length in (30, 31, 13)]
     retry = replace(first, kind=ActionKind.RETRY, end=first.start + 2)
     plan = summed(counts, actions=(*made, retry))
-    assert summary_line(plan) == (
-        "Plan: 3 to create (74 days), 1 to retry (2 days), 0 to cancel. Days: 396 declared, 291 covered, "
-        "14 in flight, 1 waiting, 2 blocked, 3 failed, 4 deferred, 5 future."
+    assert summary_lines(plan) == (
+        "Plan: 3 to create (74 days), 1 to retry (2 days), 0 to cancel.\n"
+        "Days: 396 declared: 291 covered, 14 in flight, 76 planned, 1 waiting, 2 blocked, 3 failed, "
+        "4 deferred, 5 future."
     )
-    assert summary_line(summed(counted(covered=365))) == (
-        "No changes. Days: 365 declared, 365 covered, 0 in flight, 0 waiting, 0 blocked, 0 failed, "
-        "0 deferred, 0 future."
-    )
-    assert summary_line(whole()).startswith("No changes. Days: 0 declared,")
+    assert summary_lines(summed(counted(covered=365))) == "No changes.\nDays: 365 declared: 365 covered."
+    assert summary_lines(whole()) == "No changes.\nDays: 0 declared."
 
 
 @pytest.mark.parametrize(

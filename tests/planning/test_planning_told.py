@@ -6,27 +6,33 @@ from typing import Any
 import pytest
 from planning_values import (
     FORBIDDEN,
+    HOUR,
     NOW,
     ago,
+    backfill,
     buckets,
     document,
     intent,
+    named,
     observed,
     planned,
     record,
+    segment,
+    shown,
     team,
     transfer,
     whole,
 )
+from pydantic_core import SchemaValidator
 
 from reconciler.bounds import DEFAULT_SETTLE
-from reconciler.formats.planparts import ITEM, encode_item, item_of
-from reconciler.model.desired import Desired
+from reconciler.formats.planparts import ACTION, ITEM, action_of, encode_action, encode_item, item_of
+from reconciler.model.desired import Desired, Limits, OnUnknown
 from reconciler.model.observed import ApiError, Unreadable
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Answer, Item
 from reconciler.planning.situation import weigh
-from reconciler.planning.standing import standings
+from reconciler.planning.standing import standings, team_standings
 
 SAID = ApiError(422, "WRONG", "No such thing", "R-1")
 
@@ -60,8 +66,7 @@ def test_what_the_api_answered_goes_with_the_days_it_keeps(entries: Any, seen: A
     assert item.answer == answer
     told = encode_item(item)
     assert ("answer" in told) is (answer is not None)
-    assert item_of(Bucket.BLOCKED, {**told, "answer": told.get("answer")}) == item
-    assert ITEM
+    assert item_of(Bucket.BLOCKED, SchemaValidator(ITEM).validate_python(told)) == item
 
 
 def test_a_paused_day_has_no_answer() -> None:
@@ -120,3 +125,121 @@ def test_who_says_that_settle_time_is_none_waits_for_no_clock() -> None:
     for settle, left in ((DEFAULT_SETTLE, 1), (0 * DEFAULT_SETTLE, 0)):
         found = weigh(team(transfer("1-10")), document(pending), observed(latest={1: None}), NOW, settle)
         assert len(found.resolution.unresolved) == left
+
+
+# --- until when, and by whom --------------------------------------------------------------------
+
+FAILED_ONCE = {"failed": 1, "names": "3", "error": "timeout", "end_time": ago(0.5), "ended_at": ago(0.5)}
+
+
+def held_up(*entries: Any, wanted: Any = None, **more: Any) -> list[tuple[Any, ...]]:
+    """Return what is not acted on: the days, why, until when, the limit, who holds it, and what was said."""
+    plan = planned(team(wanted or transfer("1-10"), **more), observed(*LISTED), document(*entries))
+    return [(shown(one.days), one.reason, one.until, one.limit, one.held_by, one.error) for one in plan.items]
+
+
+OPEN = backfill("21-22", "RUNNING", id=7, ran=0)
+LISTED = (OPEN,)
+
+
+@pytest.mark.parametrize(
+    "entries, more, expected",
+    [
+        (
+            (intent("1-10", outcome="refused", at=ago(1)),),
+            {},
+            ("1-10", "refused", ago(1) + 20 * HOUR, None, (), ""),
+        ),
+        (
+            (intent("1-10", outcome="refused", at=ago(1), blocker=7),),
+            {},
+            ("1-10", "refused", None, None, (7,), ""),
+        ),
+        (
+            (intent("1-10", outcome="refused", at=ago(0.1)),),
+            {},
+            ("1-10", "refused", ago(0.1) + 20 * HOUR, None, (), ""),
+        ),
+        (
+            (intent("1-10", at=ago(0.1), vendor_at=ago(0.1)),),
+            {},
+            ("1-10", "unresolved", ago(0.1) + DEFAULT_SETTLE, None, (), ""),
+        ),
+        (
+            (intent("1-10", at=ago(0.1), vendor_at=ago(0.1)),),
+            {"on_unknown": OnUnknown.BLOCK},
+            ("1-10", "unresolved", None, None, (), ""),
+        ),
+        (
+            (record("1-10", "CANCELLED", ran=2, ended_at=ago(0.5)),),
+            {},
+            ("1-10", "settling", ago(0.5) + HOUR, None, (), ""),
+        ),
+        (
+            (record("1-10", "FAILED", **FAILED_ONCE),),
+            {},
+            ("3", "backoff", ago(0.5) + HOUR, None, (), "timeout"),
+        ),
+        (
+            (record("1-10", "FAILED", **FAILED_ONCE),),
+            {"wanted": transfer("1-10", max_attempts=1)},
+            ("3", "attempts", None, None, (), "timeout"),
+        ),
+        ((), {"limits": Limits(max_open_backfills=1)}, ("1-10", "max_open_backfills", None, 1, (7,), "")),
+        (
+            (),
+            {"limits": Limits(max_open_per_transfer=1)},
+            ("1-10", "max_open_per_transfer", None, 1, (7,), ""),
+        ),
+        ((), {"limits": Limits(max_creates_per_apply=0)}, ("1-10", "max_creates_per_apply", None, 0, (), "")),
+        (
+            (record("1-10", "RUNNING", id=8, ran=0, created=ago(48), ended_at=None),),
+            {"wanted": transfer(segment("1-10", stale_before=ago(24)))},
+            ("1-10", "stale", None, None, (8,), ""),
+        ),
+    ],
+)
+def test_what_is_not_acted_on_says_until_when_and_by_whom(entries: Any, more: Any, expected: Any) -> None:
+    assert held_up(*entries, **more) == [expected]
+    for item in planned(team(transfer("1-10")), observed(*LISTED), document(*entries)).items:
+        assert item_of(item.bucket, SchemaValidator(ITEM).validate_python(encode_item(item))) == item
+
+
+def test_an_action_says_what_the_api_said_of_its_failed_day() -> None:
+    plan = planned(
+        team(transfer("1-10", retry_after=0 * HOUR)),
+        observed(),
+        document(record("1-10", "FAILED", **FAILED_ONCE)),
+    )
+    assert [(shown(one.days), one.error) for one in plan.actions] == [("3", "timeout")]
+    assert action_of(
+        SchemaValidator(ACTION).validate_python(encode_action(plan.actions[0], "Ads"))
+    ) == replace(plan.actions[0], stale_before=None)
+
+
+@pytest.mark.parametrize(
+    "wanted, entries, healthy",
+    [
+        (transfer("1-10", paused=True), (), True),
+        (transfer("1-10"), (intent("1-10", outcome="refused", at=ago(1)),), False),
+        (
+            transfer("1-10"),
+            (intent("5", outcome="refused", at=ago(0.1), transfer_id=6, sources=(6, 1)),),
+            True,
+        ),
+    ],
+)
+def test_what_rests_is_healthy(wanted: Any, entries: Any, healthy: bool) -> None:
+    plan = planned(team(wanted), observed(transfers=named(1)), document(*entries))
+    assert plan.counts.healthy is healthy
+    assert plan.transfers[0].vendor_name == "Transfer 1"
+
+
+def test_what_holds_days_up_is_told_once_for_each_reason() -> None:
+    read, unread = team(transfer("1-10", "20-21", paused=True)), team(transfer("1-4"), team_id=6)
+    made = whole(planned(read, observed()), errored=True)
+    standing, other = team_standings(made, Desired((read, unread), (), {}), {5: "sandbox"})
+    assert [(one.reason, number, paused) for one, number, paused in standing.remarks] == [
+        ("paused", 12, True)
+    ]
+    assert (standing.places, other.places, other.remarks) == (("sandbox",), (), ())

@@ -26,7 +26,17 @@ import kill_paths  # noqa: F401
 from faulty_os import Trouble
 from kill_children import Ended, environment, kill_self, ran, start, wait
 from kill_served import EMBEDDED, await_quiet, free_url, served
-from kill_worlds import AT_ONCE, COMMON, HEAD, all_backfills, check_unlocked, coverage, situated, state_of
+from kill_worlds import (
+    AT_ONCE,
+    COMMON,
+    HEAD,
+    all_backfills,
+    check_unlocked,
+    coverage,
+    is_known,
+    situated,
+    state_of,
+)
 
 from reconciler.config.loading import read_files
 from reconciler.dates import iso, last_iso
@@ -266,7 +276,7 @@ def check_made_once(folder: Path, files: Sequence[Path]) -> None:
     document = state_of(folder)
     assert document is not None, "there is no state"
     for one in backfills:
-        assert one["transfer_backfill_id"] in document.backfills, f"not recorded: {one}"
+        assert is_known(document, one), f"not recorded: {one}"  # of a killed run's the runs may tell alone
     assert not [one for one in document.intents.values() if one.pending], "something is unresolved"
     check_unlocked(folder)
 

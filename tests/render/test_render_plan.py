@@ -1,0 +1,142 @@
+"""What a person sees of a plan and a status: as it is at 40, 80 and 200 columns; and how long it may get.
+
+The pictures lie in ``tests/cases/screens``: ``UPDATE_CASES=1 pytest tests/render`` draws them anew.
+"""
+
+import os
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "planning"))
+
+from planning_values import (
+    HOUR,
+    NOW,
+    ago,
+    backfill,
+    document,
+    intent,
+    named,
+    observed,
+    planned,
+    record,
+    segment,
+    team,
+    transfer,
+    whole,
+)
+
+from reconciler.model.desired import Chunk, Desired, Limits
+from reconciler.model.observed import ApiError
+from reconciler.planning.ledger import Reason
+from reconciler.planning.plan import Plan
+from reconciler.planning.standing import standings, team_standings
+from reconciler.render import reasons
+from reconciler.render.status import status_text
+from reconciler.render.text import Shown, plan_text
+from reconciler.render.words import Paint
+
+SCREENS = Path(__file__).parent.parent / "cases" / "screens"
+SAID = ApiError(422, "UNPROCESSABLE_ENTITY", "It cannot be carried out: A range has at most 30 days", "R-1")
+FAILED = {"failed": 1, "names": "3", "error": "Connection timeout to data source", "end_time": ago(30)}
+LONG = "a-name-that-has-as-many-characters-as-a-name-may-have-63-of-them"[:63]
+PLACES = {5: "sandbox · state ../state/sandbox"}
+
+
+def everything() -> tuple[Plan, Desired]:
+    """A plan with each kind of line there is."""
+    wanted = team(
+        transfer(
+            segment("1-31", reason="History for the new warehouse"), segment("40-70", 8), name="google-ads"
+        ),
+        transfer("1-10", id=2, name="meta-eu", paused=True),
+        transfer("1-10", id=3, name=LONG),
+        transfer("1-62", id=4, name="weekly", chunk=Chunk.WEEK),
+        transfer("1-10", id=6, name="refused"),
+        limits=Limits(max_open_per_transfer=9, max_creates_per_apply=11),
+    )
+    seen = observed(backfill("40-45", "RUNNING", id=7, ran=0), transfers=named(1, 2, 3, 4, 6, paused=[3]))
+    memory = document(
+        record("1-31", "FAILED", id=8, ended_at=ago(30), **FAILED),
+        intent("1-10", outcome="refused", at=ago(1), answer=SAID, transfer_id=6, sources=(6,)),
+    )
+    return whole(planned(wanted, seen, memory)), Desired((wanted,), (), {})
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+@pytest.mark.parametrize("kind", ["plan", "status"])
+def test_a_picture(kind: str, width: int) -> None:
+    plan, desired = everything()
+    if kind == "plan":
+        text = plan_text(
+            plan, Shown(Paint(), width, PLACES), apply_by="reconciler apply --expect 44db48b85094"
+        )
+    else:
+        _each, total = standings(plan, desired)
+        text = status_text(team_standings(plan, desired, PLACES), total, Paint(), width)
+    picture = SCREENS / f"{kind}-{width}.txt"
+    if os.environ.get("UPDATE_CASES"):
+        picture.write_text(text, "utf-8")
+    assert text == picture.read_text("utf-8")
+    words = [line for line in text.splitlines() if len(line) > max(width, 64)]
+    assert all("reconciler " in line or LONG in line or ": " in line for line in words), words
+
+
+def test_colour_changes_nothing_but_colour() -> None:
+    plan, desired = everything()
+    plain = plan_text(plan, Shown(Paint(), 80, PLACES))
+    coloured = plan_text(plan, Shown(Paint(True), 80, PLACES))
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain != coloured
+    _each, total = standings(plan, desired)
+    plain = status_text(team_standings(plan, desired, PLACES), total, Paint())
+    coloured = status_text(team_standings(plan, desired, PLACES), total, Paint(True))
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain != coloured
+
+
+def test_thousands_of_transfers_that_wait_alike_are_counted() -> None:
+    many = [transfer("1-10", id=number, name=f"transfer-{number:05}") for number in range(1, 3001)]
+    plan = whole(planned(team(*many, limits=Limits(max_open_backfills=100)), observed()))
+    text = plan_text(plan, Shown(Paint()))
+    assert len(text.splitlines()) < 350
+    assert "  … 99 more like this, 990 days (--all)\n" in text
+    assert "  2,900 transfers have to wait: limits.max_open_backfills (100 of 100)\n" in text
+    assert "  > 29,000 days, about 29 more applies (--all)\n" in text
+    assert len(plan_text(plan, Shown(Paint(), whole=True)).splitlines()) > 6000
+
+
+def test_pieces_of_one_range_are_one_line() -> None:
+    plan = whole(planned(team(transfer("1-366", chunk=Chunk.MONTH)), observed()))
+    told = [line for line in plan_text(plan, Shown(Paint())).splitlines() if " + " in line]
+    assert len(told) == 2, told  # and the legend
+    assert re.search(r"366 days  in 12 backfills", told[0])
+    assert plan_text(plan, Shown(Paint(), whole=True)).count(" + 2024-") == 12
+
+
+def test_many_ranges_of_one_reason_are_counted() -> None:
+    wanted = transfer(*(str(day) for day in range(1, 60, 2)), paused=True)
+    text = plan_text(whole(planned(team(wanted), observed())), Shown(Paint()))
+    assert text.count("paused by you") == 3
+    assert "27 days  the same, in 27 ranges (--all)" in text
+
+
+def test_every_reason_has_words() -> None:
+    plan, _desired = everything()
+    item = plan.teams[0].items[0]
+    for reason in Reason:
+        if reason not in (Reason.NONE, Reason.PAUSED) and reason.value not in reasons.DUE:
+            words = reasons.words_of(replace(item, reason=reason.value, until=NOW + HOUR), NOW, False)
+            assert words != reason.value, reason
+
+
+def test_an_unknown_team_is_called_that() -> None:
+    read: Any = team(transfer("1-10"), team_id=5)
+    plan = replace(whole(planned(read, observed())), teams=(), errored=True)
+    _each, total = standings(plan, Desired((read,), (), {}))
+    text = status_text(team_standings(plan, Desired((read,), (), {})), total, Paint())
+    assert text.startswith("Team 5 · unknown: it could not be read\n")
+    assert text.count("unknown") == 3
