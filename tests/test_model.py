@@ -1,6 +1,6 @@
 """The few things that values know of themselves."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -53,6 +53,22 @@ def test_what_is_absent_does_not_limit() -> None:
     ) * 3
     nothing = Observed(NOW)
     assert (nothing.listed, nothing.fetched, nothing.runs, nothing.transfers) == ((), {}, {}, None)
+
+
+@pytest.mark.parametrize(
+    "term, as_of, expected",
+    [
+        (Term(months_ago=13), "2024-03-31", "2023-02-28"),
+        (Term(months_ago=1), "2024-03-31", "2024-02-29"),
+        (Term(months_ago=12), "2024-12-15", "2023-12-15"),
+        (Term(months_ago=2), "2024-01-31", "2023-11-30"),
+        (Term(days_ago=90), "2024-03-31", "2024-01-01"),
+        (Term(months_ago=600), "0001-03-31", "0001-01-01"),
+        (Term(days_ago=90), "0001-01-03", "0001-01-01"),
+    ],
+)
+def test_a_relative_day(term: Term, as_of: str, expected: str) -> None:
+    assert term.resolve(date.fromisoformat(as_of).toordinal()) == date.fromisoformat(expected).toordinal()
 
 
 def test_written_days_are_read_as_of_a_day() -> None:

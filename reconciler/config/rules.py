@@ -84,13 +84,17 @@ MOST_FINDINGS: Final = 1000
 
 
 class BrokenRule(ValueError):
-    """A value breaks a rule. ``problem`` continues a sentence whose subject is the value's path."""
+    """A value breaks a rule. ``problem`` continues a sentence whose subject is the value's path.
 
-    def __init__(self, rule: str, problem: str, hint: str) -> None:
+    ``brief`` says the same in a few words, for where the line itself is shown; "" if there are none.
+    """
+
+    def __init__(self, rule: str, problem: str, hint: str, brief: str = "") -> None:
         super().__init__(f"{rule} {problem}")
         self.rule = rule
         self.problem = problem
         self.hint = hint
+        self.brief = brief
 
 
 def finding(

@@ -14,13 +14,7 @@ from pydantic_core import SchemaValidator
 
 from reconciler.config.durations import DAYS_AFTER, duration
 from reconciler.config.nodes import Block, Text
-from reconciler.config.ranges import (
-    FIRST_YEAR,
-    LAST_YEAR,
-    SHORTHAND_PATTERN,
-    check_order,
-    parse_shorthand,
-)
+from reconciler.config.ranges import FIRST_YEAR, LAST_YEAR, RANGE_PATTERN, check_order, parse_range
 from reconciler.config.sections import (
     ListOf,
     MappingOf,
@@ -35,10 +29,10 @@ from reconciler.config.values import (
     FOLDER,
     ID,
     KEY_ENV,
-    LINE,
     NAME_KEY,
     OWNER,
     OWNER_KEY,
+    REASON,
     TERM,
     TIME,
     TIMEZONE,
@@ -56,9 +50,9 @@ _DAYS = whole(1, 10_000_000)
 _ROWS = whole(1, 2**63 - 1)
 _RANGE_TEXT = {
     "type": "string",
-    "pattern": f"^(?:{SHORTHAND_PATTERN})$",
-    "description": "2024, 2024-07, 2024-Q2, 2024-07-01 or 2024-07-01..2024-08-15; "
-    "a day may also be today, yesterday or today-90d.",
+    "pattern": f"^(?:{RANGE_PATTERN})$",
+    "description": "2024, 2024-H1, 2024-Q2, 2024-07, 2024-W05, 2024-07-01, or two of them with .. between; "
+    "a day may also be today, yesterday, today-90d or today-13mo.",
 }
 _WHOLE_YEAR = {
     "type": "integer",
@@ -72,9 +66,9 @@ _WHOLE_YEAR = {
 class ExclusionEntry:
     """Days that are not declared, whatever the ranges say."""
 
-    start: Term = required(TERM, "First day, inclusive: a date, today, yesterday or today-90d.")
-    end: Term = required(TERM, "Last day, inclusive: a date, today, yesterday or today-90d.")
-    reason: str | None = key(LINE, "Why; shown in plans beside the place.")
+    start: Term = required(TERM, "First day, inclusive: a date, today, yesterday, today-90d or today-13mo.")
+    end: Term = required(TERM, "Last day, inclusive: a date, today, yesterday, today-90d or today-13mo.")
+    reason: str | None = key(REASON, "Why; shown in plans beside the place.")
 
     def __post_init__(self) -> None:
         check_order(self.start, self.end)
@@ -84,8 +78,12 @@ def _or_text(entry: type[ExclusionEntry]) -> Shorthand:
     """Let a range also be written as one text, like ``2024-Q2``."""
 
     def from_text(value: Text) -> ExclusionEntry:
-        start, end = parse_shorthand(text_of(value, "a range"))
-        return entry(start=start, end=end, reason=None)
+        text = text_of(value, "a range")
+        if (ends := parse_range(text)) is None:
+            from reconciler.config.mistyped import no_range  # only files with mistakes need it
+
+            raise no_range(text)
+        return entry(start=ends[0], end=ends[1], reason=None)
 
     return Shorthand(entry, from_text, (_RANGE_TEXT, _WHOLE_YEAR))
 
@@ -107,7 +105,7 @@ class RangeEntry(ExclusionEntry):
 class LoadedEntry(ExclusionEntry):
     """Days that were loaded by other means, which no read can show."""
 
-    reason: str = required(LINE, "How; shown beside the place.")
+    reason: str = required(REASON, "How; shown beside the place.")
     at: date | datetime | None = key(
         TIME, "When they were loaded: a date (its midnight) or an RFC 3339 time. Default: long ago."
     )
@@ -232,6 +230,9 @@ class BackfillsFile:
     )
 
 
+HOLDER = "x-"
+"""Keys at the top that start so hold what anchors share; they are not read."""
+
 TEAM_KEYS = (
     "timezone",
     "state",
@@ -252,8 +253,12 @@ def _reader() -> SchemaValidator:
 
 
 def read_file(data: Block) -> BackfillsFile:
-    """Return the data of one file, checked. Raises ``pydantic_core.ValidationError`` with all faults."""
-    checked: BackfillsFile = _reader().validate_python(data)
+    """Return the data of one file, checked; what holds anchors is left out.
+
+    Raises ``pydantic_core.ValidationError`` with all faults.
+    """
+    read = {name: value for name, value in data.items() if not name.startswith(HOLDER)}
+    checked: BackfillsFile = _reader().validate_python(read)
     return checked
 
 
@@ -262,5 +267,6 @@ def json_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **json_schema_of(BackfillsFile),
+        "patternProperties": {f"^{HOLDER}": {}},
         "title": "Backfills: the days that must be loaded",
     }

@@ -23,7 +23,8 @@ LARGEST_ID: Final = 2**63 - 1
 _OWNER_PATTERN: Final = r"[A-Za-z0-9@][A-Za-z0-9 ._@/+-]{0,62}"
 _OWNER_HINT: Final = "Use up to 63 letters, digits, spaces and `._@/+-`; start with a letter, a digit or `@`."
 _ENV_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
-_LONGEST_TEXT: Final = 500
+_LONGEST_REASON: Final = 2000
+_LONGEST_FOLDER: Final = 500
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
@@ -181,12 +182,12 @@ def key(pattern: str, hint: str) -> Reads:
     return Reads(read, {"type": "string", "pattern": f"^{pattern}$"})
 
 
-def _line(value: object) -> str:
+def _reason(value: object) -> str:
     """Read free text as one line: it is shown in tables and comments."""
     text = " ".join(text_of(value, "a string").split())
-    if not text or len(text) > _LONGEST_TEXT:
+    if not text or len(text) > _LONGEST_REASON:
         says = f"has {len(text)} characters"
-        raise BrokenRule("BF033", says, f"Write 1 to {_LONGEST_TEXT} characters.")
+        raise BrokenRule("BF033", says, f"Write 1 to {_LONGEST_REASON} characters.")
     if FORBIDDEN.search(text):
         raise BrokenRule("BF033", "contains an invisible or control character", "Remove the escape.")
     return text
@@ -199,7 +200,7 @@ def _folder(value: object) -> str:
         raise BrokenRule(
             "BF035", says, "Give the URL with `--state` or RECONCILER_STATE; a file may only name a folder."
         )
-    if text.startswith("~") or FORBIDDEN.search(text) or text.strip() != text or len(text) > _LONGEST_TEXT:
+    if text.startswith("~") or FORBIDDEN.search(text) or text.strip() != text or len(text) > _LONGEST_FOLDER:
         says = f"is {shown(text)}, which is not a folder relative to this file"
         raise BrokenRule("BF033", says, "Write a folder like `../state`; `~` is not expanded.")
     return str(text)
@@ -249,7 +250,12 @@ def _near_zones(name: str) -> str:
 
 
 def _term(value: object) -> Term:
-    return parse_term(text_of(value, "a day"))
+    text = text_of(value, "a day")
+    if (term := parse_term(text)) is not None:
+        return term
+    from reconciler.config.mistyped import no_day  # only files with mistakes need it
+
+    raise no_day(text)
 
 
 def _moment(value: object) -> date | datetime:
@@ -271,12 +277,16 @@ def _moment(value: object) -> date | datetime:
     hint = "Write 2026-02-01, or 2026-03-01T06:00:00Z with `Z` or an offset."
     if "today" in text or "yesterday" in text:
         says = f"is {shown(text)}, but must be absolute: otherwise it would mean another time every day"
+    else:
+        from reconciler.config.mistyped import meant_day  # only files with mistakes need it
+
+        hint = f"Write `{meant}`." if (meant := meant_day(text)) else hint
     raise BrokenRule("BF044", says, hint)
 
 
 ID: Final = whole(1, LARGEST_ID)
 TRUTH: Final = Reads(_truth, {"type": "boolean"})
-LINE: Final = Reads(_line, {"type": "string", "minLength": 1, "maxLength": _LONGEST_TEXT})
+REASON: Final = Reads(_reason, {"type": "string", "minLength": 1, "maxLength": _LONGEST_REASON})
 FOLDER: Final = Reads(
     _folder, {"type": "string", "minLength": 1, "not": {"pattern": "^(~|[A-Za-z][A-Za-z0-9+.-]+:)"}}
 )
