@@ -38,6 +38,14 @@ def test_a_transfer_s_days_and_sources() -> None:
     assert Address(5, 9) < Address(6, 1)
 
 
+def test_whose_days_are_whose() -> None:
+    place = Place("f", 1, 1)
+    segments = (Segment(10, 12, place), Segment(12, 15, place, owners=("web", "ads")))
+    transfer = DesiredTransfer(Address(5, 1), "x", place, segments, 99, owners=("ads", "crm"))
+    assert transfer.everyone == ("ads", "crm", "web")
+    assert [len(transfer.owned_by(one)) for one in (*transfer.everyone, "nobody")] == [5, 2, 3, 0]
+
+
 def test_a_line_of_a_file_is_shown_if_it_is_there() -> None:
     desired = Desired((), texts={"f": "one\r\ntwo"})
     shown = [desired.line(Place(file, line, 1)) for file, line in (("f", 1), ("f", 2), ("f", 3), ("f", 0))]

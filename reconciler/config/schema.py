@@ -18,6 +18,7 @@ from reconciler.config.ranges import FIRST_YEAR, LAST_YEAR, RANGE_PATTERN, check
 from reconciler.config.sections import (
     ListOf,
     MappingOf,
+    OneOrMore,
     Shorthand,
     json_schema_of,
     key,
@@ -96,6 +97,7 @@ class RangeEntry(ExclusionEntry):
         TIME, "Days of this range loaded before this are due again; overrides the transfer's."
     )
     final_after: int | None = key(DAYS_AFTER, "As of the transfer, for the days of this range.")
+    owner: list[str] | None = key(OneOrMore(OWNER), "As of the transfer, for the days of this range.")
     exclude: list[ExclusionEntry] | None = key(
         ListOf(_or_text(ExclusionEntry)), "Days that are not of this range; another may still declare them."
     )
@@ -172,7 +174,9 @@ class DefaultsEntry:
         DAYS_AFTER,
         "So many days after a day its figures are final; loaded before, it is due once more. Like 7d.",
     )
-    owner: str | None = key(OWNER, "Who is responsible for it; see guards.owners.")
+    owner: list[str] | None = key(
+        OneOrMore(OWNER), "Who is responsible for it, one or several; see guards.owners."
+    )
 
 
 @section

@@ -25,7 +25,7 @@ _IN_FUTURE: Final = {
     "stale_before": ("BF045", "every load would count as stale"),
     "at": ("BF037", "nothing can be known of what is loaded then"),
 }
-_INHERITED: Final = ("chunk", "max_attempts", "retry_after", "evidence", "allow_today", "owner")
+_INHERITED: Final = ("chunk", "max_attempts", "retry_after", "evidence", "allow_today")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,7 @@ def resolve_transfer(file: TeamFile, name: str, clock: Today) -> tuple[DesiredTr
         loadable_until=clock.as_of + bool(settings["allow_today"]),
         paused=bool(transfer.paused),
         previous_ids=tuple(dict.fromkeys(transfer.previous_ids or ())),
+        owners=tuple(dict.fromkeys(declared.setting("owner") or ())),
         loaded=_loaded(declared),
         written=written if written.relative else None,
         **{key: value for key, value in settings.items() if value is not None},
@@ -135,8 +136,9 @@ def _ranges(declared: _Declared, written: WrittenDays) -> list[Segment]:
         path = ("ranges", index)
         stale = _past(declared, entry.stale_before, (*path, "stale_before"))
         place, reason = declared.place(*path), entry.reason or ""
+        owners = tuple(dict.fromkeys(entry.owner or ()))
         for start, end in _days(declared, written.ranges[index], path).intervals:
-            ranges.append(Segment(start, end, place, reason, stale, entry.final_after))
+            ranges.append(Segment(start, end, place, reason, stale, entry.final_after, owners=owners))
     return ranges
 
 

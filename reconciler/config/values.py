@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -20,8 +21,11 @@ from reconciler.config.rules import BrokenRule, shown
 from reconciler.model.written import Term
 
 LARGEST_ID: Final = 2**63 - 1
-_OWNER_PATTERN: Final = r"[A-Za-z0-9@][A-Za-z0-9 ._@/+-]{0,62}"
-_OWNER_HINT: Final = "Use up to 63 letters, digits, spaces and `._@/+-`; start with a letter, a digit or `@`."
+_OWNER_SIGNS: Final = " ._@/+-"
+_OWNER_PATTERN: Final = rf"[\p{{L}}\p{{N}}@][\p{{L}}\p{{M}}\p{{N}}{_OWNER_SIGNS}]{{0,62}}"
+_OWNER_HINT: Final = (
+    "Use up to 63 letters of any script, digits, spaces and `._@/+-`; start with a letter, a digit or `@`."
+)
 _ENV_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 _LONGEST_REASON: Final = 2000
 _LONGEST_FOLDER: Final = 500
@@ -182,6 +186,15 @@ def key(pattern: str, hint: str) -> Reads:
     return Reads(read, {"type": "string", "pattern": f"^{pattern}$"})
 
 
+def _owner(text: str) -> str:
+    """Return the name in its composed form: two spellings of an ``é`` are one owner."""
+    name = unicodedata.normalize("NFC", text)
+    is_fit = all(unicodedata.category(char)[0] in "LMN" or char in _OWNER_SIGNS for char in name)
+    if is_fit and 0 < len(name) <= 63 and (name[0] == "@" or unicodedata.category(name[0])[0] in "LN"):
+        return name
+    raise BrokenRule("BF032", f"is {shown(text)}, which is not the name of an owner", _OWNER_HINT)
+
+
 def _reason(value: object) -> str:
     """Read free text as one line: it is shown in tables and comments."""
     text = " ".join(text_of(value, "a string").split())
@@ -294,8 +307,11 @@ VERSION: Final = Reads(_version, {"const": 1})
 TIMEZONE: Final = Reads(_timezone, {"type": "string", "pattern": "^[A-Za-z0-9+_/-]+$"})
 TERM: Final = Reads(_term, {"type": "string", "pattern": f"^{TERM_PATTERN}$"})
 TIME: Final = Reads(_moment, {"type": "string", "pattern": f"^(?:{DATE_PATTERN}|{_TIME_PATTERN})$"})
-OWNER: Final = matching(_OWNER_PATTERN, "BF032", "the name of an owner", _OWNER_HINT)
-OWNER_KEY: Final = key(_OWNER_PATTERN, _OWNER_HINT)
+OWNER: Final = Reads(
+    lambda value: _owner(text_of(value, "the name of an owner")),
+    {"type": "string", "pattern": f"^{_OWNER_PATTERN}$"},
+)
+OWNER_KEY: Final = Reads(lambda value: _owner(str(value)), OWNER.shape)
 NAME_KEY: Final = key(
     r"[a-z0-9][a-z0-9._-]{0,62}", "Use up to 63 of a-z, 0-9, `.`, `_` and `-`; start with a letter or digit."
 )

@@ -45,7 +45,7 @@ ID = core.int_schema(strict=True, ge=1, le=2**63 - 1)
 TEXTS = core.list_schema(TEXT, strict=True)
 COUNTS = core.dict_schema(TEXT, NUMBER, strict=True)
 _NAME = core.str_schema(strict=True, pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
-_OWNER = core.nullable_schema(TEXT)
+_OWNERS = core.list_schema(TEXT, strict=True)
 
 
 def an_object(required: dict[str, CoreSchema], **optional: tuple[CoreSchema, Any]) -> CoreSchema:
@@ -119,7 +119,7 @@ def _place(text: str) -> Place:
 # --- actions --------------------------------------------------------------------------------
 
 _DOING = {"transfer": _NAME, "action": TEXT, "reasons": COUNTS, "cancels": core.list_schema(ID, strict=True)}
-ACTION = an_object({**_SPAN, **_DOING}, owner=(_OWNER, None), declared_at=_PLACES)
+ACTION = an_object({**_SPAN, **_DOING}, owner=(_OWNERS, ()), declared_at=_PLACES)
 
 
 def encode_action(action: Action) -> Json:
@@ -127,7 +127,7 @@ def encode_action(action: Action) -> Json:
         "action": action.kind.value,
         **where(action),
         "reasons": dict(action.reasons),
-        "owner": action.owner,
+        "owner": list(action.owners),
         "declared_at": list(map(str, action.declared_at)),
         "cancels": list(action.cancels),
     }
@@ -136,7 +136,7 @@ def encode_action(action: Action) -> Json:
 def action_of(data: Json) -> Action:
     kind, cancels = read("action", data["action"], ActionKind), tuple(data["cancels"])
     named = (kind, _address(data), data["transfer"], *_range(data))
-    return Action(*named, data["reasons"], data["owner"], _places(data), cancels)
+    return Action(*named, data["reasons"], tuple(data["owner"]), _places(data), cancels)
 
 
 # --- days that are not acted on ---------------------------------------------------------------
@@ -196,7 +196,7 @@ def unmanaged_of(data: Json) -> Unmanaged:
 # --- transfers and their counts ----------------------------------------------------------------
 
 TRANSFER = an_object(
-    {"team_id": ID, "transfer": _NAME, "transfer_id": ID, "days": COUNTS}, owner=(_OWNER, None)
+    {"team_id": ID, "transfer": _NAME, "transfer_id": ID, "days": COUNTS}, owner=(_OWNERS, ())
 )
 
 
@@ -205,14 +205,14 @@ def encode_transfer(summary: TransferSummary) -> Json:
         "team_id": summary.address.team_id,
         "transfer": summary.name,
         "transfer_id": summary.address.transfer_id,
-        "owner": summary.owner,
+        "owner": list(summary.owners),
         "days": summary.counts.as_dict(),
     }
 
 
 def transfer_of(data: Json) -> TransferSummary:
     known = {bucket: data["days"].get(bucket.value, 0) for bucket in COUNTED}
-    return TransferSummary(_address(data), data["transfer"], data["owner"], DayCounts(known))
+    return TransferSummary(_address(data), data["transfer"], tuple(data["owner"]), DayCounts(known))
 
 
 # --- findings: written as everywhere (reports.py) ----------------------------------------------

@@ -38,7 +38,7 @@ class Action(Span):
     start: Day
     end: Day
     reasons: Mapping[str, int] = field(default_factory=dict)
-    owner: str | None = None
+    owners: tuple[str, ...] = ()
     declared_at: tuple[Place, ...] = ()
     cancels: tuple[int, ...] = ()
     stale_before: datetime | None = None
@@ -134,7 +134,7 @@ class TransferSummary:
 
     address: Address
     name: str
-    owner: str | None
+    owners: tuple[str, ...]
     counts: DayCounts
 
 

@@ -191,7 +191,7 @@ def summarise(ledger: TransferLedger, planned: DateSet) -> TransferSummary:
     counts |= {Bucket.PLANNED: len(planned), Bucket.DEFERRED: due - len(planned)}
     divided = DayCounts(counts, len(ledger.stuck))
     assert divided.declared == len(ledger.transfer.days)
-    return TransferSummary(ledger.transfer.address, ledger.transfer.name, ledger.transfer.owner, divided)
+    return TransferSummary(ledger.transfer.address, ledger.transfer.name, ledger.transfer.everyone, divided)
 
 
 def evidence_used(ledgers: Iterable[TransferLedger], observed: Observed) -> str:

@@ -79,7 +79,8 @@ def _team(team: DesiredTeam) -> str:
 
 
 def _transfer(transfer: DesiredTransfer) -> Iterator[str]:
-    settings = f"{transfer.chunk} attempts={transfer.max_attempts} {transfer.evidence} owner={transfer.owner}"
+    owners = ",".join(transfer.owners) or None
+    settings = f"{transfer.chunk} attempts={transfer.max_attempts} {transfer.evidence} owner={owners}"
     previous = f" previous={list(transfer.previous_ids)}" if transfer.previous_ids else ""
     paused = " paused" if transfer.paused else ""
     yield f"  {transfer.name} {transfer.address.transfer_id} at {transfer.place}"
@@ -97,7 +98,8 @@ def _segment(segment: Segment) -> str:
     reason = f" ({segment.reason})" if segment.reason else ""
     final = f" final_after={segment.final_after}d" if segment.final_after is not None else ""
     rerun = f" rerun {segment.rerun.place} ({segment.rerun.reason})" if segment.rerun else ""
-    return f"    {segment.dates} {segment.place}{stale}{final}{reason}{rerun}"
+    owners = f" owners={','.join(segment.owners)}" if segment.owners else ""
+    return f"    {segment.dates} {segment.place}{stale}{final}{owners}{reason}{rerun}"
 
 
 # --- cases that no file in Git should hold ------------------------------------------------

@@ -333,7 +333,7 @@ def test_the_starter_with_everything_uncommented_loads_too(tmp_path: Path) -> No
     opened = [line.replace("# ", "", 1) if line.lstrip().startswith("# ") else line for line in lines[start:]]
     loaded = load_text(tmp_path, "\n".join(lines[:start] + opened))
     assert loaded.findings == ()
-    assert the_team(loaded).transfers[0].owner == "data-platform"
+    assert the_team(loaded).transfers[0].owners == ("data-platform",)
 
 
 def test_the_starter_for_known_transfers(tmp_path: Path) -> None:
