@@ -35,7 +35,8 @@ class Finding:
 
     ``summary`` is short and holds no user-chosen names, so that people learn to recognise
     it; ``detail`` says what is wrong here; ``hint`` says what to do. ``also`` holds further
-    places that belong to it (the other of two duplicates).
+    places that belong to it (the other of two duplicates). ``brief`` says in a few words what summary and
+    detail do, for where the line itself is shown; "" if there are none.
     """
 
     rule: str
@@ -45,6 +46,7 @@ class Finding:
     hint: str = ""
     place: Place | None = None
     also: tuple[Place, ...] = ()
+    brief: str = ""
 
 
 def sorted_findings(findings: list[Finding]) -> tuple[Finding, ...]:

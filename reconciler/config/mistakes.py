@@ -13,6 +13,7 @@ from typing import Any, Final
 from pydantic_core import ValidationError
 
 from reconciler.config import schema
+from reconciler.config.lookalikes import odd_key, odd_value
 from reconciler.config.nodes import Block, Items, Node, Path, Text, TextSpan, at, key_place, place_of
 from reconciler.config.rules import MOST_FINDINGS, BrokenRule, finding, shown
 from reconciler.config.sections import keys_of
@@ -47,6 +48,7 @@ class Mistakes:
     """Turns pydantic's errors into findings; ``secrets`` are the spans that must not be shown."""
 
     root: Block
+    text: str
     findings: list[Finding] = field(default_factory=list)
     secrets: list[TextSpan] = field(default_factory=list)
 
@@ -63,7 +65,8 @@ class Mistakes:
             problem = fault["ctx"]["error"]
             if problem.rule == "BF025":
                 problem.hint = _HINTS.get(str(path[-1]), problem.hint)
-            self.findings.append(broken(problem, self.root, path))
+            odd = odd_value(problem, self.root, path, self.text)
+            self.findings.append(odd or broken(problem, self.root, path))
             if problem.rule == "BF034":
                 self._hide(path)
 
@@ -94,15 +97,17 @@ class Mistakes:
                 "Remove it, revoke it, and name the environment variable that holds the key: `key_env: NAME`."
             )
             return finding("BF023", detail, hint, place)
+        if odd := odd_key(key, place, self.text):
+            return odd
         return finding("BF022", f"{_shown_path(path)} is not a known key here.", _hint_for(key, path), place)
 
 
-def report_of(root: Block, faults: list[Any], known: Collection[Place | None]) -> Mistakes:
-    """Return the findings for the faults that pydantic found.
+def report_of(root: Block, text: str, faults: list[Any], known: Collection[Place | None]) -> Mistakes:
+    """Return the findings for the faults that pydantic found in the data of a text.
 
     ``known`` are the places whose YAML is refused already: what is there is not judged again.
     """
-    report = Mistakes(root)
+    report = Mistakes(root, text)
     for fault in faults[:MOST_FINDINGS]:
         if at(root, fault["loc"]).place not in known:
             report.add(fault)
@@ -115,7 +120,7 @@ def broken(problem: BrokenRule, root: Node, path: Path) -> Finding:
     path = path[:-1] if on_key else path
     place = key_place(root, path) if on_key else place_of(root, path)
     subject = _shown_path(path) if path else "The file"
-    return finding(problem.rule, f"{subject} {problem.problem}.", problem.hint, place)
+    return finding(problem.rule, f"{subject} {problem.problem}.", problem.hint, place, brief=problem.brief)
 
 
 def _misshapen(value: object, expected: str, path: Path) -> BrokenRule:

@@ -51,6 +51,7 @@ RULES: Final[dict[str, str]] = {
     "BF036": "Unknown timezone",
     "BF037": "Days are loaded in the future",
     "BF038": "Not a valid duration",
+    "BF039": "A character is not what it looks like",
     # dates
     "BF040": "Not a valid date or range",
     "BF041": "No such date",
@@ -98,10 +99,15 @@ class BrokenRule(ValueError):
 
 
 def finding(
-    rule: str, detail: str, hint: str, place: Place | None = None, also: tuple[Place, ...] = ()
+    rule: str,
+    detail: str,
+    hint: str,
+    place: Place | None = None,
+    also: tuple[Place, ...] = (),
+    brief: str = "",
 ) -> Finding:
     severity = Severity.WARNING if rule in WARNINGS else Severity.ERROR
-    return Finding(rule, severity, RULES[rule], detail, hint, place, also)
+    return Finding(rule, severity, RULES[rule], detail, hint, place, also, brief)
 
 
 def shown(text: str, longest: int = 40) -> str:

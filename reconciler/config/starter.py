@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from reconciler.config.names import suggested
+
 _HEAD = """\
 # yaml-language-server: $schema=./backfills.schema.json
 # The schema for your editor: reconciler schema > backfills.schema.json
@@ -65,7 +67,7 @@ def names_for(titles: Sequence[str]) -> list[str]:
     taken: set[str] = set()
     names = []
     for title in titles:
-        base = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:56].strip("-") or "transfer"
+        base = re.sub(r"[._-]+", "-", suggested(title))[:56].strip("-") or "transfer"
         name, number = base, 1
         while name in taken:
             number += 1

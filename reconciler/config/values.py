@@ -178,10 +178,11 @@ def key(pattern: str, hint: str) -> Reads:
     def read(value: object) -> str:
         if isinstance(value, str) and form.fullmatch(value):
             return value
-        near = re.sub(r"[^a-z0-9._-]+", "-", str(value)[:63].lower()).strip("-._")
-        raise BrokenRule(
-            "BF032", "has a name that is not allowed", f"{hint} Did you mean `{near}`?" if near else hint
-        )
+        from reconciler.config.names import suggested  # only files with mistakes need it
+
+        near = suggested(str(value))
+        meant = f"Did you mean `{near}`? {hint}" if near else hint
+        raise BrokenRule("BF032", "has a name that is not allowed", meant)
 
     return Reads(read, {"type": "string", "pattern": f"^{pattern}$"})
 

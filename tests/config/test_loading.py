@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.config.loading import default_paths, load, read_files, select
+from reconciler.config.names import suggested
 from reconciler.config.rules import MOST_FINDINGS
 from reconciler.config.starter import names_for, starter
 from reconciler.dates import DateSet, parse_iso
@@ -337,10 +338,31 @@ def test_the_starter_with_everything_uncommented_loads_too(tmp_path: Path) -> No
 
 
 def test_the_starter_for_known_transfers(tmp_path: Path) -> None:
-    found = names_for(["Google Ads (EU)", "Google Ads EU", "…", "x" * 99])
-    assert found == ["google-ads-eu", "google-ads-eu-2", "transfer", "x" * 56]
-    team = the_team(load_text(tmp_path, starter(1, list(zip(found, range(4, 8), strict=True)))))
+    found = names_for(["Google Ads (EU)", "Google_Ads. EU", "データ", "x" * 99, "Лента — Größe"])
+    assert found == ["google-ads-eu", "google-ads-eu-2", "transfer", "x" * 56, "lenta-grosse"]
+    team = the_team(load_text(tmp_path, starter(1, list(zip(found, range(4, 9), strict=True)))))
     assert names(team) == found
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("Größe_1 (EU)", "grosse_1-eu"),
+        ("Äänekoski", "aanekoski"),
+        ("Œuvre & Élan", "oeuvre-elan"),
+        ("Łódź", "lodz"),
+        ("Реклама Щука ЙЁ", "reklama-shchuka-ye"),
+        ("Україна її", "ukrayina-yiyi"),
+        ("Ελλάδα", "ellada"),
+        ("Türkiye Iğdır", "turkiye-igdir"),
+        ("ＡＢＣ１", "abc1"),
+        ("--x--", "x"),
+        ("広告", ""),
+        ("x" * 99, "x" * 63),
+    ],
+)
+def test_names_suggested_for_any_script(text: str, expected: str) -> None:
+    assert suggested(text) == expected
 
 
 # --- cost ---------------------------------------------------------------------------------
