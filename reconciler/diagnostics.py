@@ -6,8 +6,11 @@ renderers only lay it out. Rule ids are stable: ``docs/errors.md`` has a heading
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+
+_NAMES = re.compile(r"`[^`]*`|[0-9]+")
 
 
 class Severity(StrEnum):
@@ -47,6 +50,12 @@ class Finding:
     place: Place | None = None
     also: tuple[Place, ...] = ()
     brief: str = ""
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """Return what findings that are alike share: file, rule, and the words but for names and numbers."""
+        words = _NAMES.sub("", f"{self.brief} {self.hint}")
+        return (self.place.file if self.place else "", self.rule, words)
 
 
 def sorted_findings(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -16,7 +16,7 @@ from reconciler.collector import collector_paused
 from reconciler.config.neighbours import unread
 from reconciler.config.nodes import key_place
 from reconciler.config.reading import Found, default_paths, find, identity, read
-from reconciler.config.rules import MOST_FINDINGS, REFUSALS, finding
+from reconciler.config.rules import MOST_FINDINGS, REFUSALS, finding, not_shown, some_of_each
 from reconciler.config.source import parse
 from reconciler.config.teams import resolve_team
 from reconciler.config.transfers import TeamFile
@@ -166,11 +166,10 @@ class _Reading:
 
 
 def _reported(findings: list[Finding]) -> tuple[Finding, ...]:
-    """Return the findings in reading order, each once, and not more than anybody reads."""
+    """Return the findings in reading order, each once, and not more than anybody reads: some of each kind."""
     found = sorted_findings(list(dict.fromkeys(findings)))
     if len(found) <= MOST_FINDINGS:
         return found
-    errors_first = sorted(found, key=lambda reported: reported.severity != "error")[:MOST_FINDINGS]
-    detail = f"{len(found) - MOST_FINDINGS} more findings are not shown."
-    more = finding("BF020", detail, "Fix these first, then run again.")
-    return sorted_findings([more, *errors_first])
+    errors_first = sorted(found, key=lambda one: one.severity is not Severity.ERROR)
+    kept = some_of_each(errors_first, lambda one: one.kind)
+    return sorted_findings([not_shown(len(found) - MOST_FINDINGS), *kept])

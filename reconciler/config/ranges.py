@@ -85,7 +85,7 @@ def check_order(start: Term, end: Term) -> None:
         says = "ends before it starts"
         if not start.relative:
             says = f"ends on {iso(last)}, before it starts on {iso(first)}"
-        raise BrokenRule("BF043", says, "Swap the two days; both are inclusive.")
+        raise BrokenRule("BF043", says, "Swap the two days; both are inclusive.", "Ends before it starts")
 
 
 def parse_date(text: str) -> Day | None:
@@ -113,8 +113,11 @@ def _period(
     elif part and place:
         called, parts = _PARTS[part]
         if not 1 <= int(place) <= parts:
-            says, hint = f"has the {called} {part}{place}", f"Those of a year are {part}1 to {part}{parts}."
-            raise BrokenRule("BF041", f"{says}, which does not exist", hint)
+            says, brief = (
+                f"has the {called} {part}{place}, which does not exist",
+                f"There is no {part}{place}",
+            )
+            raise BrokenRule("BF041", says, f"Those of a year are {part}1 to {part}{parts}.", brief)
         months = 12 // parts
         first = int(place) * months - months + 1
     start, last = _day(year, first, 1), first + months - 1
@@ -127,7 +130,8 @@ def _week(year: int, week: int) -> tuple[Term, Term]:
     weeks = date(year, 12, 28).isocalendar().week
     if not 1 <= week <= weeks:
         says = f"has the week {year}-W{week:02}, which does not exist"
-        raise BrokenRule("BF041", says, f"ISO weeks of {year} are W01 to W{weeks}.")
+        hint, brief = f"ISO weeks of {year} are W01 to W{weeks}.", f"There is no {year}-W{week:02}"
+        raise BrokenRule("BF041", says, hint, brief)
     monday = date.fromisocalendar(year, week, 1).toordinal()
     return Term(monday), Term(monday + 6)
 
@@ -140,11 +144,12 @@ def _check_year(year: int) -> None:
 
 def _day(year: int, month: int, day: int) -> Day:
     if not 1 <= month <= 12:
-        raise BrokenRule("BF041", f"has month {month:02}, which does not exist", "Months are 01 to 12.")
+        says, brief = f"has month {month:02}, which does not exist", f"There is no month {month:02}"
+        raise BrokenRule("BF041", says, "Months are 01 to 12.", brief)
     _check_year(year)
     days = monthrange(year, month)[1]
     if not 1 <= day <= days:
         says = f"has the day {year:04}-{month:02}-{day:02}, which does not exist"
         hint = f"Days of {year:04}-{month:02} are 01 to {days}."
-        raise BrokenRule("BF041", says, hint)
+        raise BrokenRule("BF041", says, hint, f"There is no {year:04}-{month:02}-{day:02}")
     return date(year, month, day).toordinal()

@@ -26,24 +26,8 @@ from reconciler.config.sections import (
     required,
     section,
 )
-from reconciler.config.values import (
-    FOLDER,
-    ID,
-    KEY_ENV,
-    NAME_KEY,
-    OWNER,
-    OWNER_KEY,
-    REASON,
-    TERM,
-    TIME,
-    TIMEZONE,
-    TRUTH,
-    VERSION,
-    choice,
-    decimal,
-    text_of,
-    whole,
-)
+from reconciler.config.texts import FOLDER, KEY_ENV, NAME_KEY, OWNER, OWNER_KEY, REASON, TIMEZONE
+from reconciler.config.values import ID, TERM, TIME, TRUTH, VERSION, choice, decimal, text_of, whole
 from reconciler.model.desired import Chunk, EvidenceMode, OnUnknown, Order
 from reconciler.model.written import Term
 

@@ -72,8 +72,8 @@ class _Declared:
     def place(self, *path: str | int) -> Place:
         return place_of(self.file.data, ("transfers", self.name, *path))
 
-    def report(self, rule: str, detail: str, hint: str, place: Place, *also: Place) -> None:
-        self.findings.append(finding(rule, detail, hint, place, also))
+    def report(self, rule: str, detail: str, hint: str, place: Place) -> None:
+        self.findings.append(finding(rule, detail, hint, place))
 
 
 def resolve_transfer(file: TeamFile, name: str, clock: Today) -> tuple[DesiredTransfer, list[Finding]]:
@@ -152,7 +152,8 @@ def _interval(declared: _Declared, written: WrittenRange, path: Path) -> Interva
     days = written.interval(declared.clock.as_of)
     if days[0] == days[1] and written.start.relative:
         detail = f"The range now starts on {iso(days[0])}, after its end, so it no longer covers any day."
-        declared.report("BF048", detail, "Remove it, or make its start a fixed date.", declared.place(*path))
+        hint, brief = "Remove it, or make its start a fixed date.", f"Starts on {iso(days[0])}, after its end"
+        declared.findings.append(finding("BF048", detail, hint, declared.place(*path), brief=brief))
     return days
 
 
@@ -201,4 +202,6 @@ def _overlapping(ranges: list[Segment], place: Place, several: list[Overlap]) ->
     detail = f"The {which} already declared above."
     also = dict.fromkeys(ranges[overlap.earlier].place for overlap in several[:_MOST_PLACES])
     hint = "Shorten one of the ranges. Days count once; where ranges overlap, the reason of the first holds."
-    return finding("BF046", detail, hint, place, tuple(also))
+    one = iso(first.start) if first.end - first.start == 1 else days
+    brief = f"{one} declared above"
+    return finding("BF046", detail, hint, place, tuple(also), brief=brief)

@@ -227,6 +227,20 @@ def test_findings_are_limited_and_errors_come_through(tmp_path: Path) -> None:
     assert len(loaded.findings) == MOST_FINDINGS + 1
 
 
+def test_warnings_alone_never_make_a_file_invalid(tmp_path: Path) -> None:
+    ranges = "".join("      - 2024-02-01\n" for _ in range(MOST_FINDINGS + 500))
+    text = HEAD + f"transfers:\n  meta:\n    transfer_id: 1\n    ranges:\n{ranges}"
+    loaded = load_text(tmp_path, text)
+    assert {one.rule for one in loaded.findings} == {"BF046", "BF020"}
+    assert len(the_team(loaded).transfers) == 1
+
+
+def test_of_too_many_findings_some_of_each_kind_are_kept(tmp_path: Path) -> None:
+    keys = "".join(f"key{number}: 1\n" for number in range(MOST_FINDINGS + 500))
+    text = f"{HEAD}{keys}transfers:\n  meta: {{transfer_id: x, ranges: [2024, 2024]}}\n"
+    assert {one.rule for one in load_text(tmp_path, text).findings} >= {"BF022", "BF027", "BF020"}
+
+
 # --- selection ----------------------------------------------------------------------------
 
 
