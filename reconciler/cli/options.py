@@ -16,7 +16,6 @@ from reconciler import bounds
 from reconciler.dates import Day
 from reconciler.durations import FORMS, LONGEST, parse_duration, worded
 from reconciler.errors import UsageError
-from reconciler.model.written import WrittenRange
 
 if TYPE_CHECKING:
     from reconciler.planning.plan import Options
@@ -223,6 +222,7 @@ def parse_range(text: str, as_of: Day) -> tuple[Day, Day]:
     """
     from reconciler.config.ranges import parse_range as ends_of
     from reconciler.config.rules import BrokenRule
+    from reconciler.model.written import WrittenRange
 
     try:
         ends = ends_of(text.strip())

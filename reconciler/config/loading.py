@@ -69,7 +69,8 @@ def read_files(paths: Sequence[Path | str], *, as_of: date | None, now: datetime
         raise ConfigError((finding("BF002", detail, "Check the path and its permissions."),)) from None
     findings = _reported(reading.findings)
     found = () if has_errors(findings) else teams
-    return Desired(found, findings, reading.texts, config=tuple(map(str, paths)))
+    config, unparsed = tuple(map(str, paths)), tuple(reading.unparsed)
+    return Desired(found, findings, reading.texts, config=config, unparsed=unparsed)
 
 
 def select(desired: Desired, target: Sequence[str], exclude: Sequence[str]) -> Desired:
@@ -118,6 +119,7 @@ class _Reading:
     findings: list[Finding] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     by_team: dict[int, list[TeamFile]] = field(default_factory=dict)
+    unparsed: list[str] = field(default_factory=list)
 
     def read(self, paths: Sequence[Path | str]) -> None:
         files, findings = find(paths)
@@ -136,6 +138,8 @@ class _Reading:
         self.texts[file.shown] = source.text
         if source.root is not None:
             self._sort_in(validate(source, source.root), file)
+        elif not source.empty:
+            self.unparsed.append(file.shown)
 
     def _folders(self) -> dict[Path, dict[int, Place]]:
         """Return the folders of the files, each with the teams there."""

@@ -76,6 +76,7 @@ RULES: Final[dict[str, str]] = {
     "BF057": "No transfers are declared",
     "BF058": "A file of the team was not read",
     "BF059": "Files of one team lie in different folders",
+    "BF060": "There are both a default file and a default folder",
 }
 
 WARNINGS: Final = frozenset({"BF009", "BF020", "BF046", "BF048", "BF055", "BF056", "BF057"})

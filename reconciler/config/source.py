@@ -38,6 +38,7 @@ class Source:
     text: str
     root: Node | None
     findings: tuple[Finding, ...]
+    empty: bool = False
 
 
 def parse(data: bytes, file: str, loader: Any = LOADER) -> Source:
@@ -65,7 +66,7 @@ def _finished(tree: _Tree, text: str) -> Source:
         detail = "The file has no data, only whitespace or comments."
         hint = "Run `reconciler init` for a commented starter file, or remove this one."
         empty = finding("BF008", detail, hint, Place(tree.file, 1, 1, 1, 1))
-        return Source(tree.file, text, None, (*tree.findings, empty))
+        return Source(tree.file, text, None, (*tree.findings, empty), empty=True)
     return Source(tree.file, text, root, tuple(tree.findings))
 
 

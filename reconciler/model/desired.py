@@ -195,7 +195,8 @@ class Desired:
 
     ``texts`` holds each file's text by its name in ``Place.file``, for showing lines; secrets in it are
     blanked out. ``target`` and ``exclude`` are the patterns by which the transfers were selected;
-    ``config`` are the files and folders, as they were given.
+    ``config`` are the files and folders, as they were given. Of the files ``unparsed`` no more is known than
+    that they are not YAML.
     """
 
     teams: tuple[DesiredTeam, ...]
@@ -204,6 +205,7 @@ class Desired:
     target: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     config: tuple[str, ...] = ()
+    unparsed: tuple[str, ...] = ()
 
     def line(self, place: Place) -> str | None:
         """Return the text of the line a place begins in, or ``None`` if there is none."""

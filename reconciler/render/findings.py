@@ -15,7 +15,9 @@ from reconciler.untrusted import printable
 
 WIDTH = 80
 FEW = 3  # of what is alike so many are shown, and the others counted
-_MOST_LINES = 12  # runs of lines that are named
+_MOST_LINES = 40  # runs of lines that are named
+
+_MOST_FILES = 20
 
 
 def findings_text(findings: Sequence[Finding], paint: Paint, source_line: SourceLine) -> str:
@@ -35,6 +37,29 @@ def _blocks(findings: Sequence[Finding], paint: Paint, source_line: SourceLine) 
             yield "\n".join(_wrapped(f"{len(others)} more like this, on {_lines(others)}."))
 
 
+def verdict_text(findings: Sequence[Finding], unparsed: Sequence[str]) -> str:
+    """Return how many errors there are, file by file, and of which files nothing more is known yet."""
+    errors = [one for one in findings if one.severity is Severity.ERROR]
+    files = Counter(one.place.file for one in errors if one.place)
+    each = ", ".join(_most([f"{file} {number}" for file, number in files.items()], _MOST_FILES, "other file"))
+    counted = plural(len(errors), "error") + (f": {each}" if each else "")
+    warnings = len(findings) - len(errors)
+    lines = [f"{counted}; {plural(warnings, 'warning')}" if warnings else counted]
+    if unparsed:
+        verb, pronoun = ("is", "it is") if len(unparsed) == 1 else ("are", "they are")
+        names = _listed(_most(list(unparsed), _MOST_FILES, "other file"))
+        lines.append(f"{names} {verb} not YAML yet; more may show when {pronoun}.")
+    return "\n".join(part.removeprefix("  ") for line in lines for part in _wrapped(line))
+
+
+def _most(names: list[str], most: int, others: str) -> list[str]:
+    return names if len(names) <= most else [*names[:most], plural(len(names) - most, others)]
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
 def _lines(findings: Iterable[Finding]) -> str:
     """Return the lines of findings in one file: ``lines 8, 10-14 and 20``."""
     runs: list[list[int]] = []
@@ -43,11 +68,9 @@ def _lines(findings: Iterable[Finding]) -> str:
             runs[-1][1] = line
         else:
             runs.append([line, line])
-    named = [str(first) if first == last else f"{first}-{last}" for first, last in runs[:_MOST_LINES]]
-    rest = [plural(len(runs) - _MOST_LINES, "other place")] if len(runs) > _MOST_LINES else []
-    *most, last_one = named + rest
+    named = [str(first) if first == last else f"{first}-{last}" for first, last in runs]
     alone = len(runs) == 1 and runs[0][0] == runs[0][1]
-    return ("line " if alone else "lines ") + " and ".join(filter(None, [", ".join(most), last_one]))
+    return ("line " if alone else "lines ") + _listed(_most(named, _MOST_LINES, "other place"))
 
 
 def finding_text(finding: Finding, paint: Paint, source_line: SourceLine) -> str:

@@ -134,6 +134,7 @@ def test_default_is_the_file_or_the_folder(tmp_path: Path, monkeypatch: pytest.M
     Path("backfills.yaml").write_text(ONE)
     with pytest.raises(ConfigError) as caught:
         default_paths()
+    assert caught.value.findings[0].rule == "BF060"
     assert "both `backfills.yaml` and `backfills/`" in caught.value.findings[0].detail
     Path("backfills").rmdir()
     assert default_paths() == (Path("backfills.yaml"),)

@@ -6,14 +6,44 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.config.loading import read_files
 from reconciler.config.rules import finding
 from reconciler.diagnostics import Place
-from reconciler.render.findings import FEW, WIDTH, findings_text
+from reconciler.render.findings import FEW, WIDTH, findings_text, verdict_text
 from reconciler.render.words import Paint
 
-from .cases import CASES, INPUTS, NAMES, check_golden, read_case
+from .cases import CASES, HEAD, INPUTS, NAMES, NOW, check_golden, read_case
 
 SHOWN = ["shapes.yaml", "mistyped.yaml", "lookalikes.yaml", "overlaps.yaml", "all-at-once.yaml", "names.yaml"]
+
+
+@pytest.mark.parametrize(
+    "files, expected",
+    [
+        ({"a": f"{HEAD}transfers: {{}}\nx: 1\n"}, ["1 error: a.yaml 1"]),
+        (
+            {"a": f"{HEAD}x: 1\ntransfers: {{b: {{transfer_id: 1, ranges: [2024, 2024]}}}}\n"},
+            ["1 error: a.yaml 1; 1 warning"],
+        ),
+        ({"a": ""}, ["1 error: a.yaml 1"]),
+        (
+            {"a": f"{HEAD}x: 1\ny: 1\n", "shop": "a: b: c\n", "tabs": "\ta: 1\n"},
+            [
+                "5 errors: a.yaml 3, shop.yaml 1, tabs.yaml 1",
+                "shop.yaml and tabs.yaml are not YAML yet; more may show when they are.",
+            ],
+        ),
+        ({"a": "[\n"}, ["1 error: a.yaml 1", "a.yaml is not YAML yet; more may show when it is."]),
+    ],
+)
+def test_the_end_counts_errors_by_file(
+    files: dict[str, str], expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in files.items():
+        Path(f"{name}.yaml").write_text(text)
+    loaded = read_files([f"{name}.yaml" for name in files], as_of=None, now=NOW)
+    assert verdict_text(loaded.findings, loaded.unparsed).split("\n") == expected
 
 
 def text_of(path: Path) -> str:
