@@ -14,6 +14,7 @@ from pydantic_core import ValidationError
 
 from reconciler.config import schema
 from reconciler.config.lookalikes import odd_key, odd_value
+from reconciler.config.mistyped import TWO_DATES, meant_pair
 from reconciler.config.nodes import Block, Items, Node, Path, Text, TextSpan, at, key_place, place_of
 from reconciler.config.rules import MOST_FINDINGS, BrokenRule, finding, not_shown, shown, some_of_each
 from reconciler.config.sections import keys_of
@@ -39,7 +40,9 @@ class Mistakes:
 
     def add(self, fault: Any) -> None:
         path, kind, value = fault["loc"], fault["type"], fault["input"]
-        if kind == "unexpected_keyword_argument":
+        if "ranges" in path and (pair := meant_pair(at(self.root, path[:-1]))):
+            self._pair(path[:-1], pair)
+        elif kind == "unexpected_keyword_argument":
             self.findings.append(self._unknown(path))
         elif kind == "missing":
             self.findings.append(self._missing(path))
@@ -53,6 +56,12 @@ class Mistakes:
             self.findings.append(odd or broken(problem, self.root, path))
             if problem.rule == "BF034":
                 self._hide(path)
+
+    def _pair(self, path: Path, pair: str) -> None:
+        """Report two dates with a colon between once, though a key is unknown and two are missing."""
+        problem = BrokenRule("BF040", "is two dates, but not as a range", f"Write `{pair}`.", TWO_DATES)
+        found = broken(problem, self.root, path)
+        self.findings += [] if found in self.findings else [found]
 
     def _hide(self, path: Path) -> None:
         self.secrets.append(_span(at(self.root, path)))

@@ -7,16 +7,17 @@ plainly meant. Where there are two readings, both are named; where there is none
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
+from reconciler.config.nodes import Block
 from reconciler.config.ranges import parse_range, parse_term
+from reconciler.config.readings import LONGEST, plain, readings, side
 from reconciler.config.rules import BrokenRule, shown
 from reconciler.dates import iso
 
-_LONGEST: Final = 100
+TWO_DATES: Final = "Two dates, but not as a range"
 _DAY_FORMS: Final = "Write a date like 2024-02-01, or `today`, `yesterday`, `today-90d` or `today-13mo`."
 _RANGE_FORMS: Final = (
     "Write 2024, 2024-H1, 2024-Q2, 2024-07, 2024-W05, 2024-07-01, or two like 2024-07-01..2024-08-15; "
@@ -48,6 +49,38 @@ def meant_day(text: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
+_TIME: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ] ?(\d\d:\d\d)(:\d\d(?:\.\d{1,6})?)? ?(Z|UTC|[+-]\d\d:?\d\d)", re.IGNORECASE
+)
+
+
+def meant_time(text: str) -> str | None:
+    """Return the RFC 3339 time that a text is but for blanks, letters, or seconds left out."""
+    found = _TIME.fullmatch(text)
+    if not found:
+        return None
+    day, minutes, seconds, zone = found.groups()
+    zone = "Z" if zone.isalpha() else f"{zone[:3]}:{zone[-2:]}"
+    value = f"{day}T{minutes}{seconds or ':00'}{zone}"
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return value
+
+
+def meant_pair(node: object) -> str | None:
+    """Return the range that a mapping of one date to another was meant to be: ``2024-07-01: 2024-07-31``."""
+    if not isinstance(node, Block) or len(node) != 1:
+        return None
+    ((start, end),) = node.items()
+    values = readings(f"{start}..{end}") if isinstance(end, str) and side(plain(start), True) else []
+    try:
+        return values[0] if len(values) == 1 and _is_range(values[0]) else None
+    except BrokenRule:
+        return None
+
+
 def _judged(text: str, says: str, forms: str, fits: Callable[[str], bool]) -> BrokenRule:
     problem = says.format(shown(text))
     found: list[str] = []
@@ -64,9 +97,7 @@ def _judged(text: str, says: str, forms: str, fits: Callable[[str], bool]) -> Br
     match found:
         case [value]:
             brief = (
-                "Two dates, but not as a range"
-                if ".." in value and ".." not in text
-                else "A date or range, spelled differently"
+                TWO_DATES if ".." in value and ".." not in text else "A date or range, spelled differently"
             )
             return BrokenRule("BF040", problem, f"Write `{value}`.", brief)
         case [day_first, month_first]:
@@ -97,184 +128,12 @@ def _first_and_last(text: str) -> tuple[str, str] | None:
 
 def _special(text: str) -> str | None:
     """Return the hint for what has a meaning, but none that a file could have."""
-    plain = _plain(text[:_LONGEST])
-    if re.search(r"\b(?:tomorrow|morgen)\b|\b(?:today|now|yesterday) ?\+", plain):
+    words = plain(text[:LONGEST])
+    if re.search(r"\b(?:tomorrow|morgen)\b|\b(?:today|now|yesterday) ?\+", words):
         return _LATER
-    sides = [_side(side.strip(), True) for side in re.split(r"[,;]", plain)]
-    if len(sides) == 2 and all(sides):
-        return _TWO_DAYS.format("..".join(map(str, sides)))
-    if re.fullmatch(r"\d{4}-\d\d-\d\d[t ]\d\d:\d\d.*", plain):
+    either_way = [{side(part.strip(), day_first) for day_first in (True, False)} for part in words.split(",")]
+    if len(either_way) == 2 and all(len(one) == 1 and None not in one for one in either_way):
+        return _TWO_DAYS.format("..".join(str(value) for one in either_way for value in one))
+    if re.fullmatch(r"\d{4}-\d\d-\d\d[t ]\d\d:\d\d.*", words):
         return _TIMED
-    return _YEAR_FIRST if re.fullmatch(r"\d{1,2}([-/.])\d{1,2}\1\d\d", plain) else None
-
-
-# --- readings ---------------------------------------------------------------------------------
-
-
-def readings(text: str) -> list[str]:
-    """Return what a text may have meant, as a file would have it: one value, or, where the order of day and
-    month is open, two. The values have a form of ours; their days need not exist.
-    """
-    if len(text) > _LONGEST:
-        return []
-    plain = _plain(text)
-    return list(dict.fromkeys(value for day_first in (True, False) if (value := _value(plain, day_first))))
-
-
-def _plain(text: str) -> str:
-    """Return the text in lower case, with dashes, digits and blanks of any script in ASCII."""
-    text = unicodedata.normalize("NFKC", text).lower()
-    kinds = ((unicodedata.category(char), char) for char in text)
-    text = "".join("-" if kind == "Pd" or char == "\u2212" else char for kind, char in kinds if kind != "Cf")
-    return " ".join(text.split()).strip("'\"`\u2018\u2019\u201c\u201d\u201e ")
-
-
-_BETWEEN: Final = re.compile(r"(?:between|zwischen) (.+) (?:and|und) (.+)")
-_FROM: Final = re.compile(r"(?:from|von|vom) ")
-_SEPARATORS: Final = re.compile(
-    r" ?(?:\.{2,}|-+>|--+|\u2192|~|:|\b(?:to|until|till|til|thru|through|up to|bis(?: zum)?)\b) ?| - | / "
-)
-_TIGHT: Final = re.compile(r"[-/ ]")
-
-
-def _value(plain: str, day_first: bool) -> str | None:
-    if alone := _side(plain, day_first):
-        return alone
-    if found := _BETWEEN.fullmatch(plain):
-        return _joined(found[1], found[2], day_first)
-    plain = _FROM.sub("", plain, count=1) if _FROM.match(plain) else plain
-    for separator in (_SEPARATORS, _TIGHT):
-        cuts = ((plain[: found.start()], plain[found.end() :]) for found in separator.finditer(plain))
-        ranges = {_joined(*cut, day_first, separator is _SEPARATORS) for cut in cuts} - {None}
-        if ranges:
-            return ranges.pop() if len(ranges) == 1 else None
-    return None
-
-
-def _joined(first: str, last: str, day_first: bool, may_shorten: bool = False) -> str | None:
-    start = _side(first, day_first)
-    end = _side(last, day_first)
-    if start and not end and may_shorten:
-        end = _completed(start, last.upper())
-    return f"{start}..{end}" if start and end else None
-
-
-def _completed(start: str, end: str) -> str | None:
-    """Return an end of which only what differs from the start is written: ``2024-07-01..31``."""
-    whole = start[: -len(end)] + end
-    is_part = re.fullmatch(r"\d\d(?:-\d\d)?|[QH]\d|W\d\d", end) and "-" in start
-    return whole if is_part and re.sub(r"\d", "0", whole) == re.sub(r"\d", "0", start) else None
-
-
-# --- one side: the forms that people write, and what each becomes ------------------------------
-
-_ENGLISH: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_MONTHS: Final = {
-    **{name: number for number, name in enumerate(_ENGLISH, 1)},
-    "mär": 3,
-    "mae": 3,
-    "mrz": 3,
-    "mai": 5,
-    "okt": 10,
-    "dez": 12,
-}
-_NAME: Final = rf"({'|'.join(_MONTHS)})[a-zä]*\.?"
-_TH: Final = r"(?:st|nd|rd|th|\.)?"
-_UNIT: Final = r"(d|days?|tagen?|w|weeks?|wochen?|mo|months?|monaten?|y|years?|jahren?)"
-_SEP: Final = r"[-/._ ]"
-_MIDNIGHT: Final = r"(?:[t ]00:00(?::00(?:\.0+)?)?)?"
-_WEEK: Final = r"(?:calendar week|week|woche|kw|cw|wk|w)"
-_TODAYS: Final = {"now": "today", "heute": "today", "gestern": "yesterday"}
-_EXCEL: Final = date(1899, 12, 30)
-_YEARS: Final = range(1970, 2200)
-
-
-def _ymd(year: str, month: str, day: str) -> str:
-    return f"{year}-{int(month):02}-{int(day):02}"
-
-
-def _dated(first: str, second: str, year: str, day_first: bool) -> str | None:
-    day, month = (first, second) if day_first else (second, first)
-    return _ymd(year, month, day) if int(month) <= 12 else None
-
-
-def _six(year: str, month: str) -> str | None:
-    return f"{year}-{month}" if int(year) in _YEARS and 1 <= int(month) <= 12 else None
-
-
-def _eight(year: str, month: str, day: str) -> str | None:
-    return _ymd(year, month, day) if int(year) in _YEARS else None
-
-
-def _excel(number: str) -> str | None:
-    day = _EXCEL + timedelta(days=int(number))
-    return day.isoformat() if day.year in _YEARS else None
-
-
-def _ago(start: str, number: str, unit: str | None) -> str | None:
-    """Return so many days, weeks, months or years before today or yesterday; days where no unit stands."""
-    start = _TODAYS.get(start, start)
-    count, letter = int(number), (unit or "d")[0]
-    if letter in "dtw":
-        days = count * (7 if letter == "w" else 1) + (start == "yesterday")
-        return f"today-{days}d"
-    return f"today-{count * (12 if letter in 'yj' else 1)}mo" if start == "today" else None
-
-
-def _month_day(name: str, day: str, year: str) -> str:
-    return _ymd(year, str(_MONTHS[name]), day)
-
-
-def _year_month(year: str, name: str) -> str:
-    return f"{year}-{_MONTHS[name]:02}"
-
-
-def _weekday(year: str, week: str, day: str) -> str | None:
-    try:
-        return date.fromisocalendar(int(year), int(week), int(day)).isoformat()
-    except ValueError:
-        return None
-
-
-Form = tuple[str, Callable[..., str | None]]
-
-_FORMS: Final[tuple[Form, ...]] = (
-    (rf"(today|yesterday|now|heute|gestern) ?- ?(\d{{1,5}}) ?{_UNIT}?", _ago),
-    (rf"(\d{{1,5}}) ?{_UNIT} ago", lambda number, unit: _ago("today", number, unit)),
-    (rf"vor (\d{{1,5}}) ?{_UNIT}", lambda number, unit: _ago("today", number, unit)),
-    (r"(\d{4})", lambda year: year if int(year) in _YEARS else None),
-    (r"(\d{5})(?:\.0+)?", _excel),
-    (r"(\d{4})(\d\d)", _six),
-    (r"(\d{4})(\d\d)(\d\d)", _eight),
-    (rf"(\d{{4}})({_SEP}) ?(\d{{1,2}})\2 ?(\d{{1,2}}){_MIDNIGHT}", lambda y, _, m, d: _ymd(y, m, d)),
-    (rf"(\d{{4}}){_SEP}(\d{{1,2}})", lambda year, month: f"{year}-{int(month):02}"),
-    (rf"(\d{{1,2}}){_SEP}(\d{{4}})", lambda month, year: f"{year}-{int(month):02}"),
-    (rf"(\d{{4}}){_SEP}*([hq]){_SEP}?([1-9])", lambda year, part, place: f"{year}-{part.upper()}{place}"),
-    (rf"([hq]){_SEP}?([1-9]){_SEP}*(\d{{4}})", lambda part, place, year: f"{year}-{part.upper()}{place}"),
-    (rf"([1-9])\.? ?([hq]){_SEP}*(\d{{4}})", lambda place, part, year: f"{year}-{part.upper()}{place}"),
-    (rf"(\d{{4}}){_SEP}*{_WEEK}{_SEP}*(\d{{1,2}})", lambda year, week: f"{year}-W{int(week):02}"),
-    (rf"{_WEEK}{_SEP}*(\d{{1,2}}){_SEP}+(\d{{4}})", lambda week, year: f"{year}-W{int(week):02}"),
-    (r"(\d{4})-?w(\d\d)-?([1-7])", _weekday),
-    (rf"(\d{{1,2}}){_TH}{_SEP}*{_NAME},?{_SEP}*(\d{{4}})", lambda d, name, y: _month_day(name, d, y)),
-    (rf"{_NAME}{_SEP}*(\d{{1,2}}){_TH},?{_SEP}+(\d{{4}})", _month_day),
-    (rf"{_NAME},?{_SEP}*(\d{{4}})", lambda name, year: _year_month(year, name)),
-    (rf"(\d{{4}}){_SEP}*{_NAME}", _year_month),
-    (rf"(\d{{4}}){_SEP}*{_NAME}{_SEP}*(\d{{1,2}})", lambda y, name, d: _month_day(name, d, y)),
-)
-_DAY_AND_MONTH: Final = r"(\d{1,2})([-/. ]) ?(\d{1,2})\2 ?(\d{4})"
-
-
-def _side(text: str, day_first: bool) -> str | None:
-    """Return one day or period as a file would have it."""
-    if text in ("today", "yesterday", *_TODAYS):
-        return _TODAYS.get(text, text)
-    if found := re.fullmatch(_DAY_AND_MONTH, text):
-        return _dated(found[1], found[3], found[4], day_first)
-    return next(_read(text), None)
-
-
-def _read(text: str) -> Iterator[str]:
-    for form, made in _FORMS:
-        found = re.fullmatch(form, text, re.ASCII)
-        if found and (value := made(*found.groups())):
-            yield value
+    return _YEAR_FIRST if re.fullmatch(r"\d{1,2}([-/.])\d{1,2}\1\d\d", words) else None

@@ -106,14 +106,18 @@ def decimal(low: float, high: float) -> Reads:
     return Reads(read, {"type": "number", "minimum": low, "maximum": high})
 
 
+_TRUTHS: Final = {"true": ("true", "yes", "on", "y", "1"), "false": ("false", "no", "off", "n", "0")}
+
+
 def _truth(value: object) -> bool:
     text = text_of(value, "`true` or `false`")
     if text.plain and text in ("true", "false"):
         return text == "true"
-    likely = "true" if text.lower() in ("true", "yes", "on", "y", "1") else "false"
+    likely = next((value for value, words in _TRUTHS.items() if text.lower() in words), None)
     got = shown(text) if text.plain else f"the string {shown(text)}, in quotes"
     says = f"is {got}, but `true` or `false` is expected"
-    raise BrokenRule("BF029", says, f"Write `{likely}`, without quotes, if that is what you mean.")
+    meant = f"`{likely}`" if likely else "`true` or `false`"
+    raise BrokenRule("BF029", says, f"Write {meant}, without quotes.")
 
 
 def choice(kind: type[StrEnum]) -> Reads:
@@ -188,9 +192,10 @@ def _moment(value: object) -> date | datetime:
     if "today" in text or "yesterday" in text:
         says = f"is {shown(text)}, but must be absolute: otherwise it would mean another time every day"
     else:
-        from reconciler.config.mistyped import meant_day  # only files with mistakes need it
+        from reconciler.config.mistyped import meant_day, meant_time  # only files with mistakes need them
 
-        hint = f"Write `{meant}`." if (meant := meant_day(text)) else hint
+        meant = meant_time(text) or meant_day(text)
+        hint = f"Write `{meant}`." if meant else hint
     raise BrokenRule("BF044", says, hint)
 
 
