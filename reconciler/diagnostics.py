@@ -6,8 +6,11 @@ renderers only lay it out. Rule ids are stable: ``docs/errors.md`` has a heading
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+
+_NAMES = re.compile(r"`[^`]*`|[0-9]+")
 
 
 class Severity(StrEnum):
@@ -35,7 +38,8 @@ class Finding:
 
     ``summary`` is short and holds no user-chosen names, so that people learn to recognise
     it; ``detail`` says what is wrong here; ``hint`` says what to do. ``also`` holds further
-    places that belong to it (the other of two duplicates).
+    places that belong to it (the other of two duplicates). ``brief`` says in a few words what summary and
+    detail do, for where the line itself is shown; "" if there are none.
     """
 
     rule: str
@@ -45,6 +49,13 @@ class Finding:
     hint: str = ""
     place: Place | None = None
     also: tuple[Place, ...] = ()
+    brief: str = ""
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """Return what findings that are alike share: file, rule, and the words but for names and numbers."""
+        words = _NAMES.sub("", f"{self.brief} {self.hint}")
+        return (self.place.file if self.place else "", self.rule, words)
 
 
 def sorted_findings(findings: list[Finding]) -> tuple[Finding, ...]:

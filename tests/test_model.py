@@ -1,6 +1,6 @@
 """The few things that values know of themselves."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -38,6 +38,14 @@ def test_a_transfer_s_days_and_sources() -> None:
     assert Address(5, 9) < Address(6, 1)
 
 
+def test_whose_days_are_whose() -> None:
+    place = Place("f", 1, 1)
+    segments = (Segment(10, 12, place), Segment(12, 15, place, owners=("web", "ads")))
+    transfer = DesiredTransfer(Address(5, 1), "x", place, segments, 99, owners=("ads", "crm"))
+    assert transfer.everyone == ("ads", "crm", "web")
+    assert [len(transfer.owned_by(one)) for one in (*transfer.everyone, "nobody")] == [5, 2, 3, 0]
+
+
 def test_a_line_of_a_file_is_shown_if_it_is_there() -> None:
     desired = Desired((), texts={"f": "one\r\ntwo"})
     shown = [desired.line(Place(file, line, 1)) for file, line in (("f", 1), ("f", 2), ("f", 3), ("f", 0))]
@@ -53,6 +61,22 @@ def test_what_is_absent_does_not_limit() -> None:
     ) * 3
     nothing = Observed(NOW)
     assert (nothing.listed, nothing.fetched, nothing.runs, nothing.transfers) == ((), {}, {}, None)
+
+
+@pytest.mark.parametrize(
+    "term, as_of, expected",
+    [
+        (Term(months_ago=13), "2024-03-31", "2023-02-28"),
+        (Term(months_ago=1), "2024-03-31", "2024-02-29"),
+        (Term(months_ago=12), "2024-12-15", "2023-12-15"),
+        (Term(months_ago=2), "2024-01-31", "2023-11-30"),
+        (Term(days_ago=90), "2024-03-31", "2024-01-01"),
+        (Term(months_ago=600), "0001-03-31", "0001-01-01"),
+        (Term(days_ago=90), "0001-01-03", "0001-01-01"),
+    ],
+)
+def test_a_relative_day(term: Term, as_of: str, expected: str) -> None:
+    assert term.resolve(date.fromisoformat(as_of).toordinal()) == date.fromisoformat(expected).toordinal()
 
 
 def test_written_days_are_read_as_of_a_day() -> None:

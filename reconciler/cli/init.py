@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -33,7 +34,8 @@ def init(common: Common, file: Path, team_id: int | None, from_api: bool) -> Non
     _check_place(file)
     _write_new(file, starter(team_id or DEFAULT_TEAM, transfers))
     state = os.path.join(default_state([home_of(file)]) or "", "")
-    err(f"Wrote {file}; the state will be in {state}. Edit it, then run: reconciler validate -c {file}")
+    command = f"reconciler validate -c {quote(str(file))}"
+    err(f"Wrote {file}; the state will be in {state}. Edit it, then run:\n    {command}")
 
 
 def _check_place(file: Path) -> None:
@@ -42,7 +44,9 @@ def _check_place(file: Path) -> None:
 
     if file.name == DEFAULT_FILE and Path(file.parent, DEFAULT_FOLDER).is_dir():
         detail = f"There is a folder `{DEFAULT_FOLDER}/` beside {file}; only one of the two may be there."
-        raise Refused("The files are in a folder", detail, f"Give a name in it: {DEFAULT_FOLDER}/NAME.yaml")
+        inside = quote(str(Path(file.parent, DEFAULT_FOLDER, "NAME.yaml")))
+        hint = f"Write it into the folder, under a name of your own:\n    reconciler init {inside}"
+        raise Refused("The files are in a folder", detail, hint)
 
 
 def _transfers(common: Common, team_id: int) -> list[tuple[str, int]]:

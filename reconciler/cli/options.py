@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reconciler import bounds
-from reconciler.dates import Day, parse_iso
+from reconciler.dates import Day
 from reconciler.durations import FORMS, LONGEST, parse_duration, worded
 from reconciler.errors import UsageError
 
@@ -215,14 +215,25 @@ def _flagged(command: str, common: Common) -> str:
     return " ".join(parts)
 
 
-def parse_range(text: str) -> tuple[Day, Day]:
-    """Return ``START..END`` (inclusive dates) as a half-open interval. Raises ``UsageError``."""
-    first, dots, last = text.partition("..")
+def parse_range(text: str, as_of: Day) -> tuple[Day, Day]:
+    """Return a range in any form that a file may have, as half-open days. Raises ``UsageError``.
+
+    Relative days are read as of ``as_of``.
+    """
+    from reconciler.config.ranges import parse_range as ends_of
+    from reconciler.config.rules import BrokenRule
+    from reconciler.model.written import WrittenRange
+
     try:
-        start, end = parse_iso(first.strip()), parse_iso((last if dots else first).strip()) + 1
-    except ValueError:
-        raise UsageError("Not a range of days", f"{text!r} is not START..END, both YYYY-MM-DD.") from None
-    if start >= end:
+        ends = ends_of(text.strip())
+        if ends is None:
+            from reconciler.config.mistyped import no_range
+
+            raise no_range(text)
+    except BrokenRule as broken:
+        raise UsageError("Not a range of days", f"START..END {broken.problem}.", broken.hint) from None
+    start, end = WrittenRange(*ends).interval(as_of)
+    if start == end:
         raise UsageError("Not a range of days", f"{text!r} ends before it starts.")
     return start, end
 

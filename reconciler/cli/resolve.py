@@ -121,7 +121,7 @@ def _settle(run: TeamRun, transfer_id: int, days: str, verdict: str, auto_approv
     from reconciler.engine.by_hand import find_intent
 
     session = run.open()
-    intent = find_intent(session.document, transfer_id, *parse_range(days))
+    intent = find_intent(session.document, transfer_id, *parse_range(days, run.team.as_of))
     delta = _delta(run, intent, verdict)
     _warn_if_early(run, intent, verdict)
     if not auto_approve:

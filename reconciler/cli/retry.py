@@ -37,7 +37,7 @@ def retry(common: Common, transfer: str, days: str | None, auto_approve: bool, s
     with signals.caught():
         settings = RunSettings(settle=settle, lock=common.lock, lock_timeout=common.lock_timeout)
         run = parts_of(common, signals).team_run(team, settings)
-        chosen = DateSet.span(*parse_range(days)) if days else None
+        chosen = DateSet.span(*parse_range(days, team.as_of)) if days else None
         with locked([run], settings, "retry"):
             return _retry(run, transfer_id, chosen, auto_approve, command_of(common, "plan"))
 

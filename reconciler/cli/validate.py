@@ -71,7 +71,9 @@ def _transfers(desired: Desired) -> list[dict[str, Any]]:
 def _text(desired: Desired, common: Common) -> str:
     paint = paint_for(common.color, sys.stdout)
     if has_errors(desired.findings):
-        return paint(f"The files are not valid: {tally(desired.findings)}.", RED, BOLD)
+        from reconciler.render.findings import verdict_text
+
+        return paint(verdict_text(desired.findings, desired.unparsed), RED, BOLD)
     lines = []
     for team in desired.teams:
         lines.append(paint(f"Team {team.team_id}", BOLD))

@@ -16,7 +16,7 @@ from reconciler.collector import collector_paused
 from reconciler.config.neighbours import unread
 from reconciler.config.nodes import key_place
 from reconciler.config.reading import Found, default_paths, find, identity, read
-from reconciler.config.rules import MOST_FINDINGS, REFUSALS, finding
+from reconciler.config.rules import MOST_FINDINGS, REFUSALS, finding, not_shown, some_of_each
 from reconciler.config.source import parse
 from reconciler.config.teams import resolve_team
 from reconciler.config.transfers import TeamFile
@@ -69,7 +69,8 @@ def read_files(paths: Sequence[Path | str], *, as_of: date | None, now: datetime
         raise ConfigError((finding("BF002", detail, "Check the path and its permissions."),)) from None
     findings = _reported(reading.findings)
     found = () if has_errors(findings) else teams
-    return Desired(found, findings, reading.texts, config=tuple(map(str, paths)))
+    config, unparsed = tuple(map(str, paths)), tuple(reading.unparsed)
+    return Desired(found, findings, reading.texts, config=config, unparsed=unparsed)
 
 
 def select(desired: Desired, target: Sequence[str], exclude: Sequence[str]) -> Desired:
@@ -118,6 +119,7 @@ class _Reading:
     findings: list[Finding] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     by_team: dict[int, list[TeamFile]] = field(default_factory=dict)
+    unparsed: list[str] = field(default_factory=list)
 
     def read(self, paths: Sequence[Path | str]) -> None:
         files, findings = find(paths)
@@ -136,6 +138,8 @@ class _Reading:
         self.texts[file.shown] = source.text
         if source.root is not None:
             self._sort_in(validate(source, source.root), file)
+        elif not source.empty:
+            self.unparsed.append(file.shown)
 
     def _folders(self) -> dict[Path, dict[int, Place]]:
         """Return the folders of the files, each with the teams there."""
@@ -166,11 +170,10 @@ class _Reading:
 
 
 def _reported(findings: list[Finding]) -> tuple[Finding, ...]:
-    """Return the findings in reading order, each once, and not more than anybody reads."""
+    """Return the findings in reading order, each once, and not more than anybody reads: some of each kind."""
     found = sorted_findings(list(dict.fromkeys(findings)))
     if len(found) <= MOST_FINDINGS:
         return found
-    errors_first = sorted(found, key=lambda reported: reported.severity != "error")[:MOST_FINDINGS]
-    detail = f"{len(found) - MOST_FINDINGS} more findings are not shown."
-    more = finding("BF020", detail, "Fix these first, then run again.")
-    return sorted_findings([more, *errors_first])
+    errors_first = sorted(found, key=lambda one: one.severity is not Severity.ERROR)
+    kept = some_of_each(errors_first, lambda one: one.kind)
+    return sorted_findings([not_shown(len(found) - MOST_FINDINGS), *kept])

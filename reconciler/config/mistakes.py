@@ -13,32 +13,19 @@ from typing import Any, Final
 from pydantic_core import ValidationError
 
 from reconciler.config import schema
+from reconciler.config.lookalikes import odd_key, odd_value
+from reconciler.config.mistyped import TWO_DATES, meant_pair
 from reconciler.config.nodes import Block, Items, Node, Path, Text, TextSpan, at, key_place, place_of
-from reconciler.config.rules import MOST_FINDINGS, BrokenRule, finding, shown
+from reconciler.config.rules import MOST_FINDINGS, BrokenRule, finding, not_shown, shown, some_of_each
 from reconciler.config.sections import keys_of
-from reconciler.config.values import nearest, wrong_shape
+from reconciler.config.shapes import HINTS, SHAPES, misshapen
+from reconciler.config.values import nearest
 from reconciler.diagnostics import Finding, Place
-
-_SHAPES: Final = {"dataclass_type": "a mapping", "dict_type": "a mapping", "list_type": "a list"}
-_ITEMS: Final = {
-    "ranges": "a range",
-    "exclude": "a range",
-    "loaded": "a mapping with `start`, `end` and `reason`",
-}
-_HINTS: Final = {
-    "version": "Write `version: 1` at the top.",
-    "team_id": "Write `team_id:` and the number of the team, as the vendor shows it.",
-    "transfer_id": "Write `transfer_id:` and the number of the transfer, as the vendor shows it.",
-    "ranges": "Write `ranges:` with at least one range, or `ranges: []` for none.",
-    "transfers": "Write `transfers:` with the transfers below it.",
-    "start": "Write the first day, like `start: 2024-01-01`.",
-    "reason": "Write how the days were loaded, like `reason: Copied from the old warehouse`.",
-    "end": "Write the last day, like `end: 2024-03-31`, or `end: yesterday`.",
-}
 
 _SECRET: Final = re.compile(
     r".*(apikey|accesskey|secret|token|passw(or)?d|credential|bearer|privatekey|authorization).*|(.*_)?(key|pwd|pass|auth)"
 )
+_MOST: Final = MOST_FINDINGS - 1
 _HIDDEN: Final = "***"
 
 
@@ -47,25 +34,34 @@ class Mistakes:
     """Turns pydantic's errors into findings; ``secrets`` are the spans that must not be shown."""
 
     root: Block
+    text: str
     findings: list[Finding] = field(default_factory=list)
     secrets: list[TextSpan] = field(default_factory=list)
 
     def add(self, fault: Any) -> None:
         path, kind, value = fault["loc"], fault["type"], fault["input"]
-        if kind == "unexpected_keyword_argument":
+        if "ranges" in path and (pair := meant_pair(at(self.root, path[:-1]))):
+            self._pair(path[:-1], pair)
+        elif kind == "unexpected_keyword_argument":
             self.findings.append(self._unknown(path))
         elif kind == "missing":
             self.findings.append(self._missing(path))
-        elif kind in _SHAPES:
-            expected = _ITEMS.get(str(path[-2]), _SHAPES[kind]) if len(path) > 1 else _SHAPES[kind]
-            self.findings.append(broken(_misshapen(value, expected, path), self.root, path))
+        elif kind in SHAPES:
+            self.findings.append(broken(misshapen(value, SHAPES[kind], path), self.root, path))
         else:
             problem = fault["ctx"]["error"]
             if problem.rule == "BF025":
-                problem.hint = _HINTS.get(str(path[-1]), problem.hint)
-            self.findings.append(broken(problem, self.root, path))
+                problem.hint = HINTS.get(str(path[-1]), problem.hint)
+            odd = odd_value(problem, self.root, path, self.text)
+            self.findings.append(odd or broken(problem, self.root, path))
             if problem.rule == "BF034":
                 self._hide(path)
+
+    def _pair(self, path: Path, pair: str) -> None:
+        """Report two dates with a colon between once, though a key is unknown and two are missing."""
+        problem = BrokenRule("BF040", "is two dates, but not as a range", f"Write `{pair}`.", TWO_DATES)
+        found = broken(problem, self.root, path)
+        self.findings += [] if found in self.findings else [found]
 
     def _hide(self, path: Path) -> None:
         self.secrets.append(_span(at(self.root, path)))
@@ -73,11 +69,12 @@ class Mistakes:
     def _missing(self, path: Path) -> Finding:
         if path == ("transfers",):
             detail = "The file has no top-level key `transfers`, so it declares nothing to load."
-            return finding("BF021", detail, _HINTS["transfers"], self._top())
+            return finding("BF021", detail, HINTS["transfers"], self._top())
         key = str(path[-1])
         place = key_place(self.root, path[:-1])
         within = f" in {_shown_path(path[:-1])}" if path[:-1] else " at the top of the file"
-        return finding("BF024", f"`{key}` is missing{within}.", _HINTS.get(key, f"Add `{key}`."), place)
+        hint, brief = HINTS.get(key, f"Add `{key}`."), f"`{key}` is missing"
+        return finding("BF024", f"{brief}{within}.", hint, place, brief=brief)
 
     def _top(self) -> Place:
         return Place(self.root.place.file, 1, 1, 1, 1)
@@ -94,19 +91,28 @@ class Mistakes:
                 "Remove it, revoke it, and name the environment variable that holds the key: `key_env: NAME`."
             )
             return finding("BF023", detail, hint, place)
-        return finding("BF022", f"{_shown_path(path)} is not a known key here.", _hint_for(key, path), place)
+        if odd := odd_key(key, place, self.text):
+            return odd
+        detail, brief = f"{_shown_path(path)} is not a known key here.", f"Unknown key {shown(key)}"
+        return finding("BF022", detail, _hint_for(key, path), place, brief=brief)
 
 
-def report_of(root: Block, faults: list[Any], known: Collection[Place | None]) -> Mistakes:
-    """Return the findings for the faults that pydantic found.
+def report_of(root: Block, text: str, faults: list[Any], known: Collection[Place | None]) -> Mistakes:
+    """Return the findings for the faults that pydantic found in the data of a text.
 
     ``known`` are the places whose YAML is refused already: what is there is not judged again.
     """
-    report = Mistakes(root)
-    for fault in faults[:MOST_FINDINGS]:
+    report = Mistakes(root, text)
+    if len(faults) > _MOST:
+        report.findings.append(not_shown(len(faults) - _MOST))
+    for fault in some_of_each(faults, _kind, _MOST):
         if at(root, fault["loc"]).place not in known:
             report.add(fault)
     return report
+
+
+def _kind(fault: Any) -> tuple[str, str]:
+    return fault["type"], getattr(fault.get("ctx", {}).get("error"), "rule", "")
 
 
 def broken(problem: BrokenRule, root: Node, path: Path) -> Finding:
@@ -115,21 +121,7 @@ def broken(problem: BrokenRule, root: Node, path: Path) -> Finding:
     path = path[:-1] if on_key else path
     place = key_place(root, path) if on_key else place_of(root, path)
     subject = _shown_path(path) if path else "The file"
-    return finding(problem.rule, f"{subject} {problem.problem}.", problem.hint, place)
-
-
-def _misshapen(value: object, expected: str, path: Path) -> BrokenRule:
-    """Word a value that should have been a collection, or a range."""
-    problem = wrong_shape(value, expected)
-    if isinstance(value, Text) and value.null:
-        empty = "[]" if expected == "a list" else "{}"
-        hint = f"Write {expected} below it, `{empty}`, or remove the key."
-        return BrokenRule("BF025", "has no value", _HINTS.get(str(path[-1]), hint))
-    if expected == "a list" and isinstance(value, Text):
-        problem.hint = f"Put it in brackets: `[{value[:40]}]`."
-    elif expected == "a list":
-        problem.hint = "Start each item with `- `."
-    return problem
+    return finding(problem.rule, f"{subject} {problem.problem}.", problem.hint, place, brief=problem.brief)
 
 
 def _shown_path(path: Path) -> str:

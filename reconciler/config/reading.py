@@ -61,9 +61,8 @@ def default_paths(folder: Path | str = ".") -> tuple[Path, ...]:
     has_file, has_folder = os.path.isfile(file), os.path.isdir(inside)
     if has_file and has_folder:
         detail = f"There are both `{file}` and `{inside}/` here, and only one of them would be read."
-        raise ConfigError(
-            (finding("BF001", detail, "Move the file into the folder, or give one with `-c`."),)
-        )
+        hint = "Move the file into the folder, or give one of the two with `-c`."
+        raise ConfigError((finding("BF060", detail, hint),))
     if has_file or has_folder:
         return (file if has_file else inside,)
     detail = f"There is neither a file `{DEFAULT_FILE}` nor a folder `{DEFAULT_FOLDER}/` here."
@@ -124,40 +123,42 @@ def identity(path: Path) -> str:
 
 def read(file: Found, *, largest: int = LARGEST) -> bytes | Finding:
     """Return the bytes of one file, never more than ``largest`` of them, or why not."""
-    place = Place(file.shown, 1, 1, 1, 1)
     try:
         with file.path.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             data = b"" if size > largest else stream.read(largest + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        return _unreadable(error, place)
+        return _unreadable(error, file.shown)
     if size > largest or len(data) > largest:
         detail = f"The file has {max(size, len(data)):,} bytes; at most {largest:,} are read."
+        place = Place(file.shown, 1, 1, 1, 1)
         return finding("BF004", detail, "Split it: several files may share a team.", place)
     return data
 
 
-def _unreadable(error: Exception, place: Place) -> Finding:
+def _unreadable(error: Exception, path: str) -> Finding:
+    """Return the finding for a path that cannot be opened. There is no place in what is not there."""
     if isinstance(error, FileNotFoundError):
         hint = "Check the path, or run `reconciler init` for a commented starter file."
-        return finding("BF002", "There is no such file or folder.", hint, place)
+        return finding("BF002", f"There is no file or folder `{path}`.", hint)
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return finding("BF002", f"It cannot be opened: {reason}.", "Check the path and its permissions.", place)
+    return finding("BF002", f"`{path}` cannot be opened: {reason}.", "Check the path and its permissions.")
 
 
 def _no_yaml(folder: Path) -> Finding:
     detail = (
-        "There is no `*.yaml` or `*.yml` in the folder or below it. Names that start with a dot are skipped."
+        f"There is no `*.yaml` or `*.yml` in `{printable(folder)}` or below it. "
+        "Names that start with a dot are skipped."
     )
     hint = "Check the path, or run `reconciler init` for a commented starter file."
-    return finding("BF003", detail, hint, Place(printable(folder), 1, 1, 1, 1))
+    return finding("BF003", detail, hint)
 
 
 def _walk(folder: Path, findings: list[Finding]) -> Iterator[Path]:
     """Yield the YAML files in and below a folder. Links are followed, but no folder is visited twice."""
 
     def unreadable(error: OSError) -> None:
-        findings.append(_unreadable(error, Place(printable(Path(error.filename)), 1, 1, 1, 1)))
+        findings.append(_unreadable(error, printable(Path(error.filename))))
 
     visited: set[str] = set()
     paths: list[Path] = []

@@ -5,7 +5,10 @@ Ids are never reused. Errors refuse the files; the few in ``WARNINGS`` do not.
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from typing import Final, TypeVar
 
 from reconciler.diagnostics import Finding, Place, Severity
 
@@ -51,6 +54,7 @@ RULES: Final[dict[str, str]] = {
     "BF036": "Unknown timezone",
     "BF037": "Days are loaded in the future",
     "BF038": "Not a valid duration",
+    "BF039": "A character is not what it looks like",
     # dates
     "BF040": "Not a valid date or range",
     "BF041": "No such date",
@@ -72,9 +76,10 @@ RULES: Final[dict[str, str]] = {
     "BF057": "No transfers are declared",
     "BF058": "A file of the team was not read",
     "BF059": "Files of one team lie in different folders",
+    "BF060": "There are both a default file and a default folder",
 }
 
-WARNINGS: Final = frozenset({"BF009", "BF046", "BF048", "BF055", "BF056", "BF057"})
+WARNINGS: Final = frozenset({"BF009", "BF020", "BF046", "BF048", "BF055", "BF056", "BF057"})
 
 REFUSALS: Final = frozenset({"BF058"})
 """Errors that say nothing against the files that were read."""
@@ -83,21 +88,62 @@ MOST_FINDINGS: Final = 1000
 """More than this many are not reported: nobody reads them, and a log has its limits."""
 
 
-class BrokenRule(ValueError):
-    """A value breaks a rule. ``problem`` continues a sentence whose subject is the value's path."""
+V = TypeVar("V")
+_FEW: Final = 10
 
-    def __init__(self, rule: str, problem: str, hint: str) -> None:
+
+def some_of_each(items: Sequence[V], kind: Callable[[V], Hashable], most: int = MOST_FINDINGS) -> list[V]:
+    """Return ``most`` items: the first few of each kind before any more of one."""
+    alike: Counter[Hashable] = Counter()
+
+    def is_one_of_many(item: V) -> bool:
+        alike[kind(item)] += 1
+        return alike[kind(item)] > _FEW
+
+    return sorted(items, key=is_one_of_many)[:most]
+
+
+def not_shown(number: int) -> Finding:
+    """Return the finding that there are more."""
+    return finding("BF020", f"{number:,} more findings are not shown.", "Fix these first, then run again.")
+
+
+class BrokenRule(ValueError):
+    """A value breaks a rule. ``problem`` continues a sentence whose subject is the value's path.
+
+    ``brief`` says it in a few words, for where the line itself is shown; by default the problem without the
+    value.
+    """
+
+    def __init__(self, rule: str, problem: str, hint: str, brief: str = "") -> None:
         super().__init__(f"{rule} {problem}")
         self.rule = rule
         self.problem = problem
         self.hint = hint
+        self.brief = brief or _without_value(problem)
+
+
+# is `2024-7`, which is not a range; is the string `1`, in quotes, but a number is expected; is `7`: why
+_VALUE: Final = re.compile(
+    r"is (?:the string )?(?:`[^`]*`|a list|a mapping)(?:, in quotes)?(?:, which is |, which |, but |: )"
+)
+
+
+def _without_value(problem: str) -> str:
+    said = _VALUE.sub("", problem, count=1).removeprefix("is ")
+    return said[:1].upper() + said[1:]
 
 
 def finding(
-    rule: str, detail: str, hint: str, place: Place | None = None, also: tuple[Place, ...] = ()
+    rule: str,
+    detail: str,
+    hint: str,
+    place: Place | None = None,
+    also: tuple[Place, ...] = (),
+    brief: str = "",
 ) -> Finding:
     severity = Severity.WARNING if rule in WARNINGS else Severity.ERROR
-    return Finding(rule, severity, RULES[rule], detail, hint, place, also)
+    return Finding(rule, severity, RULES[rule], detail, hint, place, also, brief)
 
 
 def shown(text: str, longest: int = 40) -> str:

@@ -14,16 +14,11 @@ from pydantic_core import SchemaValidator
 
 from reconciler.config.durations import DAYS_AFTER, duration
 from reconciler.config.nodes import Block, Text
-from reconciler.config.ranges import (
-    FIRST_YEAR,
-    LAST_YEAR,
-    SHORTHAND_PATTERN,
-    check_order,
-    parse_shorthand,
-)
+from reconciler.config.ranges import FIRST_YEAR, LAST_YEAR, RANGE_PATTERN, check_order, parse_range
 from reconciler.config.sections import (
     ListOf,
     MappingOf,
+    OneOrMore,
     Shorthand,
     json_schema_of,
     key,
@@ -31,24 +26,8 @@ from reconciler.config.sections import (
     required,
     section,
 )
-from reconciler.config.values import (
-    FOLDER,
-    ID,
-    KEY_ENV,
-    LINE,
-    NAME_KEY,
-    OWNER,
-    OWNER_KEY,
-    TERM,
-    TIME,
-    TIMEZONE,
-    TRUTH,
-    VERSION,
-    choice,
-    decimal,
-    text_of,
-    whole,
-)
+from reconciler.config.texts import FOLDER, KEY_ENV, NAME_KEY, OWNER, OWNER_KEY, REASON, TIMEZONE
+from reconciler.config.values import ID, TERM, TIME, TRUTH, VERSION, choice, decimal, text_of, whole
 from reconciler.model.desired import Chunk, EvidenceMode, OnUnknown, Order
 from reconciler.model.written import Term
 
@@ -56,9 +35,9 @@ _DAYS = whole(1, 10_000_000)
 _ROWS = whole(1, 2**63 - 1)
 _RANGE_TEXT = {
     "type": "string",
-    "pattern": f"^(?:{SHORTHAND_PATTERN})$",
-    "description": "2024, 2024-07, 2024-Q2, 2024-07-01 or 2024-07-01..2024-08-15; "
-    "a day may also be today, yesterday or today-90d.",
+    "pattern": f"^(?:{RANGE_PATTERN})$",
+    "description": "2024, 2024-H1, 2024-Q2, 2024-07, 2024-W05, 2024-07-01, or two of them with .. between; "
+    "a day may also be today, yesterday, today-90d or today-13mo.",
 }
 _WHOLE_YEAR = {
     "type": "integer",
@@ -72,9 +51,9 @@ _WHOLE_YEAR = {
 class ExclusionEntry:
     """Days that are not declared, whatever the ranges say."""
 
-    start: Term = required(TERM, "First day, inclusive: a date, today, yesterday or today-90d.")
-    end: Term = required(TERM, "Last day, inclusive: a date, today, yesterday or today-90d.")
-    reason: str | None = key(LINE, "Why; shown in plans beside the place.")
+    start: Term = required(TERM, "First day, inclusive: a date, today, yesterday, today-90d or today-13mo.")
+    end: Term = required(TERM, "Last day, inclusive: a date, today, yesterday, today-90d or today-13mo.")
+    reason: str | None = key(REASON, "Why; shown in plans beside the place.")
 
     def __post_init__(self) -> None:
         check_order(self.start, self.end)
@@ -84,8 +63,12 @@ def _or_text(entry: type[ExclusionEntry]) -> Shorthand:
     """Let a range also be written as one text, like ``2024-Q2``."""
 
     def from_text(value: Text) -> ExclusionEntry:
-        start, end = parse_shorthand(text_of(value, "a range"))
-        return entry(start=start, end=end, reason=None)
+        text = text_of(value, "a range")
+        if (ends := parse_range(text)) is None:
+            from reconciler.config.mistyped import no_range  # only files with mistakes need it
+
+            raise no_range(text)
+        return entry(start=ends[0], end=ends[1], reason=None)
 
     return Shorthand(entry, from_text, (_RANGE_TEXT, _WHOLE_YEAR))
 
@@ -98,6 +81,7 @@ class RangeEntry(ExclusionEntry):
         TIME, "Days of this range loaded before this are due again; overrides the transfer's."
     )
     final_after: int | None = key(DAYS_AFTER, "As of the transfer, for the days of this range.")
+    owner: list[str] | None = key(OneOrMore(OWNER), "As of the transfer, for the days of this range.")
     exclude: list[ExclusionEntry] | None = key(
         ListOf(_or_text(ExclusionEntry)), "Days that are not of this range; another may still declare them."
     )
@@ -107,7 +91,7 @@ class RangeEntry(ExclusionEntry):
 class LoadedEntry(ExclusionEntry):
     """Days that were loaded by other means, which no read can show."""
 
-    reason: str = required(LINE, "How; shown beside the place.")
+    reason: str = required(REASON, "How; shown beside the place.")
     at: date | datetime | None = key(
         TIME, "When they were loaded: a date (its midnight) or an RFC 3339 time. Default: long ago."
     )
@@ -174,7 +158,9 @@ class DefaultsEntry:
         DAYS_AFTER,
         "So many days after a day its figures are final; loaded before, it is due once more. Like 7d.",
     )
-    owner: str | None = key(OWNER, "Who is responsible for it; see guards.owners.")
+    owner: list[str] | None = key(
+        OneOrMore(OWNER), "Who is responsible for it, one or several; see guards.owners."
+    )
 
 
 @section
@@ -232,6 +218,9 @@ class BackfillsFile:
     )
 
 
+HOLDER = "x-"
+"""Keys at the top that start so hold what anchors share; they are not read."""
+
 TEAM_KEYS = (
     "timezone",
     "state",
@@ -252,8 +241,12 @@ def _reader() -> SchemaValidator:
 
 
 def read_file(data: Block) -> BackfillsFile:
-    """Return the data of one file, checked. Raises ``pydantic_core.ValidationError`` with all faults."""
-    checked: BackfillsFile = _reader().validate_python(data)
+    """Return the data of one file, checked; what holds anchors is left out.
+
+    Raises ``pydantic_core.ValidationError`` with all faults.
+    """
+    read = {name: value for name, value in data.items() if not name.startswith(HOLDER)}
+    checked: BackfillsFile = _reader().validate_python(read)
     return checked
 
 
@@ -262,5 +255,6 @@ def json_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **json_schema_of(BackfillsFile),
+        "patternProperties": {f"^{HOLDER}": {}},
         "title": "Backfills: the days that must be loaded",
     }

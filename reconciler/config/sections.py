@@ -18,12 +18,13 @@ from typing import Any, TypeVar, dataclass_transform
 
 from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
-from reconciler.config.nodes import Text
+from reconciler.config.nodes import Items, Text
+from reconciler.config.rules import BrokenRule
 from reconciler.config.values import Reads
 
 T = TypeVar("T")
 Kind = Any
-"""What may stand at a key: ``Reads``, ``ListOf``, ``MappingOf``, ``Shorthand`` or a section."""
+"""What may stand at a key: ``Reads``, one of the classes below, or a section."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +38,18 @@ class MappingOf:
 
     key: Reads
     value: Kind
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OneOrMore:
+    """One value, or a list of such; it becomes a list."""
+
+    item: Reads
+
+    def read(self, value: object, as_list: Callable[[object], object]) -> object:
+        if isinstance(value, Items) and not value:
+            raise BrokenRule("BF025", "is an empty list", "List one at least, or remove the key.")
+        return as_list(value) if isinstance(value, Items) else [self.item.read(value)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +97,8 @@ def _core(kind: Kind) -> CoreSchema:
             return core_schema.list_schema(_core(kind.item), strict=True)
         case MappingOf():
             return core_schema.dict_schema(_core(kind.key), _core(kind.value), strict=True)
+        case OneOrMore():
+            return core_schema.no_info_wrap_validator_function(kind.read, _core(ListOf(kind.item)))
         case Shorthand():
             return core_schema.no_info_wrap_validator_function(kind.read, _core(kind.section))
     return _core_section(kind)
@@ -118,6 +133,9 @@ def _shape(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
         case MappingOf():
             values = {kind.key.shape["pattern"]: _shape(kind.value, definitions)}
             return {"type": "object", "patternProperties": values, "additionalProperties": False}
+        case OneOrMore():
+            several = {**_shape(ListOf(kind.item), definitions), "minItems": 1}
+            return {"anyOf": [dict(kind.item.shape), several]}
         case Shorthand():
             return {"anyOf": [*kind.shapes, _shape(kind.section, definitions)]}
     name = kind.__name__.removesuffix("Entry")

@@ -39,9 +39,9 @@ def segments(
 ) -> tuple[Segment, ...]:
     """Return the ranges' union without ``excluded``, sorted and disjoint.
 
-    Where ranges overlap, the first declared gives the place, the first that has one the reason and
-    ``final_after``. The latest ``stale_before`` holds, of equal ones the first declared; a range that sets
-    it and is not the first on its days is their ``rerun``.
+    Where ranges overlap, the first declared gives the place, the first that has them the reason,
+    ``final_after`` and the owners. The latest ``stale_before`` holds, of equal ones the first declared; a
+    range that sets it and is not the first on its days is their ``rerun``.
     """
     return tuple(_joined(_pieces(ranges, excluded, general)))
 
@@ -79,39 +79,41 @@ def _by_start(ranges: Sequence[Segment]) -> list[int]:
 #     from 02-01   active 2      place [2]   "Fix"       stale 03-01               [0] is over
 #
 # The pieces from 01-10 and 01-15 differ in nothing that is said: ``_joined`` makes one segment of them.
-# Place, reason, ``final_after`` and ``stale_before`` may come from four different ranges, hence four heaps.
+# Place, reason, ``final_after``, owners and ``stale_before`` may come from five ranges, hence five heaps.
 # A range that is over stays in a heap until it comes to the top; only there it would be asked.
+
+
+_SET_BY_FIRST = ("reason", "final_after", "owners")
+_UNSET = ("", None, ())
 
 
 @dataclass(slots=True)
 class _Active:
     """The ranges that hold at one day of the sweep, in heaps of their positions.
 
-    The top of ``first`` gives the place; that of ``reasoned`` and of ``settled`` (only ranges with a reason,
-    with a ``final_after``) those; that of ``stalest`` (the time first, negated, so that the latest is the
-    least) the ``stale_before``.
+    The top of ``first`` gives the place; that of each of ``setting`` (only ranges that set that field) its
+    value; that of ``stalest`` (the time first, negated, so that the latest is the least) the
+    ``stale_before``.
     """
 
     ranges: Sequence[Segment]
     general: General
     first: list[int] = field(default_factory=list)
-    reasoned: list[int] = field(default_factory=list)
-    settled: list[int] = field(default_factory=list)
+    setting: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in _SET_BY_FIRST})
     stalest: list[tuple[float, int]] = field(default_factory=list)
 
     def enter(self, index: int) -> None:
         declared = self.ranges[index]
         heappush(self.first, index)
-        if declared.reason:
-            heappush(self.reasoned, index)
-        if declared.final_after is not None:
-            heappush(self.settled, index)
+        for name, heap in self.setting.items():
+            if getattr(declared, name) not in _UNSET:
+                heappush(heap, index)
         if stale := declared.stale_before or self.general.stale_before:
             heappush(self.stalest, (-stale.timestamp(), index))
 
     def segment(self, start: Day, end: Day) -> Segment | None:
         """Return the piece ``[start, end)``, inside which no range begins or ends."""
-        for heap in (self.first, self.reasoned, self.settled):
+        for heap in (self.first, *self.setting.values()):
             while heap and self.ranges[heap[0]].end <= start:
                 heappop(heap)
         while self.stalest and self.ranges[self.stalest[0][1]].end <= start:
@@ -119,20 +121,19 @@ class _Active:
         if not self.first:
             return None
         place = self.ranges[self.first[0]].place
-        reason = self.ranges[self.reasoned[0]].reason if self.reasoned else ""
-        final = self.ranges[self.settled[0]].final_after if self.settled else self.general.final_after
+        told = {name: getattr(self.ranges[heap[0]], name) for name, heap in self.setting.items() if heap}
+        told.setdefault("final_after", self.general.final_after)
         if not self.stalest:
-            return Segment(start, end, place, reason, final_after=final)
+            return Segment(start, end, place, **told)
         stalest = self.ranges[self.stalest[0][1]]
         set_here = stalest.stale_before is not None and stalest.place != place
         return Segment(
             start,
             end,
             place,
-            reason,
             stale_before=stalest.stale_before or self.general.stale_before,
-            final_after=final,
             rerun=Rerun(stalest.place, stalest.reason) if set_here else None,
+            **told,
         )
 
 

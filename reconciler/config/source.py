@@ -14,12 +14,14 @@ import yaml
 
 from reconciler.config.nodes import Block, Items, Node, Text
 from reconciler.config.reading import decode
-from reconciler.config.rules import MOST_FINDINGS, finding, shown
+from reconciler.config.rules import MOST_FINDINGS, RULES, finding, shown
 from reconciler.diagnostics import Finding, Place
 
 DEEPEST: Final = 64
-MOST_VALUES: Final = 300_000
+MOST_WRITTEN: Final = 2_000_000
+"""So many values has a file of the largest size that lists ranges; one with more is built to fill memory."""
 MOST_COPIED: Final = 100_000
+"""Values that aliases may add to those."""
 
 LIBYAML: Final[Any] = getattr(yaml, "CBaseLoader", None)
 LOADER: Final[Any] = LIBYAML or yaml.BaseLoader
@@ -36,6 +38,7 @@ class Source:
     text: str
     root: Node | None
     findings: tuple[Finding, ...]
+    empty: bool = False
 
 
 def parse(data: bytes, file: str, loader: Any = LOADER) -> Source:
@@ -63,7 +66,7 @@ def _finished(tree: _Tree, text: str) -> Source:
         detail = "The file has no data, only whitespace or comments."
         hint = "Run `reconciler init` for a commented starter file, or remove this one."
         empty = finding("BF008", detail, hint, Place(tree.file, 1, 1, 1, 1))
-        return Source(tree.file, text, None, (*tree.findings, empty))
+        return Source(tree.file, text, None, (*tree.findings, empty), empty=True)
     return Source(tree.file, text, root, tuple(tree.findings))
 
 
@@ -117,8 +120,8 @@ class _Tree:
         start, end = event.start_mark, event.end_mark
         return Place(self.file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
 
-    def _refuse(self, rule: str, detail: str, hint: str, place: Place, *also: Place) -> None:
-        self.findings.append(finding(rule, detail, hint, place, also))
+    def _refuse(self, rule: str, detail: str, hint: str, place: Place, *also: Place, brief: str = "") -> None:
+        self.findings.append(finding(rule, detail, hint, place, also, brief=brief or RULES[rule]))
         if len(self.findings) >= MOST_FINDINGS - 1:
             detail = f"Reading stopped after {len(self.findings)} findings."
             raise _Stop(finding("BF020", detail, "Fix these first, then run again.", place))
@@ -169,6 +172,7 @@ class _Tree:
             f"The alias {shown('*' + event.anchor)} {problem}.",
             "Write the value out instead.",
             place,
+            brief=f"The alias {problem}",
         )
         node = Text("")
         node.place, node.plain = place, True
@@ -193,8 +197,8 @@ class _Tree:
     def _put(self, node: Node, values: int, counted: int = 0) -> None:
         """Hand a finished node to the collection it stands in."""
         self.values += values - counted
-        if self.values > MOST_VALUES:
-            detail = f"The file has more than {MOST_VALUES:,} values."
+        if self.values > MOST_WRITTEN:
+            detail = f"The file has more than {MOST_WRITTEN:,} values."
             raise _Stop(finding("BF018", detail, "Split the file.", node.place))
         if not self.open:
             self.root = node

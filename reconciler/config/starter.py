@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from reconciler.config.names import suggested
+
 _HEAD = """\
 # yaml-language-server: $schema=./backfills.schema.json
 # The schema for your editor: reconciler schema > backfills.schema.json
@@ -45,9 +47,9 @@ _EXAMPLE = """\
     transfer_id: 456789             # the vendor's id: replace it with yours
     ranges:
       - start: 2024-01-01           # inclusive
-        end: 2024-03-31             # inclusive; or today, yesterday, today-90d
+        end: 2024-03-31             # inclusive; or today, yesterday, today-90d, today-13mo
         reason: History for the new warehouse
-      # - 2024-Q2                   # also 2024, 2024-07, 2024-07-01, 2024-07-01..2024-08-15
+      # - 2024-Q2                   # also 2024, 2024-H1, 2024-07, 2024-W05, 2024-07-01, 2024-01..2024-03
     # exclude: [2024-02-29]         # the same forms; wins over ranges
     # stale_before: 2024-06-01      # days loaded before this are due again
     # loaded: [{start: 2024-01-01, end: 2024-01-31, reason: Copied from the old warehouse}]
@@ -65,7 +67,7 @@ def names_for(titles: Sequence[str]) -> list[str]:
     taken: set[str] = set()
     names = []
     for title in titles:
-        base = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:56].strip("-") or "transfer"
+        base = re.sub(r"[._-]+", "-", suggested(title))[:56].strip("-") or "transfer"
         name, number = base, 1
         while name in taken:
             number += 1

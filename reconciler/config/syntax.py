@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from reconciler.config.lookalikes import odd_syntax
 from reconciler.config.rules import finding, shown
 from reconciler.diagnostics import Finding, Place
 
@@ -54,13 +55,15 @@ def syntax_finding(error: Exception, text: str, file: str) -> Finding:
     if "\t" in line[: len(line) - len(line.lstrip())] or char == "\t":
         detail = "YAML indents with spaces. With tabs, the meaning would depend on how wide a tab is."
         return finding("BF011", detail, "Replace the tab with spaces.", _tab(line, place))
+    if odd := odd_syntax(line, place.line, file):
+        return odd
     detail, hint = _words(error, char)
     return finding("BF010", detail, hint, place)
 
 
 def _place(error: Exception, text: str, file: str) -> Place:
-    """Return where the parser stopped; for what is never closed, where that was opened."""
-    opened = any(word in str(getattr(error, "context", "")) for word in ("flow", "quoted"))
+    """Return where the parser stopped; for what is never closed or lacks its colon, where that began."""
+    opened = any(word in str(getattr(error, "context", "")) for word in ("flow", "quoted", "simple key"))
     marks = [getattr(error, name, None) for name in ("context_mark", "problem_mark")]
     mark: Any = (marks[0] if opened else marks[1]) or marks[1] or marks[0]
     if mark is None:

@@ -169,11 +169,11 @@ def _clash(
 
 
 def _guard_owners(files: Sequence[TeamFile], transfers: Sequence[DesiredTransfer]) -> Iterator[Finding]:
-    owners = {transfer.owner for transfer in transfers}
+    owners = {owner for transfer in transfers for owner in transfer.everyone}
     for file in files:
         guards = file.model.guards
         for owner in (guards.owners if guards else None) or {}:
             if owner not in owners:
-                detail = f"No transfer of the team has the owner {shown(owner)}, so the guard never applies."
+                detail = f"Nothing of the team has the owner {shown(owner)}, so the guard never applies."
                 place = key_place(file.data, ("guards", "owners", owner))
                 yield finding("BF056", detail, "Correct the name, or remove the guard.", place)

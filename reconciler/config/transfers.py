@@ -25,7 +25,7 @@ _IN_FUTURE: Final = {
     "stale_before": ("BF045", "every load would count as stale"),
     "at": ("BF037", "nothing can be known of what is loaded then"),
 }
-_INHERITED: Final = ("chunk", "max_attempts", "retry_after", "evidence", "allow_today", "owner")
+_INHERITED: Final = ("chunk", "max_attempts", "retry_after", "evidence", "allow_today")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ class _Declared:
     def place(self, *path: str | int) -> Place:
         return place_of(self.file.data, ("transfers", self.name, *path))
 
-    def report(self, rule: str, detail: str, hint: str, place: Place, *also: Place) -> None:
-        self.findings.append(finding(rule, detail, hint, place, also))
+    def report(self, rule: str, detail: str, hint: str, place: Place) -> None:
+        self.findings.append(finding(rule, detail, hint, place))
 
 
 def resolve_transfer(file: TeamFile, name: str, clock: Today) -> tuple[DesiredTransfer, list[Finding]]:
@@ -90,6 +90,7 @@ def resolve_transfer(file: TeamFile, name: str, clock: Today) -> tuple[DesiredTr
         loadable_until=clock.as_of + bool(settings["allow_today"]),
         paused=bool(transfer.paused),
         previous_ids=tuple(dict.fromkeys(transfer.previous_ids or ())),
+        owners=tuple(dict.fromkeys(declared.setting("owner") or ())),
         loaded=_loaded(declared),
         written=written if written.relative else None,
         **{key: value for key, value in settings.items() if value is not None},
@@ -135,8 +136,9 @@ def _ranges(declared: _Declared, written: WrittenDays) -> list[Segment]:
         path = ("ranges", index)
         stale = _past(declared, entry.stale_before, (*path, "stale_before"))
         place, reason = declared.place(*path), entry.reason or ""
+        owners = tuple(dict.fromkeys(entry.owner or ()))
         for start, end in _days(declared, written.ranges[index], path).intervals:
-            ranges.append(Segment(start, end, place, reason, stale, entry.final_after))
+            ranges.append(Segment(start, end, place, reason, stale, entry.final_after, owners=owners))
     return ranges
 
 
@@ -150,7 +152,8 @@ def _interval(declared: _Declared, written: WrittenRange, path: Path) -> Interva
     days = written.interval(declared.clock.as_of)
     if days[0] == days[1] and written.start.relative:
         detail = f"The range now starts on {iso(days[0])}, after its end, so it no longer covers any day."
-        declared.report("BF048", detail, "Remove it, or make its start a fixed date.", declared.place(*path))
+        hint, brief = "Remove it, or make its start a fixed date.", f"Starts on {iso(days[0])}, after its end"
+        declared.findings.append(finding("BF048", detail, hint, declared.place(*path), brief=brief))
     return days
 
 
@@ -199,4 +202,6 @@ def _overlapping(ranges: list[Segment], place: Place, several: list[Overlap]) ->
     detail = f"The {which} already declared above."
     also = dict.fromkeys(ranges[overlap.earlier].place for overlap in several[:_MOST_PLACES])
     hint = "Shorten one of the ranges. Days count once; where ranges overlap, the reason of the first holds."
-    return finding("BF046", detail, hint, place, tuple(also))
+    one = iso(first.start) if first.end - first.start == 1 else days
+    brief = f"{one} declared above"
+    return finding("BF046", detail, hint, place, tuple(also), brief=brief)

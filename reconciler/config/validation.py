@@ -1,4 +1,4 @@
-"""A file's data against the schema. What is wrong with it is worded in ``faults.py``."""
+"""A file's data against the schema. What is wrong with it is worded in ``mistakes.py``."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _faulty(source: Source, root: Block, error: ValidationError) -> Validated:
     from reconciler.config.mistakes import report_of, salvaged
 
     faults = error.errors(include_url=False)
-    report = report_of(root, faults, known={seen.place for seen in source.findings})
+    report = report_of(root, source.text, faults, known={seen.place for seen in source.findings})
     model, data = salvaged(root, faults)
     return Validated(source.file, model, data, tuple(report.findings), tuple(report.secrets))
 

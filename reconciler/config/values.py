@@ -11,27 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from reconciler.config.nodes import Block, Items, Text
 from reconciler.config.ranges import DATE_PATTERN, TERM_PATTERN, parse_date, parse_term
-from reconciler.config.reading import FORBIDDEN
 from reconciler.config.rules import BrokenRule, shown
 from reconciler.model.written import Term
 
 LARGEST_ID: Final = 2**63 - 1
-_OWNER_PATTERN: Final = r"[A-Za-z0-9@][A-Za-z0-9 ._@/+-]{0,62}"
-_OWNER_HINT: Final = "Use up to 63 letters, digits, spaces and `._@/+-`; start with a letter, a digit or `@`."
-_ENV_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
-_LONGEST_TEXT: Final = 500
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _TIME_PATTERN: Final = r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?(?:Z|[+-]\d{2}:\d{2})"
 _TIME: Final = re.compile(_TIME_PATTERN, re.ASCII)
-_ZONE: Final = re.compile(r"[A-Za-z0-9+_/-]{1,64}")
-# Not the same everywhere, or not the time people use ("right/" counts leap seconds).
-_REFUSED_ZONE: Final = re.compile(r"localtime|Factory|posixrules|(posix|right)/.*")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,8 +43,10 @@ def text_of(value: object, expected: str) -> Text:
 
 def wrong_shape(value: object, expected: str) -> BrokenRule:
     kinds: dict[type, str] = {Block: "a mapping", Items: "a list"}
-    got = kinds.get(type(value)) or shown(str(value))
-    return BrokenRule("BF026", f"is {got}, but {expected} is expected", f"Write {expected} here.")
+    kind = kinds.get(type(value))
+    got = kind or shown(str(value))
+    brief = f"{expected[:1].upper()}{expected[1:]} is expected" + (f", not {kind}" if kind else "")
+    return BrokenRule("BF026", f"is {got}, but {expected} is expected", f"Write {expected} here.", brief)
 
 
 def whole(low: int, high: int) -> Reads:
@@ -114,14 +106,18 @@ def decimal(low: float, high: float) -> Reads:
     return Reads(read, {"type": "number", "minimum": low, "maximum": high})
 
 
+_TRUTHS: Final = {"true": ("true", "yes", "on", "y", "1"), "false": ("false", "no", "off", "n", "0")}
+
+
 def _truth(value: object) -> bool:
     text = text_of(value, "`true` or `false`")
     if text.plain and text in ("true", "false"):
         return text == "true"
-    likely = "true" if text.lower() in ("true", "yes", "on", "y", "1") else "false"
+    likely = next((value for value, words in _TRUTHS.items() if text.lower() in words), None)
     got = shown(text) if text.plain else f"the string {shown(text)}, in quotes"
     says = f"is {got}, but `true` or `false` is expected"
-    raise BrokenRule("BF029", says, f"Write `{likely}`, without quotes, if that is what you mean.")
+    meant = f"`{likely}`" if likely else "`true` or `false`"
+    raise BrokenRule("BF029", says, f"Write {meant}, without quotes.")
 
 
 def choice(kind: type[StrEnum]) -> Reads:
@@ -133,7 +129,10 @@ def choice(kind: type[StrEnum]) -> Reads:
         text = text_of(value, f"one of {listed}")
         if text not in allowed:
             raise BrokenRule(
-                "BF030", f"is {shown(text)}, which is not one of {listed}", _near_choice(text, allowed)
+                "BF030",
+                f"is {shown(text)}, which is not one of {listed}",
+                _near_choice(text, allowed),
+                "Not one of the allowed values",
             )
         return kind(str(text))
 
@@ -142,7 +141,8 @@ def choice(kind: type[StrEnum]) -> Reads:
 
 def _near_choice(text: str, allowed: list[str]) -> str:
     near = nearest(text.lower().replace("-", "_"), allowed)
-    return f"Did you mean `{near}`?" if near else "Choose one of them."
+    listed = ", ".join(f"`{member}`" for member in allowed)
+    return f"Did you mean `{near}`?" if near else f"Choose one of {listed}."
 
 
 def nearest(word: str, known: list[str]) -> str | None:
@@ -150,59 +150,6 @@ def nearest(word: str, known: list[str]) -> str | None:
     from difflib import get_close_matches  # only files with mistakes need it
 
     return next(iter(get_close_matches(word[:64], known, n=1, cutoff=0.6)), None)
-
-
-def matching(pattern: str, rule: str, what: str, hint: str, *, echo: bool = True) -> Reads:
-    """A text of a fixed form. ``echo=False`` for what may hold a secret by mistake."""
-    form = re.compile(pattern)
-
-    def read(value: object) -> str:
-        text = text_of(value, what)
-        if not form.fullmatch(text):
-            got = f"is {shown(text)}, which is not {what}" if echo else f"is not {what}"
-            raise BrokenRule(rule, got, hint)
-        return str(text)
-
-    return Reads(read, {"type": "string", "pattern": f"^{pattern}$"})
-
-
-def key(pattern: str, hint: str) -> Reads:
-    """A key that the user chooses. Keys arrive as ordinary text."""
-    form = re.compile(pattern)
-
-    def read(value: object) -> str:
-        if isinstance(value, str) and form.fullmatch(value):
-            return value
-        near = re.sub(r"[^a-z0-9._-]+", "-", str(value)[:63].lower()).strip("-._")
-        raise BrokenRule(
-            "BF032", "has a name that is not allowed", f"{hint} Did you mean `{near}`?" if near else hint
-        )
-
-    return Reads(read, {"type": "string", "pattern": f"^{pattern}$"})
-
-
-def _line(value: object) -> str:
-    """Read free text as one line: it is shown in tables and comments."""
-    text = " ".join(text_of(value, "a string").split())
-    if not text or len(text) > _LONGEST_TEXT:
-        says = f"has {len(text)} characters"
-        raise BrokenRule("BF033", says, f"Write 1 to {_LONGEST_TEXT} characters.")
-    if FORBIDDEN.search(text):
-        raise BrokenRule("BF033", "contains an invisible or control character", "Remove the escape.")
-    return text
-
-
-def _folder(value: object) -> str:
-    text = text_of(value, "a folder")
-    if _URL.match(text):
-        says = "is a URL: anyone who edits the file could redirect the store's credentials"
-        raise BrokenRule(
-            "BF035", says, "Give the URL with `--state` or RECONCILER_STATE; a file may only name a folder."
-        )
-    if text.startswith("~") or FORBIDDEN.search(text) or text.strip() != text or len(text) > _LONGEST_TEXT:
-        says = f"is {shown(text)}, which is not a folder relative to this file"
-        raise BrokenRule("BF033", says, "Write a folder like `../state`; `~` is not expanded.")
-    return str(text)
 
 
 def _version(value: object) -> int:
@@ -216,40 +163,13 @@ def _version(value: object) -> int:
     raise BrokenRule("BF031", f"is {got}, but this reconciler reads version 1", hint)
 
 
-def _timezone(value: object) -> str:
-    """Return the name if the tz database knows it. Raises ``BrokenRule``, with the nearest names."""
-    name = text_of(value, "a timezone")
-    if _ZONE.fullmatch(name) and not _REFUSED_ZONE.fullmatch(name):
-        try:
-            ZoneInfo(name)
-        except (KeyError, ValueError, OSError):  # OSError: "Europe" is a folder
-            pass
-        else:
-            return str(name)
-    raise BrokenRule("BF036", f"is {shown(name)}, which is not a known timezone", _near_zones(name))
-
-
-def _near_zones(name: str) -> str:
-    from difflib import get_close_matches  # only files with mistakes need it
-    from zoneinfo import available_timezones
-
-    # People know the city: compare with the last part as well as with the whole.
-    by_word: dict[str, str] = {}
-    for zone in sorted(available_timezones()):
-        if not _REFUSED_ZONE.fullmatch(zone):
-            by_word.setdefault(zone.lower(), zone)
-            by_word.setdefault(zone.rpartition("/")[2].lower(), zone)
-    if any(zone.startswith(name + "/") for zone in by_word.values()):
-        return "It is a region: add a city, as in `Europe/Helsinki`."
-    near = get_close_matches(name[:64].lower().replace(" ", "_"), sorted(by_word), n=3, cutoff=0.6)
-    names = list(dict.fromkeys(by_word[word] for word in near))
-    if names:
-        return "Did you mean " + " or ".join(f"`{zone}`" for zone in names) + "?"
-    return "Write a name of the tz database, like `UTC` or `Europe/Helsinki`."
-
-
 def _term(value: object) -> Term:
-    return parse_term(text_of(value, "a day"))
+    text = text_of(value, "a day")
+    if (term := parse_term(text)) is not None:
+        return term
+    from reconciler.config.mistyped import no_day  # only files with mistakes need it
+
+    raise no_day(text)
 
 
 def _moment(value: object) -> date | datetime:
@@ -271,28 +191,16 @@ def _moment(value: object) -> date | datetime:
     hint = "Write 2026-02-01, or 2026-03-01T06:00:00Z with `Z` or an offset."
     if "today" in text or "yesterday" in text:
         says = f"is {shown(text)}, but must be absolute: otherwise it would mean another time every day"
+    else:
+        from reconciler.config.mistyped import meant_day, meant_time  # only files with mistakes need them
+
+        meant = meant_time(text) or meant_day(text)
+        hint = f"Write `{meant}`." if meant else hint
     raise BrokenRule("BF044", says, hint)
 
 
 ID: Final = whole(1, LARGEST_ID)
 TRUTH: Final = Reads(_truth, {"type": "boolean"})
-LINE: Final = Reads(_line, {"type": "string", "minLength": 1, "maxLength": _LONGEST_TEXT})
-FOLDER: Final = Reads(
-    _folder, {"type": "string", "minLength": 1, "not": {"pattern": "^(~|[A-Za-z][A-Za-z0-9+.-]+:)"}}
-)
 VERSION: Final = Reads(_version, {"const": 1})
-TIMEZONE: Final = Reads(_timezone, {"type": "string", "pattern": "^[A-Za-z0-9+_/-]+$"})
 TERM: Final = Reads(_term, {"type": "string", "pattern": f"^{TERM_PATTERN}$"})
 TIME: Final = Reads(_moment, {"type": "string", "pattern": f"^(?:{DATE_PATTERN}|{_TIME_PATTERN})$"})
-OWNER: Final = matching(_OWNER_PATTERN, "BF032", "the name of an owner", _OWNER_HINT)
-OWNER_KEY: Final = key(_OWNER_PATTERN, _OWNER_HINT)
-NAME_KEY: Final = key(
-    r"[a-z0-9][a-z0-9._-]{0,62}", "Use up to 63 of a-z, 0-9, `.`, `_` and `-`; start with a letter or digit."
-)
-KEY_ENV: Final = matching(
-    _ENV_PATTERN,
-    "BF034",
-    "the name of an environment variable",
-    "Write a name like SUPERMETRICS_API_KEY. If this is a key, revoke it: Git remembers it.",
-    echo=False,
-)

@@ -84,7 +84,7 @@ def status_json(errored: bool, each: Iterable[Standing], total: Standing) -> dic
 
 def _one(standing: Standing, address: Address) -> dict[str, Any]:
     ids = {"team_id": address.team_id, "transfer_id": address.transfer_id}
-    return {**ids, "transfer": standing.name, "owner": standing.owner, **_verdicts(standing)}
+    return {**ids, "transfer": standing.name, "owner": list(standing.owners), **_verdicts(standing)}
 
 
 def _verdicts(standing: Standing) -> dict[str, Any]:

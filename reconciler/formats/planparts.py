@@ -45,7 +45,7 @@ ID = core.int_schema(strict=True, ge=1, le=2**63 - 1)
 TEXTS = core.list_schema(TEXT, strict=True)
 COUNTS = core.dict_schema(TEXT, NUMBER, strict=True)
 _NAME = core.str_schema(strict=True, pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
-_OWNER = core.nullable_schema(TEXT)
+_OWNERS = core.list_schema(TEXT, strict=True)
 
 
 def an_object(required: dict[str, CoreSchema], **optional: tuple[CoreSchema, Any]) -> CoreSchema:
@@ -120,9 +120,7 @@ def _place(text: str) -> Place:
 
 _DOING = {"transfer": _NAME, "action": TEXT, "reasons": COUNTS, "cancels": core.list_schema(ID, strict=True)}
 _ERROR = (TEXT, "")
-ACTION = an_object(
-    {**_SPAN, **_DOING}, owner=(_OWNER, None), declared_at=_PLACES, notes=_PLACES, error=_ERROR
-)
+ACTION = an_object({**_SPAN, **_DOING}, owner=(_OWNERS, ()), declared_at=_PLACES, notes=_PLACES, error=_ERROR)
 
 
 def encode_action(action: Action, vendor_name: str = "") -> Json:
@@ -132,7 +130,7 @@ def encode_action(action: Action, vendor_name: str = "") -> Json:
         "vendor_name": vendor_name or None,
         "reasons": dict(action.reasons),
         "notes": list(action.notes),
-        "owner": action.owner,
+        "owner": list(action.owners),
         "declared_at": list(map(str, action.declared_at)),
         "cancels": list(action.cancels),
         **_told(error=action.error),
@@ -148,7 +146,7 @@ def action_of(data: Json) -> Action:
     kind, cancels = read("action", data["action"], ActionKind), tuple(data["cancels"])
     named = (kind, _address(data), data["transfer"], *_range(data))
     told = {"notes": tuple(data["notes"]), "error": data["error"]}
-    return Action(*named, data["reasons"], data["owner"], _places(data), cancels, **told)
+    return Action(*named, data["reasons"], tuple(data["owner"]), _places(data), cancels, **told)
 
 
 # --- days that are not acted on ---------------------------------------------------------------
@@ -225,7 +223,7 @@ def unmanaged_of(data: Json) -> Unmanaged:
 
 TRANSFER = an_object(
     {"team_id": ID, "transfer": _NAME, "transfer_id": ID, "days": COUNTS},
-    owner=(_OWNER, None),
+    owner=(_OWNERS, ()),
     vendor_name=(core.nullable_schema(TEXT), None),
     paused=(core.bool_schema(strict=True), False),
 )
@@ -237,7 +235,7 @@ def encode_transfer(summary: TransferSummary) -> Json:
         "transfer": summary.name,
         "transfer_id": summary.address.transfer_id,
         "vendor_name": summary.vendor_name or None,
-        "owner": summary.owner,
+        "owner": list(summary.owners),
         "paused": summary.paused_by_file,
         "days": summary.counts.as_dict(),
     }
@@ -245,7 +243,7 @@ def encode_transfer(summary: TransferSummary) -> Json:
 
 def transfer_of(data: Json) -> TransferSummary:
     known = {bucket: data["days"].get(bucket.value, 0) for bucket in COUNTED}
-    named = (_address(data), data["transfer"], data["owner"], DayCounts(known))
+    named = (_address(data), data["transfer"], tuple(data["owner"]), DayCounts(known))
     return TransferSummary(*named, data["vendor_name"] or "", data["paused"])
 
 

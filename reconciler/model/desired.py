@@ -60,7 +60,8 @@ class Segment(Span):
 
     ``place`` and ``reason`` are those of the range that declared the days first; of a day that
     ``stale_before`` makes due, those of ``rerun`` hold, if there is one. ``final_after`` counts whole days,
-    0 to 400; ``None`` where neither range, nor transfer, nor defaults set it.
+    0 to 400; ``None`` where neither range, nor transfer, nor defaults set it. ``owners`` are those that the
+    range names; none where the transfer's hold.
     """
 
     start: Day
@@ -70,6 +71,7 @@ class Segment(Span):
     stale_before: datetime | None = None
     final_after: int | None = None
     rerun: Rerun | None = None
+    owners: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class DesiredTransfer:
     retry_after: timedelta = timedelta(hours=1)
     evidence: EvidenceMode = EvidenceMode.RUNS
     allow_today: bool = False
-    owner: str | None = None
+    owners: tuple[str, ...] = ()
     paused: bool = False
     previous_ids: tuple[int, ...] = ()
     successors: tuple[int, ...] = ()
@@ -115,6 +117,15 @@ class DesiredTransfer:
     def declared_at(self, as_of: Day) -> DateSet:
         """Return the days as they would be declared with relative dates read as of another day."""
         return self.days if self.written is None else self.written.days(as_of)
+
+    @property
+    def everyone(self) -> tuple[str, ...]:
+        """Return the owners of the transfer and of its days, each once."""
+        return tuple(dict.fromkeys((*self.owners, *(one for part in self.segments for one in part.owners))))
+
+    def owned_by(self, owner: str) -> DateSet:
+        """Return the declared days that an owner is responsible for."""
+        return union(part.days for part in self.segments if owner in (part.owners or self.owners))
 
     @property
     def source_ids(self) -> tuple[int, ...]:
@@ -184,7 +195,8 @@ class Desired:
 
     ``texts`` holds each file's text by its name in ``Place.file``, for showing lines; secrets in it are
     blanked out. ``target`` and ``exclude`` are the patterns by which the transfers were selected;
-    ``config`` are the files and folders, as they were given.
+    ``config`` are the files and folders, as they were given. Of the files ``unparsed`` no more is known than
+    that they are not YAML.
     """
 
     teams: tuple[DesiredTeam, ...]
@@ -193,6 +205,7 @@ class Desired:
     target: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     config: tuple[str, ...] = ()
+    unparsed: tuple[str, ...] = ()
 
     def line(self, place: Place) -> str | None:
         """Return the text of the line a place begins in, or ``None`` if there is none."""

@@ -1,30 +1,48 @@
 """Days as a file has them, some relative to a date that comes later: midnight moves what they mean.
 
-A *term* is one day, absolute or so many days before ``as_of``. Days are ordinals; sets and intervals of
-them are half-open (``dates.py``), the two terms of a range both inclusive, as people write them.
+A *term* is one day, absolute or so many days or months before ``as_of``. Days are ordinals; sets and
+intervals of them are half-open (``dates.py``), the two terms of a range both inclusive, as people write them.
 """
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 
-from reconciler.dates import DateSet, Day, Interval, union
+from reconciler.dates import FIRST_DAY, DateSet, Day, Interval, union
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A day as written: absolute (``day``), or ``days_ago`` before ``as_of``."""
+    """A day as written: absolute (``day``), or ``months_ago`` and ``days_ago`` before ``as_of``.
+
+    A month before 31 March is the last day of February. Before the calendar begins, it is its first day.
+    """
 
     day: Day | None = None
     days_ago: int = 0
+    months_ago: int = 0
 
     @property
     def relative(self) -> bool:
         return self.day is None
 
     def resolve(self, as_of: Day) -> Day:
-        return as_of - self.days_ago if self.day is None else self.day
+        if self.day is not None:
+            return self.day
+        return max(FIRST_DAY, _months_before(as_of, self.months_ago) - self.days_ago)
+
+
+def _months_before(day: Day, months: int) -> Day:
+    if not months:
+        return day
+    now = date.fromordinal(day)
+    year, month = divmod(now.year * 12 + now.month - 1 - months, 12)
+    if year < date.min.year:
+        return FIRST_DAY
+    return date(year, month + 1, min(now.day, monthrange(year, month + 1)[1])).toordinal()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,12 @@ def check_guards(team: DesiredTeam, actions: Iterable[Action], observed: Observe
     doing = [action for action in actions if action.kind is not ActionKind.CANCEL]
     readable = {key: runs for key, runs in observed.runs.items() if not isinstance(runs, Unreadable)}
     rates = {transfer_id: rows_per_day(runs) for transfer_id, runs in readable.items()}
-    found = [*_check(f"team {team.team_id}", team.guards, doing, rates)]
+    whole = [(action, len(action.days)) for action in doing]
+    found = [*_check(f"team {team.team_id}", team.guards, whole, rates)]
     for owner, guards in sorted(team.guards.owners.items()):
-        owned = [action for action in doing if action.owner == owner]
-        found += _check(f"owner {owner}", guards, owned, rates)
+        owned = {one.address: one.owned_by(owner) for one in team.transfers}
+        parts = [(action, len(action.days & owned[action.address])) for action in doing]
+        found += _check(f"owner {owner}", guards, [part for part in parts if part[1]], rates)
     return tuple(found)
 
 
@@ -34,9 +36,10 @@ def rows_per_day(runs: Iterable[Run]) -> float | None:
 
 
 def _check(
-    whose: str, guards: Guards, actions: list[Action], rates: Mapping[int, float | None]
+    whose: str, guards: Guards, parts: list[tuple[Action, int]], rates: Mapping[int, float | None]
 ) -> Iterator[Finding]:
-    measured = [(action, len(action.days), rates.get(action.address.transfer_id)) for action in actions]
+    """Check actions, each with how many of its days are counted."""
+    measured = [(action, days, rates.get(action.address.transfer_id)) for action, days in parts]
     days = sum(length for _action, length, _rate in measured)
     rows = sum(length * rate for _action, length, rate in measured if rate is not None)
     blind = {action.transfer for action, _length, rate in measured if rate is None}

@@ -39,7 +39,7 @@ class Action(Span):
     start: Day
     end: Day
     reasons: Mapping[str, int] = field(default_factory=dict)
-    owner: str | None = None
+    owners: tuple[str, ...] = ()
     declared_at: tuple[Place, ...] = ()
     cancels: tuple[int, ...] = ()
     stale_before: datetime | None = None
@@ -155,7 +155,7 @@ class TransferSummary:
 
     address: Address
     name: str
-    owner: str | None
+    owners: tuple[str, ...]
     counts: DayCounts
     vendor_name: str = ""
     paused_by_file: bool = False

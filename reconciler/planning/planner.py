@@ -118,7 +118,7 @@ def _create(piece: Piece, cancels: tuple[int, ...], ledger: TransferLedger) -> A
         start=piece.start,
         end=piece.end,
         reasons=_reasons(ledger.of(Bucket.DUE), piece.days),
-        owner=transfer.owner,
+        owners=_owners(transfer, segments),
         declared_at=tuple(sorted({place for place, _reason in declared})),
         cancels=cancels,
         stale_before=max(times, default=None),
@@ -129,6 +129,10 @@ def _create(piece: Piece, cancels: tuple[int, ...], ledger: TransferLedger) -> A
 
 def _failed(ledger: TransferLedger) -> DateSet:
     return union(entry.days for entry in ledger.of(Bucket.DUE) if entry.reason is Reason.FAILED)
+
+
+def _owners(transfer: DesiredTransfer, segments: list[Segment]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(owner for part in segments for owner in part.owners or transfer.owners))
 
 
 def _declared(segment: Segment, piece: Piece, ledger: TransferLedger) -> Iterator[tuple[Place, str]]:
@@ -203,7 +207,7 @@ def _cancel(
         start=record.start,
         end=record.end,
         reasons={why: record.end - record.start},
-        owner=transfer.owner if transfer else None,
+        owners=transfer.everyone if transfer else (),
         declared_at=(transfer.place,) if transfer else (),
         cancels=(record.id,),
     )

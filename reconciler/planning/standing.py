@@ -20,7 +20,7 @@ class Standing:
 
     address: Address | None
     name: str
-    owner: str | None
+    owners: tuple[str, ...]
     declared: int
     counts: DayCounts | None
 
@@ -92,14 +92,14 @@ def standings(plan: Plan, desired: Desired) -> tuple[tuple[Standing, ...], Stand
         known = planned.get(team.team_id)
         each += _unread(team) if known is None else map(_read, known.transfers)
     declared = sum(one.declared for one in each)
-    return tuple(each), Standing(None, "total", None, declared, None if plan.errored else plan.counts)
+    return tuple(each), Standing(None, "total", (), declared, None if plan.errored else plan.counts)
 
 
 def _unread(team: DesiredTeam) -> Iterator[Standing]:
     for one in team.transfers:
-        yield Standing(one.address, one.name, one.owner, len(one.days), None)
+        yield Standing(one.address, one.name, one.everyone, len(one.days), None)
 
 
 def _read(summary: TransferSummary) -> Standing:
     counts = summary.counts
-    return Standing(summary.address, summary.name, summary.owner, counts.declared, counts)
+    return Standing(summary.address, summary.name, summary.owners, counts.declared, counts)

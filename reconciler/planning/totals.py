@@ -146,7 +146,7 @@ def summarise(ledger: TransferLedger, planned: DateSet) -> TransferSummary:
     transfer, info = ledger.transfer, ledger.evidence.info
     vendor_name = info.name if info else ""
     return TransferSummary(
-        transfer.address, transfer.name, transfer.owner, divided, vendor_name, transfer.paused
+        transfer.address, transfer.name, transfer.everyone, divided, vendor_name, transfer.paused
     )
 
 

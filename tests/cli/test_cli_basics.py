@@ -126,7 +126,7 @@ def test_validate_imports_what_reads_files_and_nothing_above(shop: Shop) -> None
     assert not found & {"email", "importlib.metadata", "json", "pydantic.main", "random", "traceback"}
     assert not {name.partition(".")[0] for name in _ours(found)} & set(ABOVE_FILES)
     assert not _ours(found) & {"config.mistakes", "config.syntax", "config.starter", "render.findings"}
-    assert len(_ours(found)) <= 34
+    assert len(_ours(found)) <= 35
 
 
 def test_validate_builds_one_reader_and_no_model(shop: Shop) -> None:
@@ -166,7 +166,9 @@ def test_init_does_not_follow_a_dangling_link(shop: Shop) -> None:
 
 def test_init_is_refused_beside_a_folder_of_files(shop: Shop) -> None:
     (shop.folder / "eu" / "backfills").mkdir(parents=True)
-    assert "beside eu/backfills.yaml" in shop.run("init", "eu/backfills.yaml", code=6).err
+    refused = shop.run("init", "eu/backfills.yaml", code=6)
+    assert "beside eu/backfills.yaml" in refused.err
+    assert "\n      reconciler init eu/backfills/NAME.yaml\n" in refused.err
     done = shop.run("init", "eu/backfills/ads.yaml", code=0)
     assert "the state will be in eu/state/" in done.err
 
@@ -222,6 +224,28 @@ def test_validate_tells_the_days_of_each_transfer(shop: Shop) -> None:
         "The files are valid: 0 errors, 0 warnings.",
     ]
     assert done.err == ""
+
+
+def test_validate_ends_with_the_errors_of_each_file(shop: Shop) -> None:
+    shop.write("version: 1\nteam_id: 1\ntransfers: {}\nx: 1\n")
+    (shop.folder / "shop.yaml").write_text("a: b: c\n")
+    done = shop.run("validate", "-c", "backfills.yaml", "-c", "shop.yaml", "--color", "always", code=1)
+    assert "\x1b[1mUnknown key `x`\x1b[0m" in done.err
+    done = shop.run("validate", "-c", "backfills.yaml", "-c", "shop.yaml", code=1)
+    assert done.out.splitlines()[0].startswith("2 errors: backfills.yaml 1, shop.yaml 1")
+    assert done.out.splitlines()[-1] == "shop.yaml is not YAML yet; more may show when it is."
+
+
+def test_there_is_no_place_in_a_file_that_is_not_there(shop: Shop) -> None:
+    for command in ("validate", "plan"):
+        done = shop.run(command, "-c", "nope.yaml", code=1)
+        assert "There is no file or folder `nope.yaml`." in done.err
+        assert "nope.yaml:" not in done.err
+
+
+def test_both_a_file_and_a_folder_are_named(shop: Shop) -> None:
+    (shop.folder / "backfills").mkdir()
+    assert "both `backfills.yaml` and `backfills/`" in shop.run("validate", code=1).err
 
 
 def test_validate_json_has_terraforms_shape(shop: Shop) -> None:

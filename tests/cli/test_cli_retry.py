@@ -122,8 +122,8 @@ WRONG = {
     "no terminal": (["ads"], "Add --auto-approve"),
     "a typo": (["asd", "--auto-approve"], "Did you mean ads?"),
     "an unknown id": (["3", "--auto-approve"], "There is no such transfer"),
-    "no date": (["ads", "2024-13-01", "--auto-approve"], "'2024-13-01' is not START..END"),
-    "backwards": (["ads", "2024-05-02..2024-05-01", "--auto-approve"], "ends before it starts"),
+    "no date": (["ads", "2024-13-01", "--auto-approve"], "START..END has month 13"),
+    "backwards": (["ads", "2024-05-02..2024-05-01", "--auto-approve"], "before it starts on 2024-05-02"),
     "no transfer": (["--auto-approve"], "TRANSFER"),
 }
 

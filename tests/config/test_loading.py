@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.config.loading import default_paths, load, read_files, select
+from reconciler.config.names import suggested
 from reconciler.config.rules import MOST_FINDINGS
 from reconciler.config.starter import names_for, starter
 from reconciler.dates import DateSet, parse_iso
@@ -133,6 +134,7 @@ def test_default_is_the_file_or_the_folder(tmp_path: Path, monkeypatch: pytest.M
     Path("backfills.yaml").write_text(ONE)
     with pytest.raises(ConfigError) as caught:
         default_paths()
+    assert caught.value.findings[0].rule == "BF060"
     assert "both `backfills.yaml` and `backfills/`" in caught.value.findings[0].detail
     Path("backfills").rmdir()
     assert default_paths() == (Path("backfills.yaml"),)
@@ -224,6 +226,20 @@ def test_findings_are_limited_and_errors_come_through(tmp_path: Path) -> None:
     assert loaded.findings[0].rule == "BF020"
     assert loaded.findings[-1].rule == "BF040"
     assert len(loaded.findings) == MOST_FINDINGS + 1
+
+
+def test_warnings_alone_never_make_a_file_invalid(tmp_path: Path) -> None:
+    ranges = "".join("      - 2024-02-01\n" for _ in range(MOST_FINDINGS + 500))
+    text = HEAD + f"transfers:\n  meta:\n    transfer_id: 1\n    ranges:\n{ranges}"
+    loaded = load_text(tmp_path, text)
+    assert {one.rule for one in loaded.findings} == {"BF046", "BF020"}
+    assert len(the_team(loaded).transfers) == 1
+
+
+def test_of_too_many_findings_some_of_each_kind_are_kept(tmp_path: Path) -> None:
+    keys = "".join(f"key{number}: 1\n" for number in range(MOST_FINDINGS + 500))
+    text = f"{HEAD}{keys}transfers:\n  meta: {{transfer_id: x, ranges: [2024, 2024]}}\n"
+    assert {one.rule for one in load_text(tmp_path, text).findings} >= {"BF022", "BF027", "BF020"}
 
 
 # --- selection ----------------------------------------------------------------------------
@@ -333,14 +349,35 @@ def test_the_starter_with_everything_uncommented_loads_too(tmp_path: Path) -> No
     opened = [line.replace("# ", "", 1) if line.lstrip().startswith("# ") else line for line in lines[start:]]
     loaded = load_text(tmp_path, "\n".join(lines[:start] + opened))
     assert loaded.findings == ()
-    assert the_team(loaded).transfers[0].owner == "data-platform"
+    assert the_team(loaded).transfers[0].owners == ("data-platform",)
 
 
 def test_the_starter_for_known_transfers(tmp_path: Path) -> None:
-    found = names_for(["Google Ads (EU)", "Google Ads EU", "…", "x" * 99])
-    assert found == ["google-ads-eu", "google-ads-eu-2", "transfer", "x" * 56]
-    team = the_team(load_text(tmp_path, starter(1, list(zip(found, range(4, 8), strict=True)))))
+    found = names_for(["Google Ads (EU)", "Google_Ads. EU", "データ", "x" * 99, "Лента — Größe"])
+    assert found == ["google-ads-eu", "google-ads-eu-2", "transfer", "x" * 56, "lenta-grosse"]
+    team = the_team(load_text(tmp_path, starter(1, list(zip(found, range(4, 9), strict=True)))))
     assert names(team) == found
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("Größe_1 (EU)", "grosse_1-eu"),
+        ("Äänekoski", "aanekoski"),
+        ("Œuvre & Élan", "oeuvre-elan"),
+        ("Łódź", "lodz"),
+        ("Реклама Щука ЙЁ", "reklama-shchuka-ye"),
+        ("Україна її", "ukrayina-yiyi"),
+        ("Ελλάδα", "ellada"),
+        ("Türkiye Iğdır", "turkiye-igdir"),
+        ("ＡＢＣ１", "abc1"),
+        ("--x--", "x"),
+        ("広告", ""),
+        ("x" * 99, "x" * 63),
+    ],
+)
+def test_names_suggested_for_any_script(text: str, expected: str) -> None:
+    assert suggested(text) == expected
 
 
 # --- cost ---------------------------------------------------------------------------------

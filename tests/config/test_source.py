@@ -91,6 +91,13 @@ def test_nesting_just_deep_enough(parser: Any) -> None:
 
 
 @pytest.mark.skipif(LIBYAML is None, reason="needs libyaml")
+def test_what_is_built_to_fill_memory_is_not_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.config.source.MOST_WRITTEN", 1000)
+    assert parse(b"- a\n" * 999, "f").findings == ()
+    (found,) = parse(b"- a\n" * 2000, "f").findings
+    assert (found.rule, found.place) == ("BF018", Place("f", 1001, 3, 1001, 4))
+
+
 @pytest.mark.parametrize("path", YAML_CASES, ids=[path.stem for path in YAML_CASES])
 def test_both_parsers_agree(path: Path) -> None:
     data = path.read_bytes()

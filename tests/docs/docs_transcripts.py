@@ -6,7 +6,7 @@ only ``...`` stands for any lines. Lines that begin with ``make`` are not run he
 
 What differs from run to run is made equal on both sides before comparing:
 
-- digests, uuids, times of day, port numbers, and the number of a backfill
+- digests, uuids, times of day, port numbers, serials, and the number of a backfill
 - the temporary folder the block runs in
 - the order of the progress lines of one apply: transfers are done in parallel
 """
@@ -35,6 +35,7 @@ _VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| UTC|\+00:00)"), "TIME"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:PORT"),
     (re.compile(r"\b(backfills?|cancels?) \d+\b"), r"\1 NUMBER"),
+    (re.compile(r"\(serial \d+\)"), "(serial N)"),
 )
 _PROGRESS = re.compile(r"^\S+ \d{4}-\d\d-\d\d \.\. \d{4}-\d\d-\d\d: ")
 

@@ -184,7 +184,7 @@ def _transfer(tape: Tape, number: int, as_of: Day) -> DesiredTransfer:
         retry_after=tape.one((0 * HOUR, HOUR, 5 * HOUR)),
         loaded=tuple(_loaded(tape) for _ in range(tape.one((0, 0, 0, 1, 2)))),
         evidence=tape.one(tuple(EvidenceMode)),
-        owner=tape.one((None, "ads")),
+        owners=tape.one(((), ("ads",))),
         paused=tape.chance(12),
         previous_ids=(PREDECESSORS[number],) if tape.chance(3) else (),
     )

@@ -1,5 +1,6 @@
 """Guards: a plan beyond one is refused as a whole, measured after the limits."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ HISTORY = {
 
 
 def guarded(guards: Guards, *transfers: Any, **more: Any) -> Any:
-    desired = transfers or (transfer("1-10", id=1, owner="ads"), transfer("1-5", id=2, owner="crm"))
+    desired = transfers or (transfer("1-10", id=1, owners=("ads",)), transfer("1-5", id=2, owners=("crm",)))
     return planned(team(*desired, guards=guards, **more), observed(runs=HISTORY))
 
 
@@ -70,6 +71,20 @@ def test_what_trips_a_guard(guards: Guards, trips: list[str]) -> None:
     assert len(plan.actions) == 2  # refused, never cut
 
 
+def test_a_guard_of_an_owner_counts_that_owner_s_days_only() -> None:
+    """Of an action that covers the days of several, each has its own."""
+    shared = transfer("1-10", id=1, owners=("ads", "crm"))
+    own = replace(shared.segments[0], end=shared.segments[0].start + 4, owners=("web",))
+    shared = replace(shared, segments=(own, replace(shared.segments[0], start=own.end)))
+    guards = {owner: Guards(max_days_per_apply=most) for owner, most in (("ads", 5), ("crm", 6), ("web", 3))}
+    plan = guarded(Guards(owners=guards), shared)
+    assert plan.actions[0].owners == ("web", "ads", "crm")
+    assert [one.detail.split(";")[0] for one in plan.diagnostics] == [
+        "The plan for owner ads has 6 days",
+        "The plan for owner web has 4 days",
+    ]
+
+
 def test_guards_are_measured_after_the_limits() -> None:
     plan = guarded(
         Guards(max_days_per_apply=5), limits=Limits(max_creates_per_apply=1, max_days_per_backfill=5)
@@ -78,7 +93,11 @@ def test_guards_are_measured_after_the_limits() -> None:
 
 
 def test_without_history_rows_count_as_none_and_it_is_said() -> None:
-    desired = (transfer("1-10", id=1), transfer("1-5", id=3, owner="new"), transfer("9", id=4, owner="new"))
+    desired = (
+        transfer("1-10", id=1),
+        transfer("1-5", id=3, owners=("new",)),
+        transfer("9", id=4, owners=("new",)),
+    )
     plan = guarded(Guards(max_rows_per_apply=2000, owners={"new": Guards(max_rows_per_apply=1)}), *desired)
     assert [(one.rule, one.severity) for one in plan.diagnostics] == [(NO_HISTORY, Severity.WARNING)] * 2
     assert [("transfer-3, transfer-4" in one.detail) for one in plan.diagnostics] == [True, True]

@@ -57,7 +57,7 @@ MEMORY = document(
     intent("30", outcome="refused", blocker=51, at=ago(0.1)),
 )
 DESIRED = team(
-    transfer("1-9", "20-31", owner="ads", loadable_until=days("1-30").end()),
+    transfer("1-9", "20-31", owners=("ads",), loadable_until=days("1-30").end()),
     limits=Limits(max_creates_per_apply=2),
 )
 OPTIONS = Options(("ads-*",), ("old",), ("ads.yaml",))
@@ -100,7 +100,7 @@ def test_the_document_of_a_plan() -> None:
         "vendor_name": None,
         "reasons": {"never-loaded": 10},
         "notes": [],
-        "owner": "ads",
+        "owner": ["ads"],
         "declared_at": ["backfills.yaml:1:9"],
         "cancels": [],
     }

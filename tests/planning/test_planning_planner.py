@@ -87,10 +87,10 @@ def test_an_action_carries_the_latest_stale_before_of_its_days() -> None:
         segment("1-3", 1, stale_before=ago(50)),
         segment("4", 2, stale_before=ago(20)),
         segment("5-9", 3),
-        owner="ads",
+        owners=("ads",),
     )
     (only,) = planned(team(desired), observed()).actions
-    assert (only.stale_before, only.owner, only.transfer) == (ago(20), "ads", "transfer-1")
+    assert (only.stale_before, only.owners, only.transfer) == (ago(20), ("ads",), "transfer-1")
     (only,) = planned(team(transfer("1-3")), observed()).actions
     assert only.stale_before is None
 
@@ -235,9 +235,9 @@ def test_future_days_count_as_declared_when_pruning() -> None:
 
 
 def test_a_pruned_backfill_says_where_and_why() -> None:
-    desired = team(transfer("1-3", owner="ads"), prune=True)
+    desired = team(transfer("1-3", owners=("ads",)), prune=True)
     cancel = planned(desired, observed(LISTED), document(OURS)).actions[0]
-    assert (cancel.kind, cancel.reasons, cancel.owner) == (ActionKind.CANCEL, {"undeclared": 3}, "ads")
+    assert (cancel.kind, cancel.reasons, cancel.owners) == (ActionKind.CANCEL, {"undeclared": 3}, ("ads",))
     assert [str(one) for one in cancel.declared_at] == ["backfills.yaml:1:1"]
 
 

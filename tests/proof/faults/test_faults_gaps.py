@@ -47,17 +47,20 @@ def document(*intents: Intent) -> Document:
 
 
 def test_ranges_by_hand() -> None:
-    assert parse_range("2024-05-01..2024-05-10") == (START, END)
-    assert parse_range("2024-05-01") == (START, START + 1)
-    assert parse_range("2024-05-01..2024-05-01") == (START, START + 1)
+    assert parse_range("2024-05-01..2024-05-10", END) == (START, END)
+    assert parse_range("2024-05-01", END) == (START, START + 1)
+    assert parse_range("2024-05-01 .. 2024-05-01", END) == (START, START + 1)
+    assert parse_range("2024-05-01..yesterday", END) == (START, END)
+    assert parse_range("2024-05", END) == (START, START + 31)
 
 
 @pytest.mark.parametrize(
-    "text", ["2024-05-02..2024-05-01", "2024-05-01..", "..", "", "a..b", "2024-05-01...2024-05-02"]
+    "text",
+    ["2024-05-02..2024-05-01", "2024-05-01..", "..", "", "a..b", "2024-05-01...2024-05-02", "today..2024-05"],
 )
 def test_ranges_that_are_none(text: str) -> None:
     with pytest.raises(UsageError):
-        parse_range(text)
+        parse_range(text, END + 99)
 
 
 def test_unresolved_ones_are_pending_creates_oldest_first() -> None:

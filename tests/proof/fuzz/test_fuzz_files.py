@@ -155,6 +155,26 @@ sys.exit(not (loaded.findings and seconds < {seconds} and more < {mib}))
 """
 
 
+RANGES = """HEAD + "".join(
+    f"  t{one}:\\n    transfer_id: {one + 1}\\n    ranges:\\n" + "".join(
+        f"      - {{start: 20{year}-{month:02}-01, end: 20{year}-{month:02}-20, reason: r{one}}}\\n"
+        for year in range(10, 20) for month in range(1, 11)
+    ) for one in range(1000)
+)"""
+
+
+@pytest.mark.proof
+def test_a_hundred_thousand_ranges_are_read(tmp_path: Path) -> None:
+    """Six megabytes: what is written counts against no limit that a file of ranges reaches."""
+    script = MEASURED.format(head=HEAD, text=RANGES, seconds=15, mib=500).replace(
+        "not (loaded.findings", "not (loaded.teams"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, (done.stdout, done.stderr[-2000:])
+
+
 @pytest.mark.proof
 @pytest.mark.parametrize("large", LARGE)
 def test_large_files(large: str, tmp_path: Path) -> None:
