@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from reconciler.cli.command import CALLS_API, Command
 from reconciler.cli.loading import load_selected
 from reconciler.cli.options import Common, shared
 from reconciler.cli.plan import plan_teams
@@ -18,7 +19,11 @@ from reconciler.planning.standing import standings
 from reconciler.render.status import status_text
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=("reconciler status", "reconciler status --check --json"),
+    exits={**dict.fromkeys(CALLS_API, ""), Exit.PARTLY: "with --check: not all is synced and healthy"},
+)
 @click.option("--check", is_flag=True, help="Exit 3 unless everything is synced and healthy.")
 @shared("files", "api", "state", "as_of", "select", "json", "output")
 def status(common: Common, check: bool) -> int:
