@@ -4,39 +4,52 @@ from __future__ import annotations
 
 import gc
 import importlib
-import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.terminal import err, is_output_lost, paint_for, unwritten_is_fine
-from reconciler.errors import ConfigError, Exit, Interrupted, ReconcilerError
+from reconciler.cli.command import Commands
+from reconciler.cli.terminal import err, is_output_lost, prepare_streams, unwritten_is_fine
+from reconciler.errors import Exit, Interrupted
 from reconciler.version import __version__
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from reconciler.cli.options import Common
 
-# name: (short help, module:attribute). The short help stands here so that --help imports nothing.
-COMMANDS = {
-    "init": ("Write a commented starter file.", "init:init"),
-    "validate": ("Check the files; no network, no key.", "validate:validate"),
-    "plan": ("Show which backfills are missing, and why.", "plan:plan"),
-    "apply": ("Create the missing backfills, and only those.", "apply:apply"),
-    "show": ("Show a saved plan.", "show:show"),
-    "status": ("Show the declared days by transfer and bucket.", "status:status"),
-    "resolve": ("Settle a create whose outcome is unknown.", "resolve:resolve"),
-    "retry": ("Forget what keeps days from being due.", "retry:retry"),
-    "accept": ("Say that a history unknown to the state is known to you.", "accept:accept"),
-    "state": ("Manage the state: list, verify, pull, push, rm, unlock.", "state:state"),
-    "schema": ("Print the JSON Schema of the file.", "schema:schema"),
-    "sandbox": ("Serve, advance or reset the sandbox API.", "sandbox:sandbox"),
-    "demo": ("See the whole story on the sandbox.", "demo:demo"),
+# heading: {name: (short help, module:attribute)}. The short help stands here so that --help imports nothing.
+SECTIONS = {
+    "Everyday": {
+        "init": ("Write a commented starter file.", "init:init"),
+        "validate": ("Check the files; no network, no key.", "validate:validate"),
+        "plan": ("Show which backfills are missing, and why.", "plan:plan"),
+        "apply": ("Create the missing backfills, and only those.", "apply:apply"),
+        "show": ("Show a saved plan.", "show:show"),
+        "status": ("Show the declared days by transfer and bucket.", "status:status"),
+    },
+    "When something is wrong": {
+        "doctor": ("Check the key, the API, the state and this machine; writes nothing.", "doctor:doctor"),
+        "resolve": ("Settle a create whose outcome is unknown.", "resolve:resolve"),
+        "retry": ("Forget what keeps days from being due.", "retry:retry"),
+        "accept": ("Say that a history unknown to the state is known to you.", "accept:accept"),
+    },
+    "State": {
+        "state": ("Manage the state: list, verify, pull, push, rm, unlock.", "state:state"),
+    },
+    "To learn, and for editors": {
+        "demo": ("See the whole story on the sandbox.", "demo:demo"),
+        "sandbox": ("Serve, advance or reset the sandbox API.", "sandbox:sandbox"),
+        "schema": ("Print the JSON Schema of the file.", "schema:schema"),
+    },
 }
+COMMANDS = {name: told for section in SECTIONS.values() for name, told in section.items()}
 
 
-class Lazy(click.Group):
+class Lazy(Commands):
     """Imports a command's module when it is called, so that a cold start stays cheap."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -51,8 +64,19 @@ class Lazy(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (text, _home) in COMMANDS.items()])
+        width = max(map(len, COMMANDS))
+        for heading, section in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), text) for name, (text, _home) in section.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name without importing each of them; flags as ever."""
+        from click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        fits = [name for name in COMMANDS if name.startswith(incomplete)]
+        return [CompletionItem(name, help=COMMANDS[name][0]) for name in fits]
 
 
 @click.group(
@@ -68,6 +92,8 @@ def group() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run a command line. Returns its exit status; nothing escapes as a traceback."""
     noted: dict[str, Common] = {}
+    prepare_streams()
+    error: Exception
     try:
         status = group.main(list(arguments), prog_name="reconciler", standalone_mode=False, obj=noted)
         _flush()
@@ -75,20 +101,16 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.ClickException as wrong:
-        wrong.show()
-        return int(Exit.USAGE) if isinstance(wrong, click.UsageError) else int(Exit.ERROR)
-    except Interrupted as stopped:
-        err("Interrupted.")
-        return 128 + stopped.signum
+        from reconciler.cli.usage import worded
+
+        error = worded(wrong)
     except (KeyboardInterrupt, click.Abort):
-        err("Interrupted.")
-        return int(Exit.INTERRUPTED)
-    except ReconcilerError as error:
-        _show(error, noted.get("common"))
-        return error.exit_status
-    except Exception as bug:  # noqa: BLE001 - the outermost handler: a bug is reported, not dumped
-        _report(bug)
-        return int(Exit.ERROR)
+        error = Interrupted(signal.SIGINT)
+    except Exception as other:  # noqa: BLE001 - the outermost handler: a bug is reported, not dumped
+        error = other
+    from reconciler.cli.failure import failed
+
+    return failed(error, arguments, noted.get("common"))
 
 
 def _flush() -> None:
@@ -104,29 +126,3 @@ def _ended(status: int) -> int:
         return status
     err("error: The output could not be written.")
     return int(Exit.ERROR)
-
-
-def _show(error: ReconcilerError, common: Common | None) -> None:
-    from reconciler.cli.options import Common, completed
-    from reconciler.render.findings import error_text, findings_text
-
-    common = common or Common()
-    paint = paint_for(common.color, sys.stderr)
-    if isinstance(error, ConfigError):
-        err(findings_text(error.findings, paint, error.line_of))
-    else:
-        err(completed(error_text(error, paint), common))
-
-
-def _report(bug: Exception) -> None:
-    """Print what a bug report needs: version, platform, the frames; no values, so no secrets."""
-    import platform
-    import traceback
-
-    frames = traceback.extract_tb(bug.__traceback__)
-    err(f"error[bug]: This is a bug in reconciler: {type(bug).__name__}")
-    err("  Please report it with these lines:")
-    err(f"    reconciler {__version__}, Python {platform.python_version()}, {platform.system()}")
-    for frame in frames[-8:]:
-        folder, file = os.path.split(frame.filename)
-        err(f"    {os.path.basename(folder)}/{file}:{frame.lineno} {frame.name}")
