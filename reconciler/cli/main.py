@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.terminal import err, is_output_lost, paint_for, unwritten_is_fine
+from reconciler.cli.terminal import err, is_output_lost, paint_for, unwritten_is_fine, width_of
 from reconciler.errors import ConfigError, Exit, Interrupted, ReconcilerError
 from reconciler.version import __version__
 
@@ -113,7 +113,7 @@ def _show(error: ReconcilerError, common: Common | None) -> None:
     common = common or Common()
     paint = paint_for(common.color, sys.stderr)
     if isinstance(error, ConfigError):
-        err(findings_text(error.findings, paint, error.line_of))
+        err(findings_text(error.findings, paint, error.line_of, width_of(sys.stderr)))
     else:
         err(completed(error_text(error, paint), common))
 

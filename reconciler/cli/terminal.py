@@ -33,6 +33,14 @@ def paint_for(color: str, stream: TextIO | None) -> Paint:
     return Paint(stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb")
 
 
+def width_of(stream: TextIO | None) -> int:
+    """Return how many columns lines may have: those of the terminal, at most 100; elsewhere 80."""
+    try:
+        return min(os.get_terminal_size(stream.fileno()).columns, 100) if stream and stream.isatty() else 80
+    except (OSError, ValueError):
+        return 80
+
+
 _lost: set[int] = set()
 """The descriptors that could not be written to, other than because their reader went away."""
 
