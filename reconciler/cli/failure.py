@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reconciler.cli.options import Common, completed
-from reconciler.cli.terminal import err, has_result, out_json, out_json_line, paint_for
+from reconciler.cli.terminal import err, has_result, out_json, out_json_line, paint_for, width_of
 from reconciler.errors import ConfigError, Exit, Interrupted, ReconcilerError, status_of
 from reconciler.formats.reports import failure_json
 from reconciler.render.findings import error_text, findings_text
@@ -35,7 +35,7 @@ def _show(error: ReconcilerError, common: Common) -> None:
     if isinstance(error, Interrupted):
         err("Interrupted.")
     elif isinstance(error, ConfigError):
-        err(findings_text(error.findings, paint, error.line_of))
+        err(findings_text(error.findings, paint, error.line_of, width_of(sys.stderr)))
     else:
         err(completed(error_text(error, paint), common))
 

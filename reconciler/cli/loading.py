@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from reconciler.cli.options import Common
-from reconciler.cli.terminal import err, paint_for
+from reconciler.cli.terminal import err, paint_for, width_of
 from reconciler.config.loading import default_paths, load, read_files
 from reconciler.config.selection import meant, select
 from reconciler.errors import UsageError
@@ -63,5 +63,6 @@ def show_findings(desired: Desired, common: Common) -> None:
     if desired.findings:
         from reconciler.render.findings import findings_text
 
-        err(findings_text(desired.findings, paint_for(common.color, sys.stderr), desired.line))
+        paint, width = paint_for(common.color, sys.stderr), width_of(sys.stderr)
+        err(findings_text(desired.findings, paint, desired.line, width))
         err("")

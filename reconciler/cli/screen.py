@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 from urllib.parse import urlsplit
 
 from reconciler.cli.arguments import is_sandbox, state_of
 from reconciler.cli.options import Common
-from reconciler.cli.terminal import paint_for
+from reconciler.cli.terminal import paint_for, width_of
 from reconciler.errors import UsageError
-from reconciler.render.layout import WIDTH
 from reconciler.render.text import Shown
 
 if TYPE_CHECKING:
     from reconciler.model.desired import Desired
-
-LEAST, MOST = 40, 120  # columns: longer lines are hard to follow
 
 
 def shown_on(
@@ -26,14 +22,6 @@ def shown_on(
 ) -> Shown:
     """Return how to show a plan on a stream."""
     return Shown(paint_for(common.color, stream), width_of(stream), places or {}, whole)
-
-
-def width_of(stream: TextIO | None) -> int:
-    """Return the columns of a terminal, within bounds; 80 where there is none, unless ``COLUMNS`` says."""
-    told = os.environ.get("COLUMNS", "")
-    if stream is None or not (stream.isatty() or told.isdigit()):
-        return WIDTH
-    return min(max(shutil.get_terminal_size((WIDTH, 24)).columns, LEAST), MOST)
 
 
 def places_of(common: Common, desired: Desired) -> dict[int, str]:

@@ -34,6 +34,21 @@ def paint_for(color: str, stream: TextIO | None) -> Paint:
     return Paint(stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb")
 
 
+WIDTH, LEAST, MOST = 80, 40, 120  # columns; longer lines are hard to follow
+
+
+def width_of(stream: TextIO | None) -> int:
+    """Return how many columns lines may have: those of the terminal, within bounds; elsewhere 80, unless
+    ``COLUMNS`` says otherwise.
+    """
+    told = os.environ.get("COLUMNS", "")
+    try:
+        there = os.get_terminal_size(stream.fileno()).columns if stream and stream.isatty() else WIDTH
+    except (OSError, ValueError):
+        there = WIDTH
+    return min(max(int(told) if told.isdigit() else there, LEAST), MOST)
+
+
 _lost: set[int] = set()
 """The descriptors that could not be written to, other than because their reader went away."""
 

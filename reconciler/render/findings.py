@@ -5,11 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from reconciler.dates import grouped
 from reconciler.diagnostics import Finding, Place, Severity
 from reconciler.errors import ReconcilerError
-from reconciler.formats.reports import LONGEST_LINE, SourceLine
+from reconciler.formats.reports import SourceLine
 from reconciler.render.words import BOLD, CYAN, RED, YELLOW, Paint, plural
 from reconciler.untrusted import printable
 
@@ -18,23 +19,87 @@ FEW = 3  # of what is alike so many are shown, and the others counted
 _MOST_LINES = 40  # runs of lines that are named
 
 _MOST_FILES = 20
+_NARROWEST = 40
 
 
-def findings_text(findings: Sequence[Finding], paint: Paint, source_line: SourceLine) -> str:
+def findings_text(
+    findings: Sequence[Finding], paint: Paint, source_line: SourceLine, width: int = WIDTH
+) -> str:
     """Return findings one after the other; of many alike in one file the first, and the lines of the rest."""
-    return "\n\n".join(_blocks(findings, paint, source_line))
+    return "\n\n".join(_blocks(findings, _Page(paint, source_line, max(width, _NARROWEST))))
 
 
-def _blocks(findings: Sequence[Finding], paint: Paint, source_line: SourceLine) -> Iterator[str]:
+def _blocks(findings: Sequence[Finding], page: _Page) -> Iterator[str]:
     alike = grouped(findings, lambda one: one.kind)
     told: Counter[object] = Counter()
     for one in findings:
         told[one.kind] += 1
         others = alike[one.kind][FEW:] if one.place and one.brief else []
         if told[one.kind] <= FEW or len(others) < 2:  # one more takes no more room than to count it
-            yield finding_text(one, paint, source_line)
+            yield "\n".join(page.finding(one))
         if told[one.kind] == FEW and len(others) > 1:
-            yield "\n".join(_wrapped(f"{len(others)} more like this, on {_lines(others)}."))
+            yield "\n".join(page.wrapped(f"{len(others)} more like this, on {_lines(others)}."))
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What findings are shown on: ``width`` in columns."""
+
+    paint: Paint
+    source_line: SourceLine
+    width: int
+
+    def finding(self, one: Finding) -> Iterator[str]:
+        """Yield what and where, the line underlined, and what to do.
+
+        Where the line is shown, ``brief`` stands for summary and detail.
+        """
+        colour = RED if one.severity is Severity.ERROR else YELLOW
+        line = self.source_line(one.place) if one.place else None
+        if one.place is None or line is None or not line.strip():
+            yield from self._head(one, one.summary, colour)
+            yield from self.wrapped(one.detail)
+            yield from self.wrapped(one.hint)
+            return
+        yield from self._head(one, one.brief or one.summary, colour)
+        number = str(one.place.line).rjust(3)
+        source, marks = _underlined(one.place, line, self.width - len(number) - 4)
+        room = self.width - len(number) - 4 - len(marks) - 2
+        beside = one.brief and len(one.hint) <= room and "\n" not in one.hint
+        yield f" {self.paint(f'{number} |', CYAN)} {source}"
+        blank = " " * len(number)
+        below = f" {self.paint(f'{blank} |', CYAN)} {self.paint(marks, colour)}"
+        yield f"{below}  {one.hint}" if beside else below
+        yield from self.wrapped("" if one.brief else one.detail)
+        yield from (f"  {self.paint('and', CYAN)} {other}" for other in one.also)
+        yield from self.wrapped("" if beside else one.hint)
+
+    def _head(self, one: Finding, says: str, colour: str) -> Iterator[str]:
+        plain = f"{one.severity.value}[{one.rule}]"
+        head, words = self.paint(plain, colour, BOLD), self.paint(says, BOLD)
+        if one.place is None:
+            yield f"{head}: {words}"
+        elif len(f"{plain} {one.place}  {says}") <= self.width:
+            yield f"{head} {self.paint(str(one.place), CYAN)}  {words}"
+        else:
+            yield f"{head} {self.paint(str(one.place), CYAN)}"
+            yield from (self.paint(part, BOLD) for part in self.wrapped(says))
+
+    def wrapped(self, text: str) -> Iterator[str]:
+        return wrapped(text, self.width)
+
+
+def _underlined(place: Place, line: str, room: int) -> tuple[str, str]:
+    """Return the line, or the part of it that has room, and the marks below what is wrong with it."""
+    column = place.column - 1
+    same_line = place.end_line in (0, place.line)
+    end = place.end_column - 1 if same_line and place.end_column > place.column else column + 1
+    length = max(1, min(end, len(line)) - column)
+    start = 0 if column + min(length, room // 2) <= room else max(0, min(column - 8, len(line) - room))
+    shown = printable(line[start : start + room].replace("\t", " "))
+    shown = "…" + shown[1:] if start else shown
+    shown = shown[:-1] + "…" if start + room < len(line) else shown
+    return shown, " " * (column - start) + "^" * max(1, min(length, room - (column - start)))
 
 
 def verdict_text(findings: Sequence[Finding], unparsed: Sequence[str]) -> str:
@@ -49,7 +114,7 @@ def verdict_text(findings: Sequence[Finding], unparsed: Sequence[str]) -> str:
         verb, pronoun = ("is", "it is") if len(unparsed) == 1 else ("are", "they are")
         names = _listed(_most(list(unparsed), _MOST_FILES, "other file"))
         lines.append(f"{names} {verb} not YAML yet; more may show when {pronoun}.")
-    return "\n".join(part.removeprefix("  ") for line in lines for part in _wrapped(line))
+    return "\n".join(part.removeprefix("  ") for line in lines for part in wrapped(line, WIDTH))
 
 
 def _most(names: list[str], most: int, others: str) -> list[str]:
@@ -73,74 +138,17 @@ def _lines(findings: Iterable[Finding]) -> str:
     return ("line " if alone else "lines ") + _listed(_most(named, _MOST_LINES, "other place"))
 
 
-def finding_text(finding: Finding, paint: Paint, source_line: SourceLine) -> str:
-    """Return one finding: what and where, the line underlined, and what to do.
-
-    Where the line is shown, ``brief`` stands for summary and detail.
+def wrapped(text: str, width: int) -> Iterator[str]:
+    """Yield indented lines that fit; those that are indented already, as commands and examples are, stay
+    whole, and so does every word.
     """
-    colour = RED if finding.severity is Severity.ERROR else YELLOW
-    head = paint(f"{finding.severity.value}[{finding.rule}]", colour, BOLD)
-    place = finding.place
-    if place is None:
-        return "\n".join([f"{head}: {paint(finding.summary, BOLD)}", *_body(finding.detail, finding.hint)])
-    shown = _shown(place, source_line(place))
-    brief = finding.brief if shown is not None else ""
-    says = brief or finding.summary
-    room = WIDTH - len(f"{finding.severity.value}[{finding.rule}] {place}  ")
-    between = "  " if len(says) <= room else "\n  "
-    lines = [f"{head} {paint(str(place), CYAN)}{between}{paint(says, BOLD)}"]
-    hint = finding.hint
-    if shown is not None:
-        beside = hint if _fits(shown, place, hint) and brief else ""
-        lines += _underlined(shown, place, beside, paint, colour)
-        hint = "" if beside else hint
-    lines += _body("" if brief else finding.detail)
-    lines += [f"  {paint('and', CYAN)} {other}" for other in finding.also]
-    return "\n".join([*lines, *_body(hint)])
-
-
-def _shown(place: Place, line: str | None) -> str | None:
-    """Return the line as it can be shown, if the place can be."""
-    if line is None or not line.strip() or place.column > LONGEST_LINE:
-        return None
-    return printable(line[:LONGEST_LINE].replace("\t", " "))
-
-
-def _width(shown: str, place: Place) -> int:
-    """Return how many characters are underlined: of what goes on below, only the first."""
-    same_line = place.end_line in (0, place.line)
-    end = place.end_column if same_line and place.end_column > place.column else place.column + 1
-    return max(1, min(end, len(shown) + 1) - place.column)
-
-
-def _fits(shown: str, place: Place, hint: str) -> bool:
-    """Tell whether a hint has room beside the underlined part."""
-    before = max(len(str(place.line)), 3) + 4 + place.column - 1 + _width(shown, place) + 2
-    return "\n" not in hint and before + len(hint) <= WIDTH
-
-
-def _underlined(shown: str, place: Place, beside: str, paint: Paint, colour: str) -> Iterator[str]:
-    number = str(place.line).rjust(3)
-    mark = paint("^" * _width(shown, place), colour)
-    yield f" {paint(number + ' |', CYAN)} {shown}"
-    yield f" {paint(' ' * len(number) + ' |', CYAN)} {' ' * (place.column - 1)}{mark}  {beside}".rstrip()
-
-
-def _body(*texts: str) -> list[str]:
-    return [line for text in texts if text for line in _wrapped(text)]
-
-
-def _wrapped(text: str) -> Iterator[str]:
-    """Yield lines of at most 80 characters, indented; those that are indented already, as commands and
-    examples are, stay whole, and so does every word.
-    """
-    for line in text.split("\n"):
+    for line in text.split("\n") if text else ():
         if line.startswith(" ") or not line:
             yield f"  {line}".rstrip()
             continue
         yield from textwrap.wrap(
             line,
-            WIDTH,
+            width,
             initial_indent="  ",
             subsequent_indent="  ",
             break_long_words=False,

@@ -46,9 +46,9 @@ def test_the_end_counts_errors_by_file(
     assert verdict_text(loaded.findings, loaded.unparsed).split("\n") == expected
 
 
-def text_of(path: Path) -> str:
+def text_of(path: Path, width: int = WIDTH) -> str:
     loaded = read_case(path)
-    return findings_text(loaded.findings, Paint(), loaded.line)
+    return findings_text(loaded.findings, Paint(), loaded.line, width)
 
 
 @pytest.mark.parametrize("name", SHOWN)
@@ -57,10 +57,30 @@ def test_screens(name: str) -> None:
     check_golden(path.with_suffix(".shown"), text_of(path) + "\n")
 
 
+@pytest.mark.parametrize("width", [40, 200])
+@pytest.mark.parametrize("name", ["shapes.yaml", "all-at-once.yaml"])
+def test_screens_of_other_widths(name: str, width: int) -> None:
+    path = CASES / name
+    check_golden(path.with_suffix(f".{width}.shown"), text_of(path, width) + "\n")
+
+
+@pytest.mark.parametrize("width", [40, WIDTH, 200])
 @pytest.mark.parametrize("path", INPUTS, ids=NAMES)
-def test_lines_fit_but_for_source_lines_and_long_words(path: Path) -> None:
-    for line in text_of(path).split("\n"):
-        assert len(line) <= WIDTH or line[5:6] == "|" or not line.startswith("  ") or " " not in line.strip()
+def test_lines_fit_but_for_places_and_what_stays_whole(path: Path, width: int) -> None:
+    """Only places, indented examples, and single words may be longer."""
+    for line in text_of(path, width).split("\n"):
+        is_whole = line.startswith(("error[", "warning[", "  and ", "   ")) or " " not in line.strip()
+        assert len(line) <= width or (is_whole and " | " not in line), line
+
+
+def test_of_a_long_line_the_part_that_is_wrong_is_shown() -> None:
+    place = Place("f", 1234, 301, 1234, 306)
+    found = [finding("BF040", "x.", "Write it.", place, brief="Wrong")]
+    text = findings_text(found, Paint(), lambda place: "a" * 300 + "WRONG" + "b" * 300)
+    _head, source, marks = text.split("\n")
+    assert len(source) == WIDTH
+    assert source[marks.index("^") : marks.rindex("^") + 1] == "WRONG"
+    assert (source[8], source[-1]) == ("…", "…")
 
 
 def some(number: int, *, brief: str = "Alike") -> str:
