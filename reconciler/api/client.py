@@ -36,6 +36,7 @@ from reconciler.http import (
     AnswerLost,
     Held,
     NotSent,
+    NotTrusted,
     Pacer,
     Request,
     Response,
@@ -51,9 +52,8 @@ from reconciler.model.observed import Backfill, Cause, Run, TransferInfo, Unread
 T = TypeVar("T")
 
 LIST_CAP = 100  # the list of incomplete backfills never holds more
-LONG = (
-    20_000  # runs; of a longer list the rest is read while no other long one is, so that they do not add up
-)
+# Runs; of a longer list the rest is read while no other long one is, so that they do not add up.
+LONG = 20_000
 
 _parsing = threading.Lock()  # one document at a time: a large one takes ten times its bytes
 
@@ -117,8 +117,9 @@ class ApiClient:
             return page_of(wire.parse_backfills)(answer)
 
         try:
-            ask = self._asking("backfills", page)
-            sent = read_pages(ask, found, wire.merge_backfills, announced_only=True)
+            sent = read_pages(
+                self._asking("backfills", page), found, wire.merge_backfills, announced_only=True
+            )
         except (*wording.UNREAD, Cut) as failure:
             raise wording.failed(request, _as_unusable(request, failure), self._retry.max_wait) from None
         return Listing(tuple(found.values()), sent >= LIST_CAP, *firsts[0])
@@ -169,9 +170,9 @@ class ApiClient:
         such waits are the caller's to plan. What interrupts it passes through: nothing was sent.
         """
         try:
-            self._pacer.take(max_hold=0.0, spare=True)
+            self._pacer.take(max_hold=0.0)
         except Held as held:
-            return RateLimited(held.seconds, held.hour_used_up)
+            return RateLimited(held.seconds)
         return None
 
     def create(self, transfer_id: int, start: Day, end: Day, known_ids: Container[int]) -> WriteOutcome:
@@ -267,6 +268,8 @@ class ApiClient:
             return self._send(request, READ_TIMEOUT.total_seconds())
         except Held as held:
             raise TryAgain(str(held), held.seconds, limited=True) from None
+        except NotTrusted as failure:
+            raise wording.untrusted(request, failure) from None
         except (NotSent, AnswerLost) as failure:
             raise TryAgain(str(failure)) from None
 
@@ -292,7 +295,6 @@ class ApiClient:
         finally:
             if self._verbose is not None:
                 self._verbose(request.method, request.path, status, time.monotonic() - began)
-        self._pacer.note(response.headers)
         return response
 
 

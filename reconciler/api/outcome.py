@@ -43,13 +43,9 @@ class NotSentOutcome:
 
 @dataclass(frozen=True, slots=True)
 class RateLimited:
-    """Not done. ``retry_after``: the seconds the API asked for (at most a day), if it said.
-
-    ``hour_used_up``: it was held back by us, for this hour's requests are nearly used up.
-    """
+    """Not done. ``retry_after``: the seconds the API asked for (at most a day), if it said."""
 
     retry_after: float | None = None
-    hour_used_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)

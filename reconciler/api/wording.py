@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.api import outcome
 from reconciler.errors import ApiUnavailable, KeyProblem, QuotaUsedUp, ReconcilerError
-from reconciler.http import GaveUp, Request, TryAgain
+from reconciler.http import GaveUp, NotTrusted, Request, TryAgain
 from reconciler.model.observed import ApiError, Cause, Unreadable
 
 READ_SCOPE = "dwh_transfers_read"
@@ -173,6 +173,16 @@ def unavailable(request: Request, failure: GaveUp, max_wait: float) -> ApiUnavai
         )
     return ApiUnavailable(
         "The API gives no usable answer", detail, "Run again later; check the network and the API's URL."
+    )
+
+
+def untrusted(request: Request, failure: NotTrusted) -> ApiUnavailable:
+    """Return the exception for a server, or a proxy before it, whose certificate was not accepted."""
+    return ApiUnavailable(
+        "The API's certificate is not trusted",
+        f"{_named(request)} was not sent: {failure}.",
+        "If a proxy of yours opens TLS connections, name its certificate: SSL_CERT_FILE=/path/to/ca.pem "
+        "(or a folder of them, SSL_CERT_DIR). Else check the API's URL and this machine's clock.",
     )
 
 

@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import click
 
+from reconciler.cli import completion
 from reconciler.cli.arguments import parts_of
+from reconciler.cli.command import ASKS, CALLS_API, Command
 from reconciler.cli.loading import load_selected, named_transfer
 from reconciler.cli.options import Common, command_of, settle_option, shared
 from reconciler.cli.signals import Signals
@@ -27,8 +29,12 @@ from reconciler.planning.situation import Situation
 from reconciler.render.words import span
 
 
-@click.command(epilog="Exits: 0 done, or nothing to accept; 1 a no at the prompt; 5 the state is locked.")
-@click.argument("transfers", nargs=-1, metavar="TRANSFER...")
+@click.command(
+    cls=Command,
+    examples=("reconciler accept ads", "reconciler accept --old-copy"),
+    exits={**dict.fromkeys(CALLS_API, ""), **ASKS, Exit.DONE: "done, or nothing to accept"},
+)
+@click.argument("transfers", nargs=-1, metavar="TRANSFER...", shell_complete=completion.transfers)
 @click.option("--all", "everything", is_flag=True, help="Every transfer of the files.")
 @click.option("--old-copy", is_flag=True, help="Go on with a state that is older than what was committed.")
 @click.option("--auto-approve", is_flag=True, help="Skip the confirmation prompt.")

@@ -10,6 +10,7 @@ import click
 import reconciler
 from reconciler import bounds
 from reconciler.cli.arguments import api_of, read_key, state_of, verbose_of, warn_of_ci
+from reconciler.cli.command import ASKS, CALLS_API, Command
 from reconciler.cli.loading import load_selected
 from reconciler.cli.options import Common, Duration, note, settle_option, shared
 from reconciler.cli.progress import Reporter
@@ -20,13 +21,17 @@ from reconciler.cli.terminal import err, is_confirmed, is_terminal, refuse_witho
 from reconciler.durations import worded
 from reconciler.engine.results import Report, Terms
 from reconciler.engine.team import RunSettings
-from reconciler.errors import Interrupted, ReconcilerError, Refused, UsageError, status_of
+from reconciler.errors import Exit, Interrupted, ReconcilerError, Refused, UsageError, status_of
 from reconciler.formats.commands import on_lines
 from reconciler.model.desired import Desired
 from reconciler.planning.plan import Options, Plan
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=("reconciler apply", "reconciler apply plan.json --strict"),
+    exits={**dict.fromkeys((*CALLS_API, Exit.PARTLY, Exit.UNKNOWN), ""), **ASKS},
+)
 @click.argument("planfile", type=click.Path(path_type=Path), required=False)
 @click.option("--auto-approve", is_flag=True, help="Skip the confirmation prompt.")
 @click.option(

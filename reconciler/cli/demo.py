@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import reconciler
+from reconciler.cli.command import Command
 from reconciler.cli.options import Common
 from reconciler.cli.plan import apply_command, show
 from reconciler.cli.progress import Reporter
@@ -82,7 +83,11 @@ transfers:
 """
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=("reconciler demo", "reconciler demo --color never"),
+    exits={Exit.DONE: "told"},
+)
 @click.option(
     "--color",
     type=click.Choice(["auto", "always", "never"]),

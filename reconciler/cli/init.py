@@ -9,16 +9,26 @@ from shlex import quote
 import click
 
 from reconciler.cli.arguments import parts_of
+from reconciler.cli.command import Command
 from reconciler.cli.options import Common, shared
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err
-from reconciler.errors import Refused, UsageError
+from reconciler.errors import Exit, Refused, UsageError
 from reconciler.model.observed import Unreadable
 
 DEFAULT_TEAM = 12345
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=("reconciler init", "reconciler init --from-api --team-id 12345"),
+    exits={
+        Exit.DONE: "written",
+        Exit.REFUSED: "the file is there already, or a folder of files beside it",
+        Exit.KEY: "",
+        Exit.UNAVAILABLE: "",
+    },
+)
 @click.argument("file", type=click.Path(path_type=Path), default="backfills.yaml")
 @click.option("--team-id", type=click.IntRange(1, 2**63 - 1), help="The team's id (12345, to be replaced).")
 @click.option("--from-api", is_flag=True, help="Read the team's transfers from the API, and list them.")

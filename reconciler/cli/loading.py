@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from reconciler.cli.options import Common
 from reconciler.cli.terminal import err, paint_for
-from reconciler.config.loading import default_paths, load, read_files, select
+from reconciler.config.loading import default_paths, load, read_files
+from reconciler.config.selection import meant, select
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ def named_transfer(teams: Iterable[DesiredTeam], name: str) -> tuple[DesiredTeam
         return found[0][0], found[0][1].address.transfer_id
     if found:
         raise UsageError("The name does not match exactly one transfer", f"{len(found)} are named {name}.")
-    near = get_close_matches(name, [transfer.name for _team, transfer in known], n=1)
-    hint = f"Did you mean {near[0]}?" if near else "Give its name in the files, or its id."
+    hint = meant(name, [transfer for _team, transfer in known])
     raise UsageError("There is no such transfer", f"The files declare none that is named {name}.", hint)
 
 

@@ -11,32 +11,45 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.terminal import err, is_output_lost, paint_for, unwritten_is_fine
+from reconciler.cli.command import Commands
+from reconciler.cli.terminal import err, escape_unwritable, is_output_lost, paint_for, unwritten_is_fine
 from reconciler.errors import ConfigError, Exit, Interrupted, ReconcilerError
 from reconciler.version import __version__
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from reconciler.cli.options import Common
 
-# name: (short help, module:attribute). The short help stands here so that --help imports nothing.
-COMMANDS = {
-    "init": ("Write a commented starter file.", "init:init"),
-    "validate": ("Check the files; no network, no key.", "validate:validate"),
-    "plan": ("Show which backfills are missing, and why.", "plan:plan"),
-    "apply": ("Create the missing backfills, and only those.", "apply:apply"),
-    "show": ("Show a saved plan.", "show:show"),
-    "status": ("Show the declared days by transfer and bucket.", "status:status"),
-    "resolve": ("Settle a create whose outcome is unknown.", "resolve:resolve"),
-    "retry": ("Forget what keeps days from being due.", "retry:retry"),
-    "accept": ("Say that a history unknown to the state is known to you.", "accept:accept"),
-    "state": ("Manage the state: list, verify, pull, push, rm, unlock.", "state:state"),
-    "schema": ("Print the JSON Schema of the file.", "schema:schema"),
-    "sandbox": ("Serve, advance or reset the sandbox API.", "sandbox:sandbox"),
-    "demo": ("See the whole story on the sandbox.", "demo:demo"),
+# heading: {name: (short help, module:attribute)}. The short help stands here so that --help imports nothing.
+SECTIONS = {
+    "Everyday": {
+        "init": ("Write a commented starter file.", "init:init"),
+        "validate": ("Check the files; no network, no key.", "validate:validate"),
+        "plan": ("Show which backfills are missing, and why.", "plan:plan"),
+        "apply": ("Create the missing backfills, and only those.", "apply:apply"),
+        "show": ("Show a saved plan.", "show:show"),
+        "status": ("Show the declared days by transfer and bucket.", "status:status"),
+    },
+    "When something is wrong": {
+        "doctor": ("Check the key, the API, the state and this machine; writes nothing.", "doctor:doctor"),
+        "resolve": ("Settle a create whose outcome is unknown.", "resolve:resolve"),
+        "retry": ("Forget what keeps days from being due.", "retry:retry"),
+        "accept": ("Say that a history unknown to the state is known to you.", "accept:accept"),
+    },
+    "State": {
+        "state": ("Manage the state: list, verify, pull, push, rm, unlock.", "state:state"),
+    },
+    "To learn, and for editors": {
+        "demo": ("See the whole story on the sandbox.", "demo:demo"),
+        "sandbox": ("Serve, advance or reset the sandbox API.", "sandbox:sandbox"),
+        "schema": ("Print the JSON Schema of the file.", "schema:schema"),
+    },
 }
+COMMANDS = {name: told for section in SECTIONS.values() for name, told in section.items()}
 
 
-class Lazy(click.Group):
+class Lazy(Commands):
     """Imports a command's module when it is called, so that a cold start stays cheap."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -51,14 +64,27 @@ class Lazy(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (text, _home) in COMMANDS.items()])
+        width = max(map(len, COMMANDS))
+        for heading, section in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), text) for name, (text, _home) in section.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name without importing each of them; flags as ever."""
+        from click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        fits = [name for name in COMMANDS if name.startswith(incomplete)]
+        return [CompletionItem(name, help=COMMANDS[name][0]) for name in fits]
 
 
 @click.group(
     cls=Lazy,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Try it without an account: reconciler demo",
+    epilog="""Help on one of them, with examples: reconciler COMMAND --help
+
+    Try it without an account: reconciler demo""",
 )
 @click.version_option(__version__, prog_name="reconciler", message="%(prog)s %(version)s")
 def group() -> None:
@@ -68,6 +94,7 @@ def group() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run a command line. Returns its exit status; nothing escapes as a traceback."""
     noted: dict[str, Common] = {}
+    escape_unwritable()
     try:
         status = group.main(list(arguments), prog_name="reconciler", standalone_mode=False, obj=noted)
         _flush()
@@ -75,8 +102,10 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.ClickException as wrong:
-        wrong.show()
-        return int(Exit.USAGE) if isinstance(wrong, click.UsageError) else int(Exit.ERROR)
+        from reconciler.cli.usage import worded
+
+        _show(worded(wrong), noted.get("common"))
+        return int(Exit.USAGE)
     except Interrupted as stopped:
         err("Interrupted.")
         return 128 + stopped.signum

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reconciler import bounds
+from reconciler.cli import completion
 from reconciler.dates import Day
 from reconciler.durations import FORMS, LONGEST, parse_duration, worded
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from reconciler.planning.plan import Options
 
     _Duration = click.ParamType[timedelta]
@@ -84,10 +87,17 @@ class OutFile(_OutFile):
         if not equals or "/" in kind or "." in kind:
             return self.formats[0], str(value)
         if kind not in self.formats:
-            self.fail(f"{kind!r} is not a format: {', '.join(self.formats)}.", param, ctx)
+            from reconciler.cli.usage import did_you_mean
+
+            self.fail(f"{kind!r} is not a format. {did_you_mean(kind, self.formats)}", param, ctx)
         if not path:
             self.fail("the file name is missing.", param, ctx)
         return kind, path
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return completion.files(ctx, param, incomplete)
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -132,6 +142,7 @@ _FILES = [
         "--config",
         multiple=True,
         metavar="PATH",
+        shell_complete=completion.files,
         help="A file or folder; repeatable. Default: backfills.yaml or backfills/.",
     ),
 ]
@@ -158,6 +169,7 @@ _STATE = [
         "--state",
         envvar="RECONCILER_STATE",
         metavar="URL",
+        shell_complete=completion.folders,
         help="The folder the state is in. [env: RECONCILER_STATE]",
     ),
 ]
@@ -175,10 +187,15 @@ _SELECT = [
         "--target",
         multiple=True,
         metavar="NAME",
+        shell_complete=completion.transfers,
         help="Only transfers of this name; repeatable, a glob such as 'meta-*'.",
     ),
     click.option(
-        "--exclude", multiple=True, metavar="NAME", help="No transfers of this name; repeatable, a glob."
+        "--exclude",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=completion.transfers,
+        help="No transfers of this name; repeatable, a glob.",
     ),
 ]
 _LOCK = [

@@ -13,6 +13,7 @@ import click
 import reconciler
 from reconciler import bounds
 from reconciler.cli.arguments import api_of, read_key, state_of, verbose_of
+from reconciler.cli.command import CALLS_API, Command
 from reconciler.cli.loading import load_selected
 from reconciler.cli.options import Common, OutFile, command_of, completed, settle_option, shared
 from reconciler.cli.progress import show_diagnostics
@@ -36,7 +37,11 @@ from reconciler.version import __version__
 FORMATS = ("json", "text")
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=("reconciler plan", "reconciler plan --target 'meta-*' --out plan.json"),
+    exits=(*CALLS_API, Exit.CHANGES),
+)
 @click.option(
     "--out",
     "outs",

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli import completion
 from reconciler.cli.arguments import parts_of
+from reconciler.cli.command import ASKS, CALLS_API, Command
 from reconciler.cli.loading import load_selected, named_transfer
 from reconciler.cli.options import Common, completed, parse_range, shared
 from reconciler.cli.signals import Signals
@@ -29,8 +31,12 @@ if TYPE_CHECKING:
 _CREATED = re.compile(r"created:[1-9]\d{0,18}")
 
 
-@click.command()
-@click.argument("transfer", required=False)
+@click.command(
+    cls=Command,
+    examples=("reconciler resolve", "reconciler resolve ads 2024-05-01..2024-05-31 --as not-created"),
+    exits={**dict.fromkeys(CALLS_API, ""), **ASKS},
+)
+@click.argument("transfer", required=False, shell_complete=completion.transfers)
 @click.argument("days", metavar="[START..END]", required=False)
 @click.option("--as", "verdict", metavar="created:ID|not-created", help="What became of the create.")
 @click.option("--auto-approve", is_flag=True, help="Skip the confirmation prompt.")

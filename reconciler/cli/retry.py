@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import click
 
+from reconciler.cli import completion
 from reconciler.cli.arguments import parts_of
+from reconciler.cli.command import ASKS, CALLS_API, Command
 from reconciler.cli.loading import load_selected, named_transfer
 from reconciler.cli.options import Common, command_of, parse_range, settle_option, shared
 from reconciler.cli.signals import Signals
@@ -20,8 +22,12 @@ from reconciler.render.words import days as count_of
 from reconciler.render.words import span
 
 
-@click.command(epilog="Exits: 0 done, or nothing to forget; 1 a no at the prompt; 5 the state is locked.")
-@click.argument("transfer")
+@click.command(
+    cls=Command,
+    examples=("reconciler retry ads", "reconciler retry ads 2024-05-01..2024-05-31"),
+    exits={**dict.fromkeys(CALLS_API, ""), **ASKS, Exit.DONE: "done, or nothing to forget"},
+)
+@click.argument("transfer", shell_complete=completion.transfers)
 @click.argument("days", metavar="[START..END]", required=False)
 @click.option("--auto-approve", is_flag=True, help="Skip the confirmation prompt.")
 @settle_option

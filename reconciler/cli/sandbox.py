@@ -6,36 +6,82 @@ import os
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.arguments import SANDBOX_FILE, SANDBOX_STATE, open_sandbox
+from reconciler.cli.command import Commands
 from reconciler.cli.options import Duration
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, out
 from reconciler.errors import Exit, UsageError
 from reconciler.render.words import plural
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    _Fault = click.ParamType[str]
+else:  # older clicks know no type argument
+    _Fault = click.ParamType
+
 _DATA = click.option(
-    "--data", metavar="FILE", default=SANDBOX_FILE, help=f"The world's file (default: {SANDBOX_FILE})."
+    "--data",
+    metavar="FILE",
+    type=click.Path(),
+    default=SANDBOX_FILE,
+    help=f"The world's file (default: {SANDBOX_FILE}).",
 )
 
 
-@click.group()
+class Fault(_Fault):
+    """``NAME[@CALL][=P]``; the sandbox itself reads what stands behind the name."""
+
+    name = "fault"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from reconciler.cli.usage import did_you_mean
+        from reconciler.sandbox.faults import FAULTS
+
+        fault = str(value).partition("=")[0].partition("@")[0]
+        if fault not in FAULTS:
+            self.fail(f"{fault!r} is not the name of a fault. {did_you_mean(fault, FAULTS)}", param, ctx)
+        return str(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        from reconciler.sandbox.faults import FAULTS
+
+        return [CompletionItem(name) for name in FAULTS if name.startswith(incomplete)]
+
+
+@click.group(cls=Commands)
 def sandbox() -> None:
     """A stateful emulator of the API: everything runs on it without an account."""
 
 
-@sandbox.command()
+@sandbox.command(
+    examples=("reconciler sandbox serve", "reconciler sandbox serve --port 0 --fault status-503-before=0.1"),
+    exits={Exit.DONE: "ended by a signal"},
+)
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8765, help="0 picks a free one (default: 8765)."
 )
-@click.option("--data", metavar="FILE", help="Keep the world in this SQLite file; default: in memory.")
+@click.option(
+    "--data",
+    metavar="FILE",
+    type=click.Path(),
+    help="Keep the world in this SQLite file; default: in memory.",
+)
 @click.option("--speed", type=click.FloatRange(min=0), help="World seconds per real second (default: 1).")
-@click.option("--world", metavar="FILE", help="A world file that sets the scene.")
+@click.option("--world", metavar="FILE", type=click.Path(), help="A world file that sets the scene.")
 @click.option(
     "--fault",
     "faults",
+    type=Fault(),
     multiple=True,
     metavar="NAME[@CALL][=P]",
     help="Let a call go wrong, with probability P (1); repeatable. Names: docs/sandbox.md.",
@@ -55,7 +101,7 @@ def serve(
         else:
             made = Sandbox.open(data, world, seed=seed, speed=speed, faults=faults)
     except (SceneError, ValueError, OSError) as wrong:
-        raise UsageError("The sandbox world cannot be created", f"{wrong}.", "See docs/sandbox.md.") from None
+        raise _no_world(wrong) from None
     with signals.caught():
         try:
             run_server(made.app, port, _announce)
@@ -65,13 +111,21 @@ def serve(
     return Exit.DONE
 
 
+def _no_world(wrong: Exception) -> UsageError:
+    told = f"{wrong}" if f"{wrong}".endswith("?") else f"{wrong}."
+    return UsageError("The sandbox world cannot be created", told, "See docs/sandbox.md.")
+
+
 def _announce(url: str) -> None:
     out(url)
     sys.stdout.flush()
     err(f"The sandbox is up. Use it with: RECONCILER_API_URL={url} SUPERMETRICS_API_KEY=any reconciler plan")
 
 
-@sandbox.command()
+@sandbox.command(
+    examples=("reconciler sandbox advance 3d", "reconciler sandbox advance 15m --data worlds/one.db"),
+    exits={Exit.DONE: "moved"},
+)
 @click.argument("duration", type=Duration())
 @_DATA
 def advance(duration: timedelta, data: str) -> None:
@@ -81,8 +135,11 @@ def advance(duration: timedelta, data: str) -> None:
     out(f"The sandbox clock is at {opened.now_text()}.")
 
 
-@sandbox.command()
-@click.option("--world", metavar="FILE", help="A world file that sets the scene.")
+@sandbox.command(
+    examples=("reconciler sandbox reset", "reconciler sandbox reset --world world.yaml"),
+    exits={Exit.DONE: "begun anew"},
+)
+@click.option("--world", metavar="FILE", type=click.Path(), help="A world file that sets the scene.")
 @_DATA
 def reset(world: str | None, data: str) -> None:
     """Start the sandbox over, with its own state."""
@@ -92,7 +149,7 @@ def reset(world: str | None, data: str) -> None:
     try:
         opened.reset(world)
     except (SceneError, OSError) as wrong:
-        raise UsageError("The sandbox world cannot be created", f"{wrong}.", "See docs/sandbox.md.") from None
+        raise _no_world(wrong) from None
     removed = _forget_state() if data == SANDBOX_FILE else 0
     files = f"{plural(removed, 'state file')} in {SANDBOX_STATE}/ {'was' if removed == 1 else 'were'}"
     told = f"; {files} removed" if removed else ""

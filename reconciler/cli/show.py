@@ -6,17 +6,22 @@ from pathlib import Path
 
 import click
 
+from reconciler.cli.command import Command
 from reconciler.cli.options import Common, OutFile, shared
 from reconciler.cli.plan import FORMATS, write_out
 from reconciler.cli.plan import show as show_plan
 from reconciler.cli.reading import read_bounded
-from reconciler.errors import UsageError
+from reconciler.errors import Exit, UsageError
 from reconciler.formats.commands import on_lines
 from reconciler.formats.planfile import MAX_BYTES, read_plan
 from reconciler.planning.plan import Plan
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=("reconciler show", "reconciler show plan.json --json"),
+    exits={Exit.DONE: "shown", Exit.REFUSED: "the plan file was altered, or is of another release"},
+)
 @click.argument("planfile", type=click.Path(path_type=Path), default="plan.json")
 @click.option(
     "--out",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.arguments import parts_of
+from reconciler.cli.command import ASKS, READS_FILES, Commands
 from reconciler.cli.loading import load_selected
 from reconciler.cli.options import Common, completed, shared
 from reconciler.cli.signals import Signals
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
     from reconciler.model.memory import Document
 
 MOST_OF_STATE = 2**30  # bytes of JSON: some 1,500,000 records
+CHANGES_STATE = {**dict.fromkeys(READS_FILES, ""), **ASKS}
 APPROVED = click.option("--auto-approve", is_flag=True, help="Skip the confirmation prompt.")
 TEAM = click.argument("team_id", metavar="[TEAM]", type=click.IntRange(1, 2**63 - 1), required=False)
 
 
-@click.group()
+@click.group(cls=Commands)
 def state() -> None:
     """Manage the state."""
 
@@ -60,7 +62,7 @@ def held(common: Common, store: StateStore, operation: str) -> Iterator[None]:
         yield
 
 
-@state.command("list")
+@state.command("list", examples=("reconciler state list", "reconciler state list --json"), exits=READS_FILES)
 @shared("files", "api", "state", "json", "output")
 def list_(common: Common) -> int:
     """Show each team's state: its serial, lineage, and how much it knows."""
@@ -93,7 +95,10 @@ def _summary(document: Document | None) -> dict[str, object]:
     }
 
 
-@state.command(epilog="Exits: 0 all can be used; else the status of the first that cannot.")
+@state.command(
+    examples=("reconciler state verify", "reconciler state verify --state /mnt/state"),
+    exits={**dict.fromkeys(READS_FILES, ""), Exit.DONE: "all can be used"},
+)
 @shared("files", "api", "state", "output")
 def verify(common: Common) -> int:
     """Read each team's state whole, and say what is wrong with any."""
@@ -110,7 +115,10 @@ def verify(common: Common) -> int:
     return next(iter(statuses), int(Exit.DONE))
 
 
-@state.command()
+@state.command(
+    examples=("reconciler state pull > state.json", "reconciler state pull 12345"),
+    exits={**dict.fromkeys(READS_FILES, ""), Exit.DONE: "printed"},
+)
 @TEAM
 @shared("files", "api", "state", "output")
 def pull(common: Common, team_id: int | None) -> int:
@@ -126,7 +134,10 @@ def pull(common: Common, team_id: int | None) -> int:
     return Exit.DONE
 
 
-@state.command(epilog="Exits: 0 done; 1 a no at the prompt; 5 the state is locked; 6 the file is older.")
+@state.command(
+    examples=("reconciler state push errored.12345.json", "reconciler state push - < state.json"),
+    exits={**CHANGES_STATE, Exit.REFUSED: "the file is older than the state, or of another lineage"},
+)
 @click.argument("file", type=click.Path())
 @click.option("--another-lineage", is_flag=True, help="Replace a state that the file does not descend from.")
 @APPROVED
@@ -161,7 +172,10 @@ def _read(file: str) -> Document:
     return decode_document(data, file, f"Nothing was changed. Take it anew:{on_lines('state pull')}")
 
 
-@state.command(epilog="Exits: 0 done, or there was none; 1 a no at the prompt; 5 the state is locked.")
+@state.command(
+    examples=("reconciler state rm", "reconciler state rm 12345 --auto-approve"),
+    exits={**CHANGES_STATE, Exit.DONE: "done, or there was none"},
+)
 @TEAM
 @APPROVED
 @shared("files", "api", "state", "lock", "output")
@@ -180,7 +194,15 @@ def rm(common: Common, team_id: int | None, auto_approve: bool) -> int:
     return Exit.DONE
 
 
-@state.command()
+@state.command(
+    examples=("reconciler state unlock", "reconciler state unlock 0b5dbd9c-6a3f-4f2e-8d71-2f0a1f0f6a11"),
+    exits={
+        **CHANGES_STATE,
+        Exit.DONE: "free, or was not locked",
+        Exit.ERROR: "",
+        Exit.LOCKED: "its run lives",
+    },
+)
 @click.argument("lock_id", required=False)
 @shared("files", "api", "state", "json", "output")
 def unlock(common: Common, lock_id: str | None) -> int:

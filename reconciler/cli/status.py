@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from reconciler.cli.command import CALLS_API, Command
 from reconciler.cli.loading import load_selected
 from reconciler.cli.options import Common, completed, shared
 from reconciler.cli.plan import plan_teams
@@ -19,7 +20,11 @@ from reconciler.planning.standing import standings, team_standings
 from reconciler.render.status import status_text
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=("reconciler status", "reconciler status --check --json"),
+    exits={**dict.fromkeys(CALLS_API, ""), Exit.PARTLY: "with --check: not all is healthy, or synced"},
+)
 @click.option(
     "--check",
     is_flag=False,

@@ -5,6 +5,7 @@ Every command starts here, ``--help`` too: what not all of them need is imported
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from collections.abc import Iterator
@@ -57,30 +58,64 @@ def unwritten_is_fine(stream: TextIO | None) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+_LIKENESSES = {"…": "...", "·": "-", "–": "-", "—": "-", "→": "->", "×": "x", "█": "#", "━": "-", "░": "."}
+"""What stands for a symbol of ours where the terminal or file cannot show it."""
+
+
+def escape_unwritable() -> None:
+    """Let no character end a run: one that a stream's encoding lacks is written as its likeness in ASCII, or
+    as an escape (``\\xe4``). Half characters, as file names may hold them, are escaped in UTF-8 too.
+    """
+    codecs.register_error("reconciler", _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="reconciler")
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
+    if isinstance(error, UnicodeEncodeError):
+        likeness = _LIKENESSES.get(error.object[error.start])
+        if likeness is not None:
+            return likeness, error.start + 1
+    return codecs.backslashreplace_errors(error)
+
+
 def out(text: str) -> None:
     """Write a result to stdout."""
-    with unwritten_is_fine(sys.stdout):
-        click.echo(text, nl=not text.endswith("\n"), color=True)
+    _write(sys.stdout, text)
 
 
 def err(text: str) -> None:
     """Write a diagnostic or progress to stderr."""
-    with unwritten_is_fine(sys.stderr):
-        click.echo(text, nl=not text.endswith("\n"), err=True, color=True)
+    _write(sys.stderr, text)
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    """Write whole lines, at once. Not by ``click.echo``, which takes an ASCII stream for a UTF-8 one."""
+    if stream is None:  # closed before we began
+        return
+    with unwritten_is_fine(stream):
+        stream.write(text if text.endswith("\n") else f"{text}\n")
+        stream.flush()
 
 
 def out_json(document: dict[str, Any]) -> None:
     import json
 
-    out(json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False))
+    out(json.dumps(document, sort_keys=True, indent=2, ensure_ascii=not shows_all(sys.stdout)))
 
 
 def out_json_line(document: dict[str, Any]) -> None:
     """Write one JSON object on a line of its own, at once."""
     import json
 
-    with unwritten_is_fine(sys.stdout):
-        click.echo(json.dumps(document, ensure_ascii=False))
+    out(json.dumps(document, ensure_ascii=not shows_all(sys.stdout)))
+
+
+def shows_all(stream: TextIO | None) -> bool:
+    """Tell whether a stream has every character. One that has not takes JSON's own escapes."""
+    return stream is not None and (stream.encoding or "").lower().replace("-", "").startswith("utf")
 
 
 def is_terminal() -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.command import READS_FILES, Command
 from reconciler.cli.loading import read_all, show_findings
 from reconciler.cli.options import Common, shared
 from reconciler.cli.terminal import out, out_json, paint_for
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
     from reconciler.model.desired import Desired
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=("reconciler validate", "reconciler validate -c backfills/ --json"),
+    exits={
+        **dict.fromkeys(READS_FILES, ""),
+        Exit.DONE: "the files are valid",
+        Exit.REFUSED: "a file of the team was not read",
+    },
+)
 @click.option(
     "--format",
     "format_",

@@ -7,9 +7,8 @@ stand in the way, errors do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from reconciler.collector import collector_paused
@@ -22,10 +21,10 @@ from reconciler.config.teams import resolve_team
 from reconciler.config.transfers import TeamFile
 from reconciler.config.validation import Validated, validate
 from reconciler.diagnostics import Finding, Place, Severity, has_errors, sorted_findings
-from reconciler.errors import ConfigError, FilesUnread, UsageError
+from reconciler.errors import ConfigError, FilesUnread
 from reconciler.model.desired import Desired, DesiredTeam
 
-__all__ = ["default_paths", "error_of", "load", "read_files", "select"]
+__all__ = ["default_paths", "error_of", "load", "read_files"]
 
 
 def load(paths: Sequence[Path | str], as_of: date | None = None, now: datetime | None = None) -> Desired:
@@ -71,45 +70,6 @@ def read_files(paths: Sequence[Path | str], *, as_of: date | None, now: datetime
     found = () if has_errors(findings) else teams
     config, unparsed = tuple(map(str, paths)), tuple(reading.unparsed)
     return Desired(found, findings, reading.texts, config=config, unparsed=unparsed)
-
-
-def select(desired: Desired, target: Sequence[str], exclude: Sequence[str]) -> Desired:
-    """Return what is declared for the transfers whose names match a target and no exclusion.
-
-    Patterns are globs, case counts; no target means all. ``declared_ids`` stay. Raises ``UsageError`` for
-    a pattern that matches no transfer, a typo, and where none is left.
-    """
-    names = [transfer.name for team in desired.teams for transfer in team.transfers]
-    lost = [
-        pattern for pattern in (*target, *exclude) if not any(_matches(name, (pattern,)) for name in names)
-    ]
-    if lost:
-        raise UsageError(
-            "A pattern matches no transfer",
-            f"No transfer in the files is named {', '.join(lost)}.",
-            "Check --target and --exclude against the names in the files.",
-        )
-    teams = tuple(_selected(team, target, exclude) for team in desired.teams)
-    if names and not any(team.transfers for team in teams):
-        raise UsageError(
-            "No transfer is left",
-            "--target and --exclude together leave none of the files' transfers.",
-            "Leave out one of them, or name others.",
-        )
-    return replace(desired, teams=teams, target=tuple(target), exclude=tuple(exclude))
-
-
-def _selected(team: DesiredTeam, target: Sequence[str], exclude: Sequence[str]) -> DesiredTeam:
-    kept = (
-        transfer
-        for transfer in team.transfers
-        if (not target or _matches(transfer.name, target)) and not _matches(transfer.name, exclude)
-    )
-    return replace(team, transfers=tuple(kept), all_transfers=team.of_the_files)
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 @dataclass(slots=True)

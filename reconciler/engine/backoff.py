@@ -49,10 +49,7 @@ class Backoff:
 
     def _limited(self, answer: RateLimited) -> Stop:
         seconds = f"{answer.retry_after or RATE_LIMIT_PAUSE:.0f} seconds"
-        if answer.hour_used_up:
-            detail = f"This hour's requests are nearly used up; the next hour starts in {seconds}."
-        else:
-            detail = f"It asks us to wait {seconds}; --max-wait allows {self.max_wait:.0f} in total."
+        detail = f"It asks us to wait {seconds}; --max-wait allows {self.max_wait:.0f} in total."
         return Stop(ApiUnavailable("The API rate limit was reached", detail, _LATER))
 
 

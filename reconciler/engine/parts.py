@@ -91,7 +91,7 @@ class Parts:
             settings=settings,
             on_event=on_event,
             saving=self.interrupts.deferred,
-            key_hash=self._key_hash(team),
+            key_hash=self.key_hash(team),
         )
 
     def store(self, team: DesiredTeam) -> StateStore:
@@ -130,7 +130,7 @@ class Parts:
             raise KeyProblem("There is no API key", "None was given.", "Give a key, or use the sandbox.")
         return key
 
-    def _key_hash(self, team: DesiredTeam) -> str:
+    def key_hash(self, team: DesiredTeam) -> str:
         """Return the short hash by which a team's state knows a key again; nobody finds the key by it."""
         key = self._key(team.key_env) if isinstance(self.api, str) else "sandbox"
         purpose = f"reconciler {self.api_url} {team.team_id}"

@@ -5,8 +5,9 @@ is cheap. Nothing here knows the API's endpoints.
 """
 
 from reconciler.http.address import checked_base_url, checked_key
-from reconciler.http.message import AnswerLost, Headers, NotSent, Request, Response, Transport
+from reconciler.http.message import AnswerLost, Headers, NotSent, NotTrusted, Request, Response, Transport
 from reconciler.http.pacing import Held, Pacer
+from reconciler.http.proxies import proxy_for
 from reconciler.http.retry import GaveUp, Retry, TryAgain, is_passing, retry_after, server_time
 from reconciler.http.transport import HttpTransport
 from reconciler.http.wsgi import WsgiTransport
@@ -18,6 +19,7 @@ __all__ = [
     "Held",
     "HttpTransport",
     "NotSent",
+    "NotTrusted",
     "Pacer",
     "Request",
     "Response",
@@ -28,6 +30,7 @@ __all__ = [
     "checked_base_url",
     "checked_key",
     "is_passing",
+    "proxy_for",
     "retry_after",
     "server_time",
 ]

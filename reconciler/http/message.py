@@ -18,6 +18,10 @@ class NotSent(Exception):
     """The connection was never made: no byte of the request left us. Safe to send again."""
 
 
+class NotTrusted(NotSent):
+    """The server's certificate was not accepted. Asking again gives the same."""
+
+
 class AnswerLost(Exception):
     """The request may have arrived, and its answer is not known (whole). A write may have happened."""
 

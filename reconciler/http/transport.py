@@ -24,9 +24,18 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.bounds import LEAVE_WITHIN
 from reconciler.errors import Interrupted, UsageError
-from reconciler.http.address import checked_base_url, checked_key, is_loopback
+from reconciler.http.address import checked_base_url, checked_key
 from reconciler.http.body import unpacked
-from reconciler.http.message import AnswerLost, Headers, NotSent, Request, Response, without_secret
+from reconciler.http.message import (
+    AnswerLost,
+    Headers,
+    NotSent,
+    NotTrusted,
+    Request,
+    Response,
+    without_secret,
+)
+from reconciler.http.proxies import proxy_for
 from reconciler.http.secret import Secret
 from reconciler.version import __version__
 
@@ -165,9 +174,12 @@ class HttpTransport:
             if self._trust is None:
                 self._trust = httpx.create_ssl_context()
             limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE)
-            through_proxy = not is_loopback(httpx.URL(self.base_url).host)
             client = httpx.Client(
-                verify=self._trust, limits=limits, trust_env=through_proxy, follow_redirects=False
+                verify=self._trust,
+                limits=limits,
+                proxy=proxy_for(self.base_url),
+                trust_env=False,  # the environment was read: proxies by us, certificates just above
+                follow_redirects=False,
             )
         except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
             fault = type(error).__name__  # its text may quote a proxy's password
@@ -237,6 +249,8 @@ def _worded(error: Exception, started: bool) -> NotSent | AnswerLost:
 
     if isinstance(error, NotSent | AnswerLost):
         return error
+    if not started and (untrusted := _untrusted(error)):
+        return NotTrusted(untrusted)
     if not started and isinstance(error, httpx.ConnectError | httpx.ProxyError):
         return NotSent(f"no connection could be made ({str(error)[:200]})")  # the system's or proxy's words
     if not started and isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
@@ -248,3 +262,14 @@ def _worded(error: Exception, started: bool) -> NotSent | AnswerLost:
     if isinstance(error, httpx.NetworkError):
         return AnswerLost("the connection broke before a whole answer")
     return AnswerLost(f"sending or reading failed ({type(error).__name__})")
+
+
+def _untrusted(error: BaseException | None) -> str:
+    """Return what was wrong with a certificate, if that is what ended the connecting; else ""."""
+    import ssl
+
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"the certificate is not trusted ({error.verify_message})"
+        error = error.__cause__ or error.__context__
+    return ""

@@ -105,6 +105,13 @@ class StateStore(Protocol):
         """Return whether the lock is still ours. Cheap: it is asked before every write sent."""
         ...
 
+    def holder(self) -> LockInfo | None:
+        """Return whom the lock names, living or dead, ``None`` if nobody. Only looks, and never waits.
+
+        Raises ``StateError`` when that cannot be read.
+        """
+        ...
+
     def unlock(self, lock_id: str | None = None) -> LockInfo | None:
         """Free a lock that a dead run left behind; return who held it, ``None`` if nobody did.
 

@@ -90,6 +90,19 @@ def _lines(text: bytes) -> Iterator[dict[str, Any]]:
                 yield data
 
 
+def is_alive(holder: LockInfo) -> bool | None:
+    """Tell whether the process that a lock names runs; ``None`` where it is on another host."""
+    if holder.host != printable(socket.gethostname(), "?"):
+        return None
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it is another user's, or no number of a process
+        return True
+    return True
+
+
 def locked(holder: LockInfo | None, where: str, unlock: str) -> StateLocked:
     """Return the error for a lock that is taken. ``unlock`` says what frees it."""
     return StateLocked("The state is locked", f"{where} is held by {_words(holder)}.", _hint(unlock))

@@ -78,8 +78,6 @@ class LocalStore:
         """Return the database's path, links resolved."""
         return self._path
 
-    # --- reading -------------------------------------------------------------------------
-
     def read(self) -> tuple[Document | None, Revision]:
         """See ``StateStore.read``. SQLite undoes what a killed run left half done, where it may."""
         with self._mutex, self._worded(writing=False):
@@ -127,8 +125,6 @@ class LocalStore:
             if getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_ERROR:  # that is: no such table
                 raise
             return None
-
-    # --- writing -------------------------------------------------------------------------
 
     def commit(self, delta: Delta, expected: Revision) -> Revision:
         """See ``StateStore.commit``."""
@@ -231,7 +227,7 @@ class LocalStore:
             os.chmod(self._path, 0o600)
             for table in sql.TABLES:
                 connection.execute(f"{table} WITHOUT ROWID")
-        if before is not None and not self._backed_up:
+        if not self._backed_up and before is not None:
             self._copy_to(copy)
         elif not self._backed_up and os.path.lexists(copy):
             rename(copy, f"{copy}.older")
@@ -272,8 +268,6 @@ class LocalStore:
             if self._wrote and (known := self._at_rest()) is not None:
                 self._run_lock.note(Committed(known.bare.lineage, known.bare.serial))
 
-    # --- locking -------------------------------------------------------------------------
-
     @contextmanager
     def lock(self, info: LockInfo, timeout: float) -> Iterator[None]:
         """See ``StateStore.lock``. Raises ``StateUnwritable`` when the lock file cannot be written."""
@@ -288,6 +282,11 @@ class LocalStore:
     def holds_lock(self) -> bool:
         """See ``StateStore.holds_lock``."""
         return self._run_lock.held()
+
+    def holder(self) -> LockInfo | None:
+        """See ``StateStore.holder``."""
+        with self._worded(writing=False):
+            return self._run_lock.holder()
 
     def unlock(self, lock_id: str | None = None) -> LockInfo | None:
         """See ``StateStore.unlock``. A living holder's lock is the kernel's to free."""

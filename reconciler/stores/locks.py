@@ -111,12 +111,21 @@ class RunLock:
 
     def committed(self) -> Committed | None:
         """Return what the file says was committed. Raises ``OSError``."""
+        return committed_of(self._said())
+
+    def holder(self) -> LockInfo | None:
+        """Return whom the file names; taking the lock to see whether it is free could turn a run away.
+        Raises ``OSError``.
+        """
+        return holder_of(self._said())
+
+    def _said(self) -> bytes:
         try:
             fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            return b""
         try:
-            return committed_of(_content(fd))
+            return _content(fd)
         finally:
             os.close(fd)
 

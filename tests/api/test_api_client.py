@@ -32,7 +32,7 @@ from reconciler.api.outcome import (
 )
 from reconciler.errors import ApiUnavailable, Interrupted, KeyProblem, ReconcilerError
 from reconciler.errors import QuotaUsedUp as QuotaError
-from reconciler.http import Headers, HttpTransport, Pacer, Request, Response, Retry, WsgiTransport
+from reconciler.http import Headers, HttpTransport, NotTrusted, Pacer, Request, Response, Retry, WsgiTransport
 from reconciler.http.secret import Secret
 from reconciler.model.observed import ApiError, Cause, Unreadable
 
@@ -591,14 +591,31 @@ def test_a_write_that_is_held_back_is_told_so_at_once() -> None:
     assert (len(api.requests), time.slept) == (1, [])
 
 
-def test_writes_take_turns_and_the_last_requests_of_an_hour_are_left_to_reads() -> None:
-    time, api = Time(), Api(ok(backfill(), **{"X-RateLimit-Remaining": "10"}, Date=DATE[1]))
+def test_writes_take_turns() -> None:
+    time, api = Time(), Api(ok(backfill()))
     client = client_of(api, time, pacer=Pacer(0.1, lambda: time.now, time.sleep))
     assert [client.wait_for_turn(), client.wait_for_turn()] == [None, None]
     assert time.slept == [10]
     client.create(5, START, END, ())  # sent at once: the turn was waited for
     assert time.slept == [10]
-    assert client.wait_for_turn() == RateLimited(3600, hour_used_up=True)
+
+
+def test_what_a_good_answer_says_of_limits_holds_nobody_back() -> None:
+    """Some gateways say on every answer that nothing is left."""
+    left = {"X-RateLimit-Remaining": "0", "Retry-After": "0", "X-RateLimit-Limit": "1000"}
+    time, api = Time(), Api(ok([], **left), ok(backfill(), **left), ok([], **left))
+    client = client_of(api, time)
+    client.list_incomplete()
+    assert client.wait_for_turn() is None
+    assert isinstance(client.create(5, START, END, ()), Done)
+    client.list_incomplete()
+    assert (len(api.requests), time.slept) == (3, [])
+
+
+def test_a_rate_limit_that_says_at_once_is_tried_again_with_a_pause() -> None:
+    time, api = Time(), Api(fails(429, **{"Retry-After": "0"}), ok([]))
+    client_of(api, time).list_incomplete()
+    assert len(time.slept) == 1
 
 
 def test_an_interruption_of_a_write_passes_through() -> None:
@@ -690,10 +707,22 @@ def test_text_of_the_api_reaches_us_cleaned() -> None:
     assert len(caught.value.detail) < 500
 
 
-def test_remaining_requests_are_noted() -> None:
-    pacer = Pacer(float("inf"))
-    client_of(Api(ok([], **{"X-RateLimit-Remaining": "41"})), pacer=pacer).list_incomplete()
-    assert pacer.remaining == 41
+def test_a_certificate_that_is_not_trusted_is_told_at_once() -> None:
+    class Untrusted:
+        sent = 0
+
+        def send(self, request: Request, *, read_timeout: float) -> Response:
+            self.sent += 1
+            raise NotTrusted("the certificate is not trusted (self-signed certificate)")
+
+    transport = Untrusted()
+    client = ApiClient(transport, 77, pacer=Pacer(float("inf")))
+    for read in (client.list_incomplete, client.transfers, lambda: client.latest(5)):
+        with pytest.raises(ApiUnavailable) as caught:
+            read()
+        assert "self-signed" in caught.value.detail
+        assert "SSL_CERT_FILE" in caught.value.hint
+    assert transport.sent == 3, "asking again gives the same"
 
 
 def test_threads_share_a_client() -> None:

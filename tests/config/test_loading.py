@@ -18,9 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.config.loading import default_paths, load, read_files, select
+from reconciler.config.loading import default_paths, load, read_files
 from reconciler.config.names import suggested
 from reconciler.config.rules import MOST_FINDINGS
+from reconciler.config.selection import select
 from reconciler.config.starter import names_for, starter
 from reconciler.dates import DateSet, parse_iso
 from reconciler.diagnostics import Place

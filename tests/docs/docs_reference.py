@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from reconciler.cli.command import Command
 from reconciler.cli.main import group
 from reconciler.config.schema import json_schema
 from reconciler.planning.intents import TRANSITIONS
@@ -86,7 +87,15 @@ def _command(name: str, command: click.Command) -> str:
     table = ["| flag | |", "|---|---|", *rows, ""] if rows else []
     paragraphs = re.split(r"\n\s*\n", (command.help or "").strip())
     told = "\n\n".join(" ".join(one.split()) for one in paragraphs)
-    return "\n".join([f"### {name}", "", f"`{usage}`", "", told, "", *table])
+    return "\n".join([f"### {name}", "", f"`{usage}`", "", told, "", *table, *_ending(command)])
+
+
+def _ending(command: click.Command) -> list[str]:
+    """Return what the help ends with: examples, and the exit statuses, whose meanings are told once above."""
+    if not isinstance(command, Command):
+        return []
+    exits = ", ".join(str(int(exit_)) for exit_ in command.exits)
+    return ["```sh no-run", *command.examples, "```", "", f"Exits: {exits}.", ""]
 
 
 def _argument(param: click.Argument) -> str:

@@ -1,0 +1,195 @@
+"""Help and wrong usage: groups, examples, exit statuses; one voice, and the nearest thing that is known."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from cli_rig import FILE
+
+from reconciler.cli.command import MEANINGS, Command
+from reconciler.cli.main import COMMANDS, SECTIONS, group, run
+from reconciler.errors import Exit
+
+
+def commands(parent: click.Group = group, path: str = "reconciler") -> Iterator[tuple[str, click.Command]]:
+    """Yield every command that does something, with its whole name."""
+    context = click.Context(parent, info_name=path)
+    for name in parent.list_commands(context):
+        command = parent.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+ALL = dict(commands())
+
+WRONG = {
+    "a command": ("plam", "Did you mean `reconciler plan`?"),
+    "a command of a group": ("state lst", "Did you mean `reconciler state list`?"),
+    "a command without its group": ("unlock", "Did you mean `reconciler state unlock`?"),
+    "in capitals": ("Plan", "Did you mean `reconciler plan`?"),
+    "nothing like it": ("xyzzy", "The commands are `init`, `validate`, `plan`"),
+    "a flag": ("plan --outt x", "Did you mean `--out`?"),
+    "a flag in short": ("plan -json", "Did you mean `--json`?"),
+    "a flag of a group's command": ("state list --jsn", "Did you mean `--json`?"),
+    "a flag before its command": ("--json plan", "reconciler COMMAND --json"),
+    "a flag with a value too many": ("plan --json=yes", "--json takes no value."),
+    "a flag without its value": ("plan --out", "--out needs one: [FORMAT=]FILE."),
+    "a choice": ("plan --color alwyas", "Did you mean `always`?"),
+    "no choice": ("plan --color sometimes", "Use one of `auto`, `always`, `never`."),
+    "a format": ("plan --out jsn=plan.json", "Did you mean `json`?"),
+    "a number": ("apply --parallelism 0", "0 is not in the range"),
+    "a date": ("plan --as-of 2024-13-01", "'2024-13-01' is not a date like 2026-11-22."),
+    "a file without -c": ("plan backfills.yaml", "reconciler plan -c backfills.yaml"),
+    "too many arguments": (
+        "apply a.json b.json",
+        "takes PLANFILE only, and not `b.json`.",
+    ),
+    "an argument too few": ("retry", "`reconciler retry` needs TRANSFER."),
+    "a target": ("plan --target adz", "Did you mean `ads` (transfer 1)? The files have ads (1), web (2)."),
+    "an id as a target": ("plan --target 2", "Did you mean `web` (transfer 2)?"),
+    "no target": ("plan --target nobody", "The files have ads (1), web (2)."),
+    "a selection of nothing": ("plan --target a* --exclude ads", "together leave none"),
+    "a transfer to retry": ("retry adds", "Did you mean `ads` (transfer 1)?"),
+    "a transfer to accept": ("accept wbe", "Did you mean `web` (transfer 2)?"),
+    "a transfer to resolve": ("resolve 3 2024-05 --as not-created", "The files have ads (1), web (2)."),
+    "a fault": ("sandbox serve --fault quota-row=0.5", "Did you mean `quota-rows`?"),
+    "a fault's call": ("sandbox serve --fault quota-rows@creat", "did you mean 'create'?"),
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "backfills.yaml").write_text(FILE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RECONCILER_API_URL", "sandbox")
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_usage_is_told_in_one_voice(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    line, said = WRONG[name]
+    assert run(line.split()) == Exit.USAGE
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("error[usage]: ")
+    assert said in told.err
+    assert not {"Usage:", "Try", "Error:"} & set(told.err.split())
+
+
+@pytest.mark.parametrize("group_", ["", "state", "sandbox"])
+def test_a_group_alone_shows_its_help_as_an_error(group_: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(group_.split()) == Exit.USAGE
+    told = capsys.readouterr()
+    assert (told.out, told.err.startswith("Usage: reconciler")) == ("", True)
+
+
+def test_commands_are_shown_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == Exit.DONE
+    told = capsys.readouterr().out
+    for heading, section in SECTIONS.items():
+        part = told.partition(f"\n{heading}:\n")[2].partition("\n\n")[0]
+        listed = [line.split()[0] for line in part.splitlines() if line[2:3].strip()]
+        assert listed == list(section)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_help_ends_with_two_examples_and_the_exit_statuses(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*name.split()[1:], "--help"]) == Exit.DONE
+    told = capsys.readouterr().out
+    command = ALL[name]
+    assert isinstance(command, Command)
+    assert len(command.examples) == 2
+    assert all(f"\n  {example}\n" in told for example in command.examples)
+    assert {Exit.DONE, Exit.USAGE, Exit.INTERRUPTED} <= set(command.exits)
+    assert all(f"\n  {int(exit_)} " in told for exit_ in command.exits)
+
+
+EXAMPLES = [example for command in ALL.values() for example in getattr(command, "examples", ())]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_can_be_read(example: str) -> None:
+    """Their flags and arguments are known; they are not run here."""
+    words = shlex.split(example.partition(">")[0].partition("<")[0])
+    name = next(name for name in ALL if words[: len(name.split())] == name.split())
+    ALL[name].make_context(name, words[len(name.split()) :])
+
+
+def test_what_a_status_means_stands_for_each() -> None:
+    assert set(MEANINGS) == set(Exit) - {Exit.HUNG_UP, Exit.TERMINATED}, "these two stand beside INTERRUPTED"
+
+
+def test_many_transfers_are_not_all_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"  t{number:03}: {{transfer_id: {number}, ranges: [2024-05]}}\n" for number in range(1, 301)]
+    Path("backfills.yaml").write_text("version: 1\nteam_id: 12345\ntransfers:\n" + "".join(lines))
+    assert run(["plan", "--target", "nobody"]) == Exit.USAGE
+    assert "t010 (10) and 290 more." in capsys.readouterr().err
+    assert run(["plan", "--target", "t0011"]) == Exit.USAGE
+    assert len(capsys.readouterr().err) < 200
+
+
+# -- completion ------------------------------------------------------------------------------------
+
+COMPLETED = {
+    "reconciler ": list(COMMANDS),
+    "reconciler pl": ["plan"],
+    "reconciler state un": ["unlock"],
+    "reconciler plan --tar": ["--target"],
+    "reconciler plan --target ": ["ads", "web"],
+    "reconciler plan --target ads --target ": ["web"],
+    "reconciler status --exclude w": ["web"],
+    "reconciler plan -c other.yaml --target ": ["other"],
+    "reconciler plan -c missing.yaml --target ": [],
+    "reconciler retry ": ["ads", "web"],
+    "reconciler accept ads ": ["web"],
+    "reconciler resolve a": ["ads"],
+    "reconciler plan --color a": ["auto", "always"],
+    "reconciler sandbox serve --fault quota-r": ["quota-rows"],
+}
+
+
+def _completed(
+    line: str, shell: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    words = line.split(" ")
+    monkeypatch.setenv("_RECONCILER_COMPLETE", f"{shell}_complete")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", words[-1] if shell == "fish" else str(len(words) - 1))
+    with pytest.raises(SystemExit) as ended:
+        run([])
+    assert ended.value.code == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    return told.out
+
+
+@pytest.mark.parametrize("line", COMPLETED)
+def test_a_shell_completes(
+    line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("other.yaml").write_text(FILE.replace("ads:", "other:").replace("web:", "other2:"))
+    found = _completed(line, "bash", monkeypatch, capsys).split()
+    wanted = COMPLETED[line] + ["other2"] * ("other.yaml" in line)
+    assert found == [f"plain,{word}" for word in wanted]
+
+
+@pytest.mark.parametrize("line", ["reconciler plan -c ba", "reconciler apply pl", "reconciler plan --out pl"])
+def test_files_are_the_shells_to_complete(
+    line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _completed(line, "bash", monkeypatch, capsys).startswith("file,")
+
+
+def test_zsh_and_fish_say_what_is_what(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "ads\ntransfer 1" in _completed("reconciler retry ", "zsh", monkeypatch, capsys)
+    assert "plain,ads\ttransfer 1" in _completed("reconciler retry ", "fish", monkeypatch, capsys)
