@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import click
 
 from reconciler.cli.terminal import err
-from reconciler.errors import Exit
+from reconciler.errors import Exit, UsageError
 
 MEANINGS = {
     Exit.DONE: "done, or nothing to do",
@@ -50,6 +51,18 @@ def _placed(ctx: click.Context) -> Iterator[None]:
         raise
 
 
+def _check_folder() -> None:
+    """Raise ``UsageError`` where the folder we stand in was deleted: and every file with it."""
+    try:
+        os.getcwd()
+    except OSError:
+        raise UsageError(
+            "The working folder is gone",
+            "The folder that this was started in was deleted, or moved away by a mount.",
+            "Change to one that is there, then run again.",
+        ) from None
+
+
 class Command(click.Command):
     """A command with ``examples``, whole command lines, and ``exits``. What is too much is told in words."""
 
@@ -72,6 +85,10 @@ class Command(click.Command):
 
             raise too_many(ctx, left)
         return left
+
+    def invoke(self, ctx: click.Context) -> Any:
+        _check_folder()
+        return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.examples:

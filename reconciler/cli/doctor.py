@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -54,6 +55,7 @@ def doctor(common: Common) -> int:
     signals = Signals()
     with signals.caught():
         for check in _checks(common, signals):
+            check = replace(check, cure=completed(check.cure, _flags_for(check, common)))
             if not common.json:
                 _show(check, common, found)
             found.append(check)
@@ -133,8 +135,12 @@ def _show(check: Check, common: Common, before: list[Check]) -> None:
     if check.team_id is not None and check.team_id not in teams:
         out(paint(f"Team {check.team_id}", BOLD))
     width = shutil.get_terminal_size().columns
-    text = check_text(check.about, check.told, check.ok, check.cure, paint, width)
-    out(completed(text, common))
+    out(check_text(check.about, check.told, check.ok, check.cure, paint, width))
+
+
+def _flags_for(check: Check, common: Common) -> Common:
+    """Return the flags that a command in a cure takes: ``validate`` has few."""
+    return Common(config=common.config) if check.about == "files" else common
 
 
 def _json(check: Check) -> dict[str, object]:

@@ -6,6 +6,7 @@ import os
 import sys
 from datetime import timedelta
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +17,7 @@ from reconciler.cli.options import Duration
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, out
 from reconciler.errors import Exit, UsageError
+from reconciler.formats.commands import on_lines
 from reconciler.render.words import plural
 
 if TYPE_CHECKING:
@@ -130,6 +132,11 @@ def _announce(url: str) -> None:
 @_DATA
 def advance(duration: timedelta, data: str) -> None:
     """Move the sandbox's clock on by DURATION, such as 90s, 15m, 6h or 3d."""
+    if not os.path.exists(data):
+        detail = f"There is no file {data}; nothing was done on a sandbox kept there."
+        begin = on_lines("sandbox reset" + ("" if data == SANDBOX_FILE else f" --data {quote(data)}"))
+        hint = f"Name the sandbox's file with --data, or begin one there:{begin}"
+        raise UsageError("There is no such sandbox", detail, hint)
     opened = open_sandbox(data)
     opened.advance(duration.total_seconds())
     out(f"The sandbox clock is at {opened.now_text()}.")

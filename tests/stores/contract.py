@@ -366,6 +366,13 @@ class StoreContract:
         with second.lock(holder(), 0):
             assert second.holds_lock()
 
+    def test_whoever_looks_sees_whom_the_lock_names_and_takes_nothing(self, place: str) -> None:
+        assert opened(place).holder() is None
+        info = holder("apply plan.json")
+        with opened(place).lock(info, 0):
+            assert opened(place).holder() == info
+        assert opened(place).holder() is None
+
     def test_an_error_inside_frees_the_lock(self, place: str) -> None:
         store = opened(place)
         with pytest.raises(OSError, match="inside"), store.lock(holder(), 0):

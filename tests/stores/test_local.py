@@ -1,6 +1,7 @@
 """The local store: the contract, its files, its locks across processes, and what it refuses."""
 
 import contextlib
+import errno
 import json
 import os
 import random
@@ -497,6 +498,20 @@ def test_a_file_system_without_locks_is_named(place: str) -> None:
     for error in (locks, OSError(37, "No locks available")):
         for writing in (False, True):
             assert "no locks" in in_words("there", error, writing).detail
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_lock_that_cannot_be_taken_at_all_is_told_from_one_that_is_held(
+    number: int, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(_fd: int, _how: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(StateUnwritable) as caught, opened(place).lock(holder(), 0.0):
+        pass
+    assert "its file system has no locks" in caught.value.detail
+    assert "--state on a local disk" in caught.value.hint
 
 
 # --- what is refused ---------------------------------------------------------------------
