@@ -12,7 +12,7 @@ START ?= 20000
 COVERED := reconciler/planning/*,reconciler/model/*,reconciler/dates.py,reconciler/api/outcome.py,reconciler/formats/statefile.py,reconciler/formats/statefields.py,reconciler/formats/statekinds.py,reconciler/formats/checks.py,reconciler/formats/plan*.py
 COVERING := tests/planning tests/formats tests/api tests/test_dates.py tests/test_model.py
 
-.PHONY: help demo test check format lint types layers proof kill soak mutants clean
+.PHONY: help demo test check format lint types layers fork proof kill soak mutants clean
 
 help: ## Show this help.
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -55,6 +55,10 @@ types: $(VENV)/.dev ## mypy --strict.
 
 layers: $(VENV)/.dev ## Imports run one way.
 	$(BIN)/pytest tests/test_layers.py
+
+fork: $(VENV)/.dev ## The tests of http/ on httpx2, the fork of httpx, which is frozen: a switch stays one line.
+	$(PIP) install -c constraints.txt httpx2
+	PYTHONPATH=tests $(BIN)/pytest -p on_httpx2 tests/test_http.py tests/test_http_proxies.py
 
 proof: $(VENV)/.dev ## The long runs: worlds, schedules, kills, races, faults on sockets, fuzzing.
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m proof --timeout 3000 --durations 15 tests/proof

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,11 +93,3 @@ def test_no_entry_ends_a_run(entries: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("no_proxy", raising=False)
     assert proxy_for("https://api.invalid/v1") == "http://127.0.0.1:1"
     HttpTransport("https://api.invalid/v1", "any-key").close()
-
-
-def test_httpx_would_not_take_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Why we read them: once this fails, ``proxies.py`` may be needed no more."""
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-    monkeypatch.setenv("NO_PROXY", "[fd00::1]")
-    with pytest.raises(httpx.InvalidURL):
-        httpx.Client()
