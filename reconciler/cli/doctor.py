@@ -22,7 +22,7 @@ from reconciler.engine.check import Check, counted, failing
 from reconciler.engine.checkup import check_team
 from reconciler.errors import ConfigError, Exit, UsageError
 from reconciler.formats.commands import on_lines
-from reconciler.http import checked_base_url, proxy_for
+from reconciler.http import HttpTransport, proxy_for
 from reconciler.render.checkup import check_text
 from reconciler.render.words import BOLD
 
@@ -60,7 +60,10 @@ def doctor(common: Common) -> int:
                 _show(check, common, found)
             found.append(check)
     status = next((check.exit for check in found if check.ok is False), int(Exit.DONE))
-    if common.json:
+    if not common.json:
+        bad, unknown = (sum(check.ok is ok for check in found) for ok in (False, None))
+        out(f"{bad} of {counted(len(found), 'check')} not ok, {unknown} not known.")
+    else:
         out_json({"format_version": "1.0", "exit": status, "checks": [_json(check) for check in found]})
     return status
 
@@ -74,11 +77,11 @@ def _checks(common: Common, signals: Signals) -> Iterator[Check]:
         number = sum(len(team.transfers) for team in desired.teams)
         yield Check("files", f"{files}: {counted(number, 'transfer')} of {_teams(desired)}")
     yield _network(common)
+    yield _terminal()
     if not isinstance(desired, Check):
         parts = parts_of(common, signals)
         for team in desired.teams:
             yield from check_team(parts, team)
-    yield _terminal()
 
 
 def _files(common: Common) -> Desired | Check:
@@ -103,7 +106,7 @@ def _network(common: Common) -> Check:
     if is_sandbox(common):
         return Check("network", "none is needed: the sandbox is in this process")
     try:
-        checked_base_url(common.api)
+        HttpTransport(common.api, "none").close()  # it takes the settings, and connects to nothing
         proxy = proxy_for(common.api)
     except UsageError as error:
         return failing("network", error)

@@ -50,7 +50,8 @@ def _api(parts: Parts, team: DesiredTeam, document: Document | None) -> Iterator
     try:
         client = parts.client(team.team_id, team.key_env, team.limits.requests_per_second, PATIENCE)
     except (KeyProblem, UsageError) as error:
-        yield failing("key" if isinstance(error, KeyProblem) else "network", error, team.team_id)
+        if isinstance(error, KeyProblem):  # else it is the network's, which is looked at for all teams
+            yield failing("key", error, team.team_id)
         yield _unasked(team)
         return
     listed: tuple[TransferInfo, ...] | Unreadable | None = None

@@ -38,7 +38,7 @@ def check_transfers(
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What is so of a transfer; many alike are counted."""
+    """What is so of a transfer; many alike are counted. They are told by ``rank``."""
 
     rank: int
     told: str
@@ -52,14 +52,14 @@ _RESTS = _Kind(1, "exists, paused at the API as in the file")
 _PAUSED_BY_FILE = _Kind(2, "exists, active at the API, paused by the file")
 _UNLISTED = _Kind(3, "exists, though the team's list has it not")
 _UNKNOWN = _Kind(4, "not in the team's list, and nothing else shows it", None)
+_MISSING = _Kind(5, "not in this team", False, "", int(Exit.ERROR))
 _PAUSED = _Kind(
-    5,
+    6,
     "exists, paused at the API: creates are refused",
     False,
     "Resume it on the vendor's pages, or say `paused: true` in the file.",
     int(Exit.PARTLY),
 )
-_MISSING = _Kind(6, "not in this team", False, "", int(Exit.ERROR))
 
 
 def _of_list(transfer: DesiredTransfer, info: TransferInfo | None) -> _Kind:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from textwrap import wrap
 
 from reconciler.render.words import BOLD, GREEN, RED, YELLOW, Paint
@@ -24,4 +25,7 @@ def check_text(about: str, told: str, ok: bool | None, cure: str, paint: Paint, 
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return wrap(text, max(width, 20), break_long_words=False, break_on_hyphens=False) or [""]
+    """Return lines that break between words, and not within what stands in backticks."""
+    whole = re.sub(r"`[^`]*`", lambda quoted: quoted[0].replace(" ", "\0"), text)
+    lines = wrap(whole, max(width, 20), break_long_words=False, break_on_hyphens=False)
+    return [line.replace("\0", " ") for line in lines] or [""]

@@ -139,7 +139,7 @@ def test_with_run_lists_there_is_none(blind: Shop) -> None:
 
 WRONG = {
     "no terminal": (["ads"], "Add --auto-approve"),
-    "a typo": (["ads", "wbe", "--auto-approve"], "Did you mean web?"),
+    "a typo": (["ads", "wbe", "--auto-approve"], "Did you mean `web` (transfer 2)?"),
     "an unknown id": (["3", "--auto-approve"], "There is no such transfer"),
     "neither": (["--auto-approve"], "Name transfers, or give --all"),
     "both": (["--all", "ads", "--auto-approve"], "Name transfers, or give --all"),

@@ -144,11 +144,9 @@ def test_paused_and_unknown_transfers(online: Shop, world: Api) -> None:
     online.write(FILE.replace("transfer_id: 2\n", "transfer_id: 2\n    paused: true\n"))
     assert "paused at the API as in the file" in told(online.run("doctor", code=0))
     online.write(FILE.replace("transfer_id: 1\n", "transfer_id: 3\n"))
-    done = online.run("doctor", code=3)
+    done = online.run("doctor", code=1)
     assert "ads (3): not in this team" in told(done)
     assert "team 12345 has 1 (Google Ads), 2 (The web), 7 (Other)." in told(done)
-    world.sandbox.change_transfer(2, state="active")
-    online.run("doctor", code=1)
 
 
 def test_many_transfers_alike_are_counted(shop: Shop) -> None:
@@ -158,9 +156,10 @@ def test_many_transfers_alike_are_counted(shop: Shop) -> None:
         + "".join(f"  t{number}: {{transfer_id: {number}, ranges: [2024-05]}}\n" for number in range(1, 41))
     )
     with serving({"open": False, "teams": {TEAM: {"transfers": transfers}}}) as api:
-        done = shop.run("doctor", env=api.env, code=3)
+        done = shop.run("doctor", env=api.env, code=1)
     assert "30 transfers (t1 (1" in told(done)
     assert len([line for line in done.out.splitlines() if "transfer " in line[4:13]]) <= 12
+    assert "t31 (31): not in this team" in told(done)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +205,16 @@ def test_the_proxy_is_named_without_its_password(shop: Shop) -> None:
     done = shop.run("doctor", env=env, code=69)
     assert "through the proxy 127.0.0.1:1" in told(done)
     assert "hunter2" not in done.out + done.err
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_lines_are_as_wide_as_the_terminal(columns: int, online: Shop, world: Api) -> None:
+    world.sandbox.change_transfer(2, state="paused")
+    done = online.run("doctor", env={"COLUMNS": str(columns)}, code=3)
+    long = [line for line in done.out.splitlines() if len(line) > columns]
+    assert [line for line in long if " " in line.strip()] == [], "but for a word that is longer"
+    assert "or say `paused: true` in the file." in told(done)
+    assert not any(line.count("`") % 2 for line in done.out.splitlines())
 
 
 def test_a_state_that_cannot_be_used(online: Shop) -> None:

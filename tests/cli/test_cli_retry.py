@@ -120,7 +120,7 @@ def test_days_that_nothing_holds_up_are_no_question(worn: Shop, given: str) -> N
 
 WRONG = {
     "no terminal": (["ads"], "Add --auto-approve"),
-    "a typo": (["asd", "--auto-approve"], "Did you mean ads?"),
+    "a typo": (["asd", "--auto-approve"], "Did you mean `ads` (transfer 1)?"),
     "an unknown id": (["3", "--auto-approve"], "There is no such transfer"),
     "no date": (["ads", "2024-13-01", "--auto-approve"], "START..END has month 13"),
     "backwards": (["ads", "2024-05-02..2024-05-01", "--auto-approve"], "before it starts on 2024-05-02"),

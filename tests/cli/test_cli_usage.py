@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -186,6 +188,23 @@ def test_files_are_the_shells_to_complete(
     line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _completed(line, "bash", monkeypatch, capsys).startswith("file,")
+
+
+def test_bash_itself_completes(tmp_path: Path) -> None:
+    """With the script that the docs have it read."""
+    script = f"""
+        reconciler() {{ "{sys.executable}" -m reconciler "$@"; }}
+        eval "$(_RECONCILER_COMPLETE=bash_source reconciler)"
+        COMP_WORDS=(reconciler retry w)
+        COMP_CWORD=2
+        _reconciler_completion "{tmp_path}/reconciler"
+        echo "${{COMPREPLY[@]}}"
+    """
+    shim = tmp_path / "reconciler"
+    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m reconciler "$@"\n')
+    shim.chmod(0o755)
+    done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("web\n", "")
 
 
 def test_zsh_and_fish_say_what_is_what(
