@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
-import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.command import Commands
-from reconciler.cli.terminal import err, escape_unwritable, is_output_lost, paint_for, unwritten_is_fine
-from reconciler.errors import ConfigError, Exit, Interrupted, ReconcilerError
+from reconciler.cli.terminal import err, is_output_lost, prepare_streams, unwritten_is_fine
+from reconciler.errors import Exit, Interrupted
 from reconciler.version import __version__
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def group() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run a command line. Returns its exit status; nothing escapes as a traceback."""
     noted: dict[str, Common] = {}
-    escape_unwritable()
+    prepare_streams()
+    error: Exception
     try:
         status = group.main(list(arguments), prog_name="reconciler", standalone_mode=False, obj=noted)
         _flush()
@@ -104,20 +105,14 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as wrong:
         from reconciler.cli.usage import worded
 
-        _show(worded(wrong), noted.get("common"))
-        return int(Exit.USAGE)
-    except Interrupted as stopped:
-        err("Interrupted.")
-        return 128 + stopped.signum
+        error = worded(wrong)
     except (KeyboardInterrupt, click.Abort):
-        err("Interrupted.")
-        return int(Exit.INTERRUPTED)
-    except ReconcilerError as error:
-        _show(error, noted.get("common"))
-        return error.exit_status
-    except Exception as bug:  # noqa: BLE001 - the outermost handler: a bug is reported, not dumped
-        _report(bug)
-        return int(Exit.ERROR)
+        error = Interrupted(signal.SIGINT)
+    except Exception as other:  # noqa: BLE001 - the outermost handler: a bug is reported, not dumped
+        error = other
+    from reconciler.cli.failure import failed
+
+    return failed(error, arguments, noted.get("common"))
 
 
 def _flush() -> None:
@@ -133,29 +128,3 @@ def _ended(status: int) -> int:
         return status
     err("error: The output could not be written.")
     return int(Exit.ERROR)
-
-
-def _show(error: ReconcilerError, common: Common | None) -> None:
-    from reconciler.cli.options import Common, completed
-    from reconciler.render.findings import error_text, findings_text
-
-    common = common or Common()
-    paint = paint_for(common.color, sys.stderr)
-    if isinstance(error, ConfigError):
-        err(findings_text(error.findings, paint, error.line_of))
-    else:
-        err(completed(error_text(error, paint), common))
-
-
-def _report(bug: Exception) -> None:
-    """Print what a bug report needs: version, platform, the frames; no values, so no secrets."""
-    import platform
-    import traceback
-
-    frames = traceback.extract_tb(bug.__traceback__)
-    err(f"error[bug]: This is a bug in reconciler: {type(bug).__name__}")
-    err("  Please report it with these lines:")
-    err(f"    reconciler {__version__}, Python {platform.python_version()}, {platform.system()}")
-    for frame in frames[-8:]:
-        folder, file = os.path.split(frame.filename)
-        err(f"    {os.path.basename(folder)}/{file}:{frame.lineno} {frame.name}")

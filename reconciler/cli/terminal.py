@@ -62,10 +62,16 @@ _LIKENESSES = {"…": "...", "·": "-", "–": "-", "—": "-", "→": "->", "×
 """What stands for a symbol of ours where the terminal or file cannot show it."""
 
 
-def escape_unwritable() -> None:
+_results = 0
+"""How often stdout was written to by this command line."""
+
+
+def prepare_streams() -> None:
     """Let no character end a run: one that a stream's encoding lacks is written as its likeness in ASCII, or
     as an escape (``\\xe4``). Half characters, as file names may hold them, are escaped in UTF-8 too.
     """
+    global _results
+    _results = 0
     codecs.register_error("reconciler", _in_ascii)
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
@@ -83,7 +89,14 @@ def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
 
 def out(text: str) -> None:
     """Write a result to stdout."""
+    global _results
+    _results += 1
     _write(sys.stdout, text)
+
+
+def has_result() -> bool:
+    """Tell whether this command line has written to stdout."""
+    return _results > 0
 
 
 def err(text: str) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.diagnostics import Finding, Place, Severity
+from reconciler.errors import ConfigError, ReconcilerError
 from reconciler.untrusted import one_line
 
 LONGEST_LINE = 120  # characters of a line that are shown
@@ -53,6 +54,17 @@ def validation_json(findings: tuple[Finding, ...], source_line: SourceLine) -> d
         "warning_count": len(findings) - errors,
         "diagnostics": [_with_snippet(finding, source_line) for finding in findings],
     }
+
+
+def failure_json(error: Exception) -> dict[str, Any]:
+    """Return what ended a command, as the diagnostics of a document that has nothing else to say."""
+    if isinstance(error, ConfigError):
+        return {"diagnostics": [_with_snippet(finding, error.line_of) for finding in error.findings]}
+    told = {"code": "bug", "summary": "This is a bug in reconciler", "detail": type(error).__name__}
+    if isinstance(error, ReconcilerError):
+        detail = one_line(f"{error.detail} {error.hint}".strip())
+        told = {"code": error.code, "summary": error.summary, "detail": detail}
+    return {"diagnostics": [{**told, "severity": "error"}]}
 
 
 def _with_snippet(finding: Finding, source_line: SourceLine) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cli_rig import TEAM, Shop, Terminal, serving
 
-from reconciler.cli.terminal import err, escape_unwritable, out, out_json
+from reconciler.cli.terminal import err, out, out_json, prepare_streams
 
 ODD = "Wärme → 東京 🚀 …"
 WORLD: dict[str, Any] = {"teams": {TEAM: {"transfers": {1: {"name": ODD}, 2: {"name": "The web"}}}}}
@@ -53,7 +53,7 @@ def test_what_a_stream_lacks(encoding: str, shown: str, monkeypatch: pytest.Monk
     written = {name: io.BytesIO() for name in ("stdout", "stderr")}
     for name, raw in written.items():
         monkeypatch.setattr(sys, name, io.TextIOWrapper(raw, encoding=encoding))
-    escape_unwritable()
+    prepare_streams()
     out("ä → 🚀 … \udcc3")
     err("ä → 🚀 … \udcc3")
     assert [raw.getvalue().decode(encoding) for raw in written.values()] == [f"{shown}\n"] * 2

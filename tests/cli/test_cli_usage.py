@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
@@ -78,7 +79,7 @@ def test_wrong_usage_is_told_in_one_voice(name: str, capsys: pytest.CaptureFixtu
     line, said = WRONG[name]
     assert run(line.split()) == Exit.USAGE
     told = capsys.readouterr()
-    assert told.out == ""
+    assert told.out == "" or "--json" in line.split()
     assert told.err.startswith("error[usage]: ")
     assert said in told.err
     assert not {"Usage:", "Try", "Error:"} & set(told.err.split())
@@ -212,3 +213,35 @@ def test_zsh_and_fish_say_what_is_what(
 ) -> None:
     assert "ads\ntransfer 1" in _completed("reconciler retry ", "zsh", monkeypatch, capsys)
     assert "plain,ads\ttransfer 1" in _completed("reconciler retry ", "fish", monkeypatch, capsys)
+
+
+# -- JSON ------------------------------------------------------------------------------------------
+
+ENDED = {
+    "wrong usage": ("plan --json --as-of yesterday", 64),
+    "an unknown flag": ("status --json --chek", 64),
+    "no such transfer": ("plan --json --target nobody", 64),
+    "no file": ("plan --json -c missing.yaml", 1),
+    "no key": ("plan --json --api https://127.0.0.1:1/v1", 65),
+    "no state there": ("state list --json --state ftp://x", 64),
+    "apply, wrong usage": ("apply --json", 64),
+    "apply, no file": ("apply --json --auto-approve -c missing.yaml", 1),
+    "apply, no key": ("apply --json --auto-approve --api https://127.0.0.1:1/v1", 65),
+    "apply, no plan": ("apply --json plan.json", 64),
+}
+
+
+@pytest.mark.parametrize("name", ENDED)
+def test_with_json_there_is_one_document_whatever_went_wrong(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SUPERMETRICS_API_KEY", raising=False)
+    line, status = ENDED[name]
+    assert run(line.split()) == status
+    told = capsys.readouterr()
+    last = told.out.splitlines()[-1] if "apply" in name else told.out
+    document = json.loads(last)
+    if "apply" in name:
+        assert (document["type"], document["exit"], document["created"]) == ("summary", status, 0)
+    elif "diagnostics" in document:
+        assert document["errored"] is True
