@@ -32,11 +32,11 @@ from reconciler.http import (
     Held,
     HttpTransport,
     NotSent,
-    NotTrusted,
     Pacer,
     Request,
     Response,
     Retry,
+    TlsFailed,
     TryAgain,
     WsgiTransport,
     checked_base_url,
@@ -467,12 +467,27 @@ def test_tls_is_verified(certificate: tuple[str, str], monkeypatch: pytest.Monke
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=run, args=(listener,), daemon=True).start()
         url = f"https://localhost:{listener.getsockname()[1]}/v1"
-        with pytest.raises(NotTrusted, match="self-signed certificate"):
+        with pytest.raises(TlsFailed, match="self-signed certificate"):
             transport(url).send(POST, read_timeout=5)
         assert received == []
         monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
         assert transport(url).send(POST, read_timeout=5).status == 200
     assert len(received) == 1
+
+
+@pytest.mark.parametrize("said, passing", [(b"HTTP/1.1 400 Bad Request\r\n\r\n", False), (b"", True)])
+def test_what_speaks_no_tls_is_told_from_a_connection_that_breaks(said: bytes, passing: bool) -> None:
+    def run(listener: socket.socket) -> None:
+        connection, _address = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(said)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=run, args=(listener,), daemon=True).start()
+        with pytest.raises(NotSent) as caught:
+            transport(f"https://127.0.0.1:{listener.getsockname()[1]}/v1").send(GET, read_timeout=5)
+    assert isinstance(caught.value, TlsFailed) is not passing
 
 
 # --- the key

@@ -36,7 +36,6 @@ from reconciler.http import (
     AnswerLost,
     Held,
     NotSent,
-    NotTrusted,
     Pacer,
     Request,
     Response,
@@ -268,10 +267,8 @@ class ApiClient:
             return self._send(request, READ_TIMEOUT.total_seconds())
         except Held as held:
             raise TryAgain(str(held), held.seconds, limited=True) from None
-        except NotTrusted as failure:
-            raise wording.untrusted(request, failure) from None
         except (NotSent, AnswerLost) as failure:
-            raise TryAgain(str(failure)) from None
+            raise wording.unanswered(request, failure) from None
 
     def _refusal(self, request: Request, response: Response) -> Exception:
         error = wire.parse_error(response)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.api import outcome
 from reconciler.errors import ApiUnavailable, KeyProblem, QuotaUsedUp, ReconcilerError
-from reconciler.http import GaveUp, NotTrusted, Request, TryAgain
+from reconciler.http import AnswerLost, GaveUp, NotSent, Request, TlsFailed, TryAgain
 from reconciler.model.observed import ApiError, Cause, Unreadable
 
 READ_SCOPE = "dwh_transfers_read"
@@ -176,10 +176,14 @@ def unavailable(request: Request, failure: GaveUp, max_wait: float) -> ApiUnavai
     )
 
 
-def untrusted(request: Request, failure: NotTrusted) -> ApiUnavailable:
-    """Return the exception for a server, or a proxy before it, whose certificate was not accepted."""
+def unanswered(request: Request, failure: NotSent | AnswerLost) -> TryAgain | ApiUnavailable:
+    """Return the exception for a read without an answer: it may pass, but for TLS that the server, or a proxy
+    before it, does not agree on.
+    """
+    if not isinstance(failure, TlsFailed):
+        return TryAgain(str(failure))
     return ApiUnavailable(
-        "The API's certificate is not trusted",
+        "No TLS connection to the API can be made",
         f"{_named(request)} was not sent: {failure}.",
         "If a proxy of yours opens TLS connections, name its certificate: SSL_CERT_FILE=/path/to/ca.pem "
         "(or a folder of them, SSL_CERT_DIR). Else check the API's URL and this machine's clock.",

@@ -5,7 +5,7 @@ is cheap. Nothing here knows the API's endpoints.
 """
 
 from reconciler.http.address import checked_base_url, checked_key
-from reconciler.http.message import AnswerLost, Headers, NotSent, NotTrusted, Request, Response, Transport
+from reconciler.http.message import AnswerLost, Headers, NotSent, Request, Response, TlsFailed, Transport
 from reconciler.http.pacing import Held, Pacer
 from reconciler.http.proxies import proxy_for
 from reconciler.http.retry import GaveUp, Retry, TryAgain, is_passing, retry_after, server_time
@@ -19,11 +19,11 @@ __all__ = [
     "Held",
     "HttpTransport",
     "NotSent",
-    "NotTrusted",
     "Pacer",
     "Request",
     "Response",
     "Retry",
+    "TlsFailed",
     "Transport",
     "TryAgain",
     "WsgiTransport",

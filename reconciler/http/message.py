@@ -18,8 +18,8 @@ class NotSent(Exception):
     """The connection was never made: no byte of the request left us. Safe to send again."""
 
 
-class NotTrusted(NotSent):
-    """The server's certificate was not accepted. Asking again gives the same."""
+class TlsFailed(NotSent):
+    """TLS could not be agreed on: a certificate is not trusted, say. Asking again gives the same."""
 
 
 class AnswerLost(Exception):

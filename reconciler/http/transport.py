@@ -30,9 +30,9 @@ from reconciler.http.message import (
     AnswerLost,
     Headers,
     NotSent,
-    NotTrusted,
     Request,
     Response,
+    TlsFailed,
     without_secret,
 )
 from reconciler.http.proxies import proxy_for
@@ -249,8 +249,8 @@ def _worded(error: Exception, started: bool) -> NotSent | AnswerLost:
 
     if isinstance(error, NotSent | AnswerLost):
         return error
-    if not started and (untrusted := _untrusted(error)):
-        return NotTrusted(untrusted)
+    if not started and (fault := _fault_of_tls(error)):
+        return TlsFailed(fault)
     if not started and isinstance(error, httpx.ConnectError | httpx.ProxyError):
         return NotSent(f"no connection could be made ({str(error)[:200]})")  # the system's or proxy's words
     if not started and isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
@@ -264,12 +264,17 @@ def _worded(error: Exception, started: bool) -> NotSent | AnswerLost:
     return AnswerLost(f"sending or reading failed ({type(error).__name__})")
 
 
-def _untrusted(error: BaseException | None) -> str:
-    """Return what was wrong with a certificate, if that is what ended the connecting; else ""."""
+def _fault_of_tls(error: BaseException | None) -> str:
+    """Return why no TLS connection can be made, if that ended the connecting; "" for what may pass."""
     import ssl
 
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return f"the certificate is not trusted ({error.verify_message})"
+        if isinstance(error, ssl.SSLEOFError | ssl.SSLSyscallError | ssl.SSLZeroReturnError):
+            return ""  # the connection broke
+        if isinstance(error, ssl.SSLError):
+            reason = (error.reason or "no reason given").replace("_", " ").lower()
+            return f"TLS could not be agreed on ({reason})"
         error = error.__cause__ or error.__context__
     return ""

@@ -32,7 +32,7 @@ from reconciler.api.outcome import (
 )
 from reconciler.errors import ApiUnavailable, Interrupted, KeyProblem, ReconcilerError
 from reconciler.errors import QuotaUsedUp as QuotaError
-from reconciler.http import Headers, HttpTransport, NotTrusted, Pacer, Request, Response, Retry, WsgiTransport
+from reconciler.http import Headers, HttpTransport, Pacer, Request, Response, Retry, TlsFailed, WsgiTransport
 from reconciler.http.secret import Secret
 from reconciler.model.observed import ApiError, Cause, Unreadable
 
@@ -713,7 +713,7 @@ def test_a_certificate_that_is_not_trusted_is_told_at_once() -> None:
 
         def send(self, request: Request, *, read_timeout: float) -> Response:
             self.sent += 1
-            raise NotTrusted("the certificate is not trusted (self-signed certificate)")
+            raise TlsFailed("the certificate is not trusted (self-signed certificate)")
 
     transport = Untrusted()
     client = ApiClient(transport, 77, pacer=Pacer(float("inf")))
