@@ -105,6 +105,16 @@ class Commands(click.Group):
 
     command_class = Command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the first sentence of each command's help, whole."""
+        told = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _first_sentence(command)) for name, command in told.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(f"\n  Help on one of them, with examples: {ctx.command_path} COMMAND --help\n")
+        super().format_epilog(ctx, formatter)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args and not ctx.resilient_parsing:
             err(ctx.get_help())
@@ -121,3 +131,8 @@ class Commands(click.Group):
 
             raise no_command(ctx, name)
         return super().resolve_command(ctx, args)
+
+
+def _first_sentence(command: click.Command | None) -> str:
+    text = " ".join((command.help or "").split()) if command else ""
+    return text.partition(". ")[0].removesuffix(".") + "." if text else ""

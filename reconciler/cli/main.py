@@ -82,9 +82,7 @@ class Lazy(Commands):
 @click.group(
     cls=Lazy,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="""Help on one of them, with examples: reconciler COMMAND --help
-
-    Try it without an account: reconciler demo""",
+    epilog="Try it without an account: reconciler demo",
 )
 @click.version_option(__version__, prog_name="reconciler", message="%(prog)s %(version)s")
 def group() -> None:
