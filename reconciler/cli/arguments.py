@@ -27,9 +27,13 @@ MOST_OF_KEY_FILE = 16 * 1024  # bytes
 
 
 def api_of(common: Common) -> str | EmbeddedApi:
-    """Return the API's URL, or the sandbox. Raises ``UsageError`` for a file that holds none."""
+    """Return the API's URL, or the sandbox. Raises ``UsageError`` for what is neither, before a key is asked
+    for.
+    """
     if not is_sandbox(common):
-        return common.api
+        from reconciler.http import checked_base_url
+
+        return checked_base_url(common.api)
     sandbox = opened_sandbox(common)
     sandbox.url = common.api
     return sandbox

@@ -76,9 +76,10 @@ def _checks(common: Common, signals: Signals) -> Iterator[Check]:
         files = ", ".join(desired.texts)
         number = sum(len(team.transfers) for team in desired.teams)
         yield Check("files", f"{files}: {counted(number, 'transfer')} of {_teams(desired)}")
-    yield _network(common)
+    network = _network(common)
+    yield network
     yield _terminal()
-    if not isinstance(desired, Check):
+    if not isinstance(desired, Check) and network.ok:
         parts = parts_of(common, signals)
         for team in desired.teams:
             yield from check_team(parts, team)

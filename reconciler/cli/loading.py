@@ -53,7 +53,9 @@ def named_transfer(teams: Iterable[DesiredTeam], name: str) -> tuple[DesiredTeam
     if len(found) == 1:
         return found[0][0], found[0][1].address.transfer_id
     if found:
-        raise UsageError("The name does not match exactly one transfer", f"{len(found)} are named {name}.")
+        ids = ", ".join(f"{one.address.transfer_id} of team {team.team_id}" for team, one in found)
+        hint = "Give its id, or only the files of its team with -c."
+        raise UsageError("The name does not match exactly one transfer", f"{name} is {ids}.", hint)
     hint = meant(name, [transfer for _team, transfer in known])
     raise UsageError("There is no such transfer", f"The files declare none that is named {name}.", hint)
 

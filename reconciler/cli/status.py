@@ -23,7 +23,7 @@ from reconciler.render.status import status_text
 @click.command(
     cls=Command,
     examples=("reconciler status", "reconciler status --check --json"),
-    exits={**dict.fromkeys(CALLS_API, ""), Exit.PARTLY: "with --check: not all is healthy"},
+    exits={**dict.fromkeys(CALLS_API, ""), Exit.PARTLY: "with --check: not all is healthy, or synced"},
 )
 @click.option(
     "--check",

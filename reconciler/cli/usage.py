@@ -89,12 +89,21 @@ def _misused(ctx: click.Context, flag: str) -> UsageError:
 
 def _of_value(param: click.Parameter, message: str) -> tuple[str, str]:
     """Return what is wrong with a value, and what to give."""
+    if isinstance(param.type, click.IntRange | click.FloatRange):
+        return f"{printable(message.partition(' is not')[0])} is not a {_bounded(param.type)}.", ""
     if not isinstance(param.type, click.Choice):
         return printable(message), ""
     value = message.removeprefix("'").partition("' is not")[0]
     choices = [str(one) for one in param.type.choices]
     return f"It is {printable(value)!r}, which is not one of {_listed(choices)}.", did_you_mean(
         value, choices
+    )
+
+
+def _bounded(kind: click.IntRange | click.FloatRange) -> str:
+    number = "whole number" if isinstance(kind, click.IntRange) else "number"
+    return (
+        f"{number} of at least {kind.min}" if kind.max is None else f"{number} from {kind.min} to {kind.max}"
     )
 
 

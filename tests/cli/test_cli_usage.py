@@ -47,7 +47,10 @@ WRONG = {
     "a choice": ("plan --color alwyas", "Did you mean `always`?"),
     "no choice": ("plan --color sometimes", "Use one of `auto`, `always`, `never`."),
     "a format": ("plan --out jsn=plan.json", "Did you mean `json`?"),
-    "a number": ("apply --parallelism 0", "0 is not in the range"),
+    "a number": ("apply --parallelism 0", "0 is not a whole number from 1 to 100."),
+    "no number": ("state pull abc", "'abc' is not a whole number from 1 to"),
+    "a negative one": ("sandbox serve --speed -1", "-1.0 is not a number of at least 0."),
+    "no URL of an API": ("plan --api ftp://x", "It must start with https://"),
     "a date": ("plan --as-of 2024-13-01", "'2024-13-01' is not a date like 2026-11-22."),
     "a file without -c": ("plan backfills.yaml", "reconciler plan -c backfills.yaml"),
     "too many arguments": (
