@@ -12,9 +12,10 @@ from datetime import datetime
 from functools import partial
 
 from reconciler.dates import DaysByTransfer
+from reconciler.engine.report import TeamReport
 from reconciler.engine.results import Terms
 from reconciler.engine.session import StateSession
-from reconciler.engine.team import Surveyed, TeamReport, TeamRun
+from reconciler.engine.team import Surveyed, TeamRun
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.events import LeftUndone
 from reconciler.formats.commands import on_lines

@@ -36,7 +36,7 @@ from reconciler.model.memory import Document
 from reconciler.stores import sql
 from reconciler.stores.base import LockInfo, Revision, revision_of
 from reconciler.stores.files import copy_database, make_folder, opened, rename
-from reconciler.stores.holders import Committed
+from reconciler.stores.holders import Committed, Waits, untold
 from reconciler.stores.locks import RunLock, Sleep
 from reconciler.stores.ownership import (
     check_expected,
@@ -269,11 +269,11 @@ class LocalStore:
                 self._run_lock.note(Committed(known.bare.lineage, known.bare.serial))
 
     @contextmanager
-    def lock(self, info: LockInfo, timeout: float) -> Iterator[None]:
+    def lock(self, info: LockInfo, timeout: float, waits: Waits = untold) -> Iterator[None]:
         """See ``StateStore.lock``. Raises ``StateUnwritable`` when the lock file cannot be written."""
         with self._worded(writing=True):
             make_folder(os.path.dirname(self._path))
-            self._run_lock.take(info, timeout)
+            self._run_lock.take(info, timeout, waits)
         try:
             yield
         finally:
