@@ -22,10 +22,24 @@ from reconciler.cli.terminal import err, is_confirmed, is_terminal, refuse_witho
 from reconciler.durations import worded
 from reconciler.engine.results import Report, Terms
 from reconciler.engine.team import RunSettings
-from reconciler.errors import Exit, Interrupted, ReconcilerError, Refused, UsageError, status_of
+from reconciler.errors import (
+    ApiUnavailable,
+    Exit,
+    Interrupted,
+    KeyProblem,
+    QuotaUsedUp,
+    ReconcilerError,
+    Refused,
+    StateError,
+    UsageError,
+    status_of,
+)
 from reconciler.formats.commands import on_lines
 from reconciler.model.desired import Desired
 from reconciler.planning.plan import Options, Plan
+
+_PASSING = (ApiUnavailable, KeyProblem, QuotaUsedUp, StateError)
+"""What ends a run before anything is sent, and is mended outside it: then the same run is made again."""
 
 
 @click.command(
@@ -151,6 +165,8 @@ def apply_teams(
                 err("Nothing was done.")
             if common.json:
                 reporter.summarise(Report((), frozenset({status_of(error)})))
+            if isinstance(error, _PASSING) and "\n" not in error.hint:
+                error.hint += f"\nNothing was sent. To run the same again then:{on_lines(again)}"
             raise
     if report.declined:
         err("Nothing was done.")  # 0 would say that the plan was carried out

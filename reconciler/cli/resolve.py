@@ -83,13 +83,13 @@ def _list(
     from reconciler.formats.messages import intent_json
     from reconciler.planning.intents import unresolved
 
-    span = parse_range(days) if days else None
     documents = [(team, parts.store(team).read()[0]) for team in teams]
     found = [
         (team, one)
         for team, document in documents
         for one in (unresolved(document) if document else ())
-        if transfer in (None, one.transfer, str(one.transfer_id)) and span in (None, (one.start, one.end))
+        if transfer in (None, one.transfer, str(one.transfer_id))
+        if days is None or parse_range(days, team.as_of) == (one.start, one.end)
     ]
     if common.json:
         shown = [{"team_id": team.team_id, **intent_json("create", one)} for team, one in found]
@@ -97,7 +97,7 @@ def _list(
         return Exit.DONE
     for team, intent in found:
         at = settles_at(intent, common.settle, team.on_unknown)
-        out(completed(resolve_text(intent, at, parts.clock().now()), common) + "\n")
+        out(completed(resolve_text(intent, at, parts.clock().now()), common) + "\n\n")
     out(f"{len(found)} unresolved." if found else "Nothing is unresolved.")
     return Exit.DONE
 

@@ -221,7 +221,7 @@ class Apply:
 
     def _show(self, plan: TeamsPlan, *, again: bool = False) -> None:
         self.on_event(Planned(plan, again))
-        agreement.refuse_guarded(plan)
+        agreement.refuse_guarded(plan, self.terms)
 
     def _is_too_little(self, plan: TeamsPlan) -> bool:
         """Tell whether a team is missing where only a whole plan can be the one that was approved."""

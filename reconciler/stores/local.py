@@ -158,7 +158,7 @@ class LocalStore:
 
     def push(self, document: Document, another_lineage: bool = False) -> Revision:
         """See ``StateStore.push``."""
-        check_owner(document, self._blank, self._path)
+        check_owner(document, self._blank, "The file")
 
         def pushed(there: Document | None, committed: Committed | None) -> Document:
             check_push(document, there, committed, another_lineage)
