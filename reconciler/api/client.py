@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from reconciler.api import wire, wording
+from reconciler.api import attempts, wire, wording
 from reconciler.api.documents import decode
 from reconciler.api.fields import AnswerUnreadable, NotJson
 from reconciler.api.outcome import (
@@ -51,8 +51,7 @@ from reconciler.model.observed import Backfill, Cause, Run, TransferInfo, Unread
 T = TypeVar("T")
 
 LIST_CAP = 100  # the list of incomplete backfills never holds more
-# Runs; of a longer list the rest is read while no other long one is, so that they do not add up.
-LONG = 20_000
+LONG = 20_000  # runs; of a longer list the rest is read while no other is, so that they do not add up
 
 _parsing = threading.Lock()  # one document at a time: a large one takes ten times its bytes
 
@@ -93,6 +92,7 @@ class ApiClient:
         retry: Retry | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         verbose: Verbose | None = None,
+        retried: attempts.Retried = attempts.untold,
     ) -> None:
         self.team_id = team_id
         self._transport = transport
@@ -100,6 +100,7 @@ class ApiClient:
         self._retry = retry or Retry()
         self._now = now
         self._verbose = verbose
+        self._retried = retried
         self._long_list = threading.Lock()
 
     # --- reads
@@ -259,7 +260,7 @@ class ApiClient:
                 raise TryAgain(f"its answer could not be understood: {fault}")
             raise wording.Unusable(request, fault)
 
-        return self._retry.call(attempt)
+        return attempts.call(self._retry, request, attempt, self._retried)
 
     def _sent(self, request: Request) -> Response:
         try:

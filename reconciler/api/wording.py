@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reconciler.api import outcome
 from reconciler.errors import ApiUnavailable, KeyProblem, QuotaUsedUp, ReconcilerError
 from reconciler.http import AnswerLost, GaveUp, NotSent, Request, TlsFailed, TryAgain
@@ -205,6 +207,15 @@ def gave_up(request: Request, failure: GaveUp) -> str:
     last = failure.last
     asked = "" if last.after is None else f"; the API asked us to wait {last.after:.0f} seconds"
     return f"{_named(request)} failed {_times(failure.attempts)}; the last time {last.reason}{asked}"
+
+
+def failed_once(request: Request, failure: TryAgain) -> str:
+    """Say briefly why a read is made again: ``GET …/runs answered 503 (request R-1)``, no full stop."""
+    _root, _teams, _team, path = request.path.split("/", 3)
+    asked = "" if failure.after is None else f"; it asks us to wait {failure.after:.0f} s"
+    if isinstance(failure, AnsweredForNow):
+        return f"{request.method} …/{path} answered {replace(failure.error, message='')}{asked}"
+    return f"{request.method} …/{path}: {failure.reason}{asked}"
 
 
 def answered(request: Request, error: ApiError) -> str:

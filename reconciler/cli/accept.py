@@ -10,8 +10,9 @@ import click
 from reconciler.cli import completion
 from reconciler.cli.arguments import parts_of
 from reconciler.cli.command import ASKS, CALLS_API, Command
+from reconciler.cli.display import Display
 from reconciler.cli.loading import load_selected, named_transfer
-from reconciler.cli.options import Common, command_of, settle_option, shared
+from reconciler.cli.options import Common, completed, settle_option, shared
 from reconciler.cli.signals import Signals
 from reconciler.cli.state import held, stores_of
 from reconciler.cli.terminal import agreed, err, out
@@ -20,6 +21,7 @@ from reconciler.engine.by_hand import learned, with_latest
 from reconciler.engine.run import locked
 from reconciler.engine.team import RunSettings, TeamRun
 from reconciler.errors import Exit, StateOldCopy, UsageError
+from reconciler.formats.commands import on_lines
 from reconciler.formats.reports import encode_time
 from reconciler.model.deltas import Delta
 from reconciler.model.desired import Address
@@ -63,14 +65,14 @@ def accept(
     teams = load_selected(common).teams
     named = [named_transfer(teams, transfer) for transfer in transfers]
     signals = Signals()
-    with signals.caught():
+    with signals.caught(), Display(common) as display:
         parts = parts_of(common, signals)
         settings = RunSettings(settle=settle, lock=common.lock, lock_timeout=common.lock_timeout)
         wanted = [team for team in teams if everything or any(team is one for one, _id in named)]
-        runs = [parts.team_run(team, settings) for team in wanted]
+        runs = [parts.team_run(team, settings, display.tell) for team in wanted]
         with locked(runs, settings, "accept"):
             chosen = {Address(team.team_id, transfer_id) for team, transfer_id in named}
-            return max(_accept(run, chosen, auto_approve, command_of(common, "plan")) for run in runs)
+            return max(_accept(run, chosen, auto_approve, common) for run in runs)
 
 
 def _accept_old_copies(common: Common, auto_approve: bool) -> int:
@@ -88,11 +90,12 @@ def _accept_old_copies(common: Common, auto_approve: bool) -> int:
             if not agreed(f"{old_state}. Go on all the same?", auto_approve, "reconciler accept"):
                 return Exit.ERROR
             serial = store.accept_old_copy().serial
-            out(f"Team {team.team_id}: the state goes on with serial {serial}. Plan before you apply.")
+            out(f"Team {team.team_id}: the state goes on with serial {serial}.")
+    out(completed(f"Plan before you apply:{on_lines('plan')}", common))
     return Exit.DONE
 
 
-def _accept(run: TeamRun, chosen: set[Address], auto_approve: bool, next_command: str) -> int:
+def _accept(run: TeamRun, chosen: set[Address], auto_approve: bool, common: Common) -> int:
     """Accept for the chosen transfers of a team, or for all if none is named."""
     session = run.open()
     ledgers = _chosen(with_latest(run, session), chosen)
@@ -114,9 +117,10 @@ def _accept(run: TeamRun, chosen: set[Address], auto_approve: bool, next_command
     with run.saving():
         session.record(delta)
         run.store.finish()
+    names = {ledger.transfer.address.transfer_id: ledger.transfer.name for ledger in unknown}
     for acceptance in delta.acceptances:
-        out(f"Accepted for transfer {acceptance.transfer_id}, up to backfill {acceptance.backfill_id}.")
-    out(f"What is due now: {next_command}")
+        out(f"Accepted for {names[acceptance.transfer_id]}, up to backfill {acceptance.backfill_id}.")
+    out(completed(f"What is due now:{on_lines('plan')}", common))
     return Exit.DONE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -12,7 +13,7 @@ from reconciler import bounds
 from reconciler.cli.arguments import api_of, read_key, state_of, verbose_of, warn_of_ci
 from reconciler.cli.command import ASKS, CALLS_API, Command
 from reconciler.cli.loading import load_selected
-from reconciler.cli.options import Common, Duration, note, settle_option, shared
+from reconciler.cli.options import Common, Duration, completed, note, settle_option, shared
 from reconciler.cli.progress import Reporter
 from reconciler.cli.screen import places_of
 from reconciler.cli.show import load_plan
@@ -21,10 +22,24 @@ from reconciler.cli.terminal import err, is_confirmed, is_terminal, refuse_witho
 from reconciler.durations import worded
 from reconciler.engine.results import Report, Terms
 from reconciler.engine.team import RunSettings
-from reconciler.errors import Exit, Interrupted, ReconcilerError, Refused, UsageError, status_of
+from reconciler.errors import (
+    ApiUnavailable,
+    Exit,
+    Interrupted,
+    KeyProblem,
+    QuotaUsedUp,
+    ReconcilerError,
+    Refused,
+    StateError,
+    UsageError,
+    status_of,
+)
 from reconciler.formats.commands import on_lines
 from reconciler.model.desired import Desired
 from reconciler.planning.plan import Options, Plan
+
+_PASSING = (ApiUnavailable, KeyProblem, QuotaUsedUp, StateError)
+"""What ends a run before anything is sent, and is mended outside it: then the same run is made again."""
 
 
 @click.command(
@@ -80,7 +95,8 @@ def apply(
     _check_usage(common, terms, auto_approve)
     if saved is not None:
         common = note(_following(common, saved.options))
-    return apply_teams(common, terms, settings, auto_approve=auto_approve)
+    again = f"apply {quote(str(planfile))}" if planfile else "apply"
+    return apply_teams(common, terms, settings, auto_approve=auto_approve, again=again)
 
 
 def _following(common: Common, options: Options) -> Common:
@@ -115,10 +131,16 @@ def _check_usage(common: Common, terms: Terms, auto_approve: bool) -> None:
         refuse_without_terminal("reconciler apply")
 
 
-def apply_teams(common: Common, terms: Terms, settings: RunSettings, *, auto_approve: bool) -> int:
-    """Apply, telling what happens. Returns the exit status; with ``--json`` a summary is always last."""
-    desired, signals = _load(common, terms), Signals()
-    reporter = Reporter(common, places=places_of(common, desired))
+def apply_teams(
+    common: Common, terms: Terms, settings: RunSettings, *, auto_approve: bool, again: str = "apply"
+) -> int:
+    """Apply, telling what happens. Returns the exit status; with ``--json`` a summary is always last.
+
+    ``again`` is the command that makes this run again.
+    """
+    asks, desired = not (auto_approve or terms.approved or terms.expect), _load(common, terms)
+    reporter = Reporter(common, asks=asks, places=places_of(common, desired))
+    signals = Signals(again=completed(f"reconciler {again}", common), shown=reporter.display.say)
 
     def confirm(_plan: Plan) -> bool:
         return auto_approve or _asked()
@@ -143,11 +165,13 @@ def apply_teams(common: Common, terms: Terms, settings: RunSettings, *, auto_app
                 err("Nothing was done.")
             if common.json:
                 reporter.summarise(Report((), frozenset({status_of(error)})))
+            if isinstance(error, _PASSING) and "\n" not in error.hint:
+                error.hint += f"\nNothing was sent. To run the same again then:{on_lines(again)}"
             raise
     if report.declined:
         err("Nothing was done.")  # 0 would say that the plan was carried out
     else:
-        reporter.summarise(report)
+        reporter.summarise(report, again)
     return report.exit
 
 

@@ -6,9 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import click
-from click.core import ParameterSource
-
+from reconciler.cli.options import SANDBOX
 from reconciler.cli.terminal import err
 from reconciler.errors import KeyProblem, UsageError
 
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from reconciler.model.desired import DesiredTeam
     from reconciler.sandbox import Sandbox
 
-SANDBOX = "sandbox"
 SANDBOX_STATE = "state/sandbox"
 SANDBOX_FILE = "state/sandbox/world.db"
 MOST_OF_KEY_FILE = 16 * 1024  # bytes
@@ -52,7 +49,7 @@ def state_of(common: Common) -> str | None:
     """Return where the flags or the environment say that the state is; the sandbox's lies apart."""
     if not is_sandbox(common):
         return common.state
-    return common.state if _given_by_flag("state") and common.state else SANDBOX_STATE
+    return common.state or SANDBOX_STATE
 
 
 def verbose_of(common: Common) -> Verbose | None:
@@ -120,11 +117,6 @@ def _key_in(file: str, variable: str) -> str:
         detail = f"The file that {variable} names {fault}."
         raise KeyProblem("The key file cannot be read", detail, "Check its path and permissions.")
     return key
-
-
-def _given_by_flag(name: str) -> bool:
-    context = click.get_current_context(silent=True)
-    return context is not None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _tell_request(method: str, path: str, status: int | None, seconds: float) -> None:

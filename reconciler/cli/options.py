@@ -11,6 +11,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from reconciler import bounds
 from reconciler.cli import completion
@@ -103,6 +104,7 @@ class OutFile(_OutFile):
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_API = "https://dts-api.supermetrics.com/v1"
+SANDBOX = "sandbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class Common:
     as_of: date | None = None
     target: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    settle: timedelta = bounds.DEFAULT_SETTLE
     lock: bool = True
     lock_timeout: timedelta = timedelta(0)
     json: bool = False
@@ -224,11 +227,14 @@ def completed(text: str, common: Common) -> str:
 
 
 def _flagged(command: str, common: Common) -> str:
-    parts = [command_of(common, command)]
-    if command.split()[0] in ("plan", "apply", "status"):
+    parts, (name, *more) = [command_of(common, command)], command.split()
+    if name in ("plan", "apply", "status"):
         parts += [f"--as-of {common.as_of}"] if common.as_of else []
-        parts += [f"--target {quote(name)}" for name in common.target]
-        parts += [f"--exclude {quote(name)}" for name in common.exclude]
+        if name != "apply" or not more:  # a saved plan has its own
+            parts += [f"--target {quote(pattern)}" for pattern in common.target]
+            parts += [f"--exclude {quote(pattern)}" for pattern in common.exclude]
+    if name in ("plan", "apply", "retry", "accept", "resolve"):
+        parts += [f"--settle {worded(common.settle)}"] if common.settle != bounds.DEFAULT_SETTLE else []
     return " ".join(parts)
 
 
@@ -263,6 +269,14 @@ def note(common: Common) -> Common:
     return common
 
 
+def _without_others_state(common: Common) -> Common:
+    """Leave out a state that the environment names where the sandbox is used: it is not the sandbox's."""
+    context = click.get_current_context(silent=True)
+    source = context.get_parameter_source("state") if context is not None else None
+    of_sandbox = common.api == SANDBOX or common.api.startswith(f"{SANDBOX}:")
+    return replace(common, state=None) if of_sandbox and source is ParameterSource.ENVIRONMENT else common
+
+
 def shared(*groups: str) -> Callable[[F], F]:
     """Add the flags of the groups, and hand them to the command as one ``Common`` named ``common``."""
     known = {
@@ -281,8 +295,9 @@ def shared(*groups: str) -> Callable[[F], F]:
         @functools.wraps(command)
         def gathered(**values: Any) -> Any:
             names = {field.name for field in fields(Common)}
-            common = Common(**{name: values.pop(name) for name in list(values) if name in names})
-            return command(common=note(common), **values)
+            given = {name: values.pop(name) for name in list(values) if name in names - {"settle"}}
+            common = Common(**given, settle=values.get("settle", bounds.DEFAULT_SETTLE))
+            return command(common=note(_without_others_state(common)), **values)
 
         wrapped: Any = gathered
         for option in reversed(chosen):

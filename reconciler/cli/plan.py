@@ -14,6 +14,7 @@ import reconciler
 from reconciler import bounds
 from reconciler.cli.arguments import api_of, read_key, state_of, verbose_of
 from reconciler.cli.command import CALLS_API, Command
+from reconciler.cli.display import Display
 from reconciler.cli.loading import load_selected
 from reconciler.cli.options import Common, OutFile, command_of, completed, settle_option, shared
 from reconciler.cli.progress import show_diagnostics
@@ -76,7 +77,7 @@ def plan(
 def plan_teams(common: Common, desired: Desired, settings: RunSettings) -> TeamsPlan:
     """Observe and plan, as ``status`` does too; a signal ends it."""
     signals = Signals()
-    with signals.caught():
+    with signals.caught(), Display(common) as display:
         return reconciler.plan(
             reconciler.observe(
                 desired,
@@ -86,6 +87,7 @@ def plan_teams(common: Common, desired: Desired, settings: RunSettings) -> Teams
                 settings=settings,
                 interrupts=signals,
                 verbose=verbose_of(common),
+                on_event=display.tell,
             )
         )
 

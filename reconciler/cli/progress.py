@@ -1,4 +1,4 @@
-"""Telling what happens during an apply: a bar on a terminal, lines elsewhere, JSON lines for programs."""
+"""Telling what happens during an apply: lines as things are made, what goes on besides; JSON for programs."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from reconciler.cli.display import Display
 from reconciler.cli.options import Common, completed
 from reconciler.cli.screen import shown_on
-from reconciler.cli.terminal import err, out, out_json_line, paint_for, unwritten_is_fine
+from reconciler.cli.terminal import err, out, out_json_line, paint_for
 from reconciler.cli.writing import save_unsaved
-from reconciler.events import Created, Event, Planned, RunEvent, Started, Unsaved, Waiting
+from reconciler.events import Created, Doing, Event, Planned, RunEvent, Started, Unsaved, Waiting
 from reconciler.formats.messages import event_json, left_out_json, summary_json
 from reconciler.planning.plan import ActionKind, Plan, all_findings
+from reconciler.render.doing import Tally
+from reconciler.render.endings import ending_text, summary_sentence
 from reconciler.render.findings import error_text, findings_text
-from reconciler.render.progress import event_line, summary_sentence
+from reconciler.render.progress import Columns, event_line
 from reconciler.render.text import plan_text
 from reconciler.render.words import BOLD, GREEN, YELLOW, Paint
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from rich.progress import Progress, TaskID
-
     from reconciler.engine.results import Report
-
-QUIET_SECONDS = 60.0  # CI systems end jobs that say nothing
 
 
 def show_diagnostics(plan: Plan, common: Common) -> None:
@@ -42,17 +41,24 @@ def show_diagnostics(plan: Plan, common: Common) -> None:
 
 @dataclass(slots=True)
 class Reporter:
-    """Told of events by any thread. As a context it takes the bar away in the end."""
+    """Told of events by any thread. As a context it leaves nothing transient on the screen in the end.
+
+    ``asks``: somebody is asked about the plan that is shown.
+    """
 
     common: Common
     show_plan: bool = True
     places: Mapping[int, str] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _bar: Progress | None = None
-    _task: TaskID | None = None
-    _total: int = 0
-    _done: int = 0
-    _beat: threading.Event = field(default_factory=threading.Event)
+    asks: bool = False
+    display: Display = field(init=False)
+    _columns: Columns = field(default_factory=Columns)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _began: float | None = None
+    _done: list[int] = field(default_factory=list)
+    _planned: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.display = Display(self.common, self._tally)
 
     def __enter__(self) -> Reporter:
         return self
@@ -65,6 +71,8 @@ class Reporter:
     def tell(self, event: RunEvent) -> None:
         """Show one event."""
         match event:
+            case Doing():
+                self.display.tell(event)
             case Planned(plan=plan, again=again):
                 if again:
                     err("The plan has changed since it was shown. It is now:")
@@ -79,11 +87,14 @@ class Reporter:
 
     def _tell(self, event: Event) -> None:
         with self._lock:
-            self._done += isinstance(event, Created)
+            if isinstance(event, Created):
+                self._done.append(len(event.action.days))
             if self.common.json:
                 out_json_line(event_json(event))
-            else:
-                self._show(event)
+            if isinstance(event, Waiting):
+                self.display.tell(event)
+            elif not self.common.json:
+                self.display.line(event_line(event, self._columns))
 
     def _show_planned(self, plan: Plan) -> None:
         show_diagnostics(plan, self.common)
@@ -92,59 +103,38 @@ class Reporter:
                 out_json_line(line)
         elif self.show_plan:
             out(completed(plan_text(plan, shown_on(sys.stdout, self.common, self.places)), self.common))
+            if self.asks and sys.stderr.isatty() and not sys.stdout.isatty():  # it must be seen
+                err(completed(plan_text(plan, shown_on(sys.stderr, self.common, self.places)), self.common))
 
     # -- progress ----------------------------------------------------------------------------
 
     def _begin(self, plan: Plan) -> None:
         """Begin to show progress over the creates of a plan."""
-        self._total = sum(action.kind is not ActionKind.CANCEL for action in plan.actions)
-        if self.common.json:
-            return
-        if sys.stderr.isatty():
-            self._start_bar()
-        else:
-            threading.Thread(target=self._heartbeat, daemon=True).start()
+        made = (action for action in plan.actions if action.kind is not ActionKind.CANCEL)
+        self._planned = [len(action.days) for action in made]
+        self._columns = Columns.of(plan, self._paint())
+        self.display.width = self._columns.width
+        self._began = time.monotonic()
+        self.display.begin()
 
-    def _start_bar(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        columns = (TextColumn("Applying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = Progress(
-            *columns, console=Console(stderr=True, no_color=not self._paint().on), transient=True
-        )
-        self._task = self._bar.add_task("apply", total=self._total)
-        self._bar.start()
-
-    def _heartbeat(self) -> None:
-        began = time.monotonic()
-        while not self._beat.wait(QUIET_SECONDS):
-            err(f"still applying: {self._done} of {self._total} done, {time.monotonic() - began:.0f} s")
+    def _tally(self) -> Tally | None:
+        if self._began is None:
+            return None
+        done, planned = self._done, self._planned
+        return Tally(len(done), len(planned), sum(done), sum(planned), time.monotonic() - self._began)
 
     def _end(self) -> None:
-        self._beat.set()
-        if self._bar is not None:
-            with unwritten_is_fine(sys.stderr):
-                self._bar.stop()
-            self._bar = None
-
-    def _show(self, event: Event) -> None:
-        colour = GREEN if isinstance(event, Created) else YELLOW if not isinstance(event, Waiting) else ""
-        line = self._paint()(completed(event_line(event), self.common), *([colour] if colour else []))
-        if self._bar is None or self._task is None:
-            err(line)
-            return
-        from rich.text import Text
-
-        with unwritten_is_fine(sys.stderr):
-            self._bar.update(self._task, completed=self._done)
-            self._bar.console.print(Text.from_ansi(line), soft_wrap=True)  # a command is one line
+        self._began = None
+        self.display.close()
 
     def _paint(self) -> Paint:
         return paint_for(self.common.color, sys.stderr)
 
-    def summarise(self, report: Report) -> None:
-        """Print the end of an apply: the last JSON line, or the last line of text."""
+    def summarise(self, report: Report, again: str = "apply") -> None:
+        """Print the end of an apply: the last JSON line, or the last line of text, and what comes next.
+        ``again`` is the command of this run.
+        """
+        self._end()
         for error in report.errors:
             err(completed(error_text(error, self._paint()), self.common))
         if self.common.json:
@@ -153,3 +143,5 @@ class Reporter:
         paint = paint_for(self.common.color, sys.stdout)
         colour = YELLOW if report.exit else GREEN
         out(paint(summary_sentence(report.exit, report.totals), BOLD, colour))
+        if ending := ending_text(report.conclusion, again):
+            err(completed(ending, self.common))

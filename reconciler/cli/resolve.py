@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -10,14 +12,18 @@ import click
 from reconciler.cli import completion
 from reconciler.cli.arguments import parts_of
 from reconciler.cli.command import ASKS, CALLS_API, Command
+from reconciler.cli.display import Display
 from reconciler.cli.loading import load_selected, named_transfer
-from reconciler.cli.options import Common, completed, parse_range, shared
+from reconciler.cli.options import Common, completed, parse_range, settle_option, shared
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, is_confirmed, out, out_json, refuse_without_terminal
 from reconciler.engine.run import locked
 from reconciler.engine.team import RunSettings
-from reconciler.errors import Exit, UsageError
+from reconciler.errors import Exit, ReconcilerError, Refused, UsageError
+from reconciler.formats.commands import on_lines
 from reconciler.formats.reports import encode_time
+from reconciler.planning.resolution import settles_at
+from reconciler.render.endings import resolve_text
 from reconciler.render.words import span
 
 if TYPE_CHECKING:
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
     from reconciler.engine.team import TeamRun
     from reconciler.model.deltas import Delta
     from reconciler.model.desired import DesiredTeam
-    from reconciler.model.memory import Intent
+    from reconciler.model.memory import Document, Intent
 
 
 _CREATED = re.compile(r"created:[1-9]\d{0,18}")
@@ -40,48 +46,58 @@ _CREATED = re.compile(r"created:[1-9]\d{0,18}")
 @click.argument("days", metavar="[START..END]", required=False)
 @click.option("--as", "verdict", metavar="created:ID|not-created", help="What became of the create.")
 @click.option("--auto-approve", is_flag=True, help="Skip the confirmation prompt.")
+@settle_option
 @shared("files", "api", "state", "lock", "json", "output")
 def resolve(
-    common: Common, transfer: str | None, days: str | None, verdict: str | None, auto_approve: bool
+    common: Common,
+    transfer: str | None,
+    days: str | None,
+    verdict: str | None,
+    auto_approve: bool,
+    settle: timedelta,
 ) -> int:
     """Settle the create of TRANSFER for START..END, whose outcome is unknown.
 
-    Look at the vendor's pages first: was that backfill created? Without arguments, list what is
-    unresolved.
+    Look at the vendor's pages first: was that backfill created? Without --as, show what is unresolved, with
+    the commands that settle it.
     """
-    teams = load_selected(common).teams
-    signals = Signals()
-    with signals.caught():
+    teams, signals = load_selected(common).teams, Signals()
+    with signals.caught(), Display(common) as display:
         parts = parts_of(common, signals)
-        if transfer is None:
-            return _list(parts, teams, common)
-        if days is None or verdict is None:
-            raise UsageError(
-                "Arguments are missing", "Give TRANSFER, START..END and --as.", "See: reconciler resolve -h"
-            )
+        if verdict is None:
+            return _list(parts, teams, common, transfer, days)
+        if transfer is None or days is None:
+            hint = f"To see what is unresolved:{on_lines('resolve')}"
+            raise UsageError("Arguments are missing", "--as needs TRANSFER and START..END.", hint)
         _check_verdict(verdict)
         team, transfer_id = _find(parts, teams, transfer)
-        settings = RunSettings(lock=common.lock, lock_timeout=common.lock_timeout)
-        run = parts.team_run(team, settings)
+        settings = RunSettings(settle=settle, lock=common.lock, lock_timeout=common.lock_timeout)
+        run = parts.team_run(team, settings, display.tell)
         with locked([run], settings, "resolve"):
             return _settle(run, transfer_id, days, verdict, auto_approve)
 
 
-def _list(parts: Parts, teams: tuple[DesiredTeam, ...], common: Common) -> int:
-    from reconciler.formats.commands import resolving
+def _list(
+    parts: Parts, teams: tuple[DesiredTeam, ...], common: Common, transfer: str | None, days: str | None
+) -> int:
     from reconciler.formats.messages import intent_json
     from reconciler.planning.intents import unresolved
 
-    documents = [(team.team_id, parts.store(team).read()[0]) for team in teams]
-    found = [(team_id, one) for team_id, document in documents if document for one in unresolved(document)]
+    documents = [(team, parts.store(team).read()[0]) for team in teams]
+    found = [
+        (team, one)
+        for team, document in documents
+        for one in (unresolved(document) if document else ())
+        if transfer in (None, one.transfer, str(one.transfer_id))
+        if days is None or parse_range(days, team.as_of) == (one.start, one.end)
+    ]
     if common.json:
-        out_json(
-            {"unresolved": [{"team_id": team_id, **intent_json("create", one)} for team_id, one in found]}
-        )
+        shown = [{"team_id": team.team_id, **intent_json("create", one)} for team, one in found]
+        out_json({"unresolved": shown})
         return Exit.DONE
-    for _team_id, intent in found:
-        settle = resolving(intent.transfer, intent.dates)
-        out(completed(f"{intent.transfer} {span(intent.start, intent.end)}:{settle}", common))
+    for team, intent in found:
+        at = settles_at(intent, common.settle, team.on_unknown)
+        out(completed(resolve_text(intent, at, parts.clock().now()), common) + "\n\n")
     out(f"{len(found)} unresolved." if found else "Nothing is unresolved.")
     return Exit.DONE
 
@@ -129,12 +145,14 @@ def _settle(run: TeamRun, transfer_id: int, days: str, verdict: str, auto_approv
     session = run.open()
     intent = find_intent(session.document, transfer_id, *parse_range(days, run.team.as_of))
     delta = _delta(run, intent, verdict)
-    _warn_if_early(run, intent, verdict)
+    if verdict == "not-created":
+        _look(run, session.document, intent)
+        _warn_if_early(run, intent)
     if not auto_approve:
         refuse_without_terminal("reconciler resolve")
         if not is_confirmed(f"Record {intent.transfer} {span(intent.start, intent.end)} as {verdict}?"):
             err("Nothing was changed.")
-            return Exit.DONE
+            return Exit.ERROR
     with run.saving():
         session.record(delta)
         run.store.finish()
@@ -142,10 +160,26 @@ def _settle(run: TeamRun, transfer_id: int, days: str, verdict: str, auto_approv
     return Exit.DONE
 
 
-def _warn_if_early(run: TeamRun, intent: Intent, verdict: str) -> None:
+def _look(run: TeamRun, document: Document, intent: Intent) -> None:
+    """Raise ``Refused`` if just that backfill is there; say so, if nobody can tell."""
+    from reconciler.engine.by_hand import seen_of
+
+    try:
+        made = seen_of(run, document, intent)
+    except ReconcilerError as error:
+        err(f"warning: Whether it is there could not be looked at: {error.summary}. {error.detail}")
+        return
+    if made is not None:
+        at = encode_time(made.created_time)
+        detail = f"Backfill {made.id} is just what was asked for, and was made at {at}: it was created."
+        settle = f"resolve {quote(intent.transfer)} {intent.dates} --as created:{made.id}"
+        raise Refused("It was created", detail, f"Say so:{on_lines(settle)}")
+
+
+def _warn_if_early(run: TeamRun, intent: Intent) -> None:
     """Within settle time nobody can know that a create will not take effect: say what is at stake."""
     settles = intent.intended_at + run.settings.settle
-    if verdict == "not-created" and run.clock.now() < settles:
+    if run.clock.now() < settles:
         err(
             f"warning: The request may still take effect until {encode_time(settles)}.\n"
             "  Its days would then be loaded twice. Check the vendor's pages again after that."

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from types import FrameType
 
-from reconciler.engine.stop import Interrupts
+from reconciler.engine.stop import INTERRUPT_GRACE, Interrupts
 from reconciler.errors import Interrupted
 
 _SIGNALS = [
@@ -16,12 +17,17 @@ _SIGNALS = [
 ]  # Windows has no SIGHUP
 
 
+@dataclass(slots=True)
 class Signals(Interrupts):
     """Turns the first signal into ``Interrupted`` in the main thread or, where it is only to be noted, into
     the run's stop signal.
+
+    ``again`` is the command that makes the run again: whoever ends it at once is told. ``shown`` takes over
+    what the first one is answered, if it can.
     """
 
-    __slots__ = ()
+    again: str = "reconciler apply"
+    shown: Callable[[str], bool] = lambda text: False
 
     @contextmanager
     def caught(self) -> Iterator[None]:
@@ -33,18 +39,37 @@ class Signals(Interrupts):
                 signal.signal(signum, handler)
 
     def _on_signal(self, signum: int, _frame: FrameType | None) -> None:
-        writes = _writes(len(self.signal.under_way))
+        writes = list(self.signal.under_way.values())
         if self.signal.signum is not None:
-            _tell(f"Left at once: {writes} under way. What was begun is recorded; the next apply settles it.")
+            _tell(f"Ended at once: {_told(writes)}.{self._open(writes)}")
             os._exit(128 + signum)  # the intents are durable; the next run settles them
         self.signal.interrupt(signum)
         if not self._deferring:
             raise Interrupted(signum)
-        _tell(f"Interrupted: no further write begins; {writes} under way, and waited for 5 s at most.")
+        text = f"Stopping: {_told(writes)}{_waiting(writes)}"
+        if not self.shown(text):
+            _tell(text)
+
+    def _open(self, writes: list[str]) -> str:
+        if not writes:
+            return ""
+        them, are = ("it", "It is") if len(writes) == 1 else ("them", "They are")
+        return f" {are} recorded; the next run finds out what became of {them}:\n    {self.again}"
 
 
-def _writes(number: int) -> str:
-    return {0: "no write is", 1: "1 write is"}.get(number, f"{number} writes are")
+def _told(writes: list[str]) -> str:
+    what = writes[0] if len(set(writes)) == 1 else "write"
+    if len(writes) == 1:
+        return f"1 {what} is under way"
+    return f"{len(writes)} {what}s are under way" if writes else "nothing is under way"
+
+
+def _waiting(writes: list[str]) -> str:
+    if not writes:
+        return "."
+    answer = "its answer" if len(writes) == 1 else "the answers"
+    second = "(Ctrl-C again ends now. What was sent is recorded; the next run finds it.)"
+    return f"; waiting up to {INTERRUPT_GRACE:.0f} s for {answer}.\n  {second}"
 
 
 def _tell(line: str) -> None:

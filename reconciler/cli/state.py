@@ -16,7 +16,7 @@ from reconciler.cli.options import Common, completed, shared
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import agreed, err, out, out_json
 from reconciler.errors import Exit, StateError, UsageError
-from reconciler.stores.base import StateStore, this_process
+from reconciler.stores.base import LockInfo, StateStore, this_process
 
 if TYPE_CHECKING:
     from reconciler.model.desired import DesiredTeam
@@ -57,9 +57,14 @@ def _store_of(common: Common, team_id: int | None, asked: str = "You asked for")
 def held(common: Common, store: StateStore, operation: str) -> Iterator[None]:
     """Hold the lock of a state, or none if so told."""
     info = this_process(operation, datetime.now(UTC))
-    lock = store.lock(info, common.lock_timeout.total_seconds()) if common.lock else nullcontext()
+    patience = common.lock_timeout.total_seconds()
+    lock = store.lock(info, patience, _tell_waiting) if common.lock else nullcontext()
     with lock:
         yield
+
+
+def _tell_waiting(holder: LockInfo | None) -> None:
+    err(f"waiting for the lock: {holder or 'another run has it'}")
 
 
 @state.command("list", examples=("reconciler state list", "reconciler state list --json"), exits=READS_FILES)
@@ -190,7 +195,8 @@ def rm(common: Common, team_id: int | None, auto_approve: bool) -> int:
         if not agreed(f"Remove the state of team {team_id}?", auto_approve, "reconciler state rm"):
             return Exit.ERROR
         removed = store.remove()
-    out(f"Team {team_id}: {'the state was removed' if removed else 'there was no state'}.")
+    kept = "the state was removed, and is kept as the backup beside it"
+    out(f"Team {team_id}: {kept if removed else 'there was no state'}.")
     return Exit.DONE
 
 

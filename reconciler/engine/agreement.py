@@ -12,9 +12,10 @@ from datetime import datetime
 from functools import partial
 
 from reconciler.dates import DaysByTransfer
+from reconciler.engine.report import TeamReport
 from reconciler.engine.results import Terms
 from reconciler.engine.session import StateSession
-from reconciler.engine.team import Surveyed, TeamReport, TeamRun
+from reconciler.engine.team import Surveyed, TeamRun
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.events import LeftUndone
 from reconciler.formats.commands import on_lines
@@ -111,12 +112,13 @@ def compare(terms: Terms, fresh: Plan) -> None:
         raise Refused("The plan is not the expected one", detail, f"Review it:{on_lines('plan')}")
 
 
-def refuse_guarded(plan: Plan) -> None:
-    """Raise ``Refused`` for a plan that a guard refuses."""
+def refuse_guarded(plan: Plan, terms: Terms) -> None:
+    """Raise ``Refused`` for a plan that a guard refuses; a saved one has its own --target."""
     tripped = [finding for finding in all_findings(plan) if finding.rule == TRIPPED]
     if plan.guarded:
         detail = " ".join(finding.detail for finding in tripped)
-        raise Refused("A guard refuses this plan", detail, tripped[0].hint)
+        smaller = f"Raise the guard in the file, or make a smaller plan, with --target say:{_NEW_PLAN}"
+        raise Refused("A guard refuses this plan", detail, smaller if terms.approved else tripped[0].hint)
 
 
 def undone(saved: Plan, surveyed: Surveyed) -> Iterator[LeftUndone]:

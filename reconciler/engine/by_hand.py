@@ -16,10 +16,10 @@ from reconciler.formats.reports import encode_time
 from reconciler.model.deltas import Delta
 from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import Acceptance, Amnesty, Document, Intent
-from reconciler.model.observed import Unreadable
+from reconciler.model.observed import Backfill, Unreadable
 from reconciler.planning.intents import adopted, found, not_created, unresolved
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
-from reconciler.planning.matching import is_part
+from reconciler.planning.matching import find_match, is_part
 from reconciler.planning.situation import Situation, weigh
 
 if TYPE_CHECKING:
@@ -79,6 +79,14 @@ def as_created(
         raise Refused("The backfill is already known", f"Another create of ours made {backfill_id}.")
     done = replace(found(intent, backfill_id), start=backfill.start, end=backfill.end)
     return Delta(intents=(done,), backfills=(adopted(backfill, intent),))
+
+
+def seen_of(run: TeamRun, document: Document, intent: Intent) -> Backfill | None:
+    """Return the backfill that can only be a create, if the API shows it. Raises what reading raises."""
+    latest = run.client.latest(intent.transfer_id)
+    listed = run.client.list_incomplete().backfills
+    seen = (*listed, latest) if isinstance(latest, Backfill) else listed
+    return find_match(intent, seen, document, run.settings.settle)
 
 
 def as_not_created(intent: Intent) -> Delta:

@@ -153,6 +153,7 @@ class Get(Effect[Backfill | None]):
 class Pause(Effect[None]):
     seconds: float
     why: str
+    transfer: str = ""
 
     def __post_init__(self) -> None:
         assert self.seconds > 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar, assert_never
@@ -32,11 +33,11 @@ from reconciler.engine.effects import (
 )
 from reconciler.engine.observe import answered_at
 from reconciler.engine.session import StateSession
-from reconciler.engine.stop import StopSignal
+from reconciler.engine.stop import INTERRUPT_GRACE, StopSignal
 from reconciler.engine.suspicion import Suspicion
 from reconciler.engine.transfer import TransferApply
 from reconciler.errors import Interrupted, KeyProblem, QuotaUsedUp, ReconcilerError
-from reconciler.events import Event, Waiting
+from reconciler.events import Doing, RunEvent, Sending, Waiting
 from reconciler.model.deltas import Delta
 from reconciler.model.memory import Intent
 from reconciler.model.observed import Backfill, Unreadable
@@ -55,7 +56,7 @@ class Executor:
     session: StateSession
     clock: Clock
     signal: StopSignal
-    on_event: Callable[[Event], None]
+    on_event: Callable[[RunEvent], None]
     holds_lock: Callable[[], bool]
     suspicion: Suspicion = field(default_factory=Suspicion)
     _claims: set[int] = field(default_factory=set)
@@ -78,8 +79,8 @@ class Executor:
                 return step.answered(self._suspect(intent, refusal))
             case Record(delta=delta):
                 self.session.record(delta)
-            case Pause(seconds=seconds, why=why):
-                self.on_event(Waiting(seconds, why))
+            case Pause(seconds=seconds, why=why, transfer=transfer):
+                self.on_event(Waiting(seconds, why, transfer))
                 self.clock.sleep(seconds)
             case Emit(event=event):
                 self.on_event(event)
@@ -101,7 +102,7 @@ class Executor:
         held = self._held_back(intent, deadline)
         if held:
             return held
-        with self.signal.writing():
+        with self._writing(intent):
             answer = self.client.create(intent.transfer_id, intent.start, intent.end, known)
         return self._claimed(answer)
 
@@ -119,8 +120,17 @@ class Executor:
         held = self._held_back(intent, deadline)
         if held:
             return held
-        with self.signal.writing():
+        with self._writing(intent):
             return self.client.cancel(intent.backfill_id)
+
+    @contextmanager
+    def _writing(self, intent: Intent) -> Iterator[None]:
+        self.on_event(Doing(intent.nonce, Sending(intent.transfer, intent.start, intent.end)))
+        try:
+            with self.signal.writing(intent.kind.value):
+                yield
+        finally:
+            self.on_event(Doing(intent.nonce))
 
     def _held_back(self, intent: Intent, deadline: float) -> RateLimited | Withheld | None:
         """Wait for our turn; return why the request must not leave, or ``None``: it must leave at once.
@@ -273,9 +283,6 @@ def drive_all(transfers: dict[int, TransferApply], executor: Executor, paralleli
     if workers.crashes:
         raise workers.crashes[0]
     return workers.endings
-
-
-INTERRUPT_GRACE = 5.0  # seconds
 
 
 def _join(threads: list[threading.Thread], signal: StopSignal) -> None:

@@ -7,6 +7,7 @@ the list, or turns the next commit down.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from reconciler.api.client import ApiClient, Listing
 from reconciler.bounds import VENDOR_BEHIND
 from reconciler.dates import Day
 from reconciler.errors import ApiUnavailable
+from reconciler.events import Doing, Reading, RunEvent
 from reconciler.formats.reports import encode_time
 from reconciler.model.desired import Address, DesiredTeam, DesiredTransfer, EvidenceMode
 from reconciler.model.memory import Document
@@ -29,6 +31,8 @@ from reconciler.planning.situation import Situation, weigh
 
 T = TypeVar("T")
 K = TypeVar("K")
+Read = Callable[[K], T]
+Runs = tuple[Run, ...] | Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Reader:
     workers: int = 10
     key_hash: str = ""
     elapsed: Callable[[], float] = time.monotonic
+    on_event: Callable[[RunEvent], None] = lambda event: None
 
     def survey(self, team: DesiredTeam, document: Document) -> Situation:
         """Read what a plan needs: twice as deep where the first look leaves days open.
@@ -52,6 +57,14 @@ class Reader:
         It counts as read when reading began: what happens between an answer and our looking at
         it is not in it, however long we are held up there.
         """
+        key = f"read team {team.team_id}"
+        self.on_event(Doing(key, Reading(team.team_id)))
+        try:
+            return self._survey(team, document)
+        finally:
+            self.on_event(Doing(key))
+
+    def _survey(self, team: DesiredTeam, document: Document) -> Situation:
         now = self.now()
         situation = weigh(team, document, self._first_look(team, document), now, self.settle)
         _refuse_old_answers(situation)
@@ -114,15 +127,37 @@ class Reader:
             if one.transfer.evidence is not EvidenceMode.BACKFILLS
             for source in one.transfer.source_ids
         ]
-        latest = self._each([one for one in firsts if one not in seen.latest], self.client.latest)
-        runs = self._runs(with_runs, firsts, team, seen)
+        unread = [one for one in firsts if one not in seen.latest]
+        counted = self._counting(team, len(wanted), len(unread) + len(set(with_runs)))
+        latest = self._each(unread, counted(self.client.latest))
+        runs = self._runs(with_runs, firsts, team, seen, counted)
         return replace(seen, latest={**seen.latest, **latest}, runs={**seen.runs, **runs})
 
     def _runs(
-        self, sources: Iterable[int], firsts: dict[int, Day], team: DesiredTeam, seen: Observed
-    ) -> dict[int, tuple[Run, ...] | Unreadable]:
+        self,
+        sources: Iterable[int],
+        firsts: dict[int, Day],
+        team: DesiredTeam,
+        seen: Observed,
+        counted: Callable[[Read[int, Runs]], Read[int, Runs]] = lambda read: read,
+    ) -> dict[int, Runs]:
         until = _read_until(team.as_of, seen.vendor_now)
-        return self._each(sources, lambda source: self.client.runs(source, firsts[source], until))
+        return self._each(sources, counted(lambda source: self.client.runs(source, firsts[source], until)))
+
+    def _counting(self, team: DesiredTeam, transfers: int, reads: int) -> Callable[[Read[K, T]], Read[K, T]]:
+        """Return what has each of so many reads counted, as a share of the transfers."""
+        number = itertools.count(1)
+
+        def counting(read: Read[K, T]) -> Read[K, T]:
+            def counted(key: K) -> T:
+                answer = read(key)
+                done = Reading(team.team_id, transfers * next(number) // reads, transfers)
+                self.on_event(Doing(f"read team {team.team_id}", done))
+                return answer
+
+            return counted
+
+        return counting
 
     def _each(self, keys: Iterable[K], read: Callable[[K], T]) -> dict[K, T]:
         """Read one answer for each key, several at a time."""

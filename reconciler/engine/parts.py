@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import get_ident
 from typing import Protocol
 
 from reconciler.api.client import ApiClient, Verbose
@@ -15,7 +16,7 @@ from reconciler.engine.clock import Clock, system_clock
 from reconciler.engine.stop import Interrupts
 from reconciler.engine.team import RunSettings, TeamRun
 from reconciler.errors import KeyProblem, UsageError
-from reconciler.events import Event
+from reconciler.events import Doing, Retrying, RunEvent
 from reconciler.http import HttpTransport, Pacer, Retry, Transport, WsgiTransport
 from reconciler.http.wsgi import WsgiApp
 from reconciler.model.desired import DesiredTeam
@@ -78,13 +79,16 @@ class Parts:
         return system_clock(self.interrupts.sleep)
 
     def team_run(
-        self, team: DesiredTeam, settings: RunSettings, on_event: Callable[[Event], None] = lambda event: None
+        self,
+        team: DesiredTeam,
+        settings: RunSettings,
+        on_event: Callable[[RunEvent], None] = lambda event: None,
     ) -> TeamRun:
         """Return the parts of one team's run. Raises ``KeyProblem``, ``UsageError``."""
         rate, max_wait = team.limits.requests_per_second, settings.max_wait
         return TeamRun(
             team=team,
-            client=self.client(team.team_id, team.key_env, rate, max_wait),
+            client=self.client(team.team_id, team.key_env, rate, max_wait, on_event),
             store=self.store(team),
             blank=Document(team_id=team.team_id, api_url=self.api_url),
             clock=self.clock(),
@@ -107,7 +111,12 @@ class Parts:
         return open_store(where, team.team_id, self.api_url, written_by, sleep=sleep)
 
     def client(
-        self, team_id: int, key_env: str, rate: float = 20.0, max_wait: float = MAX_WAIT.total_seconds()
+        self,
+        team_id: int,
+        key_env: str,
+        rate: float = 20.0,
+        max_wait: float = MAX_WAIT.total_seconds(),
+        on_event: Callable[[RunEvent], None] = lambda event: None,
     ) -> ApiClient:
         """Return a client for one team, of at most ``rate`` requests a second. Raises ``KeyProblem``."""
         transport, sleep = self._transport(key_env), self.interrupts.sleep
@@ -115,7 +124,11 @@ class Parts:
         pacer = self._pacers.setdefault(key_env, Pacer(rate, sleep=sleep))
         pacer.slow_down(rate)  # teams that share a key share its pace: that of the slowest
         retry = Retry(max_wait=max_wait, rng=random.Random(), sleep=sleep)
-        return ApiClient(transport, team_id, pacer=pacer, retry=retry, verbose=self.verbose)
+
+        def retried(said: str, attempt: int, of: int) -> None:
+            on_event(Doing(f"retry {get_ident()}", Retrying(said, attempt, of) if said else None))
+
+        return ApiClient(transport, team_id, pacer=pacer, retry=retry, verbose=self.verbose, retried=retried)
 
     def _transport(self, key_env: str) -> Transport:
         if not isinstance(self.api, str):

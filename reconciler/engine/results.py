@@ -9,12 +9,14 @@ from typing import TypeVar
 
 from reconciler.bounds import DEFAULT_EXPIRY, MAX_EXPIRY
 from reconciler.diagnostics import Finding, Severity
+from reconciler.engine.report import TeamReport
 from reconciler.engine.stop import Interrupts
-from reconciler.engine.team import TeamReport, team_plan
+from reconciler.engine.team import team_plan
 from reconciler.errors import Interrupted, ReconcilerError, UsageError, worst
+from reconciler.events import Conclusion, LeftUndone
 from reconciler.formats.planfile import dump, encode_plan, is_digest
 from reconciler.model.desired import DesiredTeam
-from reconciler.planning.plan import Options, Plan, TeamPlan
+from reconciler.planning.plan import Item, Options, Plan, TeamPlan
 from reconciler.planning.situation import Situation
 from reconciler.version import __version__
 
@@ -123,11 +125,16 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an apply did. ``declined``: the answer was no, and nothing was done."""
+    """What an apply did. ``declined``: the answer was no, and nothing was done. ``unplanned``: a team could
+    not be planned. ``holes`` are the days that stay failed or blocked.
+    """
 
     teams: tuple[TeamReport, ...]
     statuses: frozenset[int]
     declined: bool = False
+    unplanned: bool = False
+    holes: tuple[Item, ...] = ()
+    undone: tuple[LeftUndone, ...] = ()
 
     @property
     def exit(self) -> int:
@@ -140,6 +147,21 @@ class Report:
     @property
     def errors(self) -> tuple[ReconcilerError, ...]:
         return tuple(error for team in self.teams for error in team.errors)
+
+    @property
+    def conclusion(self) -> Conclusion:
+        """Return what is to be told at the end."""
+        return Conclusion(
+            self.exit,
+            self.totals,
+            tuple(outcome for team in self.teams for outcome in team.outcomes),
+            tuple(doubt for team in self.teams for doubt in team.doubts),
+            tuple(action for team in self.teams for action in team.not_sent),
+            self.holes,
+            self.undone,
+            self.unplanned,
+            frozenset(error.code for error in self.errors),
+        )
 
     @property
     def totals(self) -> dict[str, int]:

@@ -24,16 +24,17 @@ from reconciler.engine.agreement import Part
 from reconciler.engine.clock import Clock
 from reconciler.engine.emergency import unsaved_of
 from reconciler.engine.parts import EmbeddedApi, Keys, Parts, States
+from reconciler.engine.report import TeamReport
 from reconciler.engine.results import Gathered, Report, Situations, TeamsPlan, Terms, joined_plan, plan
 from reconciler.engine.stop import Interrupts
-from reconciler.engine.team import RunSettings, Surveyed, TeamReport, TeamRun
-from reconciler.errors import Exit, ReconcilerError
-from reconciler.events import AppliedBefore, Planned, RunEvent, Started
+from reconciler.engine.team import RunSettings, Surveyed, TeamRun
+from reconciler.errors import Exit, ReconcilerError, StateError
+from reconciler.events import AppliedBefore, Doing, LeftUndone, LockAwaited, Planned, RunEvent, Started
 from reconciler.model.desired import Desired, DesiredTeam
 from reconciler.model.memory import Applied
 from reconciler.planning.approval import acts_alike
 from reconciler.planning.plan import Options, Plan
-from reconciler.stores.base import this_process
+from reconciler.stores.base import LockInfo, this_process
 
 T = TypeVar("T")
 
@@ -50,6 +51,7 @@ def observe(
     settings: RunSettings | None = None,
     interrupts: Interrupts | None = None,
     verbose: Verbose | None = None,
+    on_event: Callable[[RunEvent], None] = lambda event: None,
 ) -> Situations:
     """Read what plans need, writing nothing: neither to the API nor to the state.
 
@@ -59,7 +61,7 @@ def observe(
     parts = Parts(api, key, state, interrupts or Interrupts(), verbose)
     chosen = settings or RunSettings()
     teams = Gathered(parts.interrupts)
-    situations = teams.each(desired.teams, lambda team: parts.team_run(team, chosen).look())
+    situations = teams.each(desired.teams, lambda team: parts.team_run(team, chosen, on_event).look())
     return Situations(
         parts.api_url,
         parts.clock().now(),
@@ -115,6 +117,16 @@ def _finish(run: TeamRun) -> None:
         run.store.finish()
 
 
+def _waits(run: TeamRun) -> Callable[[LockInfo | None], None]:
+    """Return what tells that a team's lock is waited for, and who has it."""
+    team_id = run.team.team_id
+
+    def waits(holder: LockInfo | None) -> None:
+        run.on_event(Doing(f"lock {team_id}", LockAwaited(team_id, str(holder) if holder else "")))
+
+    return waits
+
+
 @contextmanager
 def locked(runs: Sequence[TeamRun], settings: RunSettings, operation: str) -> Iterator[None]:
     """Hold the lock of each team's state, in their order, or none if so told. Raises ``StateLocked``."""
@@ -124,7 +136,8 @@ def locked(runs: Sequence[TeamRun], settings: RunSettings, operation: str) -> It
             stack.callback(_finish, run)
             if settings.lock:
                 info = this_process(operation, run.clock.now())
-                stack.enter_context(run.store.lock(info, settings.lock_timeout.total_seconds()))
+                stack.enter_context(run.store.lock(info, settings.lock_timeout.total_seconds(), _waits(run)))
+                run.on_event(Doing(f"lock {run.team.team_id}"))
         yield
 
 
@@ -141,14 +154,27 @@ class Apply:
     on_event: Callable[[RunEvent], None]
     options: Options = field(default_factory=Options)
     _parts: dict[int, Part] = field(default_factory=dict)
+    _unopened: dict[int, StateError] = field(default_factory=dict)
 
     def run(self) -> Report:
         """Lock, plan, ask, do. For what is raised see ``apply``."""
         with locked(self.runs, self.settings, "apply"):
-            self._parts = {run.team.team_id: Part(run, run.open()) for run in self.runs}
+            self._open()
             agreement.approve(self.terms, self._parts, self.clock.now())
             before = agreement.find_applied(self.terms, self._parts)
             return self._apply() if before is None else self._leave_alone(before)
+
+    def _open(self) -> None:
+        """Read each team's state. One that cannot be used stops its team alone, where that makes a plan; a
+        saved plan is of all its teams.
+        """
+        for run in self.runs:
+            try:
+                self._parts[run.team.team_id] = Part(run, run.open())
+            except StateError as error:
+                if self.terms.approved is not None or len(self.runs) == 1:
+                    raise
+                self._unopened[run.team.team_id] = error
 
     def _apply(self) -> Report:
         agreement.check_files(self.terms, self._parts)
@@ -156,11 +182,15 @@ class Apply:
         if plan is None:
             return Report((), frozenset({Exit.ERROR}), declined=True)
         if self._is_too_little(plan):
-            return Report((), plan.statuses)
-        statuses = plan.statuses | self._tell_undone()
+            return Report((), plan.statuses, unplanned=True)
+        undone = self._tell_undone()
         if plan.actions:
             self.on_event(Started(plan))
-        return self._carry_out(plan, statuses | self._holes())
+        holes = tuple(item for seen in self._surveyed() for item in seen.holes)
+        reports = self._carry_out(plan)
+        partly = {Exit.PARTLY} if holes or undone else set()
+        held = plan.statuses.union(partly, *(report.statuses for report in reports))
+        return Report(reports, held, unplanned=plan.errored, holes=holes, undone=undone)
 
     def _leave_alone(self, before: Applied) -> Report:
         """Say that all was done; of a saved plan also what is due since then, which is for the next one."""
@@ -191,7 +221,7 @@ class Apply:
 
     def _show(self, plan: TeamsPlan, *, again: bool = False) -> None:
         self.on_event(Planned(plan, again))
-        agreement.refuse_guarded(plan)
+        agreement.refuse_guarded(plan, self.terms)
 
     def _is_too_little(self, plan: TeamsPlan) -> bool:
         """Tell whether a team is missing where only a whole plan can be the one that was approved."""
@@ -214,6 +244,8 @@ class Apply:
         return joined_plan(situations, [seen.plan for seen in surveyed])
 
     def _survey(self, team: DesiredTeam) -> Surveyed:
+        if team.team_id in self._unopened:
+            raise self._unopened[team.team_id]
         part = self._parts[team.team_id]
         part.surveyed = None  # of an earlier look, if this one fails
         part.surveyed = part.run.survey(part.session, part.approval)
@@ -222,26 +254,22 @@ class Apply:
     def _surveyed(self) -> list[Surveyed]:
         return [part.surveyed for part in self._parts.values() if part.surveyed is not None]
 
-    def _tell_undone(self) -> set[int]:
-        """Tell what a saved plan was to do and nobody has, will, or may under it; status 3 then."""
-        if self.terms.approved is None:
-            return set()
-        undone = [event for seen in self._surveyed() for event in agreement.undone(self.terms.approved, seen)]
+    def _tell_undone(self) -> tuple[LeftUndone, ...]:
+        """Tell, and return, what a saved plan was to do and nobody has, will, or may under it."""
+        saved = self.terms.approved
+        if saved is None:
+            return ()
+        undone = tuple(event for seen in self._surveyed() for event in agreement.undone(saved, seen))
         for event in undone:
             self.on_event(event)
-        return {Exit.PARTLY} if undone else set()
+        return undone
 
     def _is_approved(self, plan: Plan) -> bool:
         return self.terms.approved is not None or self.terms.expect is not None or self.confirm(plan)
 
-    def _holes(self) -> set[int]:
-        """Return status 3 if days stay failed or blocked: a hole in a report must page somebody."""
-        holes = any(ledger.holes for seen in self._surveyed() for ledger in seen.situation.ledgers)
-        return {Exit.PARTLY} if holes else set()
-
     # -- doing it ----------------------------------------------------------------------------
 
-    def _carry_out(self, plan: Plan, statuses: frozenset[int] | set[int]) -> Report:
+    def _carry_out(self, plan: Plan) -> tuple[TeamReport, ...]:
         with self.interrupts.only_noted():
             reports = tuple(
                 self._carry_out_team(part, part.surveyed)
@@ -249,7 +277,7 @@ class Apply:
                 if part.surveyed is not None
             )
             agreement.note_applied(self.terms.approved or plan, self._parts, reports)
-        return Report(reports, frozenset(statuses.union(*(report.statuses for report in reports))))
+        return reports
 
     def _carry_out_team(self, part: Part, surveyed: Surveyed) -> TeamReport:
         """Do one team's plan. What could not be saved in its state is told, whatever happens."""

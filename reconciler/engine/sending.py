@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler.api.outcome import Done, DoneInPart, RateLimited, Rejected, Unknown
@@ -107,7 +107,7 @@ class Sender:
                 stopped = answer is Withheld.STOPPED
                 return Ending.STOPPED if stopped else (yield from withdraw(action, answer.value))
             then = backoff.after(answer)
-            yield then
+            yield replace(then, transfer=action.transfer) if isinstance(then, Pause) else then
             if isinstance(then, Stop):
                 return Ending.STOPPED
             if isinstance(answer, RateLimited):  # whoever said so may have passed it on all the same

@@ -10,6 +10,9 @@ from threading import get_ident
 
 from reconciler.errors import Interrupted, ReconcilerError
 
+INTERRUPT_GRACE = 5.0
+"""Seconds that an interrupted run waits for the answers to its writes."""
+
 _POLL = 0.1
 """Seconds between two looks of whoever waits."""
 
@@ -22,13 +25,14 @@ class StopSignal:
     and may interrupt any line of the main thread, so there is no lock in it: a
     ``threading.Event`` has one, and setting it inside its own ``wait`` hangs for good.
 
-    ``under_way``, that of the whole run: the threads whose write was sent and not answered yet.
+    ``under_way``, that of the whole run: what the threads have sent that is not answered yet, ``create`` or
+    ``cancel``.
     """
 
     parent: StopSignal | None = None
     signum: int | None = None
     errors: list[ReconcilerError] = field(default_factory=list)
-    under_way: set[int] = field(default_factory=set)
+    under_way: dict[int, str] = field(default_factory=dict)
     _off: bool = False
 
     @property
@@ -45,14 +49,14 @@ class StopSignal:
         return self.signum is not None or (self.parent is not None and self.parent.interrupted)
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, what: str) -> Iterator[None]:
         """Count a write of this thread as under way."""
         under_way = (self if self.parent is None else self.parent).under_way
-        under_way.add(get_ident())
+        under_way[get_ident()] = what
         try:
             yield
         finally:
-            under_way.discard(get_ident())
+            under_way.pop(get_ident(), None)
 
     def wait(self, seconds: float) -> None:
         """Sleep, but no longer than until it is set."""

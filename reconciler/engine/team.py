@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,24 +18,28 @@ from reconciler.engine.effects import Ending
 from reconciler.engine.executor import Executor, drive_all
 from reconciler.engine.freshness import Freshness
 from reconciler.engine.observe import Reader
+from reconciler.engine.report import TeamReport
 from reconciler.engine.rules import Rules
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import StopSignal
 from reconciler.engine.transfer import TransferApply
 from reconciler.engine.warnings import statuses, warnings
-from reconciler.errors import Exit, Interrupted, ReconcilerError, StateConflict
-from reconciler.events import Cancelled, Created, Event, Settled, UnknownOutcome, Withdrawn, WriteRefused
+from reconciler.errors import Exit, Interrupted, StateConflict
+from reconciler.events import RunEvent, Settled, UnknownOutcome
+from reconciler.model.deltas import apply_deltas
 from reconciler.model.desired import DesiredTeam
-from reconciler.model.memory import Document, Intent
+from reconciler.model.memory import Document, Intent, Outcome
 from reconciler.planning.approval import Approval, Approvals
 from reconciler.planning.intents import is_settled, unresolved
-from reconciler.planning.plan import ActionKind, TeamPlan
+from reconciler.planning.ledger import Bucket
+from reconciler.planning.plan import Action, Item, TeamPlan
 from reconciler.planning.planner import make_plan
 from reconciler.planning.resolution import settles_at
 from reconciler.planning.situation import Situation, weigh
 from reconciler.stores.base import StateStore
 
 MAX_SURVEYS = 20
+_HELD = (Bucket.BLOCKED, Bucket.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,44 +63,20 @@ class Surveyed:
     situation: Situation
     read_at: float
 
+    @property
+    def holes(self) -> tuple[Item, ...]:
+        """The days that stay failed or blocked, and are not healthy: a hole must page somebody."""
+        found = {ledger.transfer.address: ledger.holes for ledger in self.situation.ledgers}
+        return tuple(
+            item for item in self.plan.items if item.bucket in _HELD and item.days & found[item.address]
+        )
+
 
 def team_plan(situation: Situation, approval: Approval | None = None) -> TeamPlan:
     """Return what to do for a team, with what there is reason to warn of. Pure."""
     plan = make_plan(situation, approval)
     diagnostics = (*plan.diagnostics, *warnings(situation))
     return replace(plan, diagnostics=diagnostics, statuses=statuses(situation))
-
-
-@dataclass(slots=True)
-class TeamReport:
-    """What an apply did for one team. ``statuses`` are the exit statuses that hold for it."""
-
-    team_id: int
-    created: int = 0
-    retried: int = 0
-    cancelled: int = 0
-    adopted: int = 0
-    refused: int = 0
-    withdrawn: int = 0
-    unknown: int = 0
-    days: int = 0
-    statuses: set[int] = field(default_factory=set)
-    errors: list[ReconcilerError] = field(default_factory=list)
-    told: set[str] = field(default_factory=set)
-
-    def count(self, event: Event) -> None:
-        self.refused += isinstance(event, WriteRefused)
-        self.withdrawn += isinstance(event, Withdrawn)
-        if isinstance(event, UnknownOutcome):
-            self.unknown += 1
-            self.told.add(event.intent.nonce)
-        if isinstance(event, Created):
-            self.adopted += event.refused
-            self.created += event.action.kind is ActionKind.CREATE and not event.refused
-            self.retried += event.action.kind is ActionKind.RETRY and not event.refused
-            self.days += len(event.action.days)
-        elif isinstance(event, Cancelled) and event.action.kind is ActionKind.CANCEL:
-            self.cancelled += 1
 
 
 @dataclass(slots=True)
@@ -111,7 +91,7 @@ class TeamRun:
     blank: Document
     clock: Clock
     settings: RunSettings = field(default_factory=RunSettings)
-    on_event: Callable[[Event], None] = lambda event: None
+    on_event: Callable[[RunEvent], None] = lambda event: None
     saving: Callable[[], AbstractContextManager[None]] = nullcontext
     key_hash: str = ""
 
@@ -136,9 +116,9 @@ class TeamRun:
 
     def _reader(self) -> Reader:
         workers = self.settings.parallelism
-        return Reader(
-            self.client, self.clock.now, self.settings.settle, workers, self.key_hash, self.clock.elapsed
-        )
+        client, clock = self.client, self.clock
+        settle, key_hash = self.settings.settle, self.key_hash
+        return Reader(client, clock.now, settle, workers, key_hash, clock.elapsed, self.on_event)
 
     # -- apply -----------------------------------------------------------------------------
 
@@ -171,7 +151,7 @@ class TeamRun:
     def _tell_settled(self, situation: Situation) -> None:
         resolution = situation.resolution
         for intent in (*resolution.adopted, *resolution.abandoned):
-            self.on_event(Settled(intent))
+            self.on_event(Settled(intent, self.team.team_id))
 
     def carry_out(
         self,
@@ -184,38 +164,35 @@ class TeamRun:
         report = TeamReport(self.team.team_id)
         signal = StopSignal(parent=whole_run)
         executor = Executor(self.client, session, self.clock, signal, self._counting(report), holds_lock)
-        endings = self._drive(executor, surveyed)
+        transfers = self._transfers(surveyed, session)
+        endings = drive_all(transfers, executor, self.settings.parallelism) if transfers else {}
         if session.broken is None:
             with signal.stopping():
                 self.store.finish()
-        report.told.update(intent.nonce for intent in surveyed.situation.resolution.unresolved)
         report.adopted += len(surveyed.situation.resolution.adopted_creates)
-        self.conclude(report, endings, signal, session, surveyed.situation.observed.vendor_now)
+        left = [action for transfer in transfers.values() for action in transfer.left]
+        self._conclude(report, left, session, surveyed.situation)
+        self._judge(report, endings, signal)
         return report
 
-    def _counting(self, report: TeamReport) -> Callable[[Event], None]:
-        def tell(event: Event) -> None:
+    def _counting(self, report: TeamReport) -> Callable[[RunEvent], None]:
+        def tell(event: RunEvent) -> None:
             report.count(event)
             self.on_event(event)
 
         return tell
 
-    def _drive(self, executor: Executor, surveyed: Surveyed) -> dict[int, Ending]:
+    def _transfers(self, surveyed: Surveyed, session: StateSession) -> dict[int, TransferApply]:
         rules = Rules(
             self.settings.settle, self.team.on_unknown, self.settings.max_wait, self.team.as_of, self.key_hash
         )
         by_transfer_id = grouped(surveyed.plan.actions, lambda action: action.address.transfer_id)
-        transfers = {
+        return {
             transfer_id: TransferApply(
-                actions,
-                self._freshness(transfer_id, surveyed),
-                lambda: executor.session.document,
-                self.clock,
-                rules,
+                actions, self._freshness(transfer_id, surveyed), lambda: session.document, self.clock, rules
             )
             for transfer_id, actions in by_transfer_id.items()
         }
-        return drive_all(transfers, executor, self.settings.parallelism) if transfers else {}
 
     def _freshness(self, transfer_id: int, surveyed: Surveyed) -> Freshness:
         transfers = surveyed.situation.team.transfers
@@ -230,21 +207,30 @@ class TeamRun:
             self.settings.settle,
         )
 
-    def conclude(
-        self,
-        report: TeamReport,
-        endings: dict[int, Ending],
-        signal: StopSignal,
-        session: StateSession,
-        vendor_now: datetime,
+    def _conclude(
+        self, report: TeamReport, left: Iterable[Action], session: StateSession, situation: Situation
     ) -> None:
-        """Say in the report which exit statuses hold."""
-        creates = [one for one in unresolved(session.document) if self._is_held_up_by(one, vendor_now)]
+        """Say what is unknown, and what was not sent, also where the state could not take it."""
+        document = apply_deltas(session.document, tuple(session.unsaved))
+        vendor_now = situation.observed.vendor_now
+        creates = [one for one in unresolved(document) if self._is_held_up_by(one, vendor_now)]
+        told = {one.intent.nonce: one for one in report.doubts}
+        before = {intent.nonce for intent in situation.resolution.unresolved}
         for intent in creates:
-            if intent.nonce not in report.told:  # its request was under way when the run was interrupted
+            if intent.nonce not in told:
                 at = settles_at(intent, self.settings.settle, self.team.on_unknown)
-                self.on_event(UnknownOutcome(intent, at))
+                told[intent.nonce] = UnknownOutcome(intent, at, intent.answer, self.team.team_id)
+                if intent.nonce not in before:  # its request was under way when the run was interrupted
+                    self.on_event(told[intent.nonce])
+        report.take_back(one.nonce for one in document.intents.values() if one.outcome is Outcome.WITHDRAWN)
+        report.doubts = [told[intent.nonce] for intent in creates]
         report.unknown = len(creates)
+        made = [one for delta in session.unsaved for one in delta.intents if one.outcome is Outcome.DONE]
+        report.leave(left, (*creates, *made))
+        report.count_unsaved(session.unsaved)
+
+    def _judge(self, report: TeamReport, endings: dict[int, Ending], signal: StopSignal) -> None:
+        """Say in the report which exit statuses hold."""
         report.errors = [error for error in signal.errors if not isinstance(error, Interrupted)]
         report.statuses = {error.exit_status for error in report.errors}
         if report.unknown:

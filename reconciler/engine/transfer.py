@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 from reconciler.api.outcome import Done, DoneInPart, Rejected, Unknown
-from reconciler.bounds import LOOKS
+from reconciler.bounds import LOOKS, REFUSAL_HOLDS
 from reconciler.dates import EMPTY, DateSet, union
 from reconciler.engine.clock import Clock
 from reconciler.engine.effects import (
@@ -35,16 +35,20 @@ from reconciler.engine.effects import (
 from reconciler.engine.freshness import Freshness
 from reconciler.engine.rules import Rules
 from reconciler.engine.sending import Sender, withdraw
-from reconciler.events import Cancelled, Created, UnknownOutcome, WriteRefused
+from reconciler.events import UNKNOWN, Cancelled, Created, UnknownOutcome, WriteRefused
 from reconciler.model.deltas import Delta
 from reconciler.model.memory import BackfillRecord, Document, Intent, KnownUser, Origin, Outcome
-from reconciler.model.observed import ApiError, Backfill, Status
+from reconciler.model.observed import Backfill, Status
 from reconciler.planning import intents, matching
 from reconciler.planning.plan import Action, ActionKind
 from reconciler.planning.records import updated
 from reconciler.planning.resolution import settles_at
 
 CANCEL_TRIES = 3
+_ENDS_OTHERS = {
+    Ending.REFUSED: "an earlier write of this transfer was refused",
+    Ending.UNKNOWN: "the outcome of an earlier create of this transfer is unknown",
+}
 
 
 @dataclass(slots=True)
@@ -52,6 +56,7 @@ class TransferApply:
     """Carries out the actions of one transfer, one write at a time.
 
     ``freshness`` is that of what they were planned from; ``document`` returns the state as committed so far.
+    ``left`` are the actions that nothing has become of yet.
     """
 
     actions: Sequence[Action]
@@ -60,15 +65,18 @@ class TransferApply:
     clock: Clock
     rules: Rules
     new_nonce: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
+    left: Sequence[Action] = field(init=False)
     _sender: Sender = field(init=False)
 
     def __post_init__(self) -> None:
+        self.left = self.actions
         self._sender = Sender(self.freshness, self.document, self.clock, self.rules, self.new_nonce)
 
     def steps(self) -> Steps:
         """Yield the steps. The generator's return value tells how it ended."""
         ending, barred = Ending.FINISHED, EMPTY
         for number, action in enumerate(self.actions):
+            self.left = self.actions[number:]
             assert action.address.transfer_id == self.freshness.sources[0]
             touched = self._touched(action)
             if touched & barred:
@@ -78,8 +86,20 @@ class TransferApply:
             if became is Ending.WITHDRAWN:
                 ending, barred = became, barred | touched
             elif became is not Ending.FINISHED:
-                return became
+                return (yield from self._end(became))
+        self.left = ()
         return ending
+
+    def _end(self, became: Ending) -> Steps:
+        """End the transfer with the action that came last. What is left is withdrawn, and told; unless the
+        whole run stops: then it is not sent.
+        """
+        if became in _ENDS_OTHERS:
+            _last, *others = self.left
+            self.left = ()
+            for action in others:
+                yield from withdraw(action, _ENDS_OTHERS[became])
+        return became
 
     def _touched(self, action: Action) -> DateSet:
         """Return the days of an action, and those of the backfills that it cancels."""
@@ -109,7 +129,7 @@ class TransferApply:
             case Rejected():
                 return (yield from self._rejected(action, intent, answer))
             case Unknown():
-                return (yield from self._find_out(action, intent, answer.error))
+                return (yield from self._find_out(action, intent, answer))
             case never:
                 assert_never(never)
 
@@ -132,11 +152,13 @@ class TransferApply:
             return ()
         return (KnownUser(self.rules.key_hash, user_id),)
 
-    def _found(self, action: Action, intent: Intent, backfill: Backfill, *, refused: bool = False) -> Steps:
+    def _found(
+        self, action: Action, intent: Intent, backfill: Backfill, *, refused: bool = False, why: str = ""
+    ) -> Steps:
         done, record = intents.found(intent, backfill.id), intents.adopted(backfill, intent)
         yield Record(Delta(intents=(done,), backfills=(record,)))
         self.freshness.made(backfill.id, backfill.created_time)
-        yield Emit(Created(action, backfill.id, adopted=True, refused=refused))
+        yield Emit(Created(action, backfill.id, adopted=True, refused=refused, why=why))
         return Ending.FINISHED
 
     def _rejected(self, action: Action, intent: Intent, answer: Rejected) -> Steps:
@@ -145,7 +167,7 @@ class TransferApply:
         """
         reading = yield from ask(Probe(self.freshness.sources[:1]))
         if not isinstance(reading, Reading):  # refused, or made by one sent twice: nobody knows
-            return (yield from self._left_unknown(intent, answer.error))
+            return (yield from self._left_unknown(action, intent, Unknown("", answer.error)))
         known = self.document().intents.get(intent.nonce, intent)
         if not known.pending:
             return (yield from self._settled_by_another(action, known))
@@ -160,7 +182,9 @@ class TransferApply:
                 if (yield from self._is_shared(intent, answer)):
                     return Ending.STOPPED
                 yield Record(Delta(intents=(refused,)))
-                yield Emit(WriteRefused(action, answer.error, refused.blocker, blind=not self.freshness.runs))
+                blind, suspect = not self.freshness.runs, intent.nonce if answer.matter else ""
+                told = WriteRefused(action, answer.error, refused.blocker, blind=blind, suspect=suspect)
+                yield Emit(replace(told, until=intent.intended_at + REFUSAL_HOLDS))
                 return Ending.REFUSED
 
     def _is_shared(self, intent: Intent, refusal: Rejected) -> Generator[Step, Any, bool]:
@@ -172,11 +196,11 @@ class TransferApply:
             yield Record(Delta(intents=tuple(map(intents.withdrawn, turned_away))))
         return bool(alike)
 
-    def _find_out(self, action: Action, intent: Intent, error: ApiError | None = None) -> Steps:
+    def _find_out(self, action: Action, intent: Intent, answer: Unknown) -> Steps:
         """Look for some 30 seconds what became of a create; what is not found, a later run settles."""
         for pause in LOOKS:
             if pause:
-                yield Pause(pause, "the outcome of a create is unknown")
+                yield Pause(pause, UNKNOWN, action.transfer)
             reading = yield from ask(Probe(self.freshness.sources[:1]))
             if not isinstance(reading, Reading):
                 continue
@@ -185,8 +209,8 @@ class TransferApply:
                 return (yield from self._settled_by_another(action, known))
             match = matching.find_match(intent, reading.backfills, self.document(), self.rules.settle)
             if match is not None:
-                return (yield from self._found(action, intent, match))
-        return (yield from self._left_unknown(intent, error))
+                return (yield from self._found(action, intent, match, why=answer.why))
+        return (yield from self._left_unknown(action, intent, answer))
 
     def _settled_by_another(self, action: Action, intent: Intent) -> Steps:
         """Another run found out first, while we were held up; what we see now may be its own doing."""
@@ -194,14 +218,14 @@ class TransferApply:
             return (yield from withdraw(action, "its request took no effect, as another run found"))
         at = self.freshness.vendor_now(self.clock.elapsed())
         self.freshness.made(intent.backfill_id, at)
-        yield Emit(Created(action, intent.backfill_id, adopted=True))
+        yield Emit(Created(action, intent.backfill_id, adopted=True, why="another run found it"))
         return Ending.FINISHED
 
-    def _left_unknown(self, intent: Intent, error: ApiError | None = None) -> Steps:
-        if error is not None:
-            yield Record(Delta(intents=(replace(intent, answer=error),)))
+    def _left_unknown(self, action: Action, intent: Intent, answer: Unknown) -> Steps:
+        if answer.error is not None:
+            yield Record(Delta(intents=(replace(intent, answer=answer.error),)))
         at = settles_at(intent, self.rules.settle, self.rules.on_unknown)
-        yield Emit(UnknownOutcome(intent, at, error))
+        yield Emit(UnknownOutcome(intent, at, answer.error, action.address.team_id, answer.why))
         return Ending.UNKNOWN
 
     # -- cancel ----------------------------------------------------------------------------
@@ -235,7 +259,7 @@ class TransferApply:
         if seen.status is Status.COMPLETED:  # it ended by itself: its days are loaded, not due
             why = f"backfill {seen.id} completed before it was cancelled"
             return (yield from withdraw(action, why))
-        yield Emit(Cancelled(action, seen.id))
+        yield Emit(Cancelled(action, seen.id, record.start, record.end))
         if action.kind is ActionKind.RETRY and not fresh.was_failed:  # its running runs may still finish
             return (yield from withdraw(action, f"backfill {seen.id} had run again"))
         return Ending.FINISHED

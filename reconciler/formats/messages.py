@@ -29,11 +29,12 @@ def event_json(event: events.Event) -> dict[str, Any]:
         case events.WriteRefused(action=action, blocker=blocker):
             error = event.error or ApiError(0)
             said = {"status": error.status, "message": event.message, "blocker": blocker}
-            named = {"code": error.code, "request_id": error.request_id}
+            until = encode_time(event.until) if event.until and not blocker else None
+            named = {"code": error.code, "request_id": error.request_id, "until": until}
             return {**_action_json("refused", action), **said, **named}
         case events.UnknownOutcome(intent=intent, settles_at=settles_at):
             when = encode_time(settles_at) if settles_at else None
-            return {**intent_json("unknown", intent), "settles_at": when}
+            return {**intent_json("unknown", intent), "settles_at": when, "answer": _answer_json(event.error)}
         case events.Withdrawn(action=action, why=why):
             return {**_action_json("withdrawn", action), "why": why}
         case events.Settled(intent=intent):
@@ -57,6 +58,13 @@ def event_json(event: events.Event) -> dict[str, Any]:
 
 def _action_json(kind: str, action: Action) -> dict[str, Any]:
     return {"type": kind, "action": action.kind.value, **where(action)}
+
+
+def _answer_json(error: ApiError | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    named = {"status": error.status, "code": error.code, "request_id": error.request_id}
+    return {**named, "message": error.message}
 
 
 def intent_json(kind: str, intent: Intent) -> dict[str, Any]:

@@ -171,11 +171,9 @@ def _other_api(saved: Plan, api_url: str) -> Iterable[str]:
 
 
 def _expired(saved: Plan, now: datetime, expiry: timedelta) -> Iterable[str]:
-    age = now - saved.created_at
-    if age > expiry:
-        hours = int(age.total_seconds() // 3600)
-        told = f"{hours // 24} days" if hours >= 48 else f"{hours} hours"
-        yield f"It was made {told} ago, which is longer than --plan-expiry allows."
+    if now - saved.created_at > expiry:
+        made = f"{saved.created_at:%Y-%m-%d %H:%M:%S} UTC"
+        yield f"It was made at {made}, longer ago than --plan-expiry allows ({f'{expiry}'.split(',')[0]})."
 
 
 def _other_states(saved: Plan, documents: Mapping[int, Document]) -> Iterable[str]:

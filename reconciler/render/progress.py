@@ -2,101 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from reconciler import events
-from reconciler.formats.commands import resolving
 from reconciler.formats.planfile import short
 from reconciler.formats.reports import encode_time
 from reconciler.model.memory import Intent, Outcome
-from reconciler.planning.items import NOT_APPROVED
-from reconciler.planning.plan import Action, ActionKind
-from reconciler.planning.totals import NOT_DECLARED
-from reconciler.render.words import days, plural, span
+from reconciler.planning.plan import Action, ActionKind, Plan
+from reconciler.render.endings import NEEDS_A_PLAN, what_frees
+from reconciler.render.words import GREEN, RED, YELLOW, Paint, days
 
-_NEEDS_A_PLAN = (NOT_APPROVED, NOT_DECLARED)
 _TWICE = "does a gateway send requests twice, or are two states in use?"
+_SIGNS = {ActionKind.CREATE: "+", ActionKind.RETRY: "-/+", ActionKind.CANCEL: "-"}
 
 
-def event_line(event: events.Event) -> str:  # noqa: C901 - one arm for each event
-    """Return one line for a person. Server text in it was cleaned where it was read."""
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """How lines are set: the width of transfers' names, whether each names its team, and the colour, which
+    only the symbol has.
+    """
+
+    width: int = 0
+    teams: bool = False
+    paint: Paint = field(default_factory=Paint)
+
+    @staticmethod
+    def of(plan: Plan, paint: Paint) -> Columns:
+        width = max((len(action.transfer) for action in plan.actions), default=0)
+        return Columns(width, len(plan.teams) > 1 or plan.errored, paint)
+
+    def line(self, sign: str, colour: str, team_id: int, written: Action | Intent, *told: str) -> str:
+        """Return ``+ name  range  12 days  what became of it``."""
+        team = f"team {team_id}  " if self.teams and team_id else ""
+        where = f"{team}{written.transfer:<{self.width}}  {written.dates}  {days(len(written.days)):>8}"
+        return f"{self.paint(f'{sign:>5}', colour)} {'  '.join([where, *told])}"
+
+
+def event_line(event: events.Event, columns: Columns | None = None) -> str:  # noqa: C901 - one arm for each
+    """Return a line for a person, or two. Server text in it was cleaned where it was read."""
+    columns = columns or Columns()
     match event:
-        case events.Created(action=action):
-            return f"{_name(action)}: {_created(event)}"
+        case events.Created(action=action, backfill_id=backfill_id):
+            sign = _SIGNS[action.kind]
+            told = f"{backfill_id}{_adopted(event)}"
+            return columns.line(sign, GREEN, action.address.team_id, action, told)
         case events.Cancelled(action=action, backfill_id=backfill_id):
-            return f"{_name(action)}: cancelled backfill {backfill_id}"
+            cancelled = replace(action, start=event.start, end=event.end)
+            return columns.line("-", YELLOW, action.address.team_id, cancelled, f"{backfill_id} cancelled")
         case events.WriteRefused(action=action):
-            return f"{_name(action)}: refused{_refusal(event)}; {_until(event)}"
-        case events.UnknownOutcome(intent=intent, settles_at=settles_at):
-            settled = f"an apply after {encode_time(settles_at)} settles it; or " if settles_at else ""
-            answered = f"answered {event.error}; " if event.error else ""
-            told = f"the outcome is unknown; {settled}look at the vendor's pages, and settle it by one of:"
-            return f"{_name(intent)}: {answered}{told}{resolving(intent.transfer, intent.dates)}"
+            told = f"refused: {_refusal(event)}\n      {what_frees(event, timed=True)}"
+            return columns.line("!", RED, action.address.team_id, action, told)
+        case events.UnknownOutcome(intent=intent):
+            return columns.line("?", YELLOW, event.team_id, intent, f"outcome unknown: {_unknown(event)}")
         case events.Withdrawn(action=action, why=why):
-            return f"{_name(action)}: not done, {why}; the next apply plans it again"
+            told = f"not done, {why}; the next apply plans it again"
+            return columns.line(".", YELLOW, action.address.team_id, action, told)
         case events.Settled(intent=intent):
-            return f"{_name(intent)}: {_settled(intent)}"
+            return columns.line("=", YELLOW, event.team_id, intent, _settled(intent))
         case events.Waiting(seconds=seconds, why=why):
             return f"waiting {seconds:.0f} s: {why}"
         case events.LeftUndone(transfer=transfer, cancels=()):
-            cure = "make a new plan" if event.reason in _NEEDS_A_PLAN else "apply it again when that is over"
-            return f"{transfer} {span(event.start, event.end)}: not done: {event.reason}; {cure}"
+            cure = "make a new plan" if event.reason in NEEDS_A_PLAN else "apply it again when that is over"
+            return f"{transfer} {event.dates}: not done: {event.reason}; {cure}"
         case events.LeftUndone(transfer=transfer, cancels=cancels):
             named = ", ".join(map(str, cancels))
             return f"{transfer}: backfill {named} is not cancelled under this plan"
         case events.AppliedBefore(applied=applied):
             told = f"on {encode_time(applied.when)} by {applied.who}"
-            return f"This plan ({short(applied.digest)}) was applied already, {told}; nothing is left to do."
+            return f"This plan ({short(applied.digest)}) was applied already, {told}; nothing is left of it."
         case never:
             assert_never(never)
 
 
-def _until(refused: events.WriteRefused) -> str:
-    """Say what frees the days of a refused write."""
-    if refused.blocker:
-        return f"backfill {refused.blocker} is in the way"
-    if refused.by_hand:
-        return "these wait for `reconciler retry`, or for `exclude` in the file"
-    if refused.error is None:
-        return "a later run asks for these by themselves"
-    if refused.blind:
-        return "a run in 20 hours tries again, if nothing was made of it; or after `reconciler retry`"
-    return "a run in 20 hours tries again, or one after `reconciler retry`"
-
-
-def _created(made: events.Created) -> str:
-    verb, what = "created", f"backfill {made.backfill_id}, {days(len(made.action.days))}"
+def _adopted(made: events.Created) -> str:
     if made.refused:
-        return f"adopted {what} (made with our key, though the answer was a refusal: {_TWICE})"
-    if made.action.kind is ActionKind.RETRY:
-        verb = "retried"
-    return f"{verb} {what}{' (found at the API: its answer was lost)' if made.adopted else ''}"
+        return f" adopted: made with our key, though the answer was a refusal ({_TWICE})"
+    return f" found at the API ({made.why or 'no answer came'})" if made.adopted else ""
 
 
 def _refusal(refused: events.WriteRefused) -> str:
     message = refused.message or "no reason given"
-    return f" with {replace(refused.error, message=message)}" if refused.error else f": {message}"
+    return str(replace(refused.error, message=message)) if refused.error else message
+
+
+def _unknown(event: events.UnknownOutcome) -> str:
+    answered = f"answered {event.error}" if event.error else event.why or "no answer came"
+    if event.settles_at is None:
+        return f"{answered}; only `resolve` settles it"
+    return f"{answered}; an apply after {encode_time(event.settles_at)} settles it"
 
 
 def _settled(intent: Intent) -> str:
     if intent.outcome is Outcome.DONE:
         return f"an earlier run's {intent.kind.value} is settled: done, backfill {intent.backfill_id}"
     return f"an earlier run's {intent.kind.value} is settled: it did not happen"
-
-
-def _name(written: Action | Intent) -> str:
-    return f"{written.transfer} {span(written.start, written.end)}"
-
-
-def summary_sentence(exit_status: int, totals: Mapping[str, int]) -> str:
-    """Return the last line of an apply."""
-    made = f"{totals['created']} created, {totals['retried']} retried, {totals['cancelled']} cancelled"
-    told = f"{made} ({days(totals['days'])})"
-    if totals["refused"]:
-        told += f", {totals['refused']} refused"
-    if totals["unknown"]:
-        told += f", {plural(totals['unknown'], 'outcome')} unknown"
-    head = f"Apply incomplete (exit {exit_status})" if exit_status else "Apply complete"
-    return f"{head}: {told}."

@@ -40,7 +40,7 @@ from typing import Protocol
 
 from reconciler.model.deltas import Delta
 from reconciler.model.memory import Document
-from reconciler.stores.holders import LockInfo, this_process
+from reconciler.stores.holders import LockInfo, Waits, this_process, untold
 
 __all__ = ["NEVER_WRITTEN", "LockInfo", "Revision", "StateStore", "this_process"]
 
@@ -93,8 +93,9 @@ class StateStore(Protocol):
         """
         ...
 
-    def lock(self, info: LockInfo, timeout: float) -> AbstractContextManager[None]:
-        """Hold the run's lock inside the ``with``. Waits at most ``timeout`` seconds for it.
+    def lock(self, info: LockInfo, timeout: float, waits: Waits = untold) -> AbstractContextManager[None]:
+        """Hold the run's lock inside the ``with``. Waits at most ``timeout`` seconds for it, and tells
+        ``waits`` so.
 
         Raises ``StateLocked``, which says who holds it, since when, for what, and how to free
         it. An exception out of the sleep ends the waiting and leaves nothing held.

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -29,6 +29,11 @@ class LockInfo:
     operation: str
     pid: int
     host: str
+
+    def __str__(self) -> str:
+        """``apply by root on runner-7, process 15496, since 14:36:56 UTC``: of a run that goes on."""
+        when = self.when.strftime("%H:%M:%S UTC")
+        return f"{self.operation} by {self.who} on {self.host}, process {self.pid}, since {when}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,14 @@ def is_alive(holder: LockInfo) -> bool | None:
     except (OSError, OverflowError):  # it is another user's, or no number of a process
         return True
     return True
+
+
+Waits = Callable[[LockInfo | None], None]
+"""Told once, as soon as a lock must be waited for: who holds it, if that is known."""
+
+
+def untold(_holder: LockInfo | None) -> None:
+    """Tell nobody that a lock is waited for."""
 
 
 def locked(holder: LockInfo | None, where: str, unlock: str) -> StateLocked:

@@ -36,7 +36,7 @@ from reconciler.model.memory import Document
 from reconciler.stores import sql
 from reconciler.stores.base import LockInfo, Revision, revision_of
 from reconciler.stores.files import copy_database, make_folder, opened, rename
-from reconciler.stores.holders import Committed
+from reconciler.stores.holders import Committed, Waits, untold
 from reconciler.stores.locks import RunLock, Sleep
 from reconciler.stores.ownership import (
     check_expected,
@@ -158,7 +158,7 @@ class LocalStore:
 
     def push(self, document: Document, another_lineage: bool = False) -> Revision:
         """See ``StateStore.push``."""
-        check_owner(document, self._blank, self._path)
+        check_owner(document, self._blank, "The file")
 
         def pushed(there: Document | None, committed: Committed | None) -> Document:
             check_push(document, there, committed, another_lineage)
@@ -269,11 +269,11 @@ class LocalStore:
                 self._run_lock.note(Committed(known.bare.lineage, known.bare.serial))
 
     @contextmanager
-    def lock(self, info: LockInfo, timeout: float) -> Iterator[None]:
+    def lock(self, info: LockInfo, timeout: float, waits: Waits = untold) -> Iterator[None]:
         """See ``StateStore.lock``. Raises ``StateUnwritable`` when the lock file cannot be written."""
         with self._worded(writing=True):
             make_folder(os.path.dirname(self._path))
-            self._run_lock.take(info, timeout)
+            self._run_lock.take(info, timeout, waits)
         try:
             yield
         finally:

@@ -16,7 +16,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from reconciler.errors import StateLocked, UsageError
-from reconciler.stores.holders import Committed, LockInfo, committed_of, holder_of, lock_text, locked
+from reconciler.stores.holders import (
+    Committed,
+    LockInfo,
+    Waits,
+    committed_of,
+    holder_of,
+    lock_text,
+    locked,
+    untold,
+)
 
 try:
     import fcntl
@@ -81,14 +90,16 @@ class RunLock:
         self._sleep = sleep
         self._hold: _Hold | None = None
 
-    def take(self, info: LockInfo, timeout: float) -> None:
-        """Take the lock, waiting at most ``timeout`` seconds.
+    def take(self, info: LockInfo, timeout: float, waits: Waits = untold) -> None:
+        """Take the lock, waiting at most ``timeout`` seconds; ``waits`` is told if it must be waited for.
 
         Raises ``StateLocked`` when another has it, or this instance, and ``OSError`` when the
         file cannot be written. Whatever is raised, nothing is held.
         """
         fd = os.open(self._path, _MADE, 0o600)
         try:
+            if timeout and not flock_now(fd):
+                waits(holder_of(_content(fd)))
             if not _wait_for(fd, timeout, _RUN_POLL, self._sleep):
                 raise locked(holder_of(_content(fd)), self._path, _UNLOCK)
             text = _write(fd, committed_of(_content(fd)), info)

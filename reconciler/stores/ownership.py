@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from shlex import quote
 
 from reconciler.errors import Refused, StateConflict, StateDamaged, StateForeign, StateOldCopy
 from reconciler.formats.commands import on_lines
@@ -12,8 +13,6 @@ from reconciler.model.memory import NONCES_KEPT, Document
 from reconciler.stores.base import NEVER_WRITTEN, Revision
 from reconciler.stores.holders import LONGEST, Committed
 from reconciler.untrusted import printable
-
-_OTHER_STATE = "Use the right --state, or the right team and API. Nothing was changed."
 
 
 def check_owner(document: Document, blank: Document, source: str) -> None:
@@ -23,7 +22,7 @@ def check_owner(document: Document, blank: Document, source: str) -> None:
         raise StateForeign(
             "The state belongs to another team",
             f"{source} belongs to team {document.team_id}, but this run is for team {team_id}.",
-            _OTHER_STATE,
+            "Use the right --state, or the files of that team. Nothing was changed.",
         )
     if document.api_url != api_url:
         theirs = _short(document.api_url)
@@ -31,7 +30,7 @@ def check_owner(document: Document, blank: Document, source: str) -> None:
             "The state belongs to another API",
             f"{source} belongs to {theirs}, but this run talks to {api_url}. "
             "Backfill ids of one mean nothing to the other.",
-            _OTHER_STATE,
+            f"Use the right --state, or --api {quote(theirs)}. Nothing was changed.",
         )
 
 

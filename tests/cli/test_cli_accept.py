@@ -90,7 +90,7 @@ def test_what_is_left_of_one_transfer_is_due(blind: Shop, name: str) -> None:
     for told in ("10001", "2024-05-04 .. 2024-05-05", "2024-05-01 .. 2024-05-03", "2024-05-06 .. 2024-05-10"):
         assert told in done.out
     assert ("10002" in done.out, done.err) == (False, "")
-    assert done.summary.startswith("What is due now: reconciler plan")
+    assert "What is due now:\n  reconciler plan" in done.out
     assert due(blind, 6) == only("ads")
 
 

@@ -40,7 +40,9 @@ def test_with_fewer_files_what_is_not_done_is_named(online: Shop, api: Api) -> N
     online.run("plan", "--out", "plan.json", code=0)
     online.write(ONLY_ADS, "fewer/fewer.yaml")
     done = online.run("apply", "plan.json", "-c", "fewer", "--state", "state", code=3)
-    assert "web 2024-04-01 .. 2024-04-05: not done: not-declared; make a new plan" in done.err
+    assert "web 2024-04-01..2024-04-05: not done: not-declared; make a new plan" in done.err
+    assert "not done   5 days of web: not-declared, under this plan" in done.err
+    assert "reconciler plan --out plan.json" in done.err
     assert done.summary.startswith("Apply incomplete (exit 3): 1 created")
     assert api.made() == [ADS]
 
@@ -57,7 +59,7 @@ def test_with_other_files_a_plan_is_refused(target: tuple[str, ...], online: Sho
 def test_an_earlier_date_leaves_days_undone_and_says_so(online: Shop, api: Api) -> None:
     online.run("plan", "--out", "plan.json", code=0)
     done = online.run("apply", "plan.json", "--as-of", "2024-05-08", code=3)
-    assert "ads 2024-05-08 .. 2024-05-10: not done: future; apply it again" in done.err
+    assert "ads 2024-05-08..2024-05-10: not done: future; apply it again" in done.err
     assert api.made() == [WEB, "2024-05-01..2024-05-07"]
     online.run("apply", "plan.json", code=0)
     assert api.made() == [WEB, "2024-05-01..2024-05-07", "2024-05-08..2024-05-10"]

@@ -67,7 +67,7 @@ def test_a_request_in_flight_gets_its_few_seconds(signum: int, code: int, shop: 
         process.send_signal(signum)
         assert process.stderr is not None
         told = process.stderr.readline()
-        assert told.startswith("Interrupted: no further write begins; 1 write is under way"), told
+        assert told == "Stopping: 1 create is under way; waiting up to 5 s for its answer.\n"
         gate.open.set()
         done = ended(process)
         assert done.code == code
@@ -108,8 +108,13 @@ def test_a_second_signal_leaves_at_once(shop: Shop) -> None:
         done = ended(process, 30)
         assert done.code in (143, 130)
         assert done.seconds < 4
-        assert "Interrupted: no further write begins; 2 writes are under way" in done.err
-        assert done.err.splitlines()[-1].startswith("Left at once: 2 writes are under way.")
+        assert "Stopping: 2 creates are under way; waiting up to 5 s for the answers." in done.err
+        *_, told, command = done.err.splitlines()
+        assert told == (
+            "Ended at once: 2 creates are under way. "
+            "It is recorded; the next run finds out what became of it:"
+        )
+        assert command == f"    reconciler apply --api {api.url}"
         gate.open.set()
         until(lambda: len(api.made()) == 2)
         check_the_state_is_free(shop, api)

@@ -25,6 +25,7 @@ from engine_rig import (
     Rig,
     Witness,
     answered,
+    but_for_what_goes_on,
     killed,
     lost,
     not_sent,
@@ -102,7 +103,7 @@ def run(
     """Apply as the command does. Whatever was done is a part of what was shown last."""
     ran = ran or Ran()
     witness = Witness(Faulty(rig.wire(), list(acts)), rig.folder)
-    team_run = replace(rig.run(witness), on_event=ran.events.append)
+    team_run = replace(rig.run(witness), on_event=but_for_what_goes_on(ran.events))
     ran.sent = witness.sent
     applying = Apply(
         *([team_run], Terms(**terms), rig.flags, rig.clock(), interrupts or Interrupts()),

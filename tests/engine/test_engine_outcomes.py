@@ -148,7 +148,7 @@ def test_a_licence_in_a_server_s_error_is_named(tmp_path: Path) -> None:
     (told,) = Rig(tmp_path).apply(answered(500, "LICENSE_EXPIRED")).of(UnknownOutcome)
     assert told.error is not None
     assert told.error.code == "LICENSE_EXPIRED"
-    assert "answered 500 LICENSE_EXPIRED: no (request x); the outcome is unknown" in event_line(told)
+    assert "outcome unknown: answered 500 LICENSE_EXPIRED: no (request x)" in event_line(told)
 
 
 def _shifted(data: dict[str, Any]) -> object:

@@ -20,7 +20,7 @@ from reconciler.engine import team
 from reconciler.engine.run import Report, Terms
 from reconciler.engine.stop import Interrupts
 from reconciler.errors import ConfigError, Interrupted, KeyProblem, Refused, StateLocked, UsageError
-from reconciler.events import AppliedBefore, Created, Planned, RunEvent, Started
+from reconciler.events import AppliedBefore, Created, Doing, Planned, Reading, RunEvent, Sending, Started
 from reconciler.formats.planfile import digest, read_plan
 from reconciler.model.desired import Desired
 from reconciler.planning.plan import Plan
@@ -202,7 +202,12 @@ def test_confirm_sees_the_plan_and_a_no_does_nothing(api: Sandbox) -> None:
 def test_events_arrive_in_order(api: Sandbox) -> None:
     events: list[RunEvent] = []
     apply(load(), api, on_event=events.append)
-    assert [type(event) for event in events] == [Planned, Started, Created, Created]
+    told = [type(event) for event in events if not isinstance(event, Doing)]
+    assert told == [Planned, Started, Created, Created]
+    going_on = [event for event in events if isinstance(event, Doing)]
+    assert {type(event.what) for event in going_on} == {Reading, Sending, type(None)}
+    ended = {event.key for event in going_on if event.what is None}
+    assert {event.key for event in going_on} == ended, "what begins ends"
     assert {event.action.transfer for event in events if isinstance(event, Created)} == {"ads", "web"}
 
 

@@ -14,7 +14,7 @@ from reconciler.model.observed import ApiError
 
 SAMPLES: dict[type, tuple[Any, ...]] = {
     events.Created: (ACTION, 100),
-    events.Cancelled: (ACTION, 100),
+    events.Cancelled: (ACTION, 100, 1, 2),
     events.WriteRefused: (ACTION, ApiError(409), 100),
     events.UnknownOutcome: (intent("1-3"), NOW),
     events.Withdrawn: (ACTION, "another run was first"),

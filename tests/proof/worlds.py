@@ -18,8 +18,9 @@ from reconciler.config.loading import read_files
 from reconciler.dates import DateSet, parse_iso, union
 from reconciler.engine.by_hand import as_not_created
 from reconciler.engine.clock import Clock
+from reconciler.engine.report import TeamReport
 from reconciler.engine.stop import StopSignal
-from reconciler.engine.team import RunSettings, Surveyed, TeamReport, TeamRun
+from reconciler.engine.team import RunSettings, Surveyed, TeamRun
 from reconciler.http import Pacer, Retry, WsgiTransport
 from reconciler.model.deltas import apply_delta
 from reconciler.model.desired import DesiredTeam, DesiredTransfer, EvidenceMode

@@ -22,6 +22,7 @@ from reconciler.model.memory import Document
 from reconciler.stores import files
 from reconciler.stores.base import LockInfo, Revision
 from reconciler.stores.files import BUSY
+from reconciler.stores.holders import Waits, untold
 from reconciler.stores.local import LocalStore
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class WatchedStore:
         return revision
 
     @contextmanager
-    def lock(self, info: LockInfo, timeout: float) -> Iterator[None]:
+    def lock(self, info: LockInfo, timeout: float, waits: Waits = untold) -> Iterator[None]:
         self._process.point("lock")
         with self._inner.lock(info, timeout):
             self._process.point("locked")

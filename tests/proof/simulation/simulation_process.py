@@ -20,8 +20,10 @@ from reconciler.cli.signals import Signals
 from reconciler.dates import iso, last_iso
 from reconciler.engine.clock import Clock
 from reconciler.engine.observe import Reader
-from reconciler.engine.team import RunSettings, Surveyed, TeamReport, TeamRun
+from reconciler.engine.report import TeamReport
+from reconciler.engine.team import RunSettings, Surveyed, TeamRun
 from reconciler.errors import Interrupted, ReconcilerError, Refused
+from reconciler.events import Doing
 from reconciler.http import Pacer, Retry, WsgiTransport
 from reconciler.model.desired import DesiredTeam
 from reconciler.model.memory import Document
@@ -286,6 +288,8 @@ class Process:
         return run
 
     def _tell(self, event: object) -> None:
+        if isinstance(event, Doing):  # goes on, and decides nothing
+            return
         self.note(f"event:{type(event).__name__}")
         if self.stage.tracing:
             self.log(f"event {event}")

@@ -1,0 +1,251 @@
+"""The end of an apply, one shape for whatever ended it: what was done, what was not, and what comes next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from shlex import quote
+from textwrap import wrap
+from typing import NamedTuple
+
+from reconciler.dates import dates_of, grouped
+from reconciler.events import Conclusion, LeftUndone, UnknownOutcome, WriteRefused
+from reconciler.formats.commands import on_lines, resolving
+from reconciler.formats.reports import encode_time
+from reconciler.model.desired import Address
+from reconciler.model.memory import Intent
+from reconciler.planning.items import NOT_APPROVED
+from reconciler.planning.ledger import Reason
+from reconciler.planning.plan import Action, ActionKind, Item
+from reconciler.planning.totals import NOT_DECLARED
+from reconciler.render.words import days, plural
+
+WIDTH = 79  # columns of a row
+NEEDS_A_PLAN = (NOT_APPROVED, NOT_DECLARED)  # reasons why no apply of a saved plan does its days
+SHOWN = 3  # transfers that a row names, and that a step has commands for
+
+_HEADS = {True: "Apply incomplete (exit {exit})", False: "Apply complete"}
+
+
+def summary_sentence(exit_status: int, totals: Mapping[str, int]) -> str:
+    """Return the last line of an apply; its start is frozen: people and scripts look for it."""
+    made = f"{totals['created']} created, {totals['retried']} retried, {totals['cancelled']} cancelled"
+    adopted = f", {totals['adopted']} adopted" if totals["adopted"] else ""
+    told = [f"{made}{adopted} ({days(totals['days'])})"]
+    told += [f"{totals[name]} {name}" for name in ("refused", "withdrawn") if totals[name]]
+    if totals["unknown"]:
+        told.append(f"{plural(totals['unknown'], 'outcome')} unknown")
+    return f"{_HEADS[exit_status != 0].format(exit=exit_status)}: {', '.join(told)}."
+
+
+def ending_text(ended: Conclusion, again: str) -> str:
+    """Return what was done, what became of the rest, and the commands that come next; "" if all was done.
+
+    ``again`` is the command of this run, without the name of the program.
+    """
+    if not ended.exit:
+        return ""
+    rows = [_row(label, text) for label, text in _rows(ended)]
+    steps = list(_steps(ended, again))
+    first = [f"  Next: {steps[0].words}{_deeper(steps[0])}"] if steps else []
+    others = [f"  Or: {step.words}{_deeper(step)}" for step in steps[1:]]
+    return "\n".join(["", *rows, *([""] if steps else []), *first, *others])
+
+
+def _row(label: str, text: str) -> str:
+    return "\n".join(wrap(text, WIDTH, initial_indent=f"  {label:<10} ", subsequent_indent=" " * 13))
+
+
+# --- what became of what was planned ----------------------------------------------------------
+
+
+def _rows(ended: Conclusion) -> Iterator[tuple[str, str]]:
+    yield "done", _done(ended.totals)
+    if ended.unplanned:
+        yield "unread", "a team could not be planned, as told above: what is due there is left"
+    yield "not sent", _not_sent(ended.not_sent)
+    refused = [one for one in ended.outcomes if isinstance(one, WriteRefused)]
+    for frees, those in grouped(refused, what_frees).items():
+        yield "refused", f"{_counted(one.action for one in those)}: {frees}"
+    withdrawn = [one.action for one in ended.outcomes if not isinstance(one, WriteRefused)]
+    if withdrawn:
+        yield "withdrawn", f"{_counted(withdrawn)}: the next apply plans what is due of it"
+    yield "unknown", _unknown(ended.doubts)
+    for reason, left in grouped(ended.undone, lambda one: one.reason or "not cancelled").items():
+        number = sum(len(one.days) for one in left)
+        yield "not done", f"{days(number)} of {_names(left)}: {reason}, under this plan"
+    for (bucket, reason), items in grouped(ended.holes, lambda item: (item.bucket, item.reason)).items():
+        number = sum(len(item.days) for item in items)
+        yield bucket.value, f"{days(number)} of {_names(items)}: {_cure(reason).words}"
+
+
+def _done(totals: Mapping[str, int]) -> str:
+    names = ("created", "retried", "adopted", "cancelled")
+    made = [f"{totals[name]} {name}" for name in names if totals[name]]
+    return ", ".join([*made, *([days(totals["days"])] if totals["days"] else [])]) or "none"
+
+
+def _not_sent(actions: tuple[Action, ...]) -> str:
+    return f"{_counted(actions)}: still due, nothing is lost" if actions else "none"
+
+
+def _counted(actions: Iterable[Action]) -> str:
+    given = list(actions)
+    made = [len(action.days) for action in given if action.kind is not ActionKind.CANCEL]
+    told = [f"{plural(len(made), 'backfill')}, {days(sum(made))}"] if made else []
+    cancels = len(given) - len(made)
+    return ", ".join([*told, *([plural(cancels, "cancel")] if cancels else [])])
+
+
+def what_frees(refused: WriteRefused, *, timed: bool = False) -> str:
+    """Say what frees the days of a refused write; ``timed``: with the moment, if time alone does."""
+    if refused.blocker:
+        return f"backfill {refused.blocker} is in the way"
+    if refused.by_hand:
+        return "these wait for `retry`, or for `exclude` in the file"
+    if refused.error is None:
+        return "a later run asks for these by themselves"
+    again = f"a run after {encode_time(refused.until)}" if timed and refused.until else "a run in 20 hours"
+    if refused.suspect:
+        return f"if others are refused alike, it is not this transfer's; else {again} tries again"
+    if refused.blind:
+        return f"{again} tries again, if nothing was made of it; or one after `retry`"
+    return f"{again} tries again, or one after `retry`"
+
+
+def _unknown(doubts: tuple[UnknownOutcome, ...]) -> str:
+    if not doubts:
+        return "none"
+    number = sum(len(one.intent.days) for one in doubts)
+    by_itself = "an apply settles it once settle time is over"
+    settles = by_itself if _settles_at(doubts) else "only `resolve` settles it"
+    return f"{plural(len(doubts), 'create')}, {days(number)}: not created again until then; {settles}"
+
+
+def _settles_at(doubts: Iterable[UnknownOutcome]) -> str:
+    """Return from when a run settles all that a run can settle."""
+    times = [one.settles_at for one in doubts if one.settles_at is not None]
+    return encode_time(max(times)) if times else ""
+
+
+def _names(items: Iterable[Item | LeftUndone]) -> str:
+    names = list(dict.fromkeys(item.transfer for item in items))
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+# --- what comes next --------------------------------------------------------------------------
+
+
+class Advice(NamedTuple):
+    """Something to do: a sentence, and the lines of commands that follow it."""
+
+    words: str
+    commands: str = ""
+
+
+def _deeper(step: Advice) -> str:
+    return step.commands.replace("\n", "\n    ")
+
+
+_AFTER_CAUSE = {  # by the code of what ended the run, the worst first
+    "key-problem": "once the key is in order, run the same again:",
+    "quota-used-up": "once the quota or licence is raised, or its next period has begun, run the same again:",
+    "api-unavailable": "run the same again later:",
+}
+_RETRY = "once the cause is fixed, have them tried again at once:"
+
+
+def _steps(ended: Conclusion, again: str) -> Iterator[Advice]:
+    if words := _when(ended):
+        yield Advice(words, on_lines(again))
+    if ended.doubts:
+        few = len(ended.doubts) <= SHOWN
+        settling = (resolving(one.intent.transfer, one.intent.dates) for one in ended.doubts)
+        words = "look at the vendor's pages, and settle what is unknown by one of:"
+        yield Advice(words, "".join(settling) if few else on_lines("resolve"))
+    refused = [one for one in ended.outcomes if isinstance(one, WriteRefused) and not one.blocker]
+    wait = [one.action for one in refused if one.error is not None or one.by_hand]
+    held = [item for item in ended.holes if _cure(item.reason).commands == "retry"]
+    if wait or held:
+        yield Advice(_RETRY, _retrying([*wait, *held]))
+    if any(one.reason in NEEDS_A_PLAN for one in ended.undone):
+        yield Advice("make a new plan of what is due now:", on_lines("plan --out plan.json"))
+    forgotten = [item for item in ended.holes if _cure(item.reason).commands == "accept"]
+    if forgotten:
+        yield Advice("once you know what is loaded, say so:", on_lines(*_each("accept", forgotten)))
+
+
+def _when(ended: Conclusion) -> str:
+    """Say when this run is to be made again; nothing if that does nothing."""
+    if ended.exit > 128:
+        return "to go on, run the same again:"
+    for code, words in _AFTER_CAUSE.items():
+        if code in ended.causes:
+            return words
+    if ended.causes or ended.unplanned:
+        return "once what is told above is fixed, run the same again:"
+    if at := _settles_at(ended.doubts):
+        return f"an apply after {at} settles what is unknown:"
+    is_left = ended.not_sent or len(ended.outcomes) > ended.totals["refused"]
+    return "run the same again for what is left:" if is_left else ""
+
+
+def _retrying(held: Iterable[Action | Item]) -> str:
+    return on_lines(*_each("retry", held))
+
+
+def _each(command: str, held: Iterable[Action | Item]) -> Iterator[str]:
+    """Yield the command for each transfer, with its days where they are one range; for a few of them."""
+    found = grouped(held, lambda one: one.address)
+    named = Counter(those[0].transfer for those in found.values())
+    for address, those in list(found.items())[:SHOWN]:
+        name = _argument(address, those[0].transfer, named)
+        ranges = {(one.start, one.end) for one in those}
+        whole = command != "retry" or len(ranges) > 1
+        yield f"{command} {name}" if whole else f"{command} {name} {dates_of(*ranges.pop())}"
+
+
+def _argument(address: Address, name: str, named: Mapping[str, int]) -> str:
+    """Return what names a transfer in a command: its id, where two teams have one of its name."""
+    return quote(name) if named[name] == 1 else str(address.transfer_id)
+
+
+_LOOK = Advice("look at it on the vendor's pages, then retry", "retry")
+_CURES = {
+    Reason.UNRESOLVED: Advice("the outcome of a create is unknown"),
+    Reason.PAUSED: Advice("paused at the vendor, not by the file: resume it there, or set `paused: true`"),
+    Reason.UNKNOWN_TRANSFER: Advice("the team has no such transfer: check transfer_id"),
+    Reason.REFUSED: Advice("refused before, as the plan shows", "retry"),
+    Reason.CUT_BY_API: Advice("left out by the API: `exclude` them, or retry", "retry"),
+    Reason.GONE: _LOOK,
+    Reason.NO_EVIDENCE: Advice("whether they are loaded could not be read, as told above"),
+    Reason.UNKNOWN_HISTORY: Advice("the state does not know their history", "accept"),
+    Reason.UNKNOWN_STATUS: _LOOK,
+    Reason.STUCK: _LOOK,
+    Reason.UNLOCATED: Advice("nothing tells which failed: look at the vendor's pages, then retry", "retry"),
+    Reason.ATTEMPTS: Advice("their attempts are used up: fix the source, then retry", "retry"),
+}
+"""What is so, and the command that frees the days."""
+
+
+def _cure(reason: str) -> Advice:
+    return _CURES.get(Reason(reason), Advice(reason))
+
+
+# --- a create in doubt ------------------------------------------------------------------------
+
+
+def resolve_text(intent: Intent, at: datetime | None, now: datetime) -> str:
+    """Return what to do about a create whose outcome is unknown. From ``at`` on a run settles it, if ever."""
+    asked = f"Was {intent.transfer} {intent.dates} created? Look at the vendor's page of transfer"
+    either = f"{asked} {intent.transfer_id}. Then either of:"
+    if at is None:
+        wait = "."
+    elif now < at:
+        minutes = -(-(at - now).seconds // 60)
+        wait = f", or wait: an apply after {encode_time(at)} (in {minutes} min) settles it."
+    else:
+        wait = ", or look whether an apply settles it now."
+    return f"{either}{resolving(intent.transfer, intent.dates)}\n(ID: the backfill's number){wait}"

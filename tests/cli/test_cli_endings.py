@@ -1,0 +1,229 @@
+"""How an apply ends, one shape for whatever ended it: what was done, what was not, and what comes next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from cli_rig import FILE, TEAM, Api, Done, Shop, serving
+from test_cli_paste import ONE_LOOK
+
+FILES = FILE + "  shop:\n    transfer_id: 3\n    chunk: month\n    ranges: [2024-02-28..2024-03-02]\n"
+"""Four backfills, of 10, 5, 2 and 2 days."""
+
+QUOTA = """
+  done       none
+  not sent   4 backfills, 19 days: still due, nothing is lost
+  unknown    none
+
+  Next: once the quota or licence is raised, or its next period has begun, run the same again:
+      reconciler apply
+"""
+KEY = """
+  done       none
+  not sent   4 backfills, 19 days: still due, nothing is lost
+  unknown    none
+
+  Next: once the key is in order, run the same again:
+      reconciler apply
+"""
+RATE_LIMIT = """
+  done       none
+  not sent   4 backfills, 19 days: still due, nothing is lost
+  unknown    none
+
+  Next: run the same again later:
+      reconciler apply
+"""
+UNREAD = """
+  done       none
+  unread     a team could not be planned, as told above: what is due there is
+             left
+  not sent   none
+  unknown    none
+
+  Next: once what is told above is fixed, run the same again:
+      reconciler apply
+"""
+REFUSED = """
+  done       none
+  not sent   none
+  refused    3 backfills, 17 days: a run in 20 hours tries again, or one after
+             `retry`
+  withdrawn  1 backfill, 2 days: the next apply plans what is due of it
+  unknown    none
+
+  Next: run the same again for what is left:
+      reconciler apply
+  Or: once the cause is fixed, have them tried again at once:
+      reconciler retry ads 2024-05-01..2024-05-10
+      reconciler retry web 2024-04-01..2024-04-05
+      reconciler retry shop 2024-03-01..2024-03-02
+"""
+UNKNOWN = """
+  done       none
+  not sent   none
+  withdrawn  1 backfill, 2 days: the next apply plans what is due of it
+  unknown    3 creates, 17 days: not created again until then; an apply settles
+             it once settle time is over
+
+  Next: an apply after TIME settles what is unknown:
+      reconciler apply
+  Or: look at the vendor's pages, and settle what is unknown by one of:
+      reconciler resolve ads 2024-05-01..2024-05-10 --as not-created
+      reconciler resolve ads 2024-05-01..2024-05-10 --as created:ID
+      reconciler resolve web 2024-04-01..2024-04-05 --as not-created
+      reconciler resolve web 2024-04-01..2024-04-05 --as created:ID
+      reconciler resolve shop 2024-03-01..2024-03-02 --as not-created
+      reconciler resolve shop 2024-03-01..2024-03-02 --as created:ID
+"""
+ENDINGS = {
+    "quota-rows@create": (7, "0 created, 0 retried, 0 cancelled (0 days).", QUOTA),
+    "status-401-before@create": (65, "0 created, 0 retried, 0 cancelled (0 days).", KEY),
+    "status-403-before@create": (65, "0 created, 0 retried, 0 cancelled (0 days).", KEY),
+    "rate-limit-day@create": (69, "0 created, 0 retried, 0 cancelled (0 days).", RATE_LIMIT),
+    "status-400-before@list": (69, "0 created, 0 retried, 0 cancelled (0 days).", UNREAD),
+    "status-422-before@create": (
+        3,
+        "0 created, 0 retried, 0 cancelled (0 days), 3 refused, 1 withdrawn.",
+        REFUSED,
+    ),
+    "status-500-before@create": (
+        4,
+        "0 created, 0 retried, 0 cancelled (0 days), 1 withdrawn, 3 outcomes unknown.",
+        UNKNOWN,
+    ),
+}
+"""By the fault: the exit status, the sentence, and the ending after it."""
+
+
+def ending(done: Done, api: Api) -> str:
+    """Return what follows the last error, without the address of the API and with a word for times."""
+    told = done.err.replace(f" --api {api.url}", "")
+    return re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", told[told.index("\n  done ") :])
+
+
+@pytest.mark.parametrize("fault", ENDINGS)
+def test_an_ending(fault: str, online: Shop, api: Api) -> None:
+    code, sentence, wanted = ENDINGS[fault]
+    online.write(FILES)
+    api.sandbox.faults(fault)
+    done = online.run("apply", "--auto-approve", "--parallelism", "1", code=code, command=ONE_LOOK)
+    assert done.summary == f"Apply incomplete (exit {code}): {sentence}"
+    assert ending(done, api) == wanted
+
+
+def test_all_is_well(online: Shop) -> None:
+    done = online.run("apply", "--auto-approve", code=0)
+    assert (done.err.count("\n"), "Next" in done.err) == (2, False)
+
+
+def test_what_the_api_refuses_is_told_in_its_words_and_until_when(online: Shop, api: Api) -> None:
+    api.sandbox.faults("status-422-before@create")
+    done = online.run("apply", "--auto-approve", "--target", "ads", code=3)
+    told, frees, *_ = done.err.splitlines()
+    assert told.startswith(
+        "    ! ads  2024-05-01..2024-05-10   10 days  refused: 422 UNPROCESSABLE_ENTITY: This request "
+        "is well formed but cannot be carried out: "
+    )
+    assert re.search(r"\(request [\w-]+\)$", told)
+    assert re.fullmatch(r" {6}a run after [\d-]+T[\d:]+Z tries again, or one after `retry`", frees)
+
+
+def test_a_key_that_may_not_write_refuses_no_transfer(online: Shop, api: Api) -> None:
+    """The first refusal might be its transfer's; with the second it is not, and nothing keeps their days."""
+    api.sandbox.faults("status-403-before@create")
+    done = online.run("apply", "--auto-approve", "--parallelism", "1", code=65)
+    (told,) = re.findall(r"refused: 403 FORBIDDEN: .*\n +(.*)", done.err)
+    assert told.startswith("if others are refused alike, it is not this transfer's; else a run after ")
+    api.sandbox.faults()
+    online.run("apply", "--auto-approve", code=0)
+
+
+def attempts_used_up(shop: Shop, api: Api) -> None:
+    shop.write(FILE.replace("transfers:", "defaults: {max_attempts: 1}\ntransfers:"))
+    shop.run("apply", "--auto-approve", code=0)
+    api.sandbox.advance(86400)
+
+
+def refused_before(shop: Shop, api: Api) -> None:
+    api.sandbox.faults("status-422-before@create")
+    shop.run("apply", "--auto-approve", "--target", "ads", code=3)
+    api.sandbox.faults()
+    shop.run("apply", "--auto-approve", "--target", "web", code=0)
+
+
+def paused(shop: Shop, api: Api) -> None:
+    shop.run("apply", "--auto-approve", "--target", "web", code=0)
+    api.sandbox.change_transfer(1, state="paused")
+
+
+HOLES: dict[Callable[[Shop, Api], None], tuple[str, str]] = {
+    attempts_used_up: (
+        "failed     1 day of ads: their attempts are used up: fix the source, then\n             retry",
+        "reconciler retry ads 2024-05-04..2024-05-04",
+    ),
+    refused_before: (
+        "blocked    10 days of ads: refused before, as the plan shows",
+        "reconciler retry ads 2024-05-01..2024-05-10",
+    ),
+    paused: (
+        "blocked    10 days of ads: paused at the vendor, not by the file: resume it\n"
+        "             there, or set `paused: true`",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("before", HOLES, ids=lambda before: before.__name__)
+def test_a_hole_is_told_with_its_cure(before: Callable[[Shop, Api], None], shop: Shop) -> None:
+    """What sets 3 although nothing was refused in this run."""
+    scene = {"teams": {TEAM: {"transfers": {1: {"fail_days": {"2024-05-04": {"times": 9}}}, 2: {}}}}}
+    wanted, command = HOLES[before]
+    with serving(scene) as api:
+        shop.env |= api.env
+        before(shop, api)
+        done = shop.run("apply", "--auto-approve", code=3)
+        told = ending(done, api)
+        assert wanted in told
+        assert (f"      {command}\n" in told) if command else ("Next" not in told)
+
+
+def test_what_was_made_and_is_not_in_the_answer_is_told_truly(online: Shop, api: Api) -> None:
+    """No answer was lost where one came that told nothing; and what is adopted is counted."""
+    api.sandbox.faults("html-200@create")
+    done = online.run("apply", "--auto-approve", "--target", "ads", code=0)
+    assert "10001 found at the API (the answer cannot be read: " in done.err
+    api.sandbox.faults("status-422-after@create")
+    done = online.run("apply", "--auto-approve", "--target", "web", code=0)
+    assert done.summary == "Apply complete: 0 created, 0 retried, 0 cancelled, 1 adopted (5 days)."
+
+
+def test_a_cancel_is_told_by_the_days_of_its_backfill(shop: Shop) -> None:
+    scene = {"teams": {TEAM: {"transfers": {1: {"fail_days": {"2024-05-04": {"times": 1}}}, 2: {}}}}}
+    with serving(scene) as api:
+        shop.env |= api.env
+        shop.run("apply", "--auto-approve", "--target", "ads", code=0)
+        api.sandbox.advance(86400)
+        done = shop.run("apply", "--auto-approve", "--target", "ads", code=0)
+        assert [[*line.split()[:3], line.split()[-1]] for line in done.err.splitlines()] == [
+            ["-", "ads", "2024-05-01..2024-05-10", "cancelled"],
+            ["-/+", "ads", "2024-05-04..2024-05-04", "10002"],
+        ]
+
+
+def test_two_teams_are_told_apart_and_a_damaged_state_stops_its_own_alone(online: Shop, api: Api) -> None:
+    (online.folder / "backfills.yaml").unlink()
+    online.write(FILE, "backfills/eu.yaml")
+    online.write(FILE.replace("12345", "54321"), "backfills/us.yaml")
+    done = online.run("apply", "--auto-approve", "--target", "ads", code=0)
+    assert {"".join(line.split()[1:3]) for line in done.err.splitlines()} == {
+        "team12345",
+        "team54321",
+    }
+    (online.state / "team-12345.db").write_bytes(b"damaged")
+    done = online.run("apply", "--auto-approve", code=1)
+    assert "Team 12345 could not be planned." in done.err
+    assert "team 54321  web  2024-04-01..2024-04-05" in done.err
+    assert "  unread     a team could not be planned" in done.err
