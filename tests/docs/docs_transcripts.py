@@ -36,8 +36,9 @@ _VOLATILE = (
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:PORT"),
     (re.compile(r"\b(backfills?|cancels?) \d+\b"), r"\1 NUMBER"),
     (re.compile(r"\(serial \d+\)"), "(serial N)"),
+    (re.compile(r"^( +[-+/]+ [a-z]\S* +\d{4}-\d\d-\d\d\S* +\d+ days?) +\d{5}\b", re.MULTILINE), r"\1 NUMBER"),
 )
-_PROGRESS = re.compile(r"^\S+ \d{4}-\d\d-\d\d \.\. \d{4}-\d\d-\d\d: ")
+_PROGRESS = re.compile(r"^ +(\+|-/\+|-) \S+ +\d{4}-\d\d-\d\d\S* +\d+ days? +NUMBER")
 
 
 @dataclass(frozen=True, slots=True)
