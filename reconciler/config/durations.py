@@ -12,6 +12,13 @@ from reconciler.durations import FORMS, LONGEST, PATTERN, parse_duration, worded
 
 MOST_DAYS_AFTER: Final = 400
 _DAY: Final = timedelta(days=1)
+_WORDS: Final = {
+    "s(?:ec(?:ond)?s?)?": (1, "s"),
+    "m(?:in(?:ute)?s?)?": (1, "m"),
+    "h(?:r|our)?s?": (1, "h"),
+    "d(?:ays?)?": (1, "d"),
+    "w(?:eeks?)?": (7, "d"),
+}
 _FORM: Final = f"Write a whole number and its unit, like {FORMS}."
 
 
@@ -28,9 +35,17 @@ def _read(value: object, least: timedelta, most: timedelta) -> timedelta:
 
 
 def _near(text: str) -> str | None:
-    """Return the hint for a duration that is only spelled otherwise: ``7 D``."""
-    spelled = "".join(text.split()).lower()
-    return f"Write `{spelled}`." if spelled != text and parse_duration(spelled) is not None else None
+    spelled = _spelled(text)
+    return f"Write `{spelled}`." if spelled else None
+
+
+def _spelled(text: str) -> str | None:
+    """Return a duration that is only spelled otherwise, as we do: ``7 D``, ``1 hour``, ``2 weeks``."""
+    found = re.fullmatch(rf"([0-9]{{1,8}}) ?({'|'.join(_WORDS)})", " ".join(text.split()).lower())
+    if not found:
+        return None
+    times, unit = next(form for word, form in _WORDS.items() if re.fullmatch(word, found[2]))
+    return f"{int(found[1]) * times}{unit}"
 
 
 def duration(least: timedelta) -> Reads:
@@ -47,10 +62,10 @@ def _whole_days(value: object) -> int:
 
 
 def _near_days(text: str) -> str:
-    same = parse_duration(f"{text}d" if text.isdecimal() else text)
+    same = parse_duration(f"{text}d" if text.isdecimal() else _spelled(text) or text)
     if same is not None and same % _DAY == timedelta():
-        return f"Write {same // _DAY}d."
-    return _near(text) or f"Write a number of days from 0d to {MOST_DAYS_AFTER}d, like 7d."
+        return f"Write `{same // _DAY}d`."
+    return f"Write a number of days from 0d to {MOST_DAYS_AFTER}d, like 7d."
 
 
 DAYS_AFTER: Final = Reads(_whole_days, {"type": "string", "pattern": "^[0-9]{1,9}d$"})

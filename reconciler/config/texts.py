@@ -50,7 +50,7 @@ def key(pattern: str, hint: str) -> Reads:
 
         near = suggested(str(value))
         meant = f"Did you mean `{near}`? {hint}" if near else hint
-        raise BrokenRule("BF032", "has a name that is not allowed", meant)
+        raise BrokenRule("BF032", "has a name that is not allowed", meant, "The name is not allowed")
 
     return Reads(read, {"type": "string", "pattern": f"^{pattern}$"})
 
