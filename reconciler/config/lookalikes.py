@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 from reconciler.config.nodes import Block, Path, Text, at, key_place
@@ -87,17 +88,16 @@ def _is_range(text: str) -> bool:
 
 def _found(text: str, index: int, place: Place, source: str, hint: str = "") -> Finding:
     """Find the character in the source; one written as an escape stands where its text does."""
-    start = _position(source, place.line, place.column)
-    position = source.find(text[index], start, _position(source, place.end_line, place.end_column))
+    starts = _line_starts(source)
+    start, end = starts[place.line - 1] + place.column - 1, starts[place.end_line - 1] + place.end_column - 1
+    position = source.find(text[index], start, end)
     at_it = place if position < 0 else place_at(source, position, place.file)
     return _named(text[index], at_it, hint or f"Type it anew: {shown(typed(text).strip())}.")
 
 
-def _position(source: str, line: int, column: int) -> int:
-    start = 0
-    for _ in range(line - 1):
-        start = source.find("\n", start) + 1
-    return start + column - 1
+@lru_cache(maxsize=1)
+def _line_starts(source: str) -> list[int]:
+    return [0, *(found.end() for found in re.finditer("\n", source))]
 
 
 def _named(char: str, place: Place, hint: str) -> Finding:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from reconciler.dates import DateSet, Day, Span, union
 from reconciler.diagnostics import Finding, Place
@@ -189,6 +190,11 @@ class DesiredTeam:
         return self.all_transfers or self.transfers
 
 
+@lru_cache(maxsize=2)
+def _lines_of(text: str) -> tuple[str, ...]:
+    return tuple(text.split("\n"))  # of a large file with a thousand findings, once
+
+
 @dataclass(frozen=True, slots=True)
 class Desired:
     """What the files declare. ``teams``, by team id, is empty if a finding is an error.
@@ -209,5 +215,5 @@ class Desired:
 
     def line(self, place: Place) -> str | None:
         """Return the text of the line a place begins in, or ``None`` if there is none."""
-        lines = self.texts.get(place.file, "").split("\n")
+        lines = _lines_of(self.texts.get(place.file, ""))
         return lines[place.line - 1].rstrip("\r") if 0 < place.line <= len(lines) else None
