@@ -25,7 +25,7 @@ _RANGE_FORMS: Final = (
 )
 _LATER: Final = "No relative day lies after `today`. Write the date itself, as 2024-02-01 is written."
 _TIMED: Final = "A day has no time. Write the date alone, as it is in `timezone`."
-_TWO_DAYS: Final = "Write them as two items of the list, or, with all days between, like {}."
+TWO_DAYS: Final = "Write them as two items of the list, or, with all days between, like {}."
 _YEAR_FIRST: Final = "Write the year first, with four digits: 2024-02-01."
 
 
@@ -133,7 +133,7 @@ def _special(text: str) -> str | None:
         return _LATER
     either_way = [{side(part.strip(), day_first) for day_first in (True, False)} for part in words.split(",")]
     if len(either_way) == 2 and all(len(one) == 1 and None not in one for one in either_way):
-        return _TWO_DAYS.format("..".join(str(value) for one in either_way for value in one))
+        return TWO_DAYS.format("..".join(str(value) for one in either_way for value in one))
     if re.fullmatch(r"\d{4}-\d\d-\d\d[t ]\d\d:\d\d.*", words):
         return _TIMED
     return _YEAR_FIRST if re.fullmatch(r"\d{1,2}([-/.])\d{1,2}\1\d\d", words) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from reconciler.config.mistyped import TWO_DAYS
 from reconciler.config.nodes import Items, Path, Text
 from reconciler.config.ranges import parse_range
 from reconciler.config.rules import BrokenRule, shown
@@ -60,26 +61,26 @@ def misshapen(value: object, expected: str, path: Path) -> BrokenRule:
         return BrokenRule("BF025", "has no value", HINTS.get(str(key), hint))
     if expected == "a list" and isinstance(value, Text):
         problem.hint = f"Put it in brackets: `[{value[:40]}]`."
-    elif ends := _ends(value, str(inside)):
-        problem.hint = f"Write {ends}."
+    elif meant := _days_meant(value, str(inside)):
+        problem.hint = meant
     else:
         problem.hint = "\n    ".join(["Write it like this:", *_example(str(inside), str(key))])
     return problem
 
 
-def _ends(value: object, inside: str) -> str | None:
-    """Return how to write a range of which the two ends are a list, or days loaded that are one text."""
+def _days_meant(value: object, inside: str) -> str | None:
+    """Return the hint for two days in a list, which may be a range or not, or for loaded days as one text."""
     try:
         if isinstance(value, Items) and len(value) == 2 and inside in ("ranges", "exclude"):
             both = "..".join(map(str, value))
-            return f"`{both}`" if parse_range(both) else None
+            return TWO_DAYS.format(both) if parse_range(both) else None
         days = parse_range(value) if isinstance(value, Text) and inside == "loaded" else None
     except BrokenRule:
         return None
     if days is None or days[0].relative or days[1].relative:
         return None
     start, end = (iso(term.resolve(0)) for term in days)
-    return f"`{{start: {start}, end: {end}, reason: …}}`, and how they were loaded"
+    return f"Write `{{start: {start}, end: {end}, reason: …}}`, and how they were loaded."
 
 
 def _example(inside: str, key: str) -> tuple[str, ...]:
