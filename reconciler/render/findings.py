@@ -12,7 +12,7 @@ from reconciler.diagnostics import Finding, Place, Severity
 from reconciler.errors import ReconcilerError
 from reconciler.formats.reports import SourceLine
 from reconciler.render.words import BOLD, CYAN, RED, YELLOW, Paint, plural
-from reconciler.untrusted import printable
+from reconciler.untrusted import harmless, printable
 
 WIDTH = 80
 FEW = 3  # of what is alike so many are shown, and the others counted
@@ -69,14 +69,14 @@ class _Page:
         yield f" {self.paint(f'{number} |', CYAN)} {source}"
         blank = " " * len(number)
         below = f" {self.paint(f'{blank} |', CYAN)} {self.paint(marks, colour)}"
-        yield f"{below}  {one.hint}" if beside else below
+        yield f"{below}  {harmless(one.hint)}" if beside else below
         yield from self.wrapped("" if one.brief else one.detail)
         yield from (f"  {self.paint('and', CYAN)} {other}" for other in one.also)
         yield from self.wrapped("" if beside else one.hint)
 
     def _head(self, one: Finding, says: str, colour: str) -> Iterator[str]:
         plain = f"{one.severity.value}[{one.rule}]"
-        head, words = self.paint(plain, colour, BOLD), self.paint(says, BOLD)
+        head, words = self.paint(plain, colour, BOLD), self.paint(harmless(says), BOLD)
         if one.place is None:
             yield f"{head}: {words}"
         elif len(f"{plain} {one.place}  {says}") <= self.width:
@@ -96,7 +96,7 @@ def _underlined(place: Place, line: str, room: int) -> tuple[str, str]:
     end = place.end_column - 1 if same_line and place.end_column > place.column else column + 1
     length = max(1, min(end, len(line)) - column)
     start = 0 if column + min(length, room // 2) <= room else max(0, min(column - 8, len(line) - room))
-    shown = printable(line[start : start + room].replace("\t", " "))
+    shown = harmless(printable(line[start : start + room].replace("\t", " ")))
     shown = "…" + shown[1:] if start else shown
     shown = shown[:-1] + "…" if start + room < len(line) else shown
     return shown, " " * (column - start) + "^" * max(1, min(length, room - (column - start)))
@@ -144,9 +144,9 @@ def wrapped(text: str, width: int) -> Iterator[str]:
     """
     for line in text.split("\n") if text else ():
         if line.startswith(" ") or not line:
-            yield f"  {line}".rstrip()
+            yield harmless(f"  {line}".rstrip())
             continue
-        yield from textwrap.wrap(
+        pieces = textwrap.wrap(
             line,
             width,
             initial_indent="  ",
@@ -154,6 +154,7 @@ def wrapped(text: str, width: int) -> Iterator[str]:
             break_long_words=False,
             break_on_hyphens=False,
         )
+        yield from map(harmless, pieces)
 
 
 def error_text(error: ReconcilerError, paint: Paint) -> str:

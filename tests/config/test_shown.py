@@ -83,6 +83,21 @@ def test_of_a_long_line_the_part_that_is_wrong_is_shown() -> None:
     assert (source[8], source[-1]) == ("…", "…")
 
 
+@pytest.mark.parametrize(
+    "text", ["x" * 74 + " ::error::y", "a ##[group]b", "::error::c", "  ::error::d", "##vso[e]"]
+)
+def test_no_line_is_a_command_of_a_ci_job(text: str) -> None:
+    found = [
+        finding("BF040", text, text, place, brief=brief)
+        for place in (None, Place("f", 1, 1, 1, 9))
+        for brief in (text, "")
+    ]
+    for line in findings_text(found, Paint(), lambda place: text).split("\n"):
+        assert not line.strip().startswith("::")
+        assert "##[" not in line
+        assert "##vso[" not in line
+
+
 def some(number: int, *, brief: str = "Alike") -> str:
     found = [
         finding("BF040", "x.", "Write it.", Place("f", line, 1), brief=brief) for line in range(1, number + 1)
