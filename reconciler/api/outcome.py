@@ -16,7 +16,7 @@ from reconciler.api.documents import decode
 from reconciler.api.fields import AnswerUnreadable
 from reconciler.api.wire import QUOTA_CODES, parse_backfill, parse_error
 from reconciler.dates import Day
-from reconciler.http import AnswerLost, NotSent, Response, retry_after
+from reconciler.http import AnswerLost, NotSent, Response, TlsFailed, retry_after
 from reconciler.model.observed import ApiError, Backfill, Status
 
 
@@ -36,9 +36,10 @@ class DoneInPart:
 
 @dataclass(frozen=True, slots=True)
 class NotSentOutcome:
-    """Nothing left us; it may be sent again."""
+    """Nothing left us; it may be sent again, and where this is ``passing`` that may help."""
 
     why: str = ""
+    passing: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,7 @@ def _classify(result: Response | BaseException) -> Backfill | WriteOutcome:
     if isinstance(result, Response):
         return _of_response(result)
     if isinstance(result, NotSent):
-        return NotSentOutcome(str(result))
+        return NotSentOutcome(str(result), passing=not isinstance(result, TlsFailed))
     if isinstance(result, AnswerLost):
         return Unknown(str(result))
     return Unknown(f"it was interrupted ({type(result).__name__})")

@@ -184,9 +184,14 @@ def unanswered(request: Request, failure: NotSent | AnswerLost) -> TryAgain | Ap
     """
     if not isinstance(failure, TlsFailed):
         return TryAgain(str(failure))
+    return no_tls(_named(request), str(failure))
+
+
+def no_tls(asked: str, why: str) -> ApiUnavailable:
+    """Return the exception for a server, or a proxy before it, that TLS cannot be agreed on with."""
     return ApiUnavailable(
         "No TLS connection to the API can be made",
-        f"{_named(request)} was not sent: {failure}.",
+        f"{asked} was not sent: {why}.",
         "If a proxy of yours opens TLS connections, name its certificate: SSL_CERT_FILE=/path/to/ca.pem "
         "(or a folder of them, SSL_CERT_DIR). Else check the API's URL and this machine's clock.",
     )

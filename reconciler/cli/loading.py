@@ -53,9 +53,12 @@ def named_transfer(teams: Iterable[DesiredTeam], name: str) -> tuple[DesiredTeam
     if len(found) == 1:
         return found[0][0], found[0][1].address.transfer_id
     if found:
-        ids = ", ".join(f"{one.address.transfer_id} of team {team.team_id}" for team, one in found)
-        hint = "Give its id, or only the files of its team with -c."
-        raise UsageError("The name does not match exactly one transfer", f"{name} is {ids}.", hint)
+        which = ", ".join(
+            f"{one.name} ({one.address.transfer_id}) of team {team.team_id}" for team, one in found
+        )
+        detail = f"{len(found)} are named {name}: {which}."
+        hint = "Give what tells them apart, its name or its id, or only the files of its team with -c."
+        raise UsageError("The name does not match exactly one transfer", detail, hint)
     hint = meant(name, [transfer for _team, transfer in known])
     raise UsageError("There is no such transfer", f"The files declare none that is named {name}.", hint)
 

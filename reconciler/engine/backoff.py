@@ -36,6 +36,8 @@ class Backoff:
             case RateLimited(retry_after=asked):
                 pause = RATE_LIMIT_PAUSE if asked is None else asked
                 return self._paused(pause, "the API rate limit was reached") or self._limited(answer)
+            case NotSentOutcome(why=why, passing=False):
+                return Stop(wording.no_tls("A write", why))
             case NotSentOutcome():
                 return self._paused(next(self._not_sent, None), "no connection") or _unreachable()
             case never:

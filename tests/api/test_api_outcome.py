@@ -26,7 +26,7 @@ from reconciler.api.outcome import (
     classify_create,
     meaning_of,
 )
-from reconciler.http import AnswerLost, Headers, NotSent, Response
+from reconciler.http import AnswerLost, Headers, NotSent, Response, TlsFailed
 from reconciler.model.observed import ApiError, Status
 
 START, END = date(2024, 1, 1).toordinal(), date(2024, 2, 1).toordinal()
@@ -87,6 +87,7 @@ def test_success_without_envelope_and_with_ids_as_text() -> None:
 
 def test_never_connected_is_not_sent() -> None:
     assert create(NotSent("no connection")) == NotSentOutcome("no connection")
+    assert create(TlsFailed("no trust")) == NotSentOutcome("no trust", passing=False)
     assert classify_cancel(NotSent("no connection"), 13) == NotSentOutcome("no connection")
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_rig import FILE, KEY, TEAM, Api, Done, Shop, checked, serving
+from cli_rig import FILE, KEY, TEAM, Api, Done, Shop, Terminal, checked, serving
 
 from reconciler.cli.main import run
 
@@ -217,6 +219,14 @@ def test_lines_are_as_wide_as_the_terminal(columns: int, online: Shop, world: Ap
     assert not any(line.count("`") % 2 for line in done.out.splitlines())
 
 
+def test_on_a_terminal_there_is_colour_and_somebody_to_ask(shop: Shop) -> None:
+    done = Terminal(shop, "doctor", "--api", "sandbox", env={"COLUMNS": "80"}).end()
+    assert done.code == 0
+    assert "\x1b[32mok\x1b[0m  \x1b[1mterminal " in done.out
+    assert "nobody to ask" not in done.out
+    assert "nobody to ask: apply needs --auto-approve here" in told(shop.run("doctor", "--api", "sandbox"))
+
+
 def test_a_state_that_cannot_be_used(online: Shop) -> None:
     online.state.mkdir()
     (online.state / "team-12345.db").write_text("no database")
@@ -239,6 +249,34 @@ def test_a_lock_that_is_held_and_one_left_behind(online: Shop) -> None:
     assert "free; ann ended without taking its name out" in told(online.run("doctor", code=0))
     store = LocalStore(str(online.state), TEAM, "https://x/v1", "test")
     assert store.holder() is not None
+
+
+@pytest.mark.parametrize(
+    "apart, code, said",
+    [
+        (0, 0, "ours and the API's agree"),
+        (60, 0, "behind the API's"),
+        (-60, 0, "ahead of the API's"),
+        (7200, 1, "Set this machine's clock."),
+    ],
+)
+def test_clocks_that_differ(apart: int, code: int, said: str, shop: Shop) -> None:
+    """The API's is ``apart`` seconds ahead; it is not taken for a sandbox, which has one of its own."""
+
+    def real(app: Any) -> Any:
+        def answered(environ: Any, start_response: Any) -> Any:
+            def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+                kept = [one for one in headers if one[0] not in ("Date", "Server")]
+                date = formatdate(time.time() + apart, usegmt=True)
+                return start_response(status, [*kept, ("Date", date), ("Server", "a vendor")], *more)
+
+            return app(environ, start)
+
+        return answered
+
+    with serving(WORLD, wrap=real) as api:
+        done = shop.run("doctor", env=api.env, code=code)
+    assert said in told(done)
 
 
 def test_files_that_are_wrong(shop: Shop) -> None:

@@ -24,6 +24,9 @@ from engine_rig import (
     settle_and_finish,
 )
 
+from reconciler.api.outcome import NotSentOutcome
+from reconciler.engine.backoff import Backoff
+from reconciler.engine.effects import Pause, Stop
 from reconciler.events import UnknownOutcome, Withdrawn, WriteRefused
 from reconciler.model.memory import Outcome
 from reconciler.render.progress import event_line
@@ -445,3 +448,10 @@ def test_a_quota_stops_all_transfers_and_says_which(tmp_path: Path) -> None:
     assert "API_ROW_QUOTA_EXCEEDED" in applied.report.errors[0].detail
     assert rig.sandbox.backfills() == []
     assert rig.pending() == []
+
+
+def test_a_write_that_tls_keeps_from_leaving_is_not_tried_again() -> None:
+    stop = Backoff(300.0).after(NotSentOutcome("the certificate is not trusted", passing=False))
+    assert isinstance(stop, Stop)
+    assert "SSL_CERT_FILE" in stop.error.hint
+    assert isinstance(Backoff(300.0).after(NotSentOutcome("no connection")), Pause)
