@@ -15,6 +15,7 @@ from reconciler.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from reconciler.dates import Day
     from reconciler.model.desired import Desired, DesiredTeam
 
 
@@ -71,3 +72,26 @@ def show_findings(desired: Desired, common: Common) -> None:
         paint, width = paint_for(common.color, sys.stderr), width_of(sys.stderr)
         err(findings_text(desired.findings, paint, desired.line, width))
         err("")
+
+
+def parse_range(text: str, as_of: Day) -> tuple[Day, Day]:
+    """Return a range in any form that a file may have, as half-open days. Raises ``UsageError``.
+
+    Relative days are read as of ``as_of``.
+    """
+    from reconciler.config.ranges import parse_range as ends_of
+    from reconciler.config.rules import BrokenRule
+    from reconciler.model.written import WrittenRange
+
+    try:
+        ends = ends_of(text.strip())
+        if ends is None:
+            from reconciler.config.mistyped import no_range
+
+            raise no_range(text)
+    except BrokenRule as broken:
+        raise UsageError("Not a range of days", f"START..END {broken.problem}.", broken.hint) from None
+    start, end = WrittenRange(*ends).interval(as_of)
+    if start == end:
+        raise UsageError("Not a range of days", f"{text!r} ends before it starts.")
+    return start, end

@@ -15,9 +15,7 @@ from click.core import ParameterSource
 
 from reconciler import bounds
 from reconciler.cli import completion
-from reconciler.dates import Day
 from reconciler.durations import FORMS, LONGEST, parse_duration, worded
-from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -236,29 +234,6 @@ def _flagged(command: str, common: Common) -> str:
     if name in ("plan", "apply", "retry", "accept", "resolve"):
         parts += [f"--settle {worded(common.settle)}"] if common.settle != bounds.DEFAULT_SETTLE else []
     return " ".join(parts)
-
-
-def parse_range(text: str, as_of: Day) -> tuple[Day, Day]:
-    """Return a range in any form that a file may have, as half-open days. Raises ``UsageError``.
-
-    Relative days are read as of ``as_of``.
-    """
-    from reconciler.config.ranges import parse_range as ends_of
-    from reconciler.config.rules import BrokenRule
-    from reconciler.model.written import WrittenRange
-
-    try:
-        ends = ends_of(text.strip())
-        if ends is None:
-            from reconciler.config.mistyped import no_range
-
-            raise no_range(text)
-    except BrokenRule as broken:
-        raise UsageError("Not a range of days", f"START..END {broken.problem}.", broken.hint) from None
-    start, end = WrittenRange(*ends).interval(as_of)
-    if start == end:
-        raise UsageError("Not a range of days", f"{text!r} ends before it starts.")
-    return start, end
 
 
 def note(common: Common) -> Common:

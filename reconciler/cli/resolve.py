@@ -13,8 +13,8 @@ from reconciler.cli import completion
 from reconciler.cli.arguments import parts_of
 from reconciler.cli.command import ASKS, CALLS_API, Command
 from reconciler.cli.display import Display
-from reconciler.cli.loading import load_selected, named_transfer
-from reconciler.cli.options import Common, completed, parse_range, settle_option, shared
+from reconciler.cli.loading import load_selected, named_transfer, parse_range
+from reconciler.cli.options import Common, completed, settle_option, shared
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, is_confirmed, out, out_json, refuse_without_terminal
 from reconciler.engine.run import locked

@@ -9,7 +9,7 @@ from shlex import quote
 from textwrap import wrap
 from typing import NamedTuple
 
-from reconciler.dates import dates_of, grouped
+from reconciler.dates import grouped
 from reconciler.events import Conclusion, LeftUndone, UnknownOutcome, WriteRefused
 from reconciler.formats.commands import on_lines, resolving
 from reconciler.formats.reports import encode_time
@@ -19,6 +19,7 @@ from reconciler.planning.items import NOT_APPROVED
 from reconciler.planning.ledger import Reason
 from reconciler.planning.plan import Action, ActionKind, Item
 from reconciler.planning.totals import NOT_DECLARED
+from reconciler.render.layout import dates
 from reconciler.render.words import days, plural
 
 WIDTH = 79  # columns of a row
@@ -204,7 +205,7 @@ def _each(command: str, held: Iterable[Action | Item]) -> Iterator[str]:
         name = _argument(address, those[0].transfer, named)
         ranges = {(one.start, one.end) for one in those}
         whole = command != "retry" or len(ranges) > 1
-        yield f"{command} {name}" if whole else f"{command} {name} {dates_of(*ranges.pop())}"
+        yield f"{command} {name}" if whole else f"{command} {name} {dates(*ranges.pop())}"
 
 
 def _argument(address: Address, name: str, named: Mapping[str, int]) -> str:

@@ -162,7 +162,7 @@ def paused(shop: Shop, api: Api) -> None:
 HOLES: dict[Callable[[Shop, Api], None], tuple[str, str]] = {
     attempts_used_up: (
         "failed     1 day of ads: their attempts are used up: fix the source, then\n             retry",
-        "reconciler retry ads 2024-05-04..2024-05-04",
+        "reconciler retry ads 2024-05-04",
     ),
     refused_before: (
         "blocked    10 days of ads: refused before, as the plan shows",

@@ -112,7 +112,7 @@ def test_a_second_signal_leaves_at_once(shop: Shop) -> None:
         *_, told, command = done.err.splitlines()
         assert told == (
             "Ended at once: 2 creates are under way. "
-            "It is recorded; the next run finds out what became of it:"
+            "They are recorded; the next run finds out what became of them:"
         )
         assert command == f"    reconciler apply --api {api.url}"
         gate.open.set()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.cli.options import parse_range as parse_argument
+from reconciler.cli.loading import parse_range as parse_argument
 from reconciler.config.mistyped import no_day, no_range
 from reconciler.config.ranges import parse_range
 from reconciler.config.rules import BrokenRule

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from faults_rig import TEAM, Rig, served
 
-from reconciler.cli.options import parse_range
+from reconciler.cli.loading import parse_range
 from reconciler.dates import iso, parse_iso
 from reconciler.engine.by_hand import as_created, as_not_created, find_intent
 from reconciler.errors import Refused, UsageError
