@@ -8,6 +8,7 @@ from textwrap import wrap
 
 from reconciler.dates import Day, iso, last_iso
 from reconciler.render.words import DIM, Paint
+from reconciler.untrusted import harmless
 
 WIDTH = 80
 NARROW = 64  # in fewer columns words stand below the days, not beside them
@@ -69,12 +70,13 @@ def _is_command(line: str) -> bool:
 
 
 def wrapped(text: str, width: int) -> Iterator[str]:
-    """Yield lines wrapped at blanks; a command is one line, however long."""
+    """Yield lines wrapped at blanks; a command is one line, however long. None is a command to CI."""
     for line in text.splitlines():
         if _is_command(line):
             yield line
         else:
-            yield from wrap(line, max(width, 20), break_long_words=False, break_on_hyphens=False)
+            pieces = wrap(line, max(width, 20), break_long_words=False, break_on_hyphens=False)
+            yield from map(harmless, pieces)
 
 
 def apart(left: str, right: str, width: int, shown: str = "") -> str:

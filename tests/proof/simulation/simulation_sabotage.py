@@ -38,6 +38,7 @@ from reconciler.planning import (
     verdict,
 )
 from reconciler.planning.facts import DayFacts
+from reconciler.planning.loadings import Loadings
 from reconciler.planning.loads import Loading
 from reconciler.planning.plan import Action
 from reconciler.planning.transfer_evidence import TransferEvidence
@@ -285,12 +286,12 @@ def early_loads_count() -> Any:
 
 def called_failed_believed() -> Any:
     """Of several runs of a day one that loaded makes good for one that failed."""
-    from reconciler.planning import loads, transfer_evidence
+    from reconciler.planning import loadings, loads
 
     def all_prove(record: Any, evidence: Any) -> DateSet:
         return EMPTY
 
-    return _put((loads, "unproved_by_runs", all_prove), (transfer_evidence, "unproved_by_runs", all_prove))
+    return _put((loads, "unproved_by_runs", all_prove), (loadings, "unproved_by_runs", all_prove))
 
 
 def amnesty_not_applied() -> Any:
@@ -307,7 +308,7 @@ def acceptance_not_applied() -> Any:
 
 
 def loaded_by_the_file_ignored() -> Any:
-    return _put((TransferEvidence, "_by_other_means", lambda self: ()))
+    return _put((Loadings, "_by_other_means", lambda self: ()))
 
 
 def never_stuck() -> Any:
