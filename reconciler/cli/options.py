@@ -224,8 +224,16 @@ def completed(text: str, common: Common) -> str:
     return re.sub(r"(?m)^( *)reconciler (.+)$", lambda found: found[1] + _flagged(found[2], common), text)
 
 
+_WITHOUT = ("demo", "init", "sandbox", "schema", "show")  # have no files, API or state to be told
+
+
 def _flagged(command: str, common: Common) -> str:
-    parts, (name, *more) = [command_of(common, command)], command.split()
+    name, *more = command.split()
+    if name in _WITHOUT:
+        return f"reconciler {command}"
+    if name == "validate":
+        common = Common(config=common.config)
+    parts = [command_of(common, command)]
     if name in ("plan", "apply", "status"):
         parts += [f"--as-of {common.as_of}"] if common.as_of else []
         if name != "apply" or not more:  # a saved plan has its own

@@ -57,7 +57,7 @@ def _with_place(lines: list[str], place: str, width: int, paint: Paint) -> list[
     gap = width - len(last) - len(place)
     if last and gap >= 2:
         return [*lines[:-1], last + " " * gap + paint(place, DIM)]
-    return [*lines, " " * max(_BELOW, width - len(place)) + paint(place, DIM)]
+    return [*lines, " " * max(_BELOW, width - len(place)) + paint(harmless(place), DIM)]
 
 
 def dates(start: Day, end: Day) -> str:
@@ -76,7 +76,7 @@ def wrapped(text: str, width: int) -> Iterator[str]:
             yield line
         else:
             pieces = wrap(line, max(width, 20), break_long_words=False, break_on_hyphens=False)
-            yield from map(harmless, pieces)
+            yield from (harmless(f"… {one}" if _is_command(one) else one) for one in pieces)
 
 
 def apart(left: str, right: str, width: int, shown: str = "") -> str:
