@@ -7,6 +7,7 @@ from typing import Final
 from reconciler.config.mistyped import TWO_DAYS
 from reconciler.config.nodes import Items, Path, Text
 from reconciler.config.ranges import parse_range
+from reconciler.config.readings import readings
 from reconciler.config.rules import BrokenRule, shown
 from reconciler.config.values import wrong_shape
 from reconciler.dates import iso
@@ -60,7 +61,8 @@ def misshapen(value: object, expected: str, path: Path) -> BrokenRule:
         hint = f"Write {expected} below it, `{empty}`, or remove the key."
         return BrokenRule("BF025", "has no value", HINTS.get(str(key), hint))
     if expected == "a list" and isinstance(value, Text):
-        problem.hint = f"Put it in brackets: `[{value[:40]}]`."
+        found = readings(value) if key in ("ranges", "exclude") else []
+        problem.hint = f"Put it in brackets: `[{found[0] if len(found) == 1 else value[:40]}]`."
     elif meant := _days_meant(value, str(inside)):
         problem.hint = meant
     else:
