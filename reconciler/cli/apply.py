@@ -12,8 +12,9 @@ import reconciler
 from reconciler import bounds
 from reconciler.cli.arguments import api_of, read_key, state_of, verbose_of, warn_of_ci
 from reconciler.cli.command import ASKS, CALLS_API, Command
+from reconciler.cli.kinds import Duration
 from reconciler.cli.loading import load_selected
-from reconciler.cli.options import Common, Duration, completed, note, settle_option, shared
+from reconciler.cli.options import Common, completed, note, settle_option, shared
 from reconciler.cli.progress import Reporter
 from reconciler.cli.screen import places_of
 from reconciler.cli.show import load_plan

@@ -15,88 +15,11 @@ from click.core import ParameterSource
 
 from reconciler import bounds
 from reconciler.cli import completion
-from reconciler.durations import FORMS, LONGEST, parse_duration, worded
+from reconciler.cli.kinds import Date, Duration
+from reconciler.durations import worded
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from reconciler.planning.plan import Options
-
-    _Duration = click.ParamType[timedelta]
-    _Date = click.ParamType[date]
-    _OutFile = click.ParamType[tuple[str, str]]
-else:  # older clicks know no type argument
-    _Duration = _Date = _OutFile = click.ParamType
-
-
-class Duration(_Duration):
-    """``90s``, ``15m``, ``6h``, ``7d``; not less than ``least``, nor more than ``most``, or ten years."""
-
-    name = "duration"
-
-    def __init__(self, least: Callable[[], timedelta] = timedelta, most: timedelta | None = None) -> None:
-        self.least = least
-        self.most = most
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        length = parse_duration(str(value))
-        if length is None:
-            self.fail(f"{value!r} is not a duration like {FORMS}.", param, ctx)
-        if length > LONGEST:
-            self.fail(f"{value!r} is longer than ten years.", param, ctx)
-        if self.most is not None and length > self.most:
-            self.fail(f"{value!r} is more than {worded(self.most)}.", param, ctx)
-        if length < self.least():
-            self.fail(f"{value!r} is less than {worded(self.least())}.", param, ctx)
-        return length
-
-
-class Date(_Date):
-    """``YYYY-MM-DD``."""
-
-    name = "date"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        if isinstance(value, date):
-            return value
-        try:
-            if len(str(value)) != 10:
-                raise ValueError
-            return date.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is not a date like 2026-11-22.", param, ctx)
-
-
-class OutFile(_OutFile):
-    """``FILE``, or ``FORMAT=FILE``."""
-
-    name = "[format=]file"
-
-    def __init__(self, formats: tuple[str, ...]) -> None:
-        self.formats = formats
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        kind, equals, path = str(value).partition("=")
-        if not equals or "/" in kind or "." in kind:
-            return self.formats[0], str(value)
-        if kind not in self.formats:
-            from reconciler.cli.usage import did_you_mean
-
-            self.fail(f"{kind!r} is not a format. {did_you_mean(kind, self.formats)}", param, ctx)
-        if not path:
-            self.fail("the file name is missing.", param, ctx)
-        return kind, path
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        return completion.files(ctx, param, incomplete)
 
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -15,8 +15,9 @@ from reconciler import bounds
 from reconciler.cli.arguments import api_of, read_key, state_of, verbose_of
 from reconciler.cli.command import CALLS_API, Command
 from reconciler.cli.display import Display
+from reconciler.cli.kinds import OutFile
 from reconciler.cli.loading import load_selected
-from reconciler.cli.options import Common, OutFile, command_of, completed, settle_option, shared
+from reconciler.cli.options import Common, command_of, completed, settle_option, shared
 from reconciler.cli.progress import show_diagnostics
 from reconciler.cli.screen import places_of, shown_on
 from reconciler.cli.signals import Signals

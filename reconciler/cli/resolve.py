@@ -83,14 +83,17 @@ def _list(
     from reconciler.formats.messages import intent_json
     from reconciler.planning.intents import unresolved
 
+    ranges = {team.team_id: parse_range(days, team.as_of) for team in teams} if days else {}
     documents = [(team, parts.store(team).read()[0]) for team in teams]
     found = [
         (team, one)
         for team, document in documents
         for one in (unresolved(document) if document else ())
         if transfer in (None, one.transfer, str(one.transfer_id))
-        if days is None or parse_range(days, team.as_of) == (one.start, one.end)
+        if days is None or ranges[team.team_id] == (one.start, one.end)
     ]
+    if transfer is not None and not found:
+        _find(parts, teams, transfer)  # nothing is unresolved, or the name is a typo
     if common.json:
         shown = [{"team_id": team.team_id, **intent_json("create", one)} for team, one in found]
         out_json({"unresolved": shown})

@@ -13,7 +13,7 @@ import click
 
 from reconciler.cli.arguments import SANDBOX_FILE, SANDBOX_STATE, open_sandbox
 from reconciler.cli.command import Commands
-from reconciler.cli.options import Duration
+from reconciler.cli.kinds import Duration
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, out
 from reconciler.errors import Exit, UsageError

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from reconciler.cli.command import Command
-from reconciler.cli.options import Common, OutFile, shared
+from reconciler.cli.kinds import OutFile
+from reconciler.cli.options import Common, shared
 from reconciler.cli.plan import FORMATS, write_out
 from reconciler.cli.plan import show as show_plan
 from reconciler.cli.reading import read_bounded

@@ -301,4 +301,4 @@ class Terminal:
             assert time.monotonic() < deadline, self.seen
         _pid, status = os.waitpid(self.pid, 0)
         os.close(self.fd)
-        return checked(Done(os.waitstatus_to_exitcode(status), self.seen.decode(), ""))
+        return checked(Done(os.waitstatus_to_exitcode(status), self.seen.decode("utf-8", "replace"), ""))

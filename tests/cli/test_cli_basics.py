@@ -44,7 +44,7 @@ WRONG = {
     "missing-plan-file": "apply plan.json",
     "show-missing": "show",
     "json-does-not-ask": "apply --json --api sandbox",
-    "resolve-in-part": "resolve ads --api sandbox",
+    "resolve-in-part": "resolve ads --as not-created --api sandbox",
     "bad-api": "plan --api ftp://example.invalid",
     "http-api": "plan --api http://example.invalid/v1",
     "bad-state": "plan --api sandbox --state ftp://example.invalid",

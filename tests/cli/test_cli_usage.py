@@ -65,6 +65,7 @@ WRONG = {
     "a transfer to retry": ("retry adds", "Did you mean `ads` (transfer 1)?"),
     "a transfer to accept": ("accept wbe", "Did you mean `web` (transfer 2)?"),
     "a transfer to resolve": ("resolve 3 2024-05 --as not-created", "The files have ads (1), web (2)."),
+    "a transfer to look at": ("resolve adz", "Did you mean `ads` (transfer 1)?"),
     "a fault": ("sandbox serve --fault quota-row=0.5", "Did you mean `quota-rows`?"),
     "a fault's call": ("sandbox serve --fault quota-rows@creat", "did you mean 'create'?"),
 }
