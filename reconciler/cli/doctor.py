@@ -55,7 +55,7 @@ def doctor(common: Common) -> int:
     signals = Signals()
     with signals.caught():
         for check in _checks(common, signals):
-            check = replace(check, cure=completed(check.cure, _flags_for(check, common)))
+            check = replace(check, cure=completed(check.cure, common))
             if not common.json:
                 _show(check, common, found)
             found.append(check)
@@ -140,11 +140,6 @@ def _show(check: Check, common: Common, before: list[Check]) -> None:
         out(paint(f"Team {check.team_id}", BOLD))
     width = shutil.get_terminal_size().columns
     out(check_text(check.about, check.told, check.ok, check.cure, paint, width))
-
-
-def _flags_for(check: Check, common: Common) -> Common:
-    """Return the flags that a command in a cure takes: ``validate`` has few."""
-    return Common(config=common.config) if check.about == "files" else common
 
 
 def _json(check: Check) -> dict[str, object]:

@@ -284,6 +284,7 @@ def test_files_that_are_wrong(shop: Shop) -> None:
     done = shop.run("doctor", code=1)
     assert marks(done) == {"files": "!", "network": "ok", "terminal": "ok"}
     assert "\n                 reconciler validate\n" in done.out
+    assert "\n                 reconciler validate\n" in shop.run("doctor", "--api", "sandbox", code=1).out
     assert shop.run("doctor", "--json", code=1).json["checks"][0]["ok"] is False
 
 
