@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
@@ -156,7 +157,7 @@ class Display:
 
     def _lines(self, now: float) -> list[str]:
         lasting = [
-            Lasting(what, now - since, until - now)
+            Lasting(what, now - since, datetime.now(UTC) + timedelta(seconds=until - now) if until else None)
             for what, since, until in self._doing.values()
             if not until or until > now
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from reconciler.events import UNKNOWN, Activity, LockAwaited, Reading, Retrying, Sending, Waiting
@@ -18,11 +19,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Lasting:
-    """Something that goes on: since how many seconds, and for how many more, if that is known."""
+    """Something that goes on: since how many seconds, and until when, if that is known."""
 
     what: Activity | Waiting
     seconds: float
-    left: float = 0.0
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,4 +84,5 @@ def _waiting(lasting: Iterable[Lasting]) -> Iterator[str]:
         if why == UNKNOWN:
             yield f"looking what became of {plural(len(those), 'create')}{whose}"
         else:
-            yield f"waiting {max(state.left for state, _ in those):.0f} s: {why}{whose}"
+            last = max(state.until for state, _ in those if state.until is not None)
+            yield f"waiting until {last:%H:%M:%S} UTC: {why}{whose}"

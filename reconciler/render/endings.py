@@ -155,7 +155,7 @@ _AFTER_CAUSE = {  # by the code of what ended the run, the worst first
     "quota-used-up": "once the quota or licence is raised, or its next period has begun, run the same again:",
     "api-unavailable": "run the same again later:",
 }
-_RETRY = "once the cause is fixed, have them tried again at once:"
+_RETRY = "once the cause is fixed, have them tried again at once{some}:"
 
 
 def _steps(ended: Conclusion, again: str) -> Iterator[Advice]:
@@ -169,8 +169,11 @@ def _steps(ended: Conclusion, again: str) -> Iterator[Advice]:
     refused = [one for one in ended.outcomes if isinstance(one, WriteRefused) and not one.blocker]
     wait = [one.action for one in refused if one.error is not None or one.by_hand]
     held = [item for item in ended.holes if _cure(item.reason).commands == "retry"]
-    if wait or held:
-        yield Advice(_RETRY, _retrying([*wait, *held]))
+    stuck: list[Action | Item] = [*wait, *held]
+    if stuck:
+        number = len({one.address for one in stuck})
+        some = f" (the first {SHOWN} of {number})" if number > SHOWN else ""
+        yield Advice(_RETRY.format(some=some), _retrying(stuck))
     if any(one.reason in NEEDS_A_PLAN for one in ended.undone):
         yield Advice("make a new plan of what is due now:", on_lines("plan --out plan.json"))
     forgotten = [item for item in ended.holes if _cure(item.reason).commands == "accept"]

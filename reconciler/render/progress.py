@@ -13,6 +13,7 @@ from reconciler.planning.plan import Action, ActionKind, Plan
 from reconciler.render.endings import NEEDS_A_PLAN, what_frees
 from reconciler.render.words import GREEN, RED, YELLOW, Paint, days
 
+WIDEST = 32  # columns kept for names; longer ones are out of line
 _TWICE = "does a gateway send requests twice, or are two states in use?"
 _SIGNS = {ActionKind.CREATE: "+", ActionKind.RETRY: "-/+", ActionKind.CANCEL: "-"}
 
@@ -30,7 +31,7 @@ class Columns:
     @staticmethod
     def of(plan: Plan, paint: Paint) -> Columns:
         width = max((len(action.transfer) for action in plan.actions), default=0)
-        return Columns(width, len(plan.teams) > 1 or plan.errored, paint)
+        return Columns(min(width, WIDEST), len(plan.teams) > 1 or plan.errored, paint)
 
     def line(self, sign: str, colour: str, team_id: int, written: Action | Intent, *told: str) -> str:
         """Return ``+ name  range  12 days  what became of it``."""

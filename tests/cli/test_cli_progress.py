@@ -187,7 +187,7 @@ def test_a_rate_limit_is_waited_for_with_a_name(shop: Shop) -> None:
         shop.env |= api.env
         api.sandbox.faults("rate-limit-silent@create")
         process = shop.start("apply", "--auto-approve", "--parallelism", "1", command=SOON)
-        said(process, r"waiting \d+ s: the API rate limit was reached \((ads|web)\)")
+        said(process, r"waiting until \d\d:\d\d:\d\d UTC: the API rate limit was reached \((ads|web)\)")
         process.send_signal(signal.SIGTERM)
         done = ended(process)
         assert done.code == 143
