@@ -17,7 +17,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from reconciler.cli.options import Common
-from reconciler.cli.terminal import err, paint_for, unwritten_is_fine
+from reconciler.cli.terminal import err, is_a_terminal, paint_for, unwritten_is_fine
 from reconciler.events import Activity, Doing, RunEvent, Waiting
 from reconciler.render.doing import Lasting, Tally, doing_lines
 
@@ -67,9 +67,9 @@ class Display:
     @property
     def is_terminal(self) -> bool:
         """Tell whether lines may come and go: not where other output would run into them."""
-        if not sys.stderr.isatty() or self.common.verbose:
+        if not is_a_terminal(sys.stderr) or self.common.verbose:
             return False
-        return not (self.common.json and sys.stdout.isatty()) and os.environ.get("TERM") != "dumb"
+        return not (self.common.json and is_a_terminal(sys.stdout)) and os.environ.get("TERM") != "dumb"
 
     # -- what goes on --------------------------------------------------------------------------
 
@@ -163,7 +163,9 @@ class Display:
         ]
         lines = list(doing_lines(lasting, self.width))
         if (tally := self.tally()) is not None:
-            told = tally.told("·" if (sys.stderr.encoding or "").lower().startswith("utf") else "-")
+            told = tally.told(
+                "·" if str(getattr(sys.stderr, "encoding", "")).lower().startswith("utf") else "-"
+            )
             lines.append(f"  {told}")
         return lines
 
@@ -202,7 +204,7 @@ class Display:
         self._utter()
 
     def _print(self, text: str) -> None:
-        if sys.stderr.isatty():
+        if is_a_terminal(sys.stderr):
             text = wrapped(text, _columns())
         if self._live is None:
             err(text)

@@ -70,7 +70,7 @@ def plan(
     for format_, path in outs:
         write_out(made, format_, path, places, whole)
     saved = [path for format_, path in outs if format_ == "json"]
-    apply_by = _apply_saved(common, saved[0]) if saved else apply_command(made, common, settle)
+    apply_by = _apply_saved(common, saved[0], settle) if saved else apply_command(made, common, settle)
     show(made, common, apply_by=apply_by, places=places, whole=whole)
     return worst({*made.statuses, *_statuses(made, detailed_exitcode)})
 
@@ -113,9 +113,10 @@ def apply_command(made: Plan, common: Common, settle: timedelta = bounds.DEFAULT
     return " ".join([*parts, f"--expect {short(digest(made))}"])
 
 
-def _apply_saved(common: Common, path: str) -> str:
+def _apply_saved(common: Common, path: str, settle: timedelta) -> str:
     """Return the command that applies a saved plan: it names its files and its selection itself."""
-    return command_of(replace(common, config=()), f"apply {quote(path)}")
+    command = command_of(replace(common, config=()), f"apply {quote(path)}")
+    return f"{command} --settle {worded(settle)}" if settle != bounds.DEFAULT_SETTLE else command
 
 
 def show(

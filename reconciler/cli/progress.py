@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.display import Display
 from reconciler.cli.options import Common, completed
 from reconciler.cli.screen import shown_on
-from reconciler.cli.terminal import err, out, out_json_line, paint_for
+from reconciler.cli.terminal import err, is_a_terminal, out, out_json_line, paint_for
 from reconciler.cli.writing import save_unsaved
 from reconciler.events import Created, Doing, Event, Planned, RunEvent, Started, Unsaved, Waiting
 from reconciler.formats.messages import event_json, left_out_json, summary_json
@@ -103,7 +103,7 @@ class Reporter:
                 out_json_line(line)
         elif self.show_plan:
             out(completed(plan_text(plan, shown_on(sys.stdout, self.common, self.places)), self.common))
-            if self.asks and sys.stderr.isatty() and not sys.stdout.isatty():  # it must be seen
+            if self.asks and is_a_terminal(sys.stderr) and not is_a_terminal(sys.stdout):  # it must be seen
                 err(completed(plan_text(plan, shown_on(sys.stderr, self.common, self.places)), self.common))
 
     # -- progress ----------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def status(common: Common, check: str | None) -> int:
     made = plan_teams(common, desired, RunSettings())
     each, total = standings(made, desired)
     if common.json:
-        out_json(status_json(made.errored, each, total))
+        out_json(status_json(made, each, total))
     else:
         show_diagnostics(made, common)
         teams = team_standings(made, desired, places_of(common, desired))

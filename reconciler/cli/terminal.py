@@ -31,7 +31,7 @@ def paint_for(color: str, stream: TextIO | None) -> Paint:
     forced = os.environ.get("FORCE_COLOR", "")
     if forced and forced != "0":
         return Paint(True)
-    return Paint(stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb")
+    return Paint(is_a_terminal(stream) and os.environ.get("TERM") != "dumb")
 
 
 WIDTH, LEAST, MOST = 80, 40, 120  # columns; longer lines are hard to follow
@@ -46,7 +46,12 @@ def width_of(stream: TextIO | None) -> int:
         there = os.get_terminal_size(stream.fileno()).columns if stream and stream.isatty() else WIDTH
     except (OSError, ValueError):
         there = WIDTH
-    return min(max(int(told) if told.isdigit() else there, LEAST), MOST)
+    return min(max(int(told[:4]) if told.isascii() and told.isdigit() else there, LEAST), MOST)
+
+
+def is_a_terminal(stream: TextIO | None) -> bool:
+    """Tell whether a stream is one; a closed one is not."""
+    return stream is not None and not stream.closed and stream.isatty()
 
 
 _lost: set[int] = set()
@@ -148,7 +153,7 @@ def shows_all(stream: TextIO | None) -> bool:
 
 def is_terminal() -> bool:
     """Tell whether a person can be asked: stdin and stderr are a terminal."""
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+    return is_a_terminal(sys.stdin) and is_a_terminal(sys.stderr)
 
 
 def refuse_without_terminal(command: str) -> None:

@@ -66,22 +66,19 @@ def _completed(start: str, end: str) -> str | None:
     """Return an end of which only what differs from the start is written: ``2024-07-01..31``."""
     whole = start[: -len(end)] + end
     is_part = re.fullmatch(r"\d\d(?:-\d\d)?|[QH]\d|W\d\d", end) and "-" in start
-    return whole if is_part and re.sub(r"\d", "0", whole) == re.sub(r"\d", "0", start) else None
+    same_form = is_part and re.sub(r"\d", "0", whole) == re.sub(r"\d", "0", start)
+    return whole if same_form and whole >= start else None  # ..02-15 after a November may mean the next year
 
 
 # --- one side: the forms that people write, and what each becomes ------------------------------
 
-_ENGLISH: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_MONTHS: Final = {
-    **{name: number for number, name in enumerate(_ENGLISH, 1)},
-    "mär": 3,
-    "mae": 3,
-    "mrz": 3,
-    "mai": 5,
-    "okt": 10,
-    "dez": 12,
-}
-_NAME: Final = rf"({'|'.join(_MONTHS)})[a-zä]*\.?"
+# Whole names, and what people shorten them to: `dec` begins `decade`, and `mar` a Finnish November.
+_NAMES: Final = (
+    *(r"jan(?:uary|uar)?", r"feb(?:ruary|ruar)?", r"mar(?:ch)?|mär(?:z)?|mae(?:rz)?|mrz", r"apr(?:il)?"),
+    *(r"may|mai", r"june?|juni", r"july?|juli", r"aug(?:ust)?", r"sept?(?:ember)?"),
+    *(r"o[ck]t(?:ober)?", r"nov(?:ember)?", r"de[cz](?:ember)?"),
+)
+_NAME: Final = rf"({'|'.join(_NAMES)})\.?"
 _TH: Final = r"(?:st|nd|rd|th|\.)?"
 _UNIT: Final = r"(d|days?|tagen?|w|weeks?|wochen?|mo|months?|monaten?|y|years?|jahren?)"
 _SEP: Final = r"[-/._ ]"
@@ -124,12 +121,16 @@ def _ago(start: str, number: str, unit: str | None) -> str | None:
     return f"today-{count * (12 if letter in 'yj' else 1)}mo" if start == "today" else None
 
 
+def _month(name: str) -> int:
+    return next(number for number, names in enumerate(_NAMES, 1) if re.fullmatch(names, name))
+
+
 def _month_day(name: str, day: str, year: str) -> str:
-    return _ymd(year, str(_MONTHS[name]), day)
+    return _ymd(year, str(_month(name)), day)
 
 
 def _year_month(year: str, name: str) -> str:
-    return f"{year}-{_MONTHS[name]:02}"
+    return f"{year}-{_month(name):02}"
 
 
 def _weekday(year: str, week: str, day: str) -> str | None:

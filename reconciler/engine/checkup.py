@@ -179,6 +179,9 @@ def _lock(team: DesiredTeam, store: StateStore) -> Check:
     if is_alive(holder) is False:
         told = f"free; {holder.who} ended without taking its name out (process {holder.pid})"
         return Check("lock", told, team_id=team.team_id)
+    if is_alive(holder) is None:
+        told = f"{holder.who} on {holder.host} has its name in it; whether that run lives only a run can see"
+        return Check("lock", told, None, team_id=team.team_id)
     told = f"held by {holder.who} on {holder.host}, process {holder.pid}, `{holder.operation}` since "
     cure = "Wait for that run, or let ours wait: --lock-timeout 10m"
     return Check("lock", told + encode_time(holder.when), False, cure, int(Exit.LOCKED), team.team_id)

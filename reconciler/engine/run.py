@@ -33,7 +33,7 @@ from reconciler.events import AppliedBefore, Doing, LeftUndone, LockAwaited, Pla
 from reconciler.model.desired import Desired, DesiredTeam
 from reconciler.model.memory import Applied
 from reconciler.planning.approval import acts_alike
-from reconciler.planning.plan import Options, Plan
+from reconciler.planning.plan import Item, Options, Plan
 from reconciler.stores.base import LockInfo, this_process
 
 T = TypeVar("T")
@@ -186,7 +186,7 @@ class Apply:
         undone = self._tell_undone()
         if plan.actions:
             self.on_event(Started(plan))
-        holes = tuple(item for seen in self._surveyed() for item in seen.holes)
+        holes = self._holes()
         reports = self._carry_out(plan)
         partly = {Exit.PARTLY} if holes or undone else set()
         held = plan.statuses.union(partly, *(report.statuses for report in reports))
@@ -200,7 +200,12 @@ class Apply:
         agreement.withhold_all(self._parts)
         plan = self._plan(compared=False)
         self.on_event(Planned(plan))
-        return Report((), plan.statuses if plan.errored else frozenset())
+        holes = self._holes()
+        statuses = plan.statuses | ({Exit.PARTLY} if holes else set())
+        return Report((), statuses, unplanned=plan.errored, holes=holes)
+
+    def _holes(self) -> tuple[Item, ...]:
+        return tuple(item for seen in self._surveyed() for item in seen.holes)
 
     # -- before anything is written --------------------------------------------------------
 

@@ -218,7 +218,7 @@ class TeamRun:
         before = {intent.nonce for intent in situation.resolution.unresolved}
         for intent in creates:
             if intent.nonce not in told:
-                at = settles_at(intent, self.settings.settle, self.team.on_unknown)
+                at = self._settles_at(intent, vendor_now)
                 told[intent.nonce] = UnknownOutcome(intent, at, intent.answer, self.team.team_id)
                 if intent.nonce not in before:  # its request was under way when the run was interrupted
                     self.on_event(told[intent.nonce])
@@ -239,6 +239,12 @@ class TeamRun:
             report.statuses.add(Exit.PARTLY)
         if signal.interrupted:
             report.statuses.add(128 + _signum(signal))
+
+    def _settles_at(self, intent: Intent, vendor_now: datetime) -> datetime | None:
+        """Return from when a run settles it by itself; once settle time is over, only a person does."""
+        settle = self.settings.settle
+        over = is_settled(intent, self.clock.now(), vendor_now, settle)
+        return None if over else settles_at(intent, settle, self.team.on_unknown)
 
     def _is_held_up_by(self, intent: Intent, vendor_now: datetime) -> bool:
         """Tell whether an unresolved create keeps days of the files, or may yet take effect elsewhere."""

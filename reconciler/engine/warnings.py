@@ -52,7 +52,9 @@ def _transfer_list(situation: Situation) -> Iterator[Finding]:
     if listed is None or isinstance(listed, Unreadable):
         said = f" ({listed.said})" if isinstance(listed, Unreadable) and listed.said else ""
         detail = f"Paused and unknown transfers of team {situation.team.team_id} are not noticed{said}."
-        yield _warning("OB001", "The transfer list is not readable", detail, "Check the key's scopes.")
+        refused = listed is None or listed.cause is Cause.FORBIDDEN
+        cure = "Check the key's scopes." if refused else "Run again once the API answers."
+        yield _warning("OB001", "The transfer list is not readable", detail, cure)
 
 
 def _clocks(situation: Situation) -> Iterator[Finding]:

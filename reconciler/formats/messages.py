@@ -8,13 +8,13 @@ from typing import Any, assert_never
 from reconciler import events
 from reconciler.dates import iso, last_iso
 from reconciler.formats.planparts import encode_item, where, where_json
-from reconciler.formats.reports import encode_time
+from reconciler.formats.reports import encode_finding, encode_time
 from reconciler.model.desired import Address
 from reconciler.model.memory import Intent
 from reconciler.model.observed import ApiError
 from reconciler.planning.items import NOT_APPROVED
 from reconciler.planning.ledger import Bucket
-from reconciler.planning.plan import COUNTED, Action, Plan
+from reconciler.planning.plan import COUNTED, LISTED, Action, Plan, all_findings
 from reconciler.planning.standing import Standing
 
 
@@ -80,11 +80,16 @@ def intent_json(kind: str, intent: Intent) -> dict[str, Any]:
     }
 
 
-def status_json(errored: bool, each: Iterable[Standing], total: Standing) -> dict[str, Any]:
-    """Return what ``status --json`` prints; what could not be read is ``None``."""
+def status_json(plan: Plan, each: Iterable[Standing], total: Standing) -> dict[str, Any]:
+    """Return what ``status --json`` prints; what could not be read is ``None``. What is held up is told as in
+    a plan.
+    """
+    held_up = {bucket.value: [encode_item(item) for item in plan.of(bucket)] for bucket in LISTED}
     return {
         "format_version": "1.0",
-        "errored": errored,
+        "errored": plan.errored,
+        "diagnostics": [encode_finding(one) for one in all_findings(plan)],
+        **held_up,
         "transfers": [_one(standing, standing.address) for standing in each if standing.address],
         "total": _verdicts(total),
     }

@@ -34,8 +34,7 @@ Until = tuple[DateSet, datetime | None]  # days, and when they are free by thems
 class DayFacts:
     """The facts about the days of a transfer that share one ``stale_before`` and one ``final_after``.
 
-    Each is a set of days, or several with the time until which a rule holds them; sets may reach beyond
-    ``days``.
+    Each is a set of days, or several with the time until which a rule holds them; they may reach further.
     """
 
     days: DateSet
@@ -205,7 +204,8 @@ class DayFacts:
     def _refused_until(self, intent: Intent) -> datetime | None:
         if intent.blocker is not None or self._may_be_hidden(intent):
             return None
-        return refusal_ends(intent)
+        cut_off = intent.outcome is not Outcome.REFUSED
+        return self._settles_at(intent) if cut_off else refusal_ends(intent)
 
     def _refused_days(self, intent: Intent) -> DateSet:
         if intent.transfer_id != self._own:

@@ -30,7 +30,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from reconciler.bounds import ENDING_SETTLES, REFUSAL_HOLDS
+from reconciler.bounds import DEFAULT_SETTLE, ENDING_SETTLES, REFUSAL_HOLDS
 from reconciler.dates import EMPTY, DateSet
 from reconciler.model.desired import DesiredTransfer
 from reconciler.model.memory import BackfillRecord, Document, Intent, IntentKind, Origin, Outcome
@@ -166,12 +166,14 @@ def is_dated_early(intent: Intent) -> bool:
     """Tell whether what a create of unknown end may have loaded is dated before the ``stale_before`` it was
     made under, since the vendor's clock is behind ours. Whatever was made after it was made under that, too.
 
-    A person writes 09:00, our clock; at 09:01 we create, at 08:57 by the vendor's, and the answer is lost.
+    A person writes 09:00, our clock; at 09:01 we create, at 08:57 by the vendor's, and the answer is lost. A
+    ``Date`` further behind is no clock, but an answer out of some cache.
     """
-    if made_nothing(intent) or intent.outcome is Outcome.DONE:
-        return False
     sent, bound = intent.vendor_at, intent.stale_before
-    return intent.kind is IntentKind.CREATE and sent is not None and bound is not None and sent < bound
+    if made_nothing(intent) or intent.outcome is Outcome.DONE or sent is None or bound is None:
+        return False
+    is_clock = intent.intended_at - sent <= DEFAULT_SETTLE
+    return intent.kind is IntentKind.CREATE and sent < bound and is_clock
 
 
 def follows(made: datetime, intent: Intent) -> bool:

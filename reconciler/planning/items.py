@@ -84,9 +84,12 @@ def _holders(ledger: TransferLedger, reason: Reason, days: DateSet) -> tuple[int
 
 
 def error_on(ledger: TransferLedger, days: DateSet) -> str:
-    """Return what the API said of the newest failed run of some days, as far as a backfill's report tells."""
-    failed = (one.record.seen for one in ledger.evidence.judged if one.record.days & days)
-    return next((seen.error for seen in failed if seen.error), "")
+    """Return what the API said of the newest failed run of some days. Of each backfill one text is kept: that
+    of the last day its report names.
+    """
+    failed = (one.record.seen for one in ledger.evidence.judged if one.record.seen.failed_days & days)
+    told = (seen for seen in failed if seen.error and seen.failed_days.end() - 1 in days)
+    return next((seen.error for seen in told), "")
 
 
 # --- what is deferred ---------------------------------------------------------------------------
@@ -124,5 +127,6 @@ class Limits:
             held_by = self.on_transfer.get(piece.transfer.address.transfer_id, ())
             return replace(item, limit=limits.max_open_per_transfer, held_by=held_by[:MOST_HOLDERS])
         if reason in (OPEN, LIST_FULL):
-            return replace(item, limit=limits.max_open_backfills, held_by=self.holders[:MOST_HOLDERS])
+            limit = limits.max_open_backfills if reason == OPEN else None
+            return replace(item, limit=limit, held_by=self.holders[:MOST_HOLDERS])
         return replace(item, limit=limits.max_creates_per_apply if reason == CREATES else None)

@@ -109,19 +109,23 @@ class DayCounts:
     """How many declared days lie in each bucket; a bucket that is not named has none.
 
     ``stuck``: how many active backfills on them do not move; ``resting``: how many of the blocked days are so
-    because the file says so, or only until settle time is over.
+    because the file says so, or only until settle time is over; ``unread``: how many of them since what
+    loaded them could not be read.
     """
 
     in_bucket: Mapping[Bucket, int] = field(default_factory=dict)
     stuck: int = 0
     resting: int = 0
+    unread: int = 0
 
     def __getitem__(self, bucket: Bucket) -> int:
         return self.in_bucket.get(bucket, 0)
 
     def __add__(self, other: DayCounts) -> DayCounts:
         buckets = {bucket: self[bucket] + other[bucket] for bucket in COUNTED}
-        return DayCounts(buckets, self.stuck + other.stuck, self.resting + other.resting)
+        return DayCounts(
+            buckets, self.stuck + other.stuck, self.resting + other.resting, self.unread + other.unread
+        )
 
     @property
     def declared(self) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.dates import Day, grouped
@@ -26,11 +27,11 @@ class Standing:
 
     @property
     def percent(self) -> int | None:
-        return None if self.counts is None else self.counts.percent
+        return None if self.counts is None or self.counts.unread else self.counts.percent
 
     @property
     def synced(self) -> bool | None:
-        return None if self.counts is None else self.counts.synced
+        return None if self.counts is None or self.counts.unread else self.counts.synced
 
     @property
     def healthy(self) -> bool | None:
@@ -40,7 +41,7 @@ class Standing:
 @dataclass(frozen=True, slots=True)
 class TeamStanding:
     """The transfers of one team as of a date. ``places``: what its API and state are called. ``remarks``: why
-    days are blocked or failed, each with how many there are of it, and whether the file pauses the transfer.
+    days are blocked or failed, the ranges of each reason together, and whether the file pauses the transfer.
     ``unknown``: why the team could not be read, "" if it was.
     """
 
@@ -48,7 +49,7 @@ class TeamStanding:
     as_of: Day
     now: datetime
     transfers: tuple[Standing, ...]
-    remarks: tuple[tuple[Item, int, bool], ...] = ()
+    remarks: tuple[tuple[tuple[Item, ...], bool], ...] = ()
     places: tuple[str, ...] = ()
     unknown: str = ""
 
@@ -59,11 +60,13 @@ def team_standings(
     """Return where each team stands, with why days are held up."""
     each, _total = standings(plan, desired)
     planned = {team.team_id: team for team in plan.teams}
+    names = Counter(one.name for team in desired.teams for one in team.transfers)
+    doubles = frozenset(name for name, number in names.items() if number > 1)
     found = []
     for team in desired.teams:
         own = tuple(one for one in each if one.address and one.address.team_id == team.team_id)
         known = planned.get(team.team_id)
-        remarks = tuple(_remarks(known)) if known else ()
+        remarks = tuple(_remarks(known, doubles)) if known else ()
         named = (places or {}).get(team.team_id)
         told = (named,) if named else ()
         unknown = "" if known else _why_unread(plan, team)
@@ -77,11 +80,21 @@ def _why_unread(plan: Plan, team: DesiredTeam) -> str:
     return next((one.summary for one in named), "it could not be read")
 
 
-def _remarks(team: TeamPlan) -> Iterator[tuple[Item, int, bool]]:
+def _remarks(team: TeamPlan, doubles: frozenset[str]) -> Iterator[tuple[tuple[Item, ...], bool]]:
     paused = {one.address: one.paused_by_file for one in team.transfers}
     held = (item for item in team.items if item.bucket in (Bucket.BLOCKED, Bucket.FAILED))
-    for group in grouped(held, lambda item: (item.address, item.reason)).values():
-        yield group[-1], sum(len(item.days) for item in group), paused.get(group[0].address, False)
+    for group in grouped(held, _alike).values():
+        yield tuple(named(item, doubles) for item in group), paused.get(group[0].address, False)
+
+
+def named(item: Item, doubles: frozenset[str]) -> Item:
+    """Return days whose command means one transfer, though another team has one of that name."""
+    return replace(item, transfer=str(item.address.transfer_id)) if item.transfer in doubles else item
+
+
+def _alike(item: Item) -> tuple[object, ...]:
+    said = item.answer.error if item.answer else None
+    return (item.address, item.reason, item.error, said and (said.status, said.code, said.message))
 
 
 def standings(plan: Plan, desired: Desired) -> tuple[tuple[Standing, ...], Standing]:

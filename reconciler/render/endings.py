@@ -120,7 +120,9 @@ def _unknown(doubts: tuple[UnknownOutcome, ...]) -> str:
         return "none"
     number = sum(len(one.intent.days) for one in doubts)
     by_itself = "an apply settles it once settle time is over"
-    settles = by_itself if _settles_at(doubts) else "only `resolve` settles it"
+    settles = (
+        by_itself if _settles_at(doubts) else "`resolve` settles it, or an apply once the API tells more"
+    )
     return f"{plural(len(doubts), 'create')}, {days(number)}: not created again until then; {settles}"
 
 

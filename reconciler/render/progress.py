@@ -90,7 +90,7 @@ def _refusal(refused: events.WriteRefused) -> str:
 def _unknown(event: events.UnknownOutcome) -> str:
     answered = f"answered {event.error}" if event.error else event.why or "no answer came"
     if event.settles_at is None:
-        return f"{answered}; only `resolve` settles it"
+        return f"{answered}; `resolve` settles it"
     return f"{answered}; an apply after {encode_time(event.settles_at)} settles it"
 
 

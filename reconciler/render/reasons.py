@@ -77,6 +77,13 @@ def _is_declared_pause(item: Item, paused_by_file: bool) -> bool:
     return item.reason == Reason.PAUSED and paused_by_file
 
 
+def said_of(item: Item) -> tuple[str, ...]:
+    """Return what items must share to be told as one: the reason, and what the API said, whenever it did."""
+    said = item.answer.error if item.answer else None
+    answer = (str(said.status), said.code or "", said.message) if said else ()
+    return (item.reason, item.error, *answer)
+
+
 def moment(at: datetime, now: datetime) -> str:
     """Return a time as people say it: without the date where that is today's."""
     form = "%H:%M UTC" if at.date() == now.date() else "%Y-%m-%d %H:%M UTC"
@@ -154,7 +161,7 @@ _WORDS: Mapping[str, Words] = {
     Reason.BACKOFF: _until("tried again from", "tried again later"),
     Reason.UNRESOLVED: _until(
         "whether they were created is unknown; an apply settles it after",
-        "whether they were created is unknown",
+        "whether they were created is unknown; look at the vendor's page, then:\nreconciler resolve",
     ),
     Reason.RECENT_REQUEST: _until("a request of ours may still take effect until"),
     Reason.UNKNOWN_TRANSFER: _plainly("the team has no transfer of this id"),
@@ -172,9 +179,14 @@ _WORDS: Mapping[str, Words] = {
 }
 
 
-def words_of(item: Item, now: datetime, paused_by_file: bool) -> str:
-    """Return why days are not done, and what frees them; a command stands on a line of its own."""
+def words_of(item: Item, now: datetime, paused_by_file: bool, several: bool = False) -> str:
+    """Return why days are not done, and what frees them; a command stands on a line of its own.
+
+    ``several``: the item stands for more ranges of its transfer, and so does the command.
+    """
     if item.reason == Reason.PAUSED:
         return "paused by you" if paused_by_file else "paused at the vendor; resume it there"
     words = _WORDS.get(item.reason)
-    return words(item, now) if words else item.reason
+    told = words(item, now) if words else item.reason
+    name = quote(item.transfer)
+    return told.replace(f" {name} {dates(item.start, item.end)}", f" {name}") if several else told

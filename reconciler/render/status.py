@@ -83,25 +83,29 @@ def _row(one: Standing) -> Row:
     told = [f"{counts[bucket]} {word}" for bucket, word in _NEXT.items() if counts[bucket]]
     told += [plural(counts.stuck, "backfill") + " stuck"] if counts.stuck else []
     loadable = counts.declared - counts[Bucket.FUTURE]
+    if counts.unread:
+        return Row(one, one.name, UNKNOWN, f"? / {loadable}", ", ".join(told))
     return Row(one, one.name, f"{one.percent} %", f"{counts[Bucket.COVERED]} / {loadable}", ", ".join(told))
 
 
 def _total(total: Standing, number: int) -> Row:
     row = _row(total)
     verdicts = {"synced": total.synced, "healthy": total.healthy}
-    told = ", ".join(word if holds else f"not {word}" for word, holds in verdicts.items())
-    unread = None in verdicts.values()
+    words = {True: "", False: "not ", None: f"{UNKNOWN} if "}
+    told = ", ".join(f"{words[holds]}{word}" for word, holds in verdicts.items())
+    unread = total.counts is None
     return Row(total, plural(number, "transfer"), row.percent, row.days, row.next if unread else told)
 
 
 def _remarks(team: TeamStanding, paint: Paint, width: int) -> Iterator[str]:
     """Yield why days are blocked or failed, once for each transfer and reason."""
-    for item, number, paused in team.remarks:
+    for items, paused in team.remarks:
+        item, number = items[-1], sum(len(one.days) for one in items)
         sign, colour = sign_of(item, paused)
         place = f" ({item.declared_at[0].file}:{item.declared_at[0].line})" if item.declared_at else ""
         head = f"  {sign} {item.transfer}  {plural(number, 'day')}"
         shown = head.replace(sign, paint(sign, colour), 1)
-        first, *rest = words_of(item, team.now, paused).splitlines()
+        first, *rest = words_of(item, team.now, paused, several=len(items) > 1).splitlines()
         if len(head) + 2 + len(first) + len(place) <= width:
             yield f"{shown}  {first}{place}"
         else:

@@ -5,8 +5,9 @@ The first of the two lines at the end is frozen: people and scripts look for it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 
@@ -25,8 +26,9 @@ from reconciler.planning.plan import (
     TransferSummary,
     Unmanaged,
 )
+from reconciler.planning.standing import named
 from reconciler.render.layout import WIDTH, Line, apart, dates, joined
-from reconciler.render.reasons import LEGEND, SIGNS, sign_of, why, words_of
+from reconciler.render.reasons import LEGEND, SIGNS, said_of, sign_of, why, words_of
 from reconciler.render.words import BOLD, DIM, RED, Paint, days, plural, worded
 
 SHOWN_ITEMS = 3  # of one reason on one transfer
@@ -67,8 +69,10 @@ def plan_text(plan: Plan, shown: Shown, *, apply_by: str = "") -> str:
     """
     paint = shown.paint
     lines: list[str] = []
+    names = Counter(one.name for one in plan.transfers)
+    doubles = frozenset(name for name, number in names.items() if number > 1)
     for team in plan.teams:
-        lines += TeamText(team, plan.created_at, shown).lines()
+        lines += TeamText(team, plan.created_at, shown, doubles).lines()
     if lines:
         lines += [*_legend(lines), ""]
     if plan.errored:
@@ -102,17 +106,24 @@ class Part:
     @property
     def alike(self) -> tuple[object, ...]:
         """What it has in common with others that need not be shown each."""
-        actions = [(one.kind, tuple(one.reasons), len(one.days), bool(one.error)) for one in self.actions]
-        return (tuple(actions), tuple(sorted({(one.bucket, one.reason, one.limit) for one in self.items})))
+        actions = [(one.kind, tuple(one.reasons), len(one.days), one.error) for one in self.actions]
+        return (tuple(actions), self.kinds, self.summary.paused_by_file)
+
+    @property
+    def kinds(self) -> tuple[object, ...]:
+        """What its days that are not acted on wait for."""
+        kinds = {(one.bucket, one.limit, *said_of(one)) for one in self.items}
+        return tuple(sorted(kinds, key=str))
 
 
 @dataclass(frozen=True, slots=True)
 class TeamText:
-    """The plan of one team. ``now``: when it was made."""
+    """The plan of one team. ``now``: when it was made; ``doubles``: the names that another team has too."""
 
     team: TeamPlan
     now: datetime
     shown: Shown
+    doubles: frozenset[str] = frozenset()
 
     def lines(self) -> list[str]:
         parts = [part for part in self._parts() if part.actions or part.items]
@@ -132,7 +143,7 @@ class TeamText:
 
     def _parts(self) -> Iterator[Part]:
         actions = grouped(self.team.actions, lambda action: action.address)
-        items = grouped(self.team.items, lambda item: item.address)
+        items = grouped((named(item, self.doubles) for item in self.team.items), lambda item: item.address)
         for summary in self.team.transfers:
             address = summary.address
             yield Part(summary, tuple(actions.get(address, ())), tuple(items.get(address, ())))
@@ -141,7 +152,7 @@ class TeamText:
         fewer = len(parts) > MANY and not self.shown.whole
         groups = grouped(parts, lambda part: part.alike if fewer else part.summary.address)
         for alike in groups.values():
-            if len(alike) > ALIKE and not alike[0].actions:
+            if len(alike) > ALIKE and not alike[0].actions and len(alike[0].kinds) == 1:
                 yield from self._waiting(alike)
                 continue
             shown = alike if len(alike) <= ALIKE else alike[:1]
@@ -149,7 +160,7 @@ class TeamText:
                 yield from self._transfer(part)
             if len(alike) > len(shown):
                 rest = alike[len(shown) :]
-                number = sum(len(one.days) for part in rest for one in part.actions)
+                number = sum(len(one.days) for part in rest for one in (*part.actions, *part.items))
                 yield f"  … {len(rest):,} more like this, {days(number)} (--all)"
                 yield ""
 
@@ -157,7 +168,7 @@ class TeamText:
         """Yield what many transfers wait for alike."""
         items = [item for part in alike for item in part.items]
         number = sum(len(item.days) for item in items)
-        first = items[0]
+        first = max(items, key=lambda item: (str(item.until), item.end))  # the last to be free
         sign, colour = sign_of(first, alike[0].summary.paused_by_file)
         if first.bucket is Bucket.DEFERRED and first.limit:
             told = f"have to wait: limits.{first.reason} ({first.limit} of {first.limit})"
@@ -181,7 +192,7 @@ class TeamText:
         for line in self._entries(part):
             repeated = line.note == note
             note = line.note or note
-            shown = line if not repeated else _without_note(line)
+            shown = replace(line, note="") if repeated else line
             yield from shown.laid_out(self.shown.width, self.shown.paint)
         yield ""
 
@@ -216,12 +227,12 @@ class TeamText:
         paused = part.summary.paused_by_file
         for bucket in LISTED:
             own = (item for item in part.items if item.bucket is bucket)
-            ordered = sorted(own, key=lambda item: (item.reason, str(item.answer), -item.end))
-            for _key, group in groupby(ordered, key=lambda item: (item.reason, item.answer)):
+            ordered = sorted(own, key=lambda item: (*_why_of(item), -item.end))
+            for _key, group in groupby(ordered, key=_why_of):
                 items = list(group)
                 shown = items if self.shown.whole else items[:SHOWN_ITEMS]
                 for number, item in enumerate(shown):
-                    words = words_of(item, self.now, paused)
+                    words = words_of(item, self.now, paused, several=len(items) > 1)
                     yield self._item(item, words if not number else words.partition("\n")[0], paused)
                 if rest := items[len(shown) :]:
                     yield self._rest(rest, paused)
@@ -250,14 +261,14 @@ class TeamText:
         yield ""
 
 
+def _why_of(item: Item) -> tuple[str, ...]:
+    return (*said_of(item), str(item.until))
+
+
 def _unmanaged_line(one: Unmanaged, name: str) -> str:
     where = name or f"transfer {one.address.transfer_id}"
     by = f", user {one.created_user_id}" if one.created_user_id else ""
     return f"      {one.backfill_id}  {where}  {dates(one.start, one.end)}  {one.status}{by}"
-
-
-def _without_note(line: Line) -> Line:
-    return Line(line.sign, line.colour, line.start, line.end, line.number, line.words, line.place)
 
 
 def _runs(actions: list[Action], whole: bool) -> Iterator[list[Action]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -564,3 +565,10 @@ def _left_pending(shop: Shop, api: Api) -> int:
     """Kill an apply at its create; return how many are pending."""
     kill_at_its_create(shop, api)
     return shop.run("resolve", code=0).out.count("--as not-created")
+
+
+def test_a_closed_stderr_hinders_nothing(online: Shop, api: Api) -> None:
+    closed = ("sh", "-c", '"$@" 2>&-', "sh", sys.executable, "-m", "reconciler")
+    done = online.run("apply", "--auto-approve", command=closed, code=0)
+    assert "Apply complete: 2 created" in done.out
+    assert len(api.made()) == 2

@@ -429,7 +429,8 @@ def test_verbose_tells_each_request_but_no_key(online: Shop) -> None:
 
 def test_status(online: Shop, api: Api) -> None:
     told = online.run("status", "--json", code=0).json
-    assert set(told) == {"format_version", "errored", "transfers", "total"}
+    held_up = {"deferred", "waiting", "blocked", "failed"}
+    assert set(told) == {"format_version", "errored", "diagnostics", "transfers", "total"} | held_up
     assert set(told["total"]) == {"days", "percent", "synced", "healthy"}
     assert set(told["total"]["days"]) == BUCKETS
     assert [one["transfer"] for one in told["transfers"]] == ["ads", "web"]
@@ -466,3 +467,20 @@ def test_status_calls_nothing_well_that_it_could_not_read(online: Shop) -> None:
     for row in done.out.splitlines()[2:]:
         assert re.fullmatch(r" +(ads|web|2 transfers) [ .]*  unknown +\? / \d+  not read", row)
     assert "%" not in done.out
+
+
+def test_a_saved_plan_is_applied_with_its_settle_time(online: Shop) -> None:
+    assert online.run("plan", "--settle", "1h", "--out", "p.json", code=0).command.endswith("--settle 1h")
+
+
+def test_status_says_why_it_knows_nothing(online: Shop) -> None:
+    with serving({"settings": {"runs_readable": False}}) as api:
+        online.env |= api.env
+        told = online.run("status", "--json", code=65).json
+    assert (told["total"]["percent"], told["total"]["synced"], told["total"]["healthy"]) == (
+        None,
+        None,
+        False,
+    )
+    assert {one["answer"]["status"] for one in told["blocked"]} == {403}
+    assert {one["code"] for one in told["diagnostics"]} == {"OB002"}

@@ -293,6 +293,7 @@ LOST = {"outcome": "abandoned", "unlisted_at": ago(40), **EARLY}
         ({**LOST, "stale_before": BOUND - HOUR}, BOUND - 0.05 * HOUR, {"due stale": "1-3"}),
         ({**LOST, "unlisted_at": None}, BOUND - 0.05 * HOUR, {"due stale": "1-3"}),  # it made nothing
         ({**LOST, "vendor_at": None}, BOUND - 0.05 * HOUR, {"due stale": "1-3"}),
+        ({**LOST, "vendor_at": BOUND - 10 * HOUR}, BOUND - 5 * HOUR, {"due stale": "1-3"}),  # an old Date
     ],
 )
 @pytest.mark.parametrize("by_runs", [True, False])

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "planning"))
 from planning_values import (
     HOUR,
     NOW,
+    UNREAD,
     ago,
     backfill,
     document,
@@ -140,3 +141,66 @@ def test_an_unknown_team_is_called_that() -> None:
     text = status_text(team_standings(plan, Desired((read,), (), {})), total, Paint())
     assert text.startswith("Team 5 · unknown: it could not be read\n")
     assert text.count("unknown") == 3
+
+
+ANSWERED = {"outcome": "refused", "at": ago(1)}
+
+
+def many(number: int, **more: Any) -> Any:
+    return [transfer("1-10", id=one, name=f"transfer-{one}", **more) for one in range(1, number + 1)]
+
+
+def test_what_is_not_alike_is_not_told_as_one() -> None:
+    """A pause of the file and one at the vendor; refusals with different answers."""
+    half = [*many(10, paused=True), *(replace_id(one, 50) for one in many(15))]
+    seen = observed(transfers=named(*range(1, 100), paused=range(1, 100)))
+    text = plan_text(whole(planned(team(*half), seen)), Shown(Paint()))
+    assert "  10 transfers paused by you\n    . 100 days (--all)\n" in text
+    assert "  15 transfers paused at the vendor; resume it there\n    ! 150 days (--all)\n" in text
+    refusals = [
+        intent(
+            "1-10",
+            nonce=str(one),
+            answer=replace(SAID, message=f"said {one}"),
+            transfer_id=one,
+            sources=(one,),
+            **ANSWERED,
+        )
+        for one in range(1, 26)
+    ]
+    text = plan_text(whole(planned(team(*many(25)), observed(), document(*refusals))), Shown(Paint()))
+    assert all(f"said {one}" in text.replace("\n" + " " * 40, " ") for one in range(1, 26))
+
+
+def replace_id(one: Any, by: int) -> Any:
+    number = one.address.transfer_id + by
+    return replace(one, address=replace(one.address, transfer_id=number), name=f"transfer-{number}")
+
+
+def test_a_command_for_several_ranges_is_for_all_of_them() -> None:
+    wanted = transfer("1-4", "11-14", name="ads")
+    refused = [intent(text, nonce=text, **ANSWERED) for text in ("1-4", "11-14")]
+    plan = whole(planned(team(wanted), observed(), document(*refused)))
+    assert "      reconciler retry ads\n" in plan_text(plan, Shown(Paint()))
+    desired = Desired((team(wanted),), (), {})
+    told = status_text(team_standings(plan, desired), standings(plan, desired)[1], Paint())
+    assert "      reconciler retry ads\n" in told
+    assert "ads  8 days" in told
+
+
+def test_of_two_teams_a_command_names_one_transfer() -> None:
+    refused = document(intent("1-4", **ANSWERED))
+    plans = [planned(team(transfer("1-4", name="ads")), observed(), refused) for _ in range(2)]
+    text = plan_text(whole(*plans), Shown(Paint()))
+    assert "reconciler retry 1 2024-01-01..2024-01-04\n" in text
+
+
+def test_what_could_not_be_read_is_not_called_a_figure() -> None:
+    wanted = team(transfer("1-10"))
+    plan = whole(planned(wanted, observed(runs={1: UNREAD})))
+    desired = Desired((wanted,), (), {})
+    text = status_text(team_standings(plan, desired), standings(plan, desired)[1], Paint())
+    assert "%" not in text
+    assert "unknown  ? / 10  10 blocked" in text
+    assert "1 transfer" in text
+    assert text.splitlines()[3].endswith("unknown if synced, not healthy")
