@@ -64,7 +64,7 @@ def status_text(teams: Iterable[TeamStanding], total: Standing, paint: Paint, wi
         shown = (*rows, *last)
         longest = width - _NUMBERS - (_BAR + 2 if width >= WIDTH else 0)
         names = max((len(row.name) for row in shown if len(row.name) <= longest), default=0)
-        numbers = max(len(row.days) for row in shown)
+        numbers = max((len(row.days) for row in shown), default=0)
         lines += [row.told(names, numbers, width, paint) for row in shown]
         lines += ["", *_remarks(team, paint, width)]
     return "\n".join(lines).rstrip("\n") + "\n"

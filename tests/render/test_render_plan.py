@@ -141,6 +141,9 @@ def test_an_unknown_team_is_called_that() -> None:
     text = status_text(team_standings(plan, Desired((read,), (), {})), total, Paint())
     assert text.startswith("Team 5 · unknown: it could not be read\n")
     assert text.count("unknown") == 3
+    none = Desired((team(team_id=6), read), (), {})  # a selection may leave a team nothing
+    told = status_text(team_standings(plan, none), standings(plan, none)[1], Paint())
+    assert "1 transfer" in told
 
 
 ANSWERED = {"outcome": "refused", "at": ago(1)}
