@@ -14,6 +14,7 @@ from reconciler.cli.options import Common, completed
 from reconciler.cli.screen import shown_on
 from reconciler.cli.terminal import err, is_a_terminal, out, out_json_line, paint_for
 from reconciler.cli.writing import save_unsaved
+from reconciler.diagnostics import Finding
 from reconciler.events import Created, Doing, Event, Planned, RunEvent, Started, Unsaved, Waiting
 from reconciler.formats.messages import event_json, left_out_json, summary_json
 from reconciler.planning.plan import ActionKind, Plan, all_findings
@@ -54,6 +55,7 @@ class Reporter:
     _columns: Columns = field(default_factory=Columns)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _began: float | None = None
+    _findings: tuple[Finding, ...] = ()
     _done: list[int] = field(default_factory=list)
     _planned: list[int] = field(default_factory=list)
 
@@ -97,6 +99,7 @@ class Reporter:
                 self.display.line(event_line(event, self._columns))
 
     def _show_planned(self, plan: Plan) -> None:
+        self._findings = all_findings(plan)
         show_diagnostics(plan, self.common)
         if self.common.json:
             for line in left_out_json(plan):
@@ -138,7 +141,7 @@ class Reporter:
         for error in report.errors:
             err(completed(error_text(error, self._paint()), self.common))
         if self.common.json:
-            out_json_line(summary_json(report.exit, report.totals))
+            out_json_line(summary_json(report.exit, report.totals, self._findings, report.errors))
             return
         paint = paint_for(self.common.color, sys.stdout)
         colour = YELLOW if report.exit else GREEN

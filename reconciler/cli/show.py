@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -43,6 +44,9 @@ def show(common: Common, planfile: Path, outs: tuple[tuple[str, str], ...], whol
 
 def load_plan(path: Path) -> Plan:
     """Read a plan file. Raises ``UsageError`` if it is not there, ``Refused`` if it is unfit."""
+    if path.suffix in (".yaml", ".yml"):
+        hint = f"Files of transfers are given with -c:{on_lines(f'apply -c {quote(str(path))}')}"
+        raise UsageError("This is no plan file", f"{path} looks like a file of transfers.", hint)
     try:
         data = read_bounded(path, MAX_BYTES + 1)
     except OSError as error:

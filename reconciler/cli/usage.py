@@ -67,7 +67,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def _no_flag(ctx: click.Context, flag: str) -> UsageError:
     known = [name for param in ctx.command.get_params(ctx) for name in (*param.opts, *param.secondary_opts)]
     flags = [name for name in known if name.startswith("--")]
-    near = nearest(flag.lower(), flags)
+    word = nearest(flag.lstrip("-").lower(), [name[2:] for name in flags])  # dashes make all alike
+    near = f"--{word}" if word else None
     if near is None and flag[:2] != "--":
         begin_so = [name for name in flags if name.startswith(f"-{flag}")]
         near = begin_so[0] if len(begin_so) == 1 else None

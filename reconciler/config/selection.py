@@ -16,7 +16,8 @@ MOST_LISTED = 10
 def select(desired: Desired, target: Sequence[str], exclude: Sequence[str]) -> Desired:
     """Return what is declared for the transfers whose names match a target and no exclusion.
 
-    Patterns are globs, case counts; no target means all. ``declared_ids`` stay. Raises ``UsageError`` for
+    Patterns are globs, case counts; no target means all. A team of which none is left is left out;
+    ``declared_ids`` stay. Raises ``UsageError`` for
     a pattern that matches no transfer, a typo, and where none is left.
     """
     transfers = [transfer for team in desired.teams for transfer in team.transfers]
@@ -25,6 +26,8 @@ def select(desired: Desired, target: Sequence[str], exclude: Sequence[str]) -> D
         detail = f"No transfer in the files is named {', '.join(lost)}."
         raise UsageError("A pattern matches no transfer", detail, meant(lost[0], transfers))
     teams = tuple(_selected(team, target, exclude) for team in desired.teams)
+    if target or exclude:
+        teams = tuple(team for team in teams if team.transfers)  # the others are not read at all
     if transfers and not any(team.transfers for team in teams):
         raise UsageError(
             "No transfer is left",

@@ -84,6 +84,8 @@ def _unresolved(intent: Intent, situation: Situation) -> Finding:
 
 
 def _unread(ledger: TransferLedger) -> Iterator[Finding]:
+    if _in(ledger, Reason.UNKNOWN_TRANSFER):
+        return  # it is told that there is no such transfer
     for answer in dict.fromkeys(ledger.evidence.unread):
         detail = f"Days of {ledger.transfer.name} that only it can show are blocked: {answer.said}."
         yield _warning("OB002", "Something could not be read", detail, _cure(answer))

@@ -7,8 +7,10 @@ from typing import Any, assert_never
 
 from reconciler import events
 from reconciler.dates import iso, last_iso
+from reconciler.diagnostics import Finding, Severity
+from reconciler.errors import ReconcilerError
 from reconciler.formats.planparts import encode_item, where, where_json
-from reconciler.formats.reports import encode_finding, encode_time
+from reconciler.formats.reports import encode_finding, encode_time, failure_json
 from reconciler.model.desired import Address
 from reconciler.model.memory import Intent
 from reconciler.model.observed import ApiError
@@ -114,6 +116,13 @@ def left_out_json(plan: Plan) -> Iterator[dict[str, Any]]:
             yield {"type": NOT_APPROVED, **encode_item(item)}
 
 
-def summary_json(exit_status: int, totals: Mapping[str, int]) -> dict[str, Any]:
-    """Return the last line of ``apply --json``."""
-    return {"type": "summary", "exit": exit_status, **totals}
+def summary_json(
+    exit_status: int,
+    totals: Mapping[str, int],
+    findings: Iterable[Finding] = (),
+    errors: Iterable[ReconcilerError] = (),
+) -> dict[str, Any]:
+    """Return the last line of ``apply --json``; with what went wrong, if something did."""
+    told = [encode_finding(one) for one in findings if one.severity is Severity.ERROR]
+    told += [one for error in errors for one in failure_json(error)["diagnostics"]]
+    return {"type": "summary", "exit": exit_status, **totals, **({"diagnostics": told} if told else {})}

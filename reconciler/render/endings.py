@@ -194,6 +194,8 @@ def _when(ended: Conclusion) -> str:
         return "once what is told above is fixed, run the same again:"
     if at := _settles_at(ended.doubts):
         return f"an apply after {at} settles what is unknown:"
+    if any(item.reason == Reason.NO_EVIDENCE for item in ended.holes):
+        return "once it can be read, run the same again:"
     is_left = ended.not_sent or len(ended.outcomes) > ended.totals["refused"]
     return "run the same again for what is left:" if is_left else ""
 

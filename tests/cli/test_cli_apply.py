@@ -572,3 +572,11 @@ def test_a_closed_stderr_hinders_nothing(online: Shop, api: Api) -> None:
     done = online.run("apply", "--auto-approve", command=closed, code=0)
     assert "Apply complete: 2 created" in done.out
     assert len(api.made()) == 2
+
+
+def test_the_last_line_says_why(online: Shop) -> None:
+    (last,) = online.run(
+        "apply", "--auto-approve", "--json", env={"SUPERMETRICS_API_KEY": "forbidden"}, code=65
+    ).lines
+    assert (last["type"], last["exit"], last["created"]) == ("summary", 65, 0)
+    assert [one["code"] for one in last["diagnostics"]] == ["key-problem"]

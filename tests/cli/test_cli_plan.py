@@ -484,3 +484,16 @@ def test_status_says_why_it_knows_nothing(online: Shop) -> None:
     )
     assert {one["answer"]["status"] for one in told["blocked"]} == {403}
     assert {one["code"] for one in told["diagnostics"]} == {"OB002"}
+
+
+def test_a_file_of_transfers_is_no_plan(shop: Shop) -> None:
+    assert "reconciler apply -c backfills.yaml" in shop.run("apply", "backfills.yaml", code=64).err
+
+
+def test_a_team_that_is_not_selected_is_not_read(online: Shop, api: Api) -> None:
+    other = FILE.replace(str(TEAM), "999").replace("  ads:", "  other:").replace("  web:", "  more:")
+    (online.folder / "backfills.yaml").unlink()
+    online.write(FILE, "backfills/one.yaml")
+    online.write(other, "backfills/two.yaml")
+    online.run("status", "--target", "ads", code=0)
+    assert {one["path"].split("/")[3] for one in api.sandbox.requests()} == {str(TEAM)}
