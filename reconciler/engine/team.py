@@ -219,7 +219,8 @@ class TeamRun:
         for intent in creates:
             if intent.nonce not in told:
                 at = self._settles_at(intent, vendor_now)
-                told[intent.nonce] = UnknownOutcome(intent, at, intent.answer, self.team.team_id)
+                cut_off = "" if intent.nonce in before else "the run ended before its outcome was known"
+                told[intent.nonce] = UnknownOutcome(intent, at, intent.answer, self.team.team_id, cut_off)
                 if intent.nonce not in before:  # its request was under way when the run was interrupted
                     self.on_event(told[intent.nonce])
         report.take_back(one.nonce for one in document.intents.values() if one.outcome is Outcome.WITHDRAWN)
