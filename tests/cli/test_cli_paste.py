@@ -197,7 +197,16 @@ SITUATIONS: dict[Callable[[Desk], Done], tuple[list[str], set[int]]] = {
 """Of each the commands that it prints, and how they may end."""
 
 
-@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.__name__)
+FEW = 5  # in every run; the others in the long ones
+
+
+@pytest.mark.parametrize(
+    "situation",
+    [
+        pytest.param(one, marks=() if number < FEW else pytest.mark.proof, id=one.__name__)
+        for number, one in enumerate(SITUATIONS)
+    ],
+)
 def test_what_is_printed_is_pasted(situation: Callable[[Desk], Done], desk: Desk) -> None:
     wanted, codes = SITUATIONS[situation]
     told = situation(desk)
