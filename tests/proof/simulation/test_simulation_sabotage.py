@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from simulation_sabotage import BELIEFS, FOUND, RARE, RULES, Sabotage
-from simulation_sabotage_trust import TRUST
+from simulation_sabotage_trust import RARE_OF_TRUST, TRUST
 from simulation_schedule import play
 from simulation_wide_schedule import FIRST_WIDE
 from test_simulation_schedules import regressions
@@ -48,7 +48,7 @@ def test_what_was_found_is_noticed_again(sabotage: Sabotage) -> None:
         assert all(play(seed).failure for seed in seeds)
 
 
-@pytest.mark.parametrize("sabotage", [*RULES, *BELIEFS, *FOUND, *RARE, *TRUST], ids=name_of)
+@pytest.mark.parametrize("sabotage", [*RULES, *BELIEFS, *FOUND, *RARE, *TRUST, *RARE_OF_TRUST], ids=name_of)
 def test_what_a_sabotage_patches_is_still_there(sabotage: Sabotage) -> None:
     """A rule that moved would make its sabotage a proof of nothing."""
     with sabotage():
