@@ -139,5 +139,5 @@ TRUST: tuple[Sabotage, ...] = (
     cut_recorded_whole,
     older_pushed,
 )
-# What another run learns of a shell is seen before its cancel: no seed of thousands meets it; tests/engine do.
+# What other runs learn of a shell is seen before its cancel: no seed of thousands meets it; tests/engine do.
 RARE_OF_TRUST: tuple[Sabotage, ...] = (counts_of_a_cancel_ignored,)
