@@ -77,10 +77,12 @@ class Loadings:
                 yield from self._made_under(load, part - failed_later, on)
 
     def _made_under(self, load: Load, days: DateSet, on: Day) -> Iterator[Loading]:
-        for intent in self.dated_early:
+        """Yield the days that a create of unknown end must have loaded: no backfill that was seen did."""
+        for intent in self.dated_early if load.by_backfill else ():
             if follows(load.at, intent) and days & intent.days:
+                seen = union(one.record.days for one in self.judged if made_within(one.record.seen, load.at))
                 bound = intent.stale_before
-                yield Loading(days & intent.days, load.at, on, not load.by_backfill, made_under=bound)
+                yield Loading((days & intent.days) - seen, load.at, on, made_under=bound)
 
     def _failed_after(self, load: Load) -> DateSet:
         """Return the days of which a later run failed, whichever kind of load remembers it."""

@@ -12,7 +12,7 @@ from reconciler.model.desired import DesiredTransfer, EvidenceMode
 from reconciler.model.memory import Acceptance, Amnesty, BackfillRecord, Intent, Load, Origin
 from reconciler.model.observed import Cause, Observed, Run, RunStatus, TransferInfo, Unreadable
 from reconciler.planning.evidence import RunsByDay, is_active, known_days
-from reconciler.planning.intents import follows, is_dated_early
+from reconciler.planning.intents import is_dated_early
 from reconciler.planning.loadings import JudgedBackfill, Loadings
 from reconciler.planning.loads import Loading
 from reconciler.planning.verdict import judge
@@ -58,17 +58,10 @@ class TransferEvidence:
             JudgedBackfill(
                 record,
                 judge(record, self.runs.get(record.transfer_id), now, self.blind),
-                record.stale_before if record.ours else self._made_under(record),
+                record.stale_before if record.ours else None,
             )
             for record in newest_first
         )
-
-    def _made_under(self, record: BackfillRecord) -> datetime | None:
-        """Return the latest ``stale_before`` that an unknown create, which may have made it, was for."""
-        early = (intent for intent in self.intents if is_dated_early(intent))
-        told = (intent for intent in early if not record.days - intent.days)
-        bounds = (one.stale_before for one in told if follows(record.created_time, one))
-        return max((bound for bound in bounds if bound is not None), default=None)
 
     @property
     def loadable_until(self) -> Day:

@@ -296,15 +296,19 @@ LOST = {"outcome": "abandoned", "unlisted_at": ago(40), **EARLY}
         ({**LOST, "vendor_at": BOUND - 10 * HOUR}, BOUND - 5 * HOUR, {"due stale": "1-3"}),  # an old Date
     ],
 )
-@pytest.mark.parametrize("by_runs", [True, False])
-def test_what_an_unknown_create_made_counts_under_its_bound(
-    sent: Any, made: datetime, expected: Any, by_runs: bool
-) -> None:
+def test_what_an_unknown_create_made_counts_under_its_bound(sent: Any, made: datetime, expected: Any) -> None:
     wanted = transfer(segment("1-3", stale_before=BOUND))
-    lost = intent("1-3", **sent)
+    assert buckets(ledger_of(wanted, intent("1-3", **sent), load("1-3", made, by_backfill=True))) == expected
+
+
+@pytest.mark.parametrize("by_schedule", [True, False])
+def test_what_others_made_then_does_not_count_under_it(by_schedule: bool) -> None:
+    """A schedule's runs, or those of a backfill that was seen: it is not the create's."""
+    wanted, made = transfer(segment("1-3", stale_before=BOUND)), BOUND - 0.05 * HOUR
     theirs = record("1-3", created=made, origin=Origin.OBSERVED, end_time=ago(41))
-    entries = (load("1-3", made, by_backfill=True),) if by_runs else (theirs,)
-    assert buckets(ledger_of(wanted, lost, *entries)) == expected
+    loaded = load("1-3", made, by_backfill=not by_schedule)
+    entries = (loaded,) if by_schedule else (loaded, theirs)
+    assert buckets(ledger_of(wanted, intent("1-3", **LOST), *entries)) == {"due stale": "1-3"}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from simulation_truth import TEAM
 from simulation_wide import CALM
 from simulation_wide_schedule import WideSchedule
 
-from reconciler.dates import DateSet
+from reconciler.dates import DateSet, union
 from reconciler.errors import Refused, StateError
 from reconciler.formats.planfile import digest
 from reconciler.model.desired import DesiredTeam, EvidenceMode, Limits, OnUnknown
@@ -339,13 +339,20 @@ class TrustSchedule(WideSchedule):
         return ""
 
     def _made_since(self, kept: Kept, transfer_id: int) -> DateSet:
-        """Return the days that were made since a plan: under it they are not made again."""
+        """Return the days that were made since a plan, or may have been as far as the state knows: what no
+        list showed any more may have been made, and be over. Under that plan they are not made again.
+        """
         world = self.truth.world.backfills
         made = [
             number for number, sent in self.truth.made.items() if self.truth.intended[sent.nonce] > kept.made
         ]
         records = [world[number] for number in made if world[number].transfer == transfer_id]
-        return DateSet.days(day for one in records for day in range(one.start, one.end + 1))
+        document = self.truth.document()
+        given_up = (
+            [one for one in document.intents.values() if one.unlisted_at is not None] if document else []
+        )
+        perhaps = union(one.days for one in given_up if one.transfer_id == transfer_id)
+        return perhaps | DateSet.days(day for one in records for day in range(one.start, one.end + 1))
 
 
 def _passes(rest: object) -> bool:
