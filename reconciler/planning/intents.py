@@ -164,7 +164,7 @@ def made_nothing(intent: Intent) -> bool:
 
 def is_dated_early(intent: Intent) -> bool:
     """Tell whether what a create of unknown end may have loaded is dated before the ``stale_before`` it was
-    made under, since the vendor's clock is behind ours. Whatever was made after it was made under that, too.
+    made under, since the vendor's clock is behind ours.
 
     A person writes 09:00, our clock; at 09:01 we create, at 08:57 by the vendor's, and the answer is lost. A
     ``Date`` further behind is no clock, but an answer out of some cache.

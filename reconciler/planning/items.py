@@ -14,7 +14,7 @@ from reconciler.planning.ledger import Bucket, Entry, Reason, TransferLedger
 from reconciler.planning.plan import MOST_HOLDERS, Answer, Item
 
 NOT_APPROVED = "not-approved"
-_OF_FAILED = (Reason.ATTEMPTS, Reason.UNLOCATED, Reason.FAILED, Reason.BACKOFF)
+_OF_FAILED = (Reason.ATTEMPTS, Reason.UNLOCATED, Reason.BACKOFF)
 _ANSWERED = (Reason.REFUSED, Reason.UNRESOLVED, Reason.RECENT_REQUEST)
 
 

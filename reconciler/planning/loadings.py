@@ -19,11 +19,15 @@ from reconciler.planning.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class JudgedBackfill:
-    """A backfill, and what is known of its days. ``made_under``: the ``stale_before`` it was made for."""
+    """A backfill, and what is known of its days."""
 
     record: BackfillRecord
     verdict: Verdict
-    made_under: datetime | None = None
+
+    @property
+    def made_under(self) -> datetime | None:
+        """The ``stale_before`` that one of ours was made for."""
+        return self.record.stale_before if self.record.ours else None
 
     def counts(self, stale_before: datetime | None) -> bool:
         """Tell whether it was made at or after ``stale_before``, or was made under it."""

@@ -85,6 +85,13 @@ class Item(Span):
     held_by: tuple[int, ...] = ()
     error: str = ""
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What items share that are told as one: the reason, and what the API said, whenever it did."""
+        error = self.answer.error if self.answer else None
+        answer = (str(error.status), error.code or "", error.message) if error else ()
+        return (self.reason, self.error, *answer)
+
 
 MOST_HOLDERS = 10  # of a list of 100; each of thousands of items names them
 

@@ -83,18 +83,13 @@ def _why_unread(plan: Plan, team: DesiredTeam) -> str:
 def _remarks(team: TeamPlan, doubles: frozenset[str]) -> Iterator[tuple[tuple[Item, ...], bool]]:
     paused = {one.address: one.paused_by_file for one in team.transfers}
     held = (item for item in team.items if item.bucket in (Bucket.BLOCKED, Bucket.FAILED))
-    for group in grouped(held, _alike).values():
+    for group in grouped(held, lambda item: (item.address, *item.said)).values():
         yield tuple(named(item, doubles) for item in group), paused.get(group[0].address, False)
 
 
 def named(item: Item, doubles: frozenset[str]) -> Item:
     """Return days whose command means one transfer, though another team has one of that name."""
     return replace(item, transfer=str(item.address.transfer_id)) if item.transfer in doubles else item
-
-
-def _alike(item: Item) -> tuple[object, ...]:
-    said = item.answer.error if item.answer else None
-    return (item.address, item.reason, item.error, said and (said.status, said.code, said.message))
 
 
 def standings(plan: Plan, desired: Desired) -> tuple[tuple[Standing, ...], Standing]:

@@ -58,7 +58,6 @@ class TransferEvidence:
             JudgedBackfill(
                 record,
                 judge(record, self.runs.get(record.transfer_id), now, self.blind),
-                record.stale_before if record.ours else None,
             )
             for record in newest_first
         )

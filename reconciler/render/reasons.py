@@ -77,13 +77,6 @@ def _is_declared_pause(item: Item, paused_by_file: bool) -> bool:
     return item.reason == Reason.PAUSED and paused_by_file
 
 
-def said_of(item: Item) -> tuple[str, ...]:
-    """Return what items must share to be told as one: the reason, and what the API said, whenever it did."""
-    said = item.answer.error if item.answer else None
-    answer = (str(said.status), said.code or "", said.message) if said else ()
-    return (item.reason, item.error, *answer)
-
-
 def moment(at: datetime, now: datetime) -> str:
     """Return a time as people say it: without the date where that is today's."""
     form = "%H:%M UTC" if at.date() == now.date() else "%Y-%m-%d %H:%M UTC"

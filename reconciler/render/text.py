@@ -28,7 +28,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.standing import named
 from reconciler.render.layout import WIDTH, Line, apart, dates, joined
-from reconciler.render.reasons import LEGEND, SIGNS, said_of, sign_of, why, words_of
+from reconciler.render.reasons import LEGEND, SIGNS, sign_of, why, words_of
 from reconciler.render.words import BOLD, DIM, RED, Paint, days, plural, worded
 
 SHOWN_ITEMS = 3  # of one reason on one transfer
@@ -112,7 +112,7 @@ class Part:
     @property
     def kinds(self) -> tuple[object, ...]:
         """What its days that are not acted on wait for."""
-        kinds = {(one.bucket, one.limit, *said_of(one)) for one in self.items}
+        kinds = {(one.bucket, one.limit, *one.said) for one in self.items}
         return tuple(sorted(kinds, key=str))
 
 
@@ -262,7 +262,7 @@ class TeamText:
 
 
 def _why_of(item: Item) -> tuple[str, ...]:
-    return (*said_of(item), str(item.until))
+    return (*item.said, str(item.until))
 
 
 def _unmanaged_line(one: Unmanaged, name: str) -> str:
