@@ -10,6 +10,7 @@
     │   ├── StateForeign            1   of another team, API or lineage
     │   ├── StateOldCopy            6   older than what was committed last
     │   ├── StateUnwritable         1   a write failed; nothing may be sent after it
+    │   │   └── StateRefused        6   the place of the state turned the write away
     │   ├── StateConflict           1   somebody else committed first (handled inside)
     │   └── StateLocked             5   held by another run
     ├── Refused                     6   a guard, an unfit plan, a missing state
@@ -99,6 +100,13 @@ class StateOldCopy(StateError):
 
 class StateUnwritable(StateError):
     code = "state-unwritable"
+
+
+class StateRefused(StateUnwritable):
+    """The host of the state does not permit the write: a permission, a hook, a protected branch."""
+
+    code = "state-refused"
+    exit_status = 6
 
 
 class StateConflict(StateError):

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from reconciler.uptime import uptime
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -20,14 +22,8 @@ class Clock:
 
 
 def system_clock(sleep: Callable[[float], None] = time.sleep) -> Clock:
-    return Clock(_wall, _boot_time, sleep)
+    return Clock(_wall, uptime, sleep)
 
 
 def _wall() -> datetime:
     return datetime.now(UTC)
-
-
-def _boot_time() -> float:
-    """Return seconds that also count while the machine sleeps, where the kernel can tell."""
-    boot = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.clock_gettime(boot) if boot is not None else time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -9,10 +10,15 @@ from urllib.parse import unquote, urlsplit
 
 from reconciler.errors import UsageError
 from reconciler.stores.base import StateStore
+from reconciler.untrusted import printable
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _LATER = ("s3", "gs", "az", "postgresql", "https")
-_KNOWN = "a folder, file://, s3://, gs://, az://, postgresql:// and https://"
+_KNOWN = "a folder, file://, git:REMOTE#PREFIX, s3://, gs://, az://, postgresql:// and https://"
+_GIT = "git:"
+_PREFIX = "reconciler-state"  # of branches, unless the URL names one
+# What git does not take in the name of a ref (git-check-ref-format).
+_NO_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(?:^|/)\.|\.lock(?:/|$)|[./]$|^/|^@?$|^-")
 
 
 def open_store(
@@ -28,13 +34,15 @@ def open_store(
     Nothing is read or made yet. Raises ``UsageError`` for what names no store of ours; the
     text never repeats the URL, which may hold a password.
     """
+    if where.startswith(_GIT) and not where.startswith("git://"):
+        return _git(where, team_id, api_url, written_by, sleep)
     found = _SCHEME.match(where)
     scheme = found[1].lower() if found else _bare_scheme(where)
     if scheme in _LATER:
         raise UsageError(
             "This version does not have that store",
-            f"A state at {scheme}:// is planned. This version keeps the state in a folder.",
-            "Give --state a folder, such as `state`.",
+            f"A state at {scheme}:// is planned. This version keeps the state in a folder, or in Git.",
+            "Give --state a folder, such as `state`, or git:REMOTE#PREFIX.",
         )
     if scheme not in ("", "file"):
         raise UsageError(
@@ -48,7 +56,7 @@ def open_store(
 
 def is_on_disk(where: str) -> bool:
     """Tell whether a store lies in a folder of this machine."""
-    return "://" not in where or where.startswith("file://")
+    return where.startswith("file:") or not (where.startswith(_GIT) or "://" in where)
 
 
 def _bare_scheme(where: str) -> str:
@@ -77,6 +85,23 @@ def _local(
     from reconciler.stores.local import LocalStore  # needs fcntl, which Windows lacks
 
     return LocalStore(folder, team_id, api_url, written_by, sleep=sleep)
+
+
+def _git(
+    where: str, team_id: int, api_url: str, written_by: str, sleep: Callable[[float], None]
+) -> StateStore:
+    remote, _hash, prefix = where.removeprefix(_GIT).partition("#")
+    remote, prefix = remote or "origin", prefix or _PREFIX
+    if _NO_REF.search(prefix):
+        detail = f"`{printable(prefix, '?')}` cannot be the beginning of a branch's name."
+        hint = f"Give --state git:REMOTE#PREFIX, such as git:origin#{_PREFIX}."
+        raise UsageError("The state location cannot be used", detail, hint)
+    if remote.startswith("-"):
+        detail = f"`{printable(remote, '?')}` cannot be a remote."
+        raise UsageError("The state location cannot be used", detail, "Give one, such as git:origin.")
+    from reconciler.stores.git import GitStore
+
+    return GitStore(remote, prefix, os.getcwd(), team_id, api_url, written_by, sleep=sleep)
 
 
 def _bad_folder(detail: str) -> UsageError:

@@ -1,0 +1,180 @@
+"""A team's branch: looking at it, and pushing to it until it is known what became of that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from shlex import quote
+
+from reconciler.errors import StateDamaged, StateError
+from reconciler.formats.commands import lines
+from reconciler.formats.statefile import decode_document
+from reconciler.model.memory import Document
+from reconciler.stores.base import Revision, revision_of
+from reconciler.stores.gitrepo import Answer, GitRepo, Pushed, Update
+from reconciler.stores.gitwords import GitFailed, Kind, refused, unwritable
+from reconciler.stores.holders import Committed
+from reconciler.stores.ownership import check_expected, check_not_older, check_owner
+
+_PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds before looking again at a host that is away
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A commit of the branch ("": there is none), the document in it, and the commit that ``last`` names."""
+
+    commit: str
+    document: Document | None
+    last: str
+
+    @property
+    def revision(self) -> Revision:
+        return revision_of(self.document)
+
+
+class StateBranch:
+    """The branch ``refs/heads/PREFIX/team-5`` of one team, and where the last run left it.
+
+    ``known`` is what was last seen or pushed. ``heard`` is called when a push has landed, before that is
+    believed; what it raises as ``OSError`` is a lost answer. Every method may raise ``GitFailed``.
+    """
+
+    def __init__(
+        self,
+        repo: GitRepo,
+        prefix: str,
+        blank: Document,
+        sleep: Callable[[float], None],
+        heard: Callable[[], None],
+    ) -> None:
+        name = f"team-{blank.team_id}"
+        self.file = f"{name}.json"
+        self.source = f"git:{repo.remote}#{prefix}/{name}"
+        self.last_ref = f"refs/reconciler/{prefix}/{name}/last"
+        self.known: Known | None = None
+        self._ref = f"refs/heads/{prefix}/{name}"
+        self._repo = repo
+        self._blank = blank
+        self._sleep = sleep
+        self._heard = heard
+        self._noted: tuple[str, Committed | None] = ("", None)
+
+    def put(self, known: Known, wanted: Known, *also: Update) -> None:
+        """Push ``wanted`` in the place of what is known; when this returns it has landed."""
+        self.known = None
+        for attempt in range(len(_PAUSES)):
+            pushed = self._push(Update(self._ref, wanted.commit, known.commit), *also)
+            there = wanted if pushed.answer is Answer.LANDED else self._after(known, wanted, pushed)
+            if there is not None:
+                self.known = there
+                return
+            self._sleep(_PAUSES[attempt])
+        raise unwritable(self.source, GitFailed(pushed.said))
+
+    def _push(self, *updates: Update) -> Pushed:
+        """Push the branch, and refs with it; where it is unknown whether it landed, it is unclear."""
+        try:
+            pushed = self._repo.push(*updates)[self._ref]
+            self._heard()
+        except OSError as error:
+            return Pushed(Answer.UNCLEAR, str(error))
+        except GitFailed as failed:
+            if failed.kind is Kind.NOT_ALLOWED:
+                raise
+            return Pushed(Answer.UNCLEAR, failed.said)
+        return pushed
+
+    def _after(self, known: Known, wanted: Known, pushed: Pushed) -> Known | None:
+        """Look what became of a push: return what is there if ours is in it; ``None``: once more.
+
+        Raises ``StateConflict`` if somebody else was first, and ``StateRefused``.
+        """
+        there = self._look_until_there()
+        if there.commit == wanted.commit or _is_in(wanted.document, there.document):
+            return there
+        if there.commit != known.commit:
+            check_expected(there.revision, known.revision, self.source)
+        if pushed.answer is Answer.REFUSED and "lock" not in pushed.said:
+            raise refused(self.source, pushed.said)
+        return None
+
+    def _look_until_there(self) -> Known:
+        for pause in _PAUSES:
+            try:
+                return self.look()
+            except GitFailed:
+                self._sleep(pause)
+        return self.look()
+
+    def look(self) -> Known:
+        """Look at the branch and fetch what it names. One that moves meanwhile is looked at again."""
+        while True:
+            at = self._repo.look(self._ref, self.last_ref)
+            commit, last = at.get(self._ref, ""), at.get(self.last_ref, "")
+            if self.known is not None and self.known.commit == commit:
+                return replace(self.known, last=last)
+            try:
+                self._repo.fetch(*filter(None, [commit]))
+            except GitFailed:
+                if self._repo.look(self._ref).get(self._ref, "") == commit:
+                    raise
+                continue
+            self.known = Known(commit, self._document_of(commit) if commit else None, last)
+            return self.known
+
+    def _document_of(self, commit: str) -> Document | None:
+        """Return the document of a commit that is here; ``None`` where the state was removed."""
+        names = self._repo.files(commit)
+        if not names:
+            return None
+        if names != [self.file]:
+            holds = ", ".join(names[:3])
+            detail = f"{self.source}: its branch holds {holds}, and should hold {self.file} alone."
+            raise StateDamaged("The state is damaged", detail, self._put_back())
+        document = decode_document(self._repo.content(commit, self.file), self.source, self._put_back())
+        check_owner(document, self._blank, self.source)
+        return document
+
+    def check_not_older(self, known: Known) -> None:
+        """Refuse a branch that is older than what the last run committed.
+
+        The two refs are not read at one moment: what seems older is looked at again.
+        """
+        if known.last in ("", known.commit):
+            return
+        committed = self.committed(known.last)
+        try:
+            check_not_older(known.revision, committed, self.source, self._gone)
+        except StateError:
+            self.known = None
+            check_not_older(self.look().revision, committed, self.source, self._gone)
+
+    def committed(self, last: str) -> Committed | None:
+        """Return what ``last`` names, if it is a state of ours."""
+        if last and last != self._noted[0]:
+            self._repo.fetch(last)
+            found = None
+            if self._repo.files(last) == [self.file]:
+                document = decode_document(
+                    self._repo.content(last, self.file), f"{self.source}, {self.last_ref}"
+                )
+                found = Committed(document.lineage, document.serial)
+            self._noted = (last, found)
+        return self._noted[1] if last else None
+
+    def _gone(self, source: str) -> tuple[str, str]:
+        """Return what became of a branch that is not there, and how to put it back."""
+        fetch = f"git fetch {quote(self._repo.remote)} {self.last_ref}"
+        hint = "Put it back, from where the last run left it:"
+        return "is gone", hint + lines(fetch, f"git push {quote(self._repo.remote)} FETCH_HEAD:{self._ref}")
+
+    def _put_back(self) -> str:
+        """Return how to go back to the commit before a damaged one."""
+        push = f"git push --force {quote(self._repo.remote)} FETCH_HEAD~1:{self._ref}"
+        told = "Nothing was changed. Its history has the good ones; to go back by one commit:"
+        return told + lines(f"git fetch {quote(self._repo.remote)} {self._ref}", push)
+
+
+def _is_in(wanted: Document | None, there: Document | None) -> bool:
+    """Tell whether the commit that made ``wanted`` is among those that made what is there."""
+    return wanted is not None and there is not None and wanted.commits[-1] in there.commits
