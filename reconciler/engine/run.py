@@ -133,11 +133,11 @@ def locked(runs: Sequence[TeamRun], settings: RunSettings, operation: str) -> It
     with ExitStack() as stack:
         for run in runs:
             stack.callback(run.store.close)
-            stack.callback(_finish, run)
             if settings.lock:
                 info = this_process(operation, run.clock.now())
                 stack.enter_context(run.store.lock(info, settings.lock_timeout.total_seconds(), _waits(run)))
                 run.on_event(Doing(f"lock {run.team.team_id}"))
+            stack.callback(_finish, run)  # while the lock is ours
         yield
 
 

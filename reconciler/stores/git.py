@@ -64,16 +64,23 @@ class GitStore:
         lock = f"refs/reconciler/{prefix}/team-{int(team_id)}/lock"
         self._lock = LeaseLock(self._repo, lock, self._branch.source, sleep)
         self._mutex = threading.RLock()
-        self._wrote = False
+        self._is_sound = False  # what is known is as new as what the last run left
         self._ended = False
         self._failed = False
 
     def read(self) -> tuple[Document | None, Revision]:
         """See ``StateStore.read``. Fetches, and never pushes."""
         with self._mutex, self._worded(unreadable):
-            known = self._branch.look()
-            self._branch.check_not_older(known)
+            known = self._checked()
             return known.document, known.revision
+
+    def _checked(self) -> Known:
+        """Look, and refuse what is older than what the last run left."""
+        self._is_sound = False
+        known = self._branch.look()
+        self._branch.check_not_older(known)
+        self._is_sound = True
+        return known
 
     def commit(self, delta: Delta, expected: Revision) -> Revision:
         """See ``StateStore.commit``."""
@@ -81,8 +88,7 @@ class GitStore:
         with self._mutex, self._writing():
             known = self._branch.known
             if known is None or known.revision != expected:
-                known = self._branch.look()
-                self._branch.check_not_older(known)
+                known = self._checked()
                 check_expected(known.revision, expected, self._branch.source)
             after = apply_delta(known.document or first_document(self._blank), delta, nonce)
             after = replace(after, written_by=self._blank.written_by)
@@ -95,7 +101,7 @@ class GitStore:
 
     def _put(self, known: Known, wanted: Known, *also: Update) -> None:
         self._branch.put(known, wanted, *also)
-        self._wrote = True
+        self._is_sound = True
 
     def push(self, document: Document, another_lineage: bool = False) -> Revision:
         """See ``StateStore.push``."""
@@ -161,8 +167,11 @@ class GitStore:
             raise words(self._branch.source, failed) from failed
 
     def finish(self) -> None:
-        """See ``StateStore.finish``: with the lock's release goes a push of where this run ended."""
-        self._ended = self._wrote
+        """See ``StateStore.finish``: with the lock's release goes a push of where this run ended.
+
+        Without a lock there is none: a host that takes no lock may take no other ref either.
+        """
+        self._ended = True
 
     @contextmanager
     def lock(self, info: LockInfo, timeout: float, waits: Waits = untold) -> Iterator[None]:
@@ -176,7 +185,7 @@ class GitStore:
 
     def _ending(self) -> list[Update]:
         known = self._branch.known
-        if not self._ended or known is None or known.commit == known.last:
+        if not (self._ended and self._is_sound) or known is None or known.commit == known.last:
             return []
         return [Update(self._branch.last_ref, known.commit, known.last)]
 

@@ -143,11 +143,12 @@ class StateBranch:
         if known.last in ("", known.commit):
             return
         committed = self.committed(known.last)
+        again = f"Put the newer state back:{self._from_last()}\n"
         try:
-            check_not_older(known.revision, committed, self.source, self._gone)
+            check_not_older(known.revision, committed, self.source, self._gone, again)
         except StateError:
             self.known = None
-            check_not_older(self.look().revision, committed, self.source, self._gone)
+            check_not_older(self.look().revision, committed, self.source, self._gone, again)
 
     def committed(self, last: str) -> Committed | None:
         """Return what ``last`` names, if it is a state of ours."""
@@ -164,9 +165,12 @@ class StateBranch:
 
     def _gone(self, source: str) -> tuple[str, str]:
         """Return what became of a branch that is not there, and how to put it back."""
-        fetch = f"git fetch {quote(self._repo.remote)} {self.last_ref}"
-        hint = "Put it back, from where the last run left it:"
-        return "is gone", hint + lines(fetch, f"git push {quote(self._repo.remote)} FETCH_HEAD:{self._ref}")
+        return "is gone", f"Put it back, from where the last run left it:{self._from_last()}"
+
+    def _from_last(self) -> str:
+        """Return the commands that put back what the last run left."""
+        remote = quote(self._repo.remote)
+        return lines(f"git fetch {remote} {self.last_ref}", f"git push {remote} FETCH_HEAD:{self._ref}")
 
     def _put_back(self) -> str:
         """Return how to go back to the commit before a damaged one."""

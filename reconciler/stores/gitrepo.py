@@ -71,7 +71,7 @@ class GitRepo:
 
     def look(self, *refs: str) -> dict[str, str]:
         """Return the commits that the remote's refs name; one that does not exist is left out."""
-        lines = self._git("ls-remote", self._place().url, *refs).decode().splitlines()
+        lines = self._git("ls-remote", self._place()._url, *refs).decode().splitlines()
         return {ref: sha for sha, _tab, ref in (line.partition("\t") for line in lines) if ref in refs}
 
     def fetch(self, *commits: str) -> None:
@@ -79,7 +79,7 @@ class GitRepo:
         missing = [one for one in commits if not self._has(one)]
         if missing:
             flags = ("--depth=1", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
-            self._git("fetch", "--quiet", *flags, self._place().url, *missing)
+            self._git("fetch", "--quiet", *flags, self._place()._url, *missing)
 
     def files(self, commit: str) -> list[str]:
         """Return the names at the top of a commit that is here."""
@@ -119,14 +119,6 @@ class GitRepo:
             self._home.cleanup()
             self._home = None
 
-    def check_ref(self, ref: str) -> bool:
-        """Return whether a name can be that of a ref."""
-        return self._run("check-ref-format", ref, environ=dict(os.environ)).returncode == 0
-
-    @property
-    def url(self) -> str:
-        return self._url
-
     def _has(self, commit: str) -> bool:
         return self._run("cat-file", "-e", f"{commit}^{{tree}}").returncode == 0
 
@@ -137,8 +129,8 @@ class GitRepo:
             self._url, self._push_url = self._urls(there)
             home = tempfile.TemporaryDirectory(prefix="reconciler-", ignore_cleanup_errors=True)
             bare = bare_environ(home.name)
-            kind = self._outside("rev-parse", "--show-object-format").decode().strip() or "sha1"
-            self._run("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", environ=bare)
+            hashes = self._outside("rev-parse", "--show-object-format").decode().strip() or "sha1"
+            self._run("init", "--quiet", "--bare", "--template=", f"--object-format={hashes}", environ=bare)
             known = settings(self._run("config", "--list", "-z", environ=bare).stdout)
             self._environ = {**bare, **as_environ(only_there(there, known))}
             if not {"GIT_SSH", "GIT_SSH_COMMAND"} & set(bare) and "core.sshcommand" not in dict(there):
@@ -149,52 +141,43 @@ class GitRepo:
 
     def _urls(self, there: list[tuple[str, str]]) -> tuple[str, str]:
         """Return the URLs to fetch from and to push to. Raises ``UsageError``."""
-        named = {key: value for key, value in there if key.startswith("remote.")}
+        named = {key: value for key, value in reversed(there) if key.startswith("remote.")}  # the first holds
         url = named.get(f"remote.{self.remote}.url")
         if url is None and _is_url(self.remote):
             return self.remote, self.remote
         inside = self._outside("rev-parse", "--git-dir")
         if not inside:
+            hint = "Run it in the checkout, or give the remote's URL: --state git:URL#PREFIX."
             detail = f"{self.folder} is not in a Git repository."
-            raise UsageError(
-                "There is no Git repository here",
-                detail,
-                "Run it in the checkout, or give the remote's URL: --state git:URL#PREFIX.",
-            )
+            raise UsageError("There is no Git repository here", detail, hint)
         if url is None:
             names = sorted({key.split(".", 1)[1].rpartition(".")[0] for key in named if key.endswith(".url")})
-            has = f"It has {', '.join(names)}." if names else "It has none."
-            raise UsageError(
-                "The Git remote does not exist",
-                f"This repository has no remote `{self.remote}`. {has}",
-                "Give one that it has: --state git:REMOTE#PREFIX.",
+            detail = (
+                f"This repository has no remote `{self.remote}`; its remotes: {', '.join(names) or 'none'}."
             )
+            hint = "Give one that it has: --state git:REMOTE#PREFIX."
+            raise UsageError("The Git remote does not exist", detail, hint)
         return self._absolute(url), self._absolute(named.get(f"remote.{self.remote}.pushurl", url))
 
     def _absolute(self, url: str) -> str:
         """Git takes a relative path from the top of the checkout."""
         if _is_url(url) or os.path.isabs(url):
             return url
-        top = self._outside("rev-parse", "--show-toplevel") or self._outside(
-            "rev-parse", "--absolute-git-dir"
-        )
+        top = self._outside("rev-parse", "--show-toplevel")
+        top = top or self._outside("rev-parse", "--absolute-git-dir")
         return os.path.normpath(os.path.join(top.decode().strip(), url))
 
     def _identity(self) -> str:
         """Return ``Name <address>``, of the checkout if it has one."""
-        strict = {**self._environ, "GIT_CONFIG_COUNT": str(int(self._environ["GIT_CONFIG_COUNT"]) + 1)}
-        number = self._environ["GIT_CONFIG_COUNT"]
-        strict |= {f"GIT_CONFIG_KEY_{number}": "user.useConfigOnly", f"GIT_CONFIG_VALUE_{number}": "true"}
-        told = self._run("var", "GIT_COMMITTER_IDENT", environ=strict)
+        told = self._run("-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
         return told.stdout.decode("utf-8", "replace").rsplit(" ", 2)[0] if not told.returncode else _IDENTITY
 
     def _git(self, *arguments: str, told: bytes = b"") -> bytes:
         self._place()
         ended = self._run(*arguments, told=told)
         if ended.returncode:
-            raise GitFailed(
-                ended.stderr.decode("utf-8", "replace") or f"git {arguments[0]} ended with {ended.returncode}"
-            )
+            said = ended.stderr.decode("utf-8", "replace")
+            raise GitFailed(said or f"git {arguments[0]} ended with {ended.returncode}")
         return ended.stdout
 
     def _outside(self, *arguments: str) -> bytes:

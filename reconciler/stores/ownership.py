@@ -63,11 +63,15 @@ def check_expected(there: Revision, expected: Revision, source: str) -> None:
 
 
 def check_not_older(
-    there: Revision, committed: Committed | None, source: str, gone: Callable[[str], tuple[str, str]]
+    there: Revision,
+    committed: Committed | None,
+    source: str,
+    gone: Callable[[str], tuple[str, str]],
+    put_back: str = "Put the newer state back.",
 ) -> None:
     """Raise ``StateOldCopy`` if what is there is older than what was committed when a run ended.
 
-    ``gone`` words it, and what to do, where nothing is there.
+    ``gone`` words it, and what to do, where nothing is there; ``put_back`` says how to, where something is.
     """
     if committed is None or there.lineage not in ("", committed.lineage) or there.serial >= committed.serial:
         return
@@ -78,7 +82,7 @@ def check_not_older(
     raise StateOldCopy(
         "The state is an older copy",
         f"{source} is at serial {there.serial}, but {told} is not in it, and would be done again.",
-        f"Put the newer state back. If it is lost, go on with this one:{on_lines('accept --old-copy')}",
+        f"{put_back} If it is lost, go on with this one:{on_lines('accept --old-copy')}",
     )
 
 
