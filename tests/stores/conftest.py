@@ -1,6 +1,7 @@
 """What tests over Git servers share."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,15 +11,15 @@ from git_servers import SERVERS, Remote
 
 
 @pytest.fixture(params=SERVERS)
-def remote(request: pytest.FixtureRequest, tmp_path: Path, of_no_machine: None) -> Iterator[Remote]:
+def remote(request: pytest.FixtureRequest, tmp_path: Path, away_from_home: None) -> Iterator[Remote]:
     """A repository of a team, behind each server in turn."""
     with SERVERS[request.param](tmp_path / "served" / "team.git") as remote:
         yield remote
 
 
 @pytest.fixture
-def of_no_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have Git go by no configuration of this machine, in this process and those it starts."""
+def away_from_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Have Git go by no configuration of this machine, here and in what is started, and leave nothing in it."""
     if reason := git_servers.why_not():
         assert "CI" not in os.environ, reason  # there a proof that is not run is no proof
         pytest.skip(reason)
@@ -27,3 +28,6 @@ def of_no_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
         if name in there:
             monkeypatch.setenv(name, there[name])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)  # and back at the end
