@@ -35,6 +35,10 @@ def no_sleep(seconds: float) -> None:
     raise AssertionError(f"nothing here waits, and this would have for {seconds} s")
 
 
+OPENED: list[StateStore] = []
+"""What a test opened, to be closed at its end (``conftest.py``)."""
+
+
 class Place(str):
     """What ``--state`` would say, where it matters in which folder it is said."""
 
@@ -45,7 +49,11 @@ def opened(place: str, sleep: Callable[[float], None] = no_sleep, **changed: Any
     """Open the place as one process would; ``changed`` sets another team, API or writer."""
     if isinstance(place, Place):
         place.enter()
-    return open_store(place, **{"team_id": TEAM, "api_url": API, "written_by": WRITER} | changed, sleep=sleep)
+    store = open_store(
+        place, **{"team_id": TEAM, "api_url": API, "written_by": WRITER} | changed, sleep=sleep
+    )
+    OPENED.append(store)
+    return store
 
 
 def intent(nonce: str, outcome: Outcome = Outcome.PENDING) -> Intent:
