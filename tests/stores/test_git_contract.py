@@ -1,0 +1,35 @@
+"""The contract over Git: by path in every run, by each server in the proof."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from contract import Place, StoreContract
+from git_rig import place_in
+from git_servers import SERVERS
+
+
+@pytest.fixture(
+    params=[
+        ("path", False),
+        *(pytest.param((server, True), marks=pytest.mark.proof) for server in SERVERS),
+    ],
+    ids=["path, one clone", *(f"{server}, a clone each" for server in SERVERS)],
+)
+def place(request: pytest.FixtureRequest, tmp_path: Path, away_from_home: None) -> Iterator[Place]:
+    server, each = request.param
+    with SERVERS[server](tmp_path / "served" / "team.git") as remote:
+        yield place_in(remote, tmp_path, each=each)
+
+
+class TestGitStore(StoreContract):
+    """The contract over Git."""
+
+    steps = 4
+    attempts = 6
+    timeout = 0.5
+    least = 0.0
+
+    def passes(self, seconds: float) -> None:
+        time.sleep(seconds)
