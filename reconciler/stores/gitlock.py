@@ -26,13 +26,14 @@ from reconciler.errors import StateError, StateLocked
 from reconciler.formats.auditlines import SKIP_CI
 from reconciler.formats.commands import on_lines
 from reconciler.stores.gitrepo import Answer, GitRepo, Pushed, Update
-from reconciler.stores.gitwords import GitFailed, refused
+from reconciler.stores.gitwords import GitFailed, Kind, refused
 from reconciler.stores.holders import LockInfo, Waits, holder_of, lock_text, locked, untold
 from reconciler.uptime import uptime
 
 LEASE = 60.0  # seconds
 _FILE = "lock.json"
 _LONGEST_PAUSE = 5.0
+_ATTEMPTS = 3  # to take it, where nothing is heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,9 @@ class _There:
     commit: str
     holder: LockInfo | None = None
     until: datetime | None = None
+
+    def is_of(self, info: LockInfo) -> bool:
+        return self.holder is not None and self.holder.id == info.id
 
 
 @dataclass(slots=True)
@@ -94,19 +98,26 @@ class LeaseLock:
         return there.until is None or datetime.now(UTC) > there.until + timedelta(seconds=LEASE)
 
     def _take(self, info: LockInfo, there: _There) -> bool:
+        """Push our name in the place of what is there; False if somebody else was first."""
         if self._hold is not None:
             return False
-        asked = uptime()
-        made = self._made(info)
-        pushed = self._push(made, there.commit)
-        if pushed.answer is Answer.REFUSED and not self._there().commit:
-            raise self._not_here(pushed.said)
-        if pushed.answer is not Answer.LANDED and self._there().commit != made:
-            return False
-        self._hold = hold = _Hold(info, os.getpid(), made, asked)
+        for _attempt in range(_ATTEMPTS):
+            asked, made = uptime(), self._made(info)
+            pushed = self._push(made, there.commit)
+            now = _There(made, info) if pushed.answer is Answer.LANDED else self._there()
+            if now.is_of(info):
+                self._begin(_Hold(info, os.getpid(), now.commit, asked))
+                return True
+            if now.commit != there.commit:
+                return False
+            if pushed.answer is Answer.REFUSED:
+                raise self._not_here(pushed.said)
+        raise GitFailed(pushed.said)
+
+    def _begin(self, hold: _Hold) -> None:
+        self._hold = hold
         hold.thread = threading.Thread(target=self._renew, args=(hold,), name="lock", daemon=True)
         hold.thread.start()
-        return True
 
     def _renew(self, hold: _Hold) -> None:
         """Renew the lease until the hold ends or is lost."""
@@ -124,11 +135,11 @@ class LeaseLock:
             return
         asked, made = uptime(), self._made(hold.info)
         landed = self._push(made, hold.commit).answer is Answer.LANDED
-        there = made if landed else self._there().commit
-        if there == made:
-            hold.commit, hold.renewed = made, asked
-        elif there != hold.commit:
-            hold.lost = True
+        there = _There(made, hold.info) if landed else self._there()
+        hold.lost = not there.is_of(hold.info)
+        hold.commit = there.commit
+        if there.commit == made:
+            hold.renewed = asked
 
     def held(self) -> bool:
         """Return whether the lease of the last renewal that succeeded goes on. Costs no call."""
@@ -145,8 +156,9 @@ class LeaseLock:
         hold.ended.set()
         with self._moving, suppress(GitFailed, StateError):
             free = [] if hold.lost else [Update(self._ref, "", hold.commit)]
-            if free or also:
-                self._repo.push(*also, *free)
+            pushed = self._repo.push(*also, *free) if free or also else {}
+            if free and pushed[self._ref].answer is Answer.STALE:  # of a renewal nothing was heard
+                self.free(hold.info.id)
 
     def holder(self) -> LockInfo | None:
         """Return whom the ref names, living or dead. Raises ``GitFailed``."""
@@ -171,8 +183,13 @@ class LeaseLock:
         return there.holder
 
     def _push(self, new: str, old: str) -> Pushed:
-        """Push; an unheard answer is unclear. Raises ``GitFailed`` only for what cannot have landed."""
-        return self._repo.push(Update(self._ref, new, old))[self._ref]
+        """Push; where nothing was heard, it is unclear. Raises ``GitFailed`` where it was not permitted."""
+        try:
+            return self._repo.push(Update(self._ref, new, old))[self._ref]
+        except GitFailed as failed:
+            if failed.kind is Kind.NOT_ALLOWED:
+                raise
+            return Pushed(Answer.UNCLEAR, failed.said)
 
     def _made(self, info: LockInfo) -> str:
         until = (datetime.now(UTC) + timedelta(seconds=LEASE)).isoformat(timespec="seconds")

@@ -137,9 +137,6 @@ def test_a_server_that_dies_amid_a_push_does_no_harm(remote: Remote, place: Plac
     assert (nonces_at(place), commits_at(remote)) == ({"a", "b", "c"}, 3)
 
 
-@pytest.mark.xfail(
-    strict=False, reason="a push of the lock that may have landed is taken for one that did not"
-)
 @pytest.mark.parametrize("landed", [False, True], ids=["before it lands", "after it landed"])
 def test_a_server_that_dies_amid_a_push_of_the_lock(remote: Remote, place: Place, landed: bool) -> None:
     (remote.die_after if landed else remote.die_before)("refs/reconciler/*")
