@@ -7,6 +7,7 @@ committed again as they are, an intent only if nobody else intends or made a day
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -16,8 +17,13 @@ from reconciler.model.memory import BackfillRecord, Document, Intent, Outcome
 from reconciler.planning.evidence import merge, what_stays
 from reconciler.planning.intents import is_taken
 from reconciler.stores.base import Revision, StateStore
+from reconciler.uptime import uptime
 
 MAX_CONFLICTS = 100
+# A commit that takes longer is slow (a push is, a transaction is not): the next one waits a quarter of that,
+# at most so long, for what follows from the last group: ten creates at once take two pushes then, not five.
+SLOW = 0.1  # seconds
+LONGEST_GATHERING = 0.3  # seconds
 
 
 @dataclass(slots=True)
@@ -49,6 +55,8 @@ class StateSession:
     _queue: list[_Change] = field(default_factory=list)
     _arriving: threading.Lock = field(default_factory=threading.Lock)
     _writing: threading.Lock = field(default_factory=threading.Lock)
+    _took: float = 0.0
+    _together: int = 1
     broken: Exception | None = None
     unsaved: list[Delta] = field(default_factory=list)
 
@@ -141,16 +149,24 @@ class StateSession:
             self._queue.append(change)
         with self._writing:
             if not change.done:
+                self._gather()
                 with self._arriving:
                     batch, self._queue = self._queue, []
                 self._commit(batch)
         if change.error is not None:
             raise change.error
 
+    def _gather(self) -> None:
+        """Let others join, if commits are slow and the last one was of several."""
+        if self._took > SLOW and self._together > 1:
+            time.sleep(min(self._took / 4, LONGEST_GATHERING))
+
     def _commit(self, batch: list[_Change]) -> None:
         """Commit a batch, merged into one delta; those that wait for a part of it are told."""
+        began, self._together = uptime(), len(batch)
         try:
             self._commit_merged(batch)
+            self._took = uptime() - began
         except Exception as error:  # noqa: BLE001 - every waiting worker must learn of it, whatever it is
             if not isinstance(error, Interrupted):  # that one says nothing about the state
                 self.broken = error
