@@ -219,7 +219,9 @@ def failed_once(request: Request, failure: TryAgain) -> str:
     _root, _teams, _team, path = request.path.split("/", 3)
     asked = "" if failure.after is None else f"; it asks us to wait {failure.after:.0f} s"
     if isinstance(failure, AnsweredForNow):
-        return f"{request.method} …/{path} answered {replace(failure.error, message='')}{asked}"
+        return (
+            f"{request.method} …/{path} answered {replace(failure.error, message='', description='')}{asked}"
+        )
     return f"{request.method} …/{path}: {failure.reason}{asked}"
 
 

@@ -116,19 +116,24 @@ class Cause(StrEnum):
 class ApiError:
     """An error the API answered. All text is cleaned, and our key is nowhere in it.
 
-    ``code`` is absent in problem details (RFC 9457). ``message`` is what the API says, its reason behind
-    its title (``joined``). The vendor's support asks for the ``request_id``.
+    ``code`` is absent in problem details (RFC 9457). ``message`` is what the API says, in few words, and
+    ``description`` its reason, "" if it gives none. The vendor's support asks for the ``request_id``.
     """
 
     status: int
     code: str | None = None
     message: str = ""
     request_id: str | None = None
+    description: str = ""
+
+    @property
+    def said(self) -> str:
+        return joined(self.message, self.description)
 
     def __str__(self) -> str:
         """Word it, without a full stop: ``403 FORBIDDEN: This key may not do that (request R-1)``."""
         code = f" {self.code}" if self.code else ""
-        message = f": {said}" if (said := self.message.rstrip(".")) else ""
+        message = f": {said}" if (said := self.said.rstrip(".")) else ""
         request = f" (request {self.request_id})" if self.request_id else ""
         return f"{self.status}{code}{message}{request}"
 

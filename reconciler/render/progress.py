@@ -84,7 +84,7 @@ def _adopted(made: events.Created) -> str:
 
 def _refusal(refused: events.WriteRefused) -> str:
     message = refused.message or "no reason given"
-    return str(replace(refused.error, message=message)) if refused.error else message
+    return str(replace(refused.error, message=message, description="")) if refused.error else message
 
 
 def _unknown(event: events.UnknownOutcome) -> str:
