@@ -112,6 +112,8 @@ def parse_error(response: Response) -> ApiError:
     reason = _first_text(detail, response.hide, "description", "detail")
     if not title and not reason and isinstance(error, str):
         title = clean(error, response.hide)
+    if 300 <= response.status < 400 and not title and not reason:
+        title, reason = "it points to", clean(response.headers.get("Location"), response.hide)
     code = _code(detail.get("code"), response.hide)
     return ApiError(response.status, code, title, _request_id(top, response), reason)
 

@@ -35,8 +35,8 @@ def event_json(event: events.Event) -> dict[str, Any]:
             return {**_action_json("refused", action), **asdict(event.error or ApiError(0)), **refused}
         case events.UnknownOutcome(intent=intent, settles_at=settles_at):
             when = encode_time(settles_at) if settles_at else None
-            unknown = {"settles_at": when, "answer": _answer_json(event.error), "why": event.why}
-            return {**intent_json("unknown", intent), **unknown}
+            unknown: dict[str, Any] = {"settles_at": when, "answer": _answer_json(event.error)}
+            return {**intent_json("unknown", intent), **unknown, "why": event.why}
         case events.Withdrawn(action=action, why=why):
             return {**_action_json("withdrawn", action), "why": why}
         case events.Settled(intent=intent):
@@ -76,6 +76,7 @@ def intent_json(kind: str, intent: Intent) -> dict[str, Any]:
         "start": iso(intent.start),
         "end": last_iso(intent.end),
         "backfill_id": intent.backfill_id,
+        "answer": _answer_json(intent.answer),
     }
 
 

@@ -6,7 +6,7 @@ Days are ordinals and intervals half-open (``dates.py``); times are aware dateti
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -130,6 +130,11 @@ class ApiError:
     def said(self) -> str:
         return joined(self.message, self.description)
 
+    @property
+    def anonymous(self) -> ApiError:
+        """What answers that are alike share: all but the number of their requests."""
+        return replace(self, request_id=None)
+
     def __str__(self) -> str:
         """Word it, without a full stop: ``403 FORBIDDEN: This key may not do that (request R-1)``."""
         code = f" {self.code}" if self.code else ""
@@ -143,12 +148,13 @@ class Unreadable:
     """What stands in the place of an answer that could not be read.
 
     ``said`` is one line without a full stop: method, path, and what was answered, or what went wrong.
-    ``error`` is the API's, if it was one that ended the read.
+    ``error`` is the API's, if it was one that ended the read. ``lasting``: asking again gives the same.
     """
 
     cause: Cause
     said: str = ""
     error: ApiError | None = None
+    lasting: bool = False
 
 
 def joined(title: str, reason: str) -> str:

@@ -40,7 +40,7 @@ from reconciler.diagnostics import Place
 from reconciler.engine.warnings import statuses, warnings
 from reconciler.model.desired import EvidenceMode, Rerun
 from reconciler.model.memory import KnownUser, Origin
-from reconciler.model.observed import TransferInfo
+from reconciler.model.observed import ApiError, TransferInfo
 from reconciler.planning.situation import Situation, refresh, weigh
 
 BLIND = {"evidence": EvidenceMode.BACKFILLS}
@@ -58,6 +58,7 @@ def recent(**more: Any) -> Any:
     return replace(transfer("1"), segments=(replace(segment("1"), start=TODAY - 2, end=TODAY - 1),), **more)
 
 
+SAID = ApiError(503, "BUSY")
 ODD = replace(run(1, "OTHER"), word="SKIPPED", ended_time=ago(9))
 OWN_DAY = replace(run(1, backfill=False, created=NOW - 2 * DAY), day=TODAY - 2)
 WARNED: dict[str, tuple[Callable[[], Situation], list[str], set[int], str]] = {
@@ -89,6 +90,16 @@ WARNED: dict[str, tuple[Callable[[], Situation], list[str], set[int], str]] = {
         ["OB004"],
         set(),
         "settles it by itself",
+    ),
+    "many unresolved creates are one finding": (
+        lambda: situation(
+            transfer("1", **BLIND),
+            *(replace(intent(f"{day}", nonce=f"{day}", at=ago(0.1)), answer=SAID) for day in range(1, 6)),
+        ),
+        ["OB004"],
+        set(),
+        "5 backfills were created is not known (the last one intended 2026-11-22 08:54 UTC; each answered "
+        "503 BUSY)",
     ),
     "an unresolved create that only a person can tell": (
         lambda: situation(transfer("1", **BLIND), intent("1", at=ago(1)), latest={1: backfill("9", id=77)}),
