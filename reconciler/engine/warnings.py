@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from shlex import quote
 
@@ -17,6 +20,7 @@ from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import Origin
 from reconciler.model.observed import Cause, RunStatus, Unreadable
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
+from reconciler.planning.plan import TeamPlan
 from reconciler.planning.situation import Situation
 
 MANY_NAMED = 10  # transfers of a team, where a file names one that it has not
@@ -214,7 +218,7 @@ def _stuck(ledger: TransferLedger) -> Iterator[Finding]:
     for backfill in ledger.stuck:
         detail = (
             f"Backfill {backfill.id} of {ledger.transfer.name} ({backfill.status.value}, {backfill.dates}): "
-            f"{backfill.completed} of {backfill.total} runs completed, and nothing has changed for longer "
+            f"{backfill.completed} of {backfill.total} runs completed, and no read saw it move for longer "
             "than `stuck_after`."
         )
         yield _warning("OB010", "A backfill does not move", detail, "Look at it on the vendor's pages.")
@@ -259,3 +263,33 @@ def _ranges(days: DateSet) -> str:
 
 def _warning(rule: str, summary: str, detail: str, hint: str) -> Finding:
     return Finding(rule, Severity.WARNING, summary, detail, hint)
+
+
+# --- of several teams -------------------------------------------------------------------------
+
+
+def told_apart(plans: Sequence[TeamPlan]) -> tuple[TeamPlan, ...]:
+    """Name in each finding its team, if there are several, and in commands the id of a transfer whose name
+    another team has too.
+    """
+    names = Counter(one.name for plan in plans for one in plan.transfers)
+    return tuple(plans) if len(plans) < 2 else tuple(_with_team(plan, names) for plan in plans)
+
+
+def _with_team(plan: TeamPlan, names: Mapping[str, int]) -> TeamPlan:
+    ids = {quote(one.name): one.address.transfer_id for one in plan.transfers if names[one.name] > 1}
+
+    def by_id(found: re.Match[str]) -> str:
+        return f"{found[1]}{ids.get(found[2], found[2])}"
+
+    return replace(
+        plan,
+        diagnostics=tuple(
+            replace(
+                one,
+                detail=f"Team {plan.team_id}: {one.detail}",
+                hint=re.sub(r"(?m)^( +reconciler \w+ )(\S+)", by_id, one.hint),
+            )
+            for one in plan.diagnostics
+        ),
+    )
