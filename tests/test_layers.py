@@ -34,7 +34,8 @@ MAY_IMPORT = {
     "api": "bounds dates durations errors http model untrusted",
     "config": "collector dates diagnostics durations errors model",
     "stores": "ci errors formats model untrusted uptime",
-    "engine": "api bounds dates diagnostics errors events formats http model planning stores uptime version",
+    "engine": "api bounds dates diagnostics durations errors events formats http model planning stores "
+    "uptime version",
     "render": "dates diagnostics errors events formats model planning untrusted",
     "cli": "*",
     "__init__": "*",  # the library's verbs, lazily

@@ -81,9 +81,9 @@ def failed(request: Request, failure: Exception, max_wait: float) -> ReconcilerE
     raise AssertionError(failure)
 
 
-def denied(write: outcome.Denied) -> KeyProblem:
-    """Return the exception for a write that the key does not allow."""
-    return _key_problem("A write", write.error, WRITE_SCOPE)
+def denied(write: outcome.Denied, asked: str = "A write") -> KeyProblem:
+    """Return the exception for a write that the key does not allow; ``asked`` names it."""
+    return _key_problem(asked, write.error, WRITE_SCOPE)
 
 
 def shared(refusal: outcome.Rejected) -> KeyProblem | QuotaUsedUp:
@@ -94,9 +94,9 @@ def shared(refusal: outcome.Rejected) -> KeyProblem | QuotaUsedUp:
     return _quota_used_up("A write on each of several transfers", refusal.error)
 
 
-def out_of_quota(write: outcome.OutOfQuota) -> QuotaUsedUp:
-    """Return the exception for a write beyond a quota or licence."""
-    return _quota_used_up("A write", write.error)
+def out_of_quota(write: outcome.OutOfQuota, asked: str = "A write") -> QuotaUsedUp:
+    """Return the exception for a write beyond a quota or licence; ``asked`` names it."""
+    return _quota_used_up(asked, write.error)
 
 
 def key_problem(request: Request, error: ApiError) -> KeyProblem:

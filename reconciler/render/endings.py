@@ -127,9 +127,8 @@ def _unknown(doubts: tuple[UnknownOutcome, ...]) -> str:
         return "none"
     number = sum(len(one.intent.days) for one in doubts)
     said = answers_told([one.error for one in doubts])
-    by_itself = "an apply settles that once settle time is over"
-    other = "`resolve` settles that, or an apply once the API tells more"
-    settles = by_itself if _settles_at(doubts) else other
+    at, other = _settles_at(doubts), "`resolve` settles that, or an apply once the API tells more"
+    settles = f"an apply after {at} settles that" if at else other
     counted = f"{plural(len(doubts), 'create')}, {days(number)}: {said};"
     return f"{counted} not sent again until it is known whether they were created: {settles}"
 

@@ -68,8 +68,8 @@ UNKNOWN = """
   withdrawn  1 backfill, 2 days: the next apply plans what is due of it
   unknown    3 creates, 17 days: each answered 500 INTERNAL_SERVER_ERROR:
              Something broke on this side: A fault of the sandbox; not sent
-             again until it is known whether they were created: an apply
-             settles that once settle time is over
+             again until it is known whether they were created: an apply after
+             TIME settles that
 
   Next: an apply after TIME settles what is unknown:
       reconciler apply
