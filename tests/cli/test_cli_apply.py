@@ -397,7 +397,7 @@ def test_exit_statuses(name: str, online: Shop, api: Api) -> None:
 def test_a_refusal_says_why_and_what_the_support_asks_for(online: Shop, api: Api) -> None:
     api.sandbox.settings(min_range_days=30)
     message, reason = (
-        "This request is well formed but cannot be carried out",
+        "This request is well formed but cannot be carried out.",
         "A range needs at least 30 days",
     )
     done = online.run("apply", "--auto-approve", "--json", code=3)
