@@ -56,7 +56,7 @@ class WriteRefused:
 
     @property
     def message(self) -> str:
-        return joined(self.why, self.error.message if self.error else "")
+        return joined(self.why, self.error.said if self.error else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,14 +27,15 @@ MAY_IMPORT = {
     "sandbox": "",
     "errors": "diagnostics",
     "model": "dates diagnostics",
-    "planning": "bounds dates diagnostics model",
+    "planning": "bounds dates diagnostics durations model",
     "events": "dates model planning",
     "formats": "collector dates diagnostics errors events model planning untrusted",
     "http": "bounds errors untrusted version",
-    "api": "bounds dates errors http model untrusted",
+    "api": "bounds dates durations errors http model untrusted",
     "config": "collector dates diagnostics durations errors model",
     "stores": "ci errors formats model untrusted uptime",
-    "engine": "api bounds dates diagnostics errors events formats http model planning stores uptime version",
+    "engine": "api bounds dates diagnostics durations errors events formats http model planning stores "
+    "uptime version",
     "render": "dates diagnostics errors events formats model planning untrusted",
     "cli": "*",
     "__init__": "*",  # the library's verbs, lazily

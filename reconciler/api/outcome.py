@@ -8,7 +8,7 @@ The first row of ``TABLE`` that fits decides, and every status fits one. When in
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import assert_never
 
@@ -162,9 +162,9 @@ def classify_create(
     if not isinstance(answer, Backfill):
         return answer
     if answer.transfer_id != transfer_id or not start <= answer.start < answer.end <= end:
-        return Unknown("the answer shows another transfer or other days than asked for")
+        return _unclear(result, "the answer shows another transfer or other days than asked for")
     if answer.id in known_ids:
-        return Unknown("the answer shows a backfill that existed before")
+        return _unclear(result, "the answer shows a backfill that existed before")
     return Done(answer) if (answer.start, answer.end) == (start, end) else DoneInPart(answer)
 
 
@@ -174,9 +174,9 @@ def classify_cancel(result: Response | BaseException, backfill_id: int) -> Write
     if not isinstance(answer, Backfill):
         return answer
     if answer.id != backfill_id:
-        return Unknown("the answer shows another backfill than asked for")
+        return _unclear(result, "the answer shows another backfill than asked for")
     if answer.status is not Status.CANCELLED:
-        return Unknown("the answer does not show the backfill as cancelled")
+        return _unclear(result, "the answer does not show the backfill as cancelled")
     return Done(answer)
 
 
@@ -218,7 +218,13 @@ def _shown(response: Response) -> Backfill | Unknown:
     try:
         return parse_backfill(decode(response.body))
     except AnswerUnreadable as error:
-        return Unknown(f"the answer cannot be read: {error.told(response.hide)}")
+        return _unclear(response, f"the answer cannot be read: {error.told(response.hide)}")
+
+
+def _unclear(response: Response | BaseException, why: str) -> Unknown:
+    """Return what a success is that does not show what was done; its status and request id are kept."""
+    assert isinstance(response, Response)
+    return Unknown(why, replace(parse_error(response), message=why, description=""))
 
 
 def meaning_of(status: int, code: str | None) -> Meaning:

@@ -29,7 +29,7 @@ from reconciler.api.fields import (
 )
 from reconciler.dates import DateSet, Day
 from reconciler.http import Response
-from reconciler.model.observed import ApiError, Backfill, Run, RunStatus, Status, TransferInfo, joined
+from reconciler.model.observed import ApiError, Backfill, Run, RunStatus, Status, TransferInfo
 from reconciler.untrusted import as_it_is, clean, clean_code
 
 T = TypeVar("T")
@@ -109,11 +109,13 @@ def parse_error(response: Response) -> ApiError:
     error = top.get("error")
     detail = error if isinstance(error, dict) else top
     title = _first_text(detail, response.hide, "message", "title")
-    message = joined(title, _first_text(detail, response.hide, "description", "detail"))
-    if not message and isinstance(error, str):
-        message = clean(error, response.hide)
+    reason = _first_text(detail, response.hide, "description", "detail")
+    if not title and not reason and isinstance(error, str):
+        title = clean(error, response.hide)
+    if 300 <= response.status < 400 and not title and not reason:
+        title, reason = "it points to", clean(response.headers.get("Location"), response.hide)
     code = _code(detail.get("code"), response.hide)
-    return ApiError(response.status, code, message, _request_id(top, response))
+    return ApiError(response.status, code, title, _request_id(top, response), reason)
 
 
 def _first_text(detail: Mapping[str, object], hide: Hide, *names: str) -> str:

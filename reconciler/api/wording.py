@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from math import ceil
 
 from reconciler.api import outcome
+from reconciler.durations import worded
 from reconciler.errors import ApiUnavailable, KeyProblem, QuotaUsedUp, ReconcilerError
 from reconciler.http import AnswerLost, GaveUp, NotSent, Request, TlsFailed, TryAgain
 from reconciler.model.observed import ApiError, Cause, Unreadable
@@ -50,9 +53,10 @@ def unreadable(request: Request, failure: Exception) -> Unreadable:
     """Return what stands in the place of the answer to a read that failed: one of ``UNREAD``."""
     match failure:
         case Answered(error=error):
-            return Unreadable(_CAUSES.get(error.status, Cause.FAILED), answered(request, error), error)
+            cause = _CAUSES.get(error.status, Cause.FAILED)
+            return Unreadable(cause, answered(request, error), error, lasting=cause is Cause.FAILED)
         case Unusable(said=said):
-            return Unreadable(Cause.FAILED, said)
+            return Unreadable(Cause.FAILED, said, lasting=True)
         case GaveUp(last=last):
             passing = last.error if isinstance(last, AnsweredForNow) else None
             return Unreadable(Cause.FAILED, gave_up(request, failure), passing)
@@ -70,16 +74,16 @@ def failed(request: Request, failure: Exception, max_wait: float) -> ReconcilerE
             return ApiUnavailable(
                 "The API's answer cannot be used",
                 f"{said}.",
-                "Asking again gives the same: report it to the vendor, or to us if the vendor is right.",
+                f"{_SAME}: report it to the vendor, or to us if the vendor is right.",
             )
         case GaveUp():
             return unavailable(request, failure, max_wait)
     raise AssertionError(failure)
 
 
-def denied(write: outcome.Denied) -> KeyProblem:
-    """Return the exception for a write that the key does not allow."""
-    return _key_problem("A write", write.error, WRITE_SCOPE)
+def denied(write: outcome.Denied, asked: str = "A write") -> KeyProblem:
+    """Return the exception for a write that the key does not allow; ``asked`` names it."""
+    return _key_problem(asked, write.error, WRITE_SCOPE)
 
 
 def shared(refusal: outcome.Rejected) -> KeyProblem | QuotaUsedUp:
@@ -90,9 +94,9 @@ def shared(refusal: outcome.Rejected) -> KeyProblem | QuotaUsedUp:
     return _quota_used_up("A write on each of several transfers", refusal.error)
 
 
-def out_of_quota(write: outcome.OutOfQuota) -> QuotaUsedUp:
-    """Return the exception for a write beyond a quota or licence."""
-    return _quota_used_up("A write", write.error)
+def out_of_quota(write: outcome.OutOfQuota, asked: str = "A write") -> QuotaUsedUp:
+    """Return the exception for a write beyond a quota or licence; ``asked`` names it."""
+    return _quota_used_up(asked, write.error)
 
 
 def key_problem(request: Request, error: ApiError) -> KeyProblem:
@@ -103,10 +107,33 @@ def key_problem(request: Request, error: ApiError) -> KeyProblem:
 def unread(seen: Unreadable) -> KeyProblem | ApiUnavailable:
     """Return the exception for a transfer that could not be read: it stops no other."""
     if seen.cause is Cause.FORBIDDEN:
-        return KeyProblem(
-            "The key may not read a transfer", f"{seen.said}.", f"Give the key the scope {READ_SCOPE}."
-        )
+        return KeyProblem("The key may not read a transfer", f"{seen.said}.", cure(seen))
     return ApiUnavailable("A transfer could not be read", f"{seen.said}.", "Its days are left; others go on.")
+
+
+_CURES = {
+    Cause.FORBIDDEN: f"Give the key the scope {READ_SCOPE}.",
+    Cause.NOT_FOUND: "Check the id of the transfer.",
+    Cause.FAILED: "Run again once the API answers.",
+}
+_SAME = "Asking again gives the same"
+
+
+def cure(seen: Unreadable) -> str:
+    """Return what helps where something could not be read, a sentence; "" if nothing but the file can.
+
+    By the code of a refusal: not every 403 is for want of a scope.
+    """
+    code = (seen.error.code if seen.error else None) or ""
+    if code.startswith("LICENSE"):
+        return "It is the licence's, or the data source's: renew or extend it, then run again."
+    if code in outcome.KEY_CODES:
+        return "It is the key's: allow this machine's address, give its account the permission, or enable it."
+    if not seen.lasting:
+        return _CURES.get(seen.cause, "")
+    if seen.error:
+        return f"{_SAME}: check the API's URL and the ids in the file; else ask the vendor why."
+    return f"{_SAME}: report it to the vendor, or to us if the vendor is right."
 
 
 _KEY_WORDS = {
@@ -143,11 +170,9 @@ def _key_problem(asked: str, error: ApiError, scope: str) -> KeyProblem:
             "Check team_id, that the key belongs to this team, and the API's URL.",
         )
     permission = "dwh.transfer.view" if scope == READ_SCOPE else "dwh.transfer.edit"
-    return KeyProblem(
-        "The key may not do this",
-        detail,
-        f"Give the key the scope {scope}, and its account the permission {permission}.",
-    )
+    give = f"Give the key the scope {scope}, and its account the permission {permission}."
+    other = " Or team_id is wrong: of a team that is not the key's the API says the same."
+    return KeyProblem("The key may not do this", detail, give + (other if scope == READ_SCOPE else ""))
 
 
 def quota_used_up(request: Request, error: ApiError) -> QuotaUsedUp:
@@ -168,11 +193,12 @@ def unavailable(request: Request, failure: GaveUp, max_wait: float) -> ApiUnavai
     last = failure.last
     detail = f"{gave_up(request, failure)}."
     if last.after is not None:
-        detail = f"{detail[:-1]}, and we wait at most {max_wait:.0f}."
+        detail = f"{detail[:-1]}, and this run waits for at most {worded(timedelta(seconds=int(max_wait)))}."
     if last.limited:
-        return ApiUnavailable(
-            "The API rate limit was reached", detail, "Run again later; `apply` waits longer with --max-wait."
-        )
+        asked = timedelta(seconds=ceil(last.after or 0))
+        when = f"in {worded(asked)}" if asked else "later"
+        hint = f"Run again {when}; or let `apply` wait for longer, with --max-wait."
+        return ApiUnavailable("The API rate limit was reached", detail, hint)
     return ApiUnavailable(
         "The API gives no usable answer", detail, "Run again later; check the network and the API's URL."
     )
@@ -209,9 +235,14 @@ def unexpected(request: Request, error: ApiError) -> ApiUnavailable:
 
 def gave_up(request: Request, failure: GaveUp) -> str:
     """Say of a read that failed as often as allowed why, without a full stop."""
-    last = failure.last
-    asked = "" if last.after is None else f"; the API asked us to wait {last.after:.0f} seconds"
-    return f"{_named(request)} failed {_times(failure.attempts)}; the last time {last.reason}{asked}"
+    last, times = failure.last, failure.attempts
+    asked = (
+        ""
+        if last.after is None
+        else f"; the API asked us to wait {worded(timedelta(seconds=ceil(last.after)))}"
+    )
+    often = "failed" if times == 1 else f"failed {times} times; the last time"
+    return f"{_named(request)} {often}{':' if times == 1 else ''} {last.reason}{asked}"
 
 
 def failed_once(request: Request, failure: TryAgain) -> str:
@@ -219,7 +250,9 @@ def failed_once(request: Request, failure: TryAgain) -> str:
     _root, _teams, _team, path = request.path.split("/", 3)
     asked = "" if failure.after is None else f"; it asks us to wait {failure.after:.0f} s"
     if isinstance(failure, AnsweredForNow):
-        return f"{request.method} …/{path} answered {replace(failure.error, message='')}{asked}"
+        return (
+            f"{request.method} …/{path} answered {replace(failure.error, message='', description='')}{asked}"
+        )
     return f"{request.method} …/{path}: {failure.reason}{asked}"
 
 
@@ -230,7 +263,3 @@ def answered(request: Request, error: ApiError) -> str:
 
 def _named(request: Request) -> str:
     return f"{request.method} {request.path}"
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"

@@ -21,7 +21,7 @@ from reconciler.cli.show import load_plan
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, is_confirmed, is_terminal, refuse_without_terminal
 from reconciler.durations import worded
-from reconciler.engine.results import Report, Terms
+from reconciler.engine.results import Terms
 from reconciler.engine.team import RunSettings
 from reconciler.errors import (
     ApiUnavailable,
@@ -33,7 +33,6 @@ from reconciler.errors import (
     Refused,
     StateError,
     UsageError,
-    status_of,
 )
 from reconciler.formats.commands import on_lines
 from reconciler.model.desired import Desired
@@ -164,10 +163,9 @@ def apply_teams(
         except ReconcilerError as error:
             if isinstance(error, Interrupted):  # it is raised only before anything is written to the API
                 err("Nothing was done.")
-            if common.json:
-                reporter.summarise(Report((), frozenset({status_of(error)})))
             if isinstance(error, _PASSING) and "\n" not in error.hint:
                 error.hint += f"\nNothing was sent. To run the same again then:{on_lines(again)}"
+            reporter.fail(error)
             raise
     if report.declined:
         err("Nothing was done.")  # 0 would say that the plan was carried out

@@ -15,6 +15,7 @@ from reconciler.cli.screen import shown_on
 from reconciler.cli.terminal import err, is_a_terminal, out, out_json_line, paint_for
 from reconciler.cli.writing import save_unsaved
 from reconciler.diagnostics import Finding
+from reconciler.errors import ReconcilerError, status_of
 from reconciler.events import Created, Doing, Event, Planned, RunEvent, Started, Unsaved, Waiting
 from reconciler.formats.messages import event_json, left_out_json, summary_json
 from reconciler.planning.plan import ActionKind, Plan, all_findings
@@ -132,6 +133,16 @@ class Reporter:
 
     def _paint(self) -> Paint:
         return paint_for(self.common.color, sys.stderr)
+
+    def fail(self, error: ReconcilerError) -> None:
+        """Print the last JSON line of an apply that ended before it began; the words are others'."""
+        from reconciler.engine.results import Report
+
+        self._end()
+        if self.common.json:
+            status = status_of(error)
+            totals = Report((), frozenset({status})).totals
+            out_json_line(summary_json(status, totals, self._findings, [error]))
 
     def summarise(self, report: Report, again: str = "apply") -> None:
         """Print the end of an apply: the last JSON line, or the last line of text, and what comes next.

@@ -23,7 +23,8 @@ from reconciler.errors import Exit, ReconcilerError, Refused, UsageError
 from reconciler.formats.commands import on_lines
 from reconciler.formats.reports import encode_time
 from reconciler.planning.resolution import settles_at
-from reconciler.render.endings import resolve_text
+from reconciler.planning.standing import doubled_names
+from reconciler.render.doubts import Doubt, resolve_text
 from reconciler.render.words import span
 
 if TYPE_CHECKING:
@@ -98,9 +99,17 @@ def _list(
         shown = [{"team_id": team.team_id, **intent_json("create", one)} for team, one in found]
         out_json({"unresolved": shown})
         return Exit.DONE
-    for team, intent in found:
-        at = settles_at(intent, common.settle, team.on_unknown)
-        out(completed(resolve_text(intent, at, parts.clock().now()), common) + "\n\n")
+    doubles = doubled_names(teams)
+    doubts = [
+        Doubt(
+            intent,
+            settles_at(intent, common.settle, team.on_unknown),
+            team.team_id if intent.transfer in doubles else 0,
+        )
+        for team, intent in found
+    ]
+    if doubts:
+        out(completed(resolve_text(doubts, parts.clock().now()), common) + "\n\n")
     out(f"{len(found)} unresolved." if found else "Nothing is unresolved.")
     return Exit.DONE
 

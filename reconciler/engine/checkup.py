@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from reconciler.api.client import ApiClient, Listing
-from reconciler.api.wording import READ_SCOPE, WRITE_SCOPE
+from reconciler.api.wording import READ_SCOPE, WRITE_SCOPE, cure
 from reconciler.bounds import DEFAULT_SETTLE
 from reconciler.engine.check import Check, counted, failing
 from reconciler.engine.checkup_transfers import check_transfers, newest_runs
@@ -121,10 +121,8 @@ def _runs(
     if seen.cause is Cause.NOT_FOUND:
         told = f"not known: there is none of {transfer.name}"
         return Check("run lists", told, None, team_id=team.team_id)
-    forbidden = seen.cause is Cause.FORBIDDEN
-    cure = f"Give the key the scope {READ_SCOPE}." if forbidden else "Run again once the API answers."
-    status = Exit.KEY if forbidden else Exit.UNAVAILABLE
-    return Check("run lists", f"{seen.said}", False, cure, int(status), team.team_id)
+    status = Exit.KEY if seen.cause is Cause.FORBIDDEN else Exit.UNAVAILABLE
+    return Check("run lists", f"{seen.said}", False, cure(seen), int(status), team.team_id)
 
 
 def _clock(team: DesiredTeam, listing: Listing) -> Check:

@@ -12,6 +12,7 @@ from reconciler.diagnostics import Finding, Severity
 from reconciler.engine.report import TeamReport
 from reconciler.engine.stop import Interrupts
 from reconciler.engine.team import team_plan
+from reconciler.engine.warnings import told_apart
 from reconciler.errors import Interrupted, ReconcilerError, UsageError, worst
 from reconciler.events import Conclusion, LeftUndone
 from reconciler.formats.planfile import dump, encode_plan, is_digest
@@ -62,7 +63,7 @@ def joined_plan(situations: Situations, plans: Sequence[TeamPlan]) -> TeamsPlan:
     return TeamsPlan(
         api_url=situations.api_url,
         created_at=situations.at.replace(microsecond=0),
-        teams=tuple(plans),
+        teams=told_apart(plans),
         options=situations.options,
         diagnostics=situations.findings,
         errored=bool(situations.findings),

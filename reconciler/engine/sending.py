@@ -44,6 +44,13 @@ def withdraw(action: Action, why: str) -> Steps:
     return Ending.WITHDRAWN
 
 
+def _named(action: Action, cancels: BackfillRecord | None) -> str:
+    """Name a write as people and the API's support do."""
+    if cancels:
+        return f"PATCH …/backfills/{cancels.id} ({action.transfer} {cancels.dates})"
+    return f"POST …/transfers/{action.address.transfer_id}/backfills ({action.transfer} {action.dates})"
+
+
 @dataclass(slots=True)
 class Sender:
     """Sends the writes of one transfer. The fields are those of ``TransferApply``."""
@@ -81,7 +88,7 @@ class Sender:
         """Commit an intent and send it; again with a new one while it surely was not done. ``following`` are
         the actions still to come, which are read for too.
         """
-        backoff, late = Backoff(self.rules.max_wait), 0
+        backoff, late = Backoff(self.rules.max_wait, _named(action, cancels)), 0
         while True:
             outdated = yield from self._read_again(action, following)
             if outdated is not None:

@@ -122,6 +122,8 @@ class TransferApply:
         if isinstance(sent, Ending):
             return sent
         intent, answer = sent
+        if isinstance(answer, Rejected | Unknown):
+            intent = yield from self._noted(intent, answer)
         match answer:
             case Done(backfill=backfill) | DoneInPart(backfill=backfill):
                 record = replace(intents.adopted(backfill, intent), origin=Origin.CREATED)
@@ -132,6 +134,14 @@ class TransferApply:
                 return (yield from self._find_out(action, intent, answer))
             case never:
                 assert_never(never)
+
+    def _noted(self, intent: Intent, answer: Rejected | Unknown) -> Generator[Step, Any, Intent]:
+        """Keep what the API answered, before anything else is read: a run may end while it looks."""
+        if answer.error is None:
+            return intent
+        answered = replace(intent, answer=answer.error)
+        yield Record(Delta(intents=(answered,)))
+        return answered
 
     def _made(self, action: Action, done: Intent, record: BackfillRecord) -> Steps:
         """Record what the answer showed: the backfill, whose our key is, and what the API left out of it."""
@@ -222,8 +232,6 @@ class TransferApply:
         return Ending.FINISHED
 
     def _left_unknown(self, action: Action, intent: Intent, answer: Unknown) -> Steps:
-        if answer.error is not None:
-            yield Record(Delta(intents=(replace(intent, answer=answer.error),)))
         at = settles_at(intent, self.rules.settle, self.rules.on_unknown)
         yield Emit(UnknownOutcome(intent, at, answer.error, action.address.team_id, answer.why))
         return Ending.UNKNOWN

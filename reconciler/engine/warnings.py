@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from shlex import quote
 
-from reconciler.api.outcome import KEY_CODES
-from reconciler.dates import DateSet, dates_of, iso, last_iso
+from reconciler.api.wording import cure
+from reconciler.dates import DateSet, dates_of, iso
 from reconciler.diagnostics import Finding, Severity
 from reconciler.errors import Exit
+from reconciler.formats.answers import answers_told
 from reconciler.formats.commands import on_lines, resolving
-from reconciler.formats.reports import encode_time
+from reconciler.formats.reports import minute_after, on_the_minute
 from reconciler.model.desired import OnUnknown
-from reconciler.model.memory import Intent, Origin
+from reconciler.model.memory import Origin
 from reconciler.model.observed import Cause, RunStatus, Unreadable
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
+from reconciler.planning.plan import TeamPlan
 from reconciler.planning.situation import Situation
 
 MANY_NAMED = 10  # transfers of a team, where a file names one that it has not
+FEW_NAMED = 3  # of the creates whose outcome is unknown
 MANY_DAYS_AGAIN = 31  # of days due once more, how many are worth a word
 
 
@@ -28,7 +34,7 @@ def warnings(situation: Situation) -> tuple[Finding, ...]:
     for ledger in situation.ledgers:
         found += [finding for check in _CHECKS for finding in check(ledger)]
         found += _strangers(ledger, situation.document.serial)
-    return (*found, *(_unresolved(intent, situation) for intent in situation.resolution.unresolved))
+    return (*found, *_unresolved(situation))
 
 
 def statuses(situation: Situation) -> frozenset[int]:
@@ -52,9 +58,8 @@ def _transfer_list(situation: Situation) -> Iterator[Finding]:
     if listed is None or isinstance(listed, Unreadable):
         said = f" ({listed.said})" if isinstance(listed, Unreadable) and listed.said else ""
         detail = f"Paused and unknown transfers of team {situation.team.team_id} are not noticed{said}."
-        refused = listed is None or listed.cause is Cause.FORBIDDEN
-        cure = "Check the key's scopes." if refused else "Run again once the API answers."
-        yield _warning("OB001", "The transfer list is not readable", detail, cure)
+        hint = "Check the key's scopes." if listed is None else cure(listed)
+        yield _warning("OB001", "The transfer list is not readable", detail, hint)
 
 
 def _clocks(situation: Situation) -> Iterator[Finding]:
@@ -66,18 +71,31 @@ def _clocks(situation: Situation) -> Iterator[Finding]:
         yield _warning("OB005", "The clocks differ", detail, "Set this machine's clock.")
 
 
-def _unresolved(intent: Intent, situation: Situation) -> Finding:
-    """Warn of a create whose outcome is unknown, and say from when a run settles it by itself."""
-    days = f"{iso(intent.start)}..{last_iso(intent.end)}"
-    intended = encode_time(intent.intended_at)
-    detail = f"Whether {intent.transfer} {days} was created is not known (intended {intended})."
-    settles = intent.intended_at + situation.settle
+def _unresolved(situation: Situation) -> Iterator[Finding]:
+    """Warn of the creates whose outcome is unknown, all at once, and say from when a run settles them."""
+    doubts = situation.resolution.unresolved
+    if not doubts:
+        return
+    alone, last = len(doubts) == 1, max(one.intended_at for one in doubts)
+    named = [f"{one.transfer} {one.dates}" for one in doubts]
+    more = f" and {len(doubts) - FEW_NAMED} more" if len(doubts) > FEW_NAMED else ""
+    what = f"{named[0]} was" if alone else f"{len(doubts)} backfills were"
+    which = "" if alone else f": {', '.join(named[:FEW_NAMED])}{more}"
+    when = f"{'' if alone else 'the last one '}intended {on_the_minute(last)}"
+    said = answers_told([one.answer for one in doubts])
+    detail = f"Whether {what} created is not known ({when}; {said}){which}."
+    look = (
+        "look at the vendor's pages, then give one of these:" if alone else "see how to settle each by hand:"
+    )
+    settles = last + situation.settle
     if situation.team.on_unknown is OnUnknown.SETTLE and situation.now < settles:
-        hint = f"An apply after {encode_time(settles)} settles it by itself; or look at the vendor's pages:"
+        hint = (
+            f"An apply after {minute_after(settles)} settles {'it' if alone else 'them'} by itself; or {look}"
+        )
     else:
-        hint = "Look at the vendor's pages, then give one of these:"
-    hint += resolving(intent.transfer, days)
-    return _warning("OB004", "The outcome of a create is unknown", detail, hint)
+        hint = look.capitalize()
+    hint += resolving(doubts[0].transfer, doubts[0].dates) if alone else on_lines("resolve")
+    yield _warning("OB004", "The outcome of a create is unknown", detail, hint)
 
 
 # --- of one transfer --------------------------------------------------------------------------
@@ -86,28 +104,16 @@ def _unresolved(intent: Intent, situation: Situation) -> Finding:
 def _unread(ledger: TransferLedger) -> Iterator[Finding]:
     if _in(ledger, Reason.UNKNOWN_TRANSFER):
         return  # it is told that there is no such transfer
+    blocked = _in(ledger, Reason.NO_EVIDENCE)
     for answer in dict.fromkeys(ledger.evidence.unread):
-        detail = f"Days of {ledger.transfer.name} that only it can show are blocked: {answer.said}."
-        yield _warning("OB002", "Something could not be read", detail, _cure(answer))
+        shows = "Days of {} that only it can show are blocked" if blocked else "No day of {} waits for it yet"
+        detail = f"{shows.format(ledger.transfer.name)}: {answer.said}."
+        hint = " Or: ".join(filter(None, (cure(answer), _BLIND if answer.cause in _BY_FILE else "")))
+        yield _warning("OB002", "Something could not be read", detail, hint)
 
 
-def _cure(answer: Unreadable) -> str:
-    """Return what helps, by the code of a refusal: not every 403 is for want of a scope."""
-    code = answer.error.code or "" if answer.error else ""
-    if code.startswith("LICENSE"):
-        return "It is the licence's, or the data source's: renew or extend it, then run again."
-    if code in KEY_CODES:
-        return "It is the key's: allow this machine's address, give its account the permission, or enable it."
-    return _CURES[answer.cause]
-
-
+_BY_FILE = (Cause.FORBIDDEN, Cause.NOT_FOUND, Cause.UNDATED)
 _BLIND = "`evidence: backfills` does without run lists, only if no schedule loads these days."
-_CURES = {
-    Cause.FORBIDDEN: f"Give the key the scope dwh_transfers_read. Or: {_BLIND}",
-    Cause.NOT_FOUND: f"Check the id of the transfer. Or: {_BLIND}",
-    Cause.FAILED: "Run again once the API answers.",
-    Cause.UNDATED: _BLIND,
-}
 
 
 def _unknown_transfer(ledger: TransferLedger) -> Iterator[Finding]:
@@ -212,7 +218,7 @@ def _stuck(ledger: TransferLedger) -> Iterator[Finding]:
     for backfill in ledger.stuck:
         detail = (
             f"Backfill {backfill.id} of {ledger.transfer.name} ({backfill.status.value}, {backfill.dates}): "
-            f"{backfill.completed} of {backfill.total} runs completed, and nothing has changed for longer "
+            f"{backfill.completed} of {backfill.total} runs completed, and no read saw it move for longer "
             "than `stuck_after`."
         )
         yield _warning("OB010", "A backfill does not move", detail, "Look at it on the vendor's pages.")
@@ -257,3 +263,33 @@ def _ranges(days: DateSet) -> str:
 
 def _warning(rule: str, summary: str, detail: str, hint: str) -> Finding:
     return Finding(rule, Severity.WARNING, summary, detail, hint)
+
+
+# --- of several teams -------------------------------------------------------------------------
+
+
+def told_apart(plans: Sequence[TeamPlan]) -> tuple[TeamPlan, ...]:
+    """Name in each finding its team, if there are several, and in commands the id of a transfer whose name
+    another team has too.
+    """
+    names = Counter(one.name for plan in plans for one in plan.transfers)
+    return tuple(plans) if len(plans) < 2 else tuple(_with_team(plan, names) for plan in plans)
+
+
+def _with_team(plan: TeamPlan, names: Mapping[str, int]) -> TeamPlan:
+    ids = {quote(one.name): one.address.transfer_id for one in plan.transfers if names[one.name] > 1}
+
+    def by_id(found: re.Match[str]) -> str:
+        return f"{found[1]}{ids.get(found[2], found[2])}"
+
+    return replace(
+        plan,
+        diagnostics=tuple(
+            replace(
+                one,
+                detail=f"Team {plan.team_id}: {one.detail}",
+                hint=re.sub(r"(?m)^( +reconciler \w+ )(\S+)", by_id, one.hint),
+            )
+            for one in plan.diagnostics
+        ),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from typing import Any, assert_never
 
 from reconciler import events
@@ -29,14 +30,13 @@ def event_json(event: events.Event) -> dict[str, Any]:
         case events.Cancelled(action=action, backfill_id=backfill_id):
             return {**_action_json("cancelled", action), "backfill_id": backfill_id}
         case events.WriteRefused(action=action, blocker=blocker):
-            error = event.error or ApiError(0)
-            said = {"status": error.status, "message": event.message, "blocker": blocker}
             until = encode_time(event.until) if event.until and not blocker else None
-            named = {"code": error.code, "request_id": error.request_id, "until": until}
-            return {**_action_json("refused", action), **said, **named}
+            refused: dict[str, Any] = {"why": event.why, "blocker": blocker, "until": until}
+            return {**_action_json("refused", action), **asdict(event.error or ApiError(0)), **refused}
         case events.UnknownOutcome(intent=intent, settles_at=settles_at):
             when = encode_time(settles_at) if settles_at else None
-            return {**intent_json("unknown", intent), "settles_at": when, "answer": _answer_json(event.error)}
+            unknown: dict[str, Any] = {"settles_at": when, "answer": _answer_json(event.error)}
+            return {**intent_json("unknown", intent), **unknown, "why": event.why}
         case events.Withdrawn(action=action, why=why):
             return {**_action_json("withdrawn", action), "why": why}
         case events.Settled(intent=intent):
@@ -63,10 +63,7 @@ def _action_json(kind: str, action: Action) -> dict[str, Any]:
 
 
 def _answer_json(error: ApiError | None) -> dict[str, Any] | None:
-    if error is None:
-        return None
-    named = {"status": error.status, "code": error.code, "request_id": error.request_id}
-    return {**named, "message": error.message}
+    return asdict(error) if error else None
 
 
 def intent_json(kind: str, intent: Intent) -> dict[str, Any]:
@@ -79,6 +76,7 @@ def intent_json(kind: str, intent: Intent) -> dict[str, Any]:
         "start": iso(intent.start),
         "end": last_iso(intent.end),
         "backfill_id": intent.backfill_id,
+        "answer": _answer_json(intent.answer),
     }
 
 

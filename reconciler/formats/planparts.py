@@ -152,8 +152,13 @@ def action_of(data: Json) -> Action:
 # --- days that are not acted on ---------------------------------------------------------------
 
 _SAID = core.nullable_schema(TEXT)
+_REASON = (TEXT, "")
 ANSWER = an_object(
-    {"status": NUMBER, "at": TEXT}, code=(_SAID, None), message=(TEXT, ""), request_id=(_SAID, None)
+    {"status": NUMBER, "at": TEXT},
+    code=(_SAID, None),
+    message=(TEXT, ""),
+    description=(TEXT, ""),
+    request_id=(_SAID, None),
 )
 ITEM = an_object(
     {**_SPAN, "transfer": _NAME, "reason": TEXT},
@@ -191,7 +196,7 @@ def item_of(bucket: Bucket, data: Json) -> Item:
 
 
 def _answer_of(data: Json) -> Answer:
-    said = {name: data[name] for name in ("status", "code", "message", "request_id")}
+    said = {name: data[name] for name in ("status", "code", "message", "description", "request_id")}
     return Answer(ApiError(**said), time_of("at", data["at"]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reconciler.diagnostics import Finding, Place, Severity
@@ -18,6 +18,16 @@ SourceLine = Callable[[Place], str | None]
 
 def encode_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def on_the_minute(moment: datetime) -> str:
+    """Return a time for people, without its seconds: ``2026-11-29 04:18 UTC``."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def minute_after(moment: datetime) -> str:
+    """Return the same of the first minute that begins when a time is over, or then."""
+    return on_the_minute(moment + timedelta(seconds=59, microseconds=999_999))
 
 
 def encode_finding(finding: Finding) -> dict[str, Any]:

@@ -6,7 +6,7 @@ functions of ours for what texts mean (dates, times, sets of days); dates are ke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -135,9 +135,12 @@ def several(schema: CoreSchema) -> Kind:
     return Kind(core.list_schema(schema, strict=True, fail_fast=True))
 
 
-def an_object(kinds: Mapping[str, Kind], required: bool = True) -> CoreSchema:
-    """Return the schema of an object with exactly these fields."""
-    entries = {name: core.typed_dict_field(kind.schema, required=required) for name, kind in kinds.items()}
+def an_object(kinds: Mapping[str, Kind], optional: Collection[str] = ()) -> CoreSchema:
+    """Return the schema of an object with exactly these fields; those that are ``optional`` may be absent."""
+    entries = {
+        name: core.typed_dict_field(kind.schema, required=name not in optional)
+        for name, kind in kinds.items()
+    }
     return core.typed_dict_schema(entries, extra_behavior="forbid", strict=True)
 
 
@@ -155,8 +158,21 @@ LAST = Kind(meaning(end_day, TEXT.schema), last_iso)
 _TEXTS = core.list_schema(TEXT.schema, strict=True)
 DAYS = Kind(meaning(days, _TEXTS), day_texts)
 EVIDENCE_NAMES = sorted(field.name for field in fields(DayEvidence))
-_SETS = an_object(dict.fromkeys(EVIDENCE_NAMES, Kind(_TEXTS)), required=False)
+_SETS = an_object(dict.fromkeys(EVIDENCE_NAMES, Kind(_TEXTS)), EVIDENCE_NAMES)
 EVIDENCE = Kind(meaning(evidence, _SETS), evidence_texts)
 IDS = Kind(meaning(tuple, core.list_schema(WHOLE.schema, strict=True)), list)
-_ANSWER = {"status": WHOLE, "code": maybe(TEXT), "message": TEXT, "request_id": maybe(TEXT)}
-ANSWER = Kind(meaning(lambda said: ApiError(**said), an_object(_ANSWER)), asdict)
+_ANSWER = {
+    "status": WHOLE,
+    "code": maybe(TEXT),
+    "message": TEXT,
+    "request_id": maybe(TEXT),
+    "description": TEXT,
+}
+
+
+def _answer_fields(error: ApiError) -> dict[str, Any]:
+    told = asdict(error)
+    return told if error.description else {name: told[name] for name in told if name != "description"}
+
+
+ANSWER = Kind(meaning(lambda said: ApiError(**said), an_object(_ANSWER, ("description",))), _answer_fields)

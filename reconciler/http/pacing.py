@@ -11,7 +11,7 @@ class Held(Exception):
     """All must wait longer than the caller is willing to. ``seconds`` are left."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__("the API had asked us to wait")
+        super().__init__("it was not sent")
         self.seconds = seconds
 
 

@@ -69,7 +69,8 @@ class BackfillRecord(Span):
     and will never be read again. ``gone``: a get answers 404 long after its creation.
     ``stale_before``: the latest one among the days it was made for; ``as_of``: the date it was made under.
     ``serial`` is that of the state when it was first recorded. By the vendor's clock, as of the reads that
-    saw it: ``moved_at``, when its status or counts last changed; ``ended_at``, when it was first seen ended.
+    saw it: ``moved_at``, when its status or counts last changed, its begin if none saw that; ``ended_at``,
+    when it was first seen ended.
     ``has_run``: some read saw it run. ``was_failed``: it had ended as FAILED before our cancel of it.
     """
 

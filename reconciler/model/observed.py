@@ -6,7 +6,7 @@ Days are ordinals and intervals half-open (``dates.py``); times are aware dateti
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -116,19 +116,29 @@ class Cause(StrEnum):
 class ApiError:
     """An error the API answered. All text is cleaned, and our key is nowhere in it.
 
-    ``code`` is absent in problem details (RFC 9457). ``message`` is what the API says, its reason behind
-    its title (``joined``). The vendor's support asks for the ``request_id``.
+    ``code`` is absent in problem details (RFC 9457). ``message`` is what the API says, in few words, and
+    ``description`` its reason, "" if it gives none. The vendor's support asks for the ``request_id``.
     """
 
     status: int
     code: str | None = None
     message: str = ""
     request_id: str | None = None
+    description: str = ""
+
+    @property
+    def said(self) -> str:
+        return joined(self.message, self.description)
+
+    @property
+    def anonymous(self) -> ApiError:
+        """What answers that are alike share: all but the number of their requests."""
+        return replace(self, request_id=None)
 
     def __str__(self) -> str:
         """Word it, without a full stop: ``403 FORBIDDEN: This key may not do that (request R-1)``."""
         code = f" {self.code}" if self.code else ""
-        message = f": {said}" if (said := self.message.rstrip(".")) else ""
+        message = f": {said}" if (said := self.said.rstrip(".")) else ""
         request = f" (request {self.request_id})" if self.request_id else ""
         return f"{self.status}{code}{message}{request}"
 
@@ -138,12 +148,13 @@ class Unreadable:
     """What stands in the place of an answer that could not be read.
 
     ``said`` is one line without a full stop: method, path, and what was answered, or what went wrong.
-    ``error`` is the API's, if it was one that ended the read.
+    ``error`` is the API's, if it was one that ended the read. ``lasting``: asking again gives the same.
     """
 
     cause: Cause
     said: str = ""
     error: ApiError | None = None
+    lasting: bool = False
 
 
 def joined(title: str, reason: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 from reconciler.bounds import DEFAULT_EXPIRY
 from reconciler.dates import DateSet, DaysByTransfer, dates_of, iso
+from reconciler.durations import worded
 from reconciler.model.deltas import Delta
 from reconciler.model.desired import Address
 from reconciler.model.memory import Applied, BackfillRecord, Document, Intent, IntentKind, Outcome
@@ -173,7 +174,7 @@ def _other_api(saved: Plan, api_url: str) -> Iterable[str]:
 def _expired(saved: Plan, now: datetime, expiry: timedelta) -> Iterable[str]:
     if now - saved.created_at > expiry:
         made = f"{saved.created_at:%Y-%m-%d %H:%M:%S} UTC"
-        yield f"It was made at {made}, longer ago than --plan-expiry allows ({f'{expiry}'.split(',')[0]})."
+        yield f"It was made at {made}, longer ago than --plan-expiry allows ({worded(expiry)})."
 
 
 def _other_states(saved: Plan, documents: Mapping[int, Document]) -> Iterable[str]:

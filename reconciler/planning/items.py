@@ -10,6 +10,7 @@ from reconciler.dates import DateSet, DaysByTransfer, Interval
 from reconciler.diagnostics import Place
 from reconciler.model.desired import Address, DesiredTeam, DesiredTransfer, OnUnknown
 from reconciler.planning.budget import CREATES, LIST_FULL, OPEN, OPEN_ON_TRANSFER, Budget, Piece
+from reconciler.planning.intents import OPEN as UNDECIDED
 from reconciler.planning.ledger import Bucket, Entry, Reason, TransferLedger
 from reconciler.planning.plan import MOST_HOLDERS, Answer, Item
 
@@ -65,7 +66,7 @@ def _answer_to(ledger: TransferLedger, reason: Reason, days: DateSet) -> Answer 
         return Answer(said, evidence.observed.vendor_now) if said is not None else None
     if reason not in _ANSWERED:
         return None
-    asked = [one for one in evidence.intents if one.days & days and one.answer is not None]
+    asked = [one for one in evidence.intents if one.days & days and one.outcome in UNDECIDED and one.answer]
     newest = max(asked, key=lambda intent: (intent.intended_at, intent.nonce), default=None)
     if newest is None or newest.answer is None:
         return None

@@ -89,7 +89,7 @@ class Item(Span):
     def said(self) -> tuple[str, ...]:
         """What items share that are told as one: the reason, and what the API said, whenever it did."""
         error = self.answer.error if self.answer else None
-        answer = (str(error.status), error.code or "", error.message) if error else ()
+        answer = (str(error.status), error.code or "", error.said) if error else ()
         return (self.reason, self.error, *answer)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -60,8 +60,7 @@ def team_standings(
     """Return where each team stands, with why days are held up."""
     each, _total = standings(plan, desired)
     planned = {team.team_id: team for team in plan.teams}
-    names = Counter(one.name for team in desired.teams for one in team.transfers)
-    doubles = frozenset(name for name, number in names.items() if number > 1)
+    doubles = doubled_names(desired.teams)
     found = []
     for team in desired.teams:
         own = tuple(one for one in each if one.address and one.address.team_id == team.team_id)
@@ -72,6 +71,12 @@ def team_standings(
         unknown = "" if known else _why_unread(plan, team)
         found.append(TeamStanding(team.team_id, team.as_of, plan.created_at, own, remarks, told, unknown))
     return tuple(found)
+
+
+def doubled_names(teams: Iterable[DesiredTeam]) -> frozenset[str]:
+    """Return the names that transfers of several teams have."""
+    names = Counter(one.name for team in teams for one in team.transfers)
+    return frozenset(name for name, number in names.items() if number > 1)
 
 
 def _why_unread(plan: Plan, team: DesiredTeam) -> str:

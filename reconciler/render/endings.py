@@ -9,12 +9,12 @@ from shlex import quote
 from textwrap import wrap
 from typing import NamedTuple
 
-from reconciler.dates import grouped
+from reconciler.dates import DateSet, grouped, union
 from reconciler.events import Conclusion, LeftUndone, UnknownOutcome, WriteRefused
+from reconciler.formats.answers import answers_told
 from reconciler.formats.commands import on_lines, resolving
-from reconciler.formats.reports import encode_time
+from reconciler.formats.reports import minute_after
 from reconciler.model.desired import Address
-from reconciler.model.memory import Intent
 from reconciler.planning.items import NOT_APPROVED
 from reconciler.planning.ledger import Reason
 from reconciler.planning.plan import Action, ActionKind, Item
@@ -24,6 +24,7 @@ from reconciler.render.words import days, plural
 
 WIDTH = 79  # columns of a row
 NEEDS_A_PLAN = (NOT_APPROVED, NOT_DECLARED)  # reasons why no apply of a saved plan does its days
+MOST_RANGES = 10  # of a transfer that a retry names, each in a command of its own
 SHOWN = 3  # transfers that a row names, and that a step has commands for
 
 _HEADS = {True: "Apply incomplete (exit {exit})", False: "Apply complete"}
@@ -67,8 +68,7 @@ def _rows(ended: Conclusion) -> Iterator[tuple[str, str]]:
         yield "unread", "a team could not be planned, as told above: what is due there is left"
     yield "not sent", _not_sent(ended.not_sent)
     refused = [one for one in ended.outcomes if isinstance(one, WriteRefused)]
-    for frees, those in grouped(refused, what_frees).items():
-        yield "refused", f"{_counted(one.action for one in those)}: {frees}"
+    yield from (("refused", told) for told in _refused(refused))
     withdrawn = [one.action for one in ended.outcomes if not isinstance(one, WriteRefused)]
     if withdrawn:
         yield "withdrawn", f"{_counted(withdrawn)}: the next apply plans what is due of it"
@@ -99,37 +99,44 @@ def _counted(actions: Iterable[Action]) -> str:
     return ", ".join([*told, *([plural(cancels, "cancel")] if cancels else [])])
 
 
-def what_frees(refused: WriteRefused, *, timed: bool = False) -> str:
-    """Say what frees the days of a refused write; ``timed``: with the moment, if time alone does."""
+def what_frees(refused: WriteRefused, until: datetime | None = None) -> str:
+    """Say what frees the days of a refused write; ``until``: from when time alone does."""
     if refused.blocker:
         return f"backfill {refused.blocker} is in the way"
     if refused.by_hand:
-        return "these wait for `retry`, or for `exclude` in the file"
+        return "these wait for a retry, or for `exclude` in the file"
     if refused.error is None:
         return "a later run asks for these by themselves"
-    again = f"a run after {encode_time(refused.until)}" if timed and refused.until else "a run in 20 hours"
-    if refused.suspect:
-        return f"if others are refused alike, it is not this transfer's; else {again} tries again"
+    again = f"again from {minute_after(until)}" if until else "again in 20 hours"
     if refused.blind:
-        return f"{again} tries again, if nothing was made of it; or one after `retry`"
-    return f"{again} tries again, or one after `retry`"
+        return f"{again}, if nothing was made of it; or once mended, by a retry"
+    return f"{again}, or once mended, by a retry"
+
+
+def _refused(refused: Iterable[WriteRefused]) -> Iterator[str]:
+    """Yield what was answered, once for all that is alike, and what frees the days."""
+    alike = grouped(refused, lambda one: (one.error and one.error.anonymous, one.why, what_frees(one)))
+    for (error, why, _frees), those in alike.items():
+        said = f"{error}; " if error and len(those) > 1 else f"{those[0].error}; " if error else ""
+        frees = what_frees(those[0], max((one.until for one in those if one.until), default=None))
+        yield f"{_counted(one.action for one in those)}: {f'{why}; ' if why else ''}{said}{frees}"
 
 
 def _unknown(doubts: tuple[UnknownOutcome, ...]) -> str:
     if not doubts:
         return "none"
     number = sum(len(one.intent.days) for one in doubts)
-    by_itself = "an apply settles it once settle time is over"
-    settles = (
-        by_itself if _settles_at(doubts) else "`resolve` settles it, or an apply once the API tells more"
-    )
-    return f"{plural(len(doubts), 'create')}, {days(number)}: not created again until then; {settles}"
+    said = answers_told([one.error for one in doubts])
+    at, other = _settles_at(doubts), "`resolve` settles that, or an apply once the API tells more"
+    settles = f"an apply after {at} settles that" if at else other
+    counted = f"{plural(len(doubts), 'create')}, {days(number)}: {said};"
+    return f"{counted} not sent again until it is known whether they were created: {settles}"
 
 
 def _settles_at(doubts: Iterable[UnknownOutcome]) -> str:
     """Return from when a run settles all that a run can settle."""
     times = [one.settles_at for one in doubts if one.settles_at is not None]
-    return encode_time(max(times)) if times else ""
+    return minute_after(max(times)) if times else ""
 
 
 def _names(items: Iterable[Item | LeftUndone]) -> str:
@@ -210,9 +217,11 @@ def _each(command: str, held: Iterable[Action | Item]) -> Iterator[str]:
     named = Counter(those[0].transfer for those in found.values())
     for address, those in list(found.items())[:SHOWN]:
         name = _argument(address, those[0].transfer, named)
-        ranges = {(one.start, one.end) for one in those}
-        whole = command != "retry" or len(ranges) > 1
-        yield f"{command} {name}" if whole else f"{command} {name} {dates(*ranges.pop())}"
+        ranges = union(DateSet.span(one.start, one.end) for one in those).intervals
+        if command != "retry" or len(ranges) > MOST_RANGES:
+            yield f"{command} {name}"
+        else:
+            yield from (f"{command} {name} {dates(*one)}" for one in ranges)
 
 
 def _argument(address: Address, name: str, named: Mapping[str, int]) -> str:
@@ -240,20 +249,3 @@ _CURES = {
 
 def _cure(reason: str) -> Advice:
     return _CURES.get(Reason(reason), Advice(reason))
-
-
-# --- a create in doubt ------------------------------------------------------------------------
-
-
-def resolve_text(intent: Intent, at: datetime | None, now: datetime) -> str:
-    """Return what to do about a create whose outcome is unknown. From ``at`` on a run settles it, if ever."""
-    asked = f"Was {intent.transfer} {intent.dates} created? Look at the vendor's page of transfer"
-    either = f"{asked} {intent.transfer_id}. Then either of:"
-    if at is None:
-        wait = "."
-    elif now < at:
-        minutes = -(-(at - now).seconds // 60)
-        wait = f", or wait: an apply after {encode_time(at)} (in {minutes} min) settles it."
-    else:
-        wait = ", or look whether an apply settles it now."
-    return f"{either}{resolving(intent.transfer, intent.dates)}\n(ID: the backfill's number){wait}"

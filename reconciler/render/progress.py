@@ -7,10 +7,10 @@ from typing import assert_never
 
 from reconciler import events
 from reconciler.formats.planfile import short
-from reconciler.formats.reports import encode_time
+from reconciler.formats.reports import minute_after, on_the_minute
 from reconciler.model.memory import Intent, Outcome
 from reconciler.planning.plan import Action, ActionKind, Plan
-from reconciler.render.endings import NEEDS_A_PLAN, what_frees
+from reconciler.render.endings import NEEDS_A_PLAN
 from reconciler.render.words import GREEN, RED, YELLOW, Paint, days
 
 WIDEST = 32  # columns kept for names; longer ones are out of line
@@ -52,8 +52,7 @@ def event_line(event: events.Event, columns: Columns | None = None) -> str:  # n
             cancelled = replace(action, start=event.start, end=event.end)
             return columns.line("-", YELLOW, action.address.team_id, cancelled, f"{backfill_id} cancelled")
         case events.WriteRefused(action=action):
-            told = f"refused: {_refusal(event)}\n      {what_frees(event, timed=True)}"
-            return columns.line("!", RED, action.address.team_id, action, told)
+            return columns.line("!", RED, action.address.team_id, action, f"refused: {_refusal(event)}")
         case events.UnknownOutcome(intent=intent):
             return columns.line("?", YELLOW, event.team_id, intent, f"outcome unknown: {_unknown(event)}")
         case events.Withdrawn(action=action, why=why):
@@ -70,7 +69,7 @@ def event_line(event: events.Event, columns: Columns | None = None) -> str:  # n
             named = ", ".join(map(str, cancels))
             return f"{transfer}: backfill {named} is not cancelled under this plan"
         case events.AppliedBefore(applied=applied):
-            told = f"on {encode_time(applied.when)} by {applied.who}"
+            told = f"on {on_the_minute(applied.when)} by {applied.who}"
             return f"This plan ({short(applied.digest)}) was applied already, {told}; nothing is left of it."
         case never:
             assert_never(never)
@@ -84,14 +83,16 @@ def _adopted(made: events.Created) -> str:
 
 def _refusal(refused: events.WriteRefused) -> str:
     message = refused.message or "no reason given"
-    return str(replace(refused.error, message=message)) if refused.error else message
+    told = str(replace(refused.error, message=message, description="")) if refused.error else message
+    alike = "; if others are refused alike, it is not this transfer's, and stays due"
+    return told + (alike if refused.suspect else "")
 
 
 def _unknown(event: events.UnknownOutcome) -> str:
     answered = f"answered {event.error}" if event.error else event.why or "no answer came"
     if event.settles_at is None:
         return f"{answered}; `resolve` settles it"
-    return f"{answered}; an apply after {encode_time(event.settles_at)} settles it"
+    return f"{answered}; an apply after {minute_after(event.settles_at)} settles it"
 
 
 def _settled(intent: Intent) -> str:

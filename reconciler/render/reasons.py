@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from shlex import quote
 
 from reconciler.planning.items import NOT_APPROVED
@@ -78,7 +78,11 @@ def _is_declared_pause(item: Item, paused_by_file: bool) -> bool:
 
 
 def moment(at: datetime, now: datetime) -> str:
-    """Return a time as people say it: without the date where that is today's."""
+    """Return a time as people say it: without the date where that is today's. One that is to come is the
+    next whole minute: by then it is over.
+    """
+    if at > now:
+        at += timedelta(seconds=59, microseconds=999_999)
     form = "%H:%M UTC" if at.date() == now.date() else "%Y-%m-%d %H:%M UTC"
     return at.strftime(form)
 
@@ -104,6 +108,13 @@ def _until(text: str, otherwise: str = "") -> Words:
         return f"{text} {moment(item.until, now)}" if item.until else otherwise or text
 
     return words
+
+
+def _unresolved(item: Item, now: datetime) -> str:
+    said = f" (answered {item.answer.error})" if item.answer else ""
+    by_time = f"an apply settles it after {moment(item.until, now)}" if item.until else ""
+    by_hand = "look at the vendor's page, then:\nreconciler resolve"
+    return f"whether they were created is unknown{said}; {by_time or by_hand}"
 
 
 def _retry(item: Item) -> str:
@@ -152,10 +163,7 @@ _WORDS: Mapping[str, Words] = {
     Reason.STALE: _stale,
     Reason.SETTLING: _until("what is told of them may change until", "what is told of them may change"),
     Reason.BACKOFF: _until("tried again from", "tried again later"),
-    Reason.UNRESOLVED: _until(
-        "whether they were created is unknown; an apply settles it after",
-        "whether they were created is unknown; look at the vendor's page, then:\nreconciler resolve",
-    ),
+    Reason.UNRESOLVED: _unresolved,
     Reason.RECENT_REQUEST: _until("a request of ours may still take effect until"),
     Reason.UNKNOWN_TRANSFER: _plainly("the team has no transfer of this id"),
     Reason.REFUSED: _refused,

@@ -306,9 +306,8 @@ def test_a_list_without_all_that_it_announces_is_no_list(replies: tuple[Reply, .
 
 def test_a_cut_list_is_worded() -> None:
     seen = client_of(Api(ONE_MORE, ok([]), page([], total_count=2))).runs(5, START, NOW)
-    assert seen == Unreadable(
-        Cause.FAILED, "GET /teams/77/transfers/5/runs: it announces 2 items, and shows 1"
-    )
+    said = "GET /teams/77/transfers/5/runs: it announces 2 items, and shows 1"
+    assert seen == Unreadable(Cause.FAILED, said, lasting=True)
 
 
 def test_a_page_of_long_messages_is_read() -> None:
@@ -399,11 +398,12 @@ def test_a_read_that_fails_says_what_was_answered(read: Callable[[ApiClient], ob
     assert seen.cause is (Cause.FORBIDDEN if status == 403 else Cause.FAILED)
     assert seen.error == ApiError(status, "SOME_CODE", "No.", "R-1")
     assert f"{status} SOME_CODE: No (request R-1)" in said_of(seen)
+    assert ("Run again" in wording.cure(seen)) == (status >= 500)
 
 
 def test_a_read_that_is_told_to_wait_too_long_says_how_long() -> None:
     seen = client_of(Api(fails(429, Retry_After="3600"))).latest(5)
-    assert said_of(seen).endswith("(request R-1); the API asked us to wait 3600 seconds")
+    assert said_of(seen).endswith("(request R-1); the API asked us to wait 1h")
 
 
 @pytest.mark.parametrize(
@@ -510,8 +510,8 @@ def test_too_long_a_wait_ends_the_read_at_once() -> None:
     for _ in range(2):  # the second time it is known without asking
         with pytest.raises(ApiUnavailable, match="rate limit was reached") as caught:
             client.list_incomplete()
-        assert "3600 seconds" in caught.value.detail
-        assert "once" in caught.value.detail
+        assert caught.value.hint.startswith("Run again in 1h; ")
+        assert "us to wait 1h, and this run waits for at most 5m" in caught.value.detail
     assert (len(api.requests), time.slept) == (1, [])
 
 

@@ -56,7 +56,7 @@ def error(code: str | None = None, message: str = "No.") -> bytes:
 
 def said(status: int, code: str | None) -> ApiError:
     """Return what ``error`` says."""
-    return ApiError(status, code, "No." if code else "No", "R-1" if code else None)
+    return ApiError(status, code, "No.", "R-1") if code else ApiError(status, None, "No", description="No.")
 
 
 def create(result: Response | BaseException) -> WriteOutcome:

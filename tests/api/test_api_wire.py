@@ -405,10 +405,10 @@ def test_errors_in_the_envelope() -> None:
         "meta": {"request_id": "R_1-x"},
         "error": {"code": "NOT_FOUND", "message": "Not Found", "description": "There is no\nsuch transfer."},
     }
-    assert error(body) == ApiError(422, "NOT_FOUND", "Not Found: There is no such transfer.", "R_1-x")
+    assert error(body) == ApiError(422, "NOT_FOUND", "Not Found", "R_1-x", "There is no such transfer.")
     assert str(error(body)) == "422 NOT_FOUND: Not Found: There is no such transfer (request R_1-x)"
     body = {"error": {"code": "X", "description": "Why."}}
-    assert error(body, headers={"X-Request-Id": "h-1"}) == ApiError(422, "X", "Why.", "h-1")
+    assert error(body, headers={"X-Request-Id": "h-1"}) == ApiError(422, "X", "", "h-1", "Why.")
 
 
 @pytest.mark.parametrize(
@@ -424,8 +424,8 @@ def test_errors_in_the_envelope() -> None:
     ],
 )
 def test_the_reason_stands_behind_the_title(message: str | None, description: str | None, told: str) -> None:
-    assert error({"error": {"message": message, "description": description}}).message == told
-    assert error({"title": message, "detail": description}).message == told
+    assert error({"error": {"message": message, "description": description}}).said == told
+    assert error({"title": message, "detail": description}).said == told
 
 
 def test_an_error_in_words() -> None:
@@ -442,7 +442,7 @@ def test_problem_details() -> None:
         "status": 200,
         "detail": "Required\u2028now",
     }
-    assert error(body, 401) == ApiError(401, None, "Unauthorized: Required now")
+    assert error(body, 401) == ApiError(401, None, "Unauthorized", description="Required now")
     assert error({"title": "Unauthorized"}, 401).message == "Unauthorized"
     assert str(error({}, 502)) == "502"
 

@@ -25,14 +25,17 @@ def in_doubt(online: Shop, api: Api) -> Shop:
 def test_what_is_unresolved_is_shown_ready_to_paste(in_doubt: Shop, api: Api) -> None:
     done = in_doubt.run("resolve", "ads", RANGE, code=0)
     wanted = (
-        f"Was ads {RANGE} created? Look at the vendor's page of transfer 1. Then either of:\n"
+        f"Was ads {RANGE} created (answered 500 INTERNAL_SERVER_ERROR: Something broke on this side: "
+        "A fault of the sandbox (request ID))? "
+        "Look at the vendor's page of transfer 1. Then either of:\n"
         f"  reconciler resolve ads {RANGE} --as not-created --api {api.url}\n"
         f"  reconciler resolve ads {RANGE} --as created:ID --api {api.url}\n"
         "(ID: the backfill's number), or wait: an apply after TIME (in 15 min) settles it.\n"
         "\n"
         "1 unresolved.\n"
     )
-    assert re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", done.out) == wanted
+    told = re.sub(r"\d{4}-\d\d-\d\d [\d:]+ UTC", "TIME", done.out)
+    assert re.sub(r"request [\w-]+", "request ID", told) == wanted
     assert in_doubt.run("resolve", "web", code=0).out == "Nothing is unresolved.\n"
 
 

@@ -27,7 +27,9 @@ from engine_rig import (
 
 from reconciler.engine.by_hand import as_not_created
 from reconciler.engine.session import StateSession
-from reconciler.events import Cancelled, Created, Withdrawn
+from reconciler.engine.stop import StopSignal
+from reconciler.errors import Interrupted
+from reconciler.events import Cancelled, Created, UnknownOutcome, Withdrawn
 from reconciler.http import AnswerLost, Request, Response, Transport
 from reconciler.model.memory import Outcome
 from reconciler.planning.intents import unresolved
@@ -334,3 +336,24 @@ def test_a_prune_does_not_ask_who_made_the_latest(tmp_path: Path) -> None:
     applied = rig.apply(limit, limit, wanted=cancels)
     assert (applied.exit, len(applied.of(Cancelled))) == (0, 1)
     assert applied.of(Withdrawn) == []
+
+
+@pytest.mark.parametrize("status", [503, 422])
+def test_what_was_answered_is_kept_although_a_signal_ends_the_look(status: int, tmp_path: Path) -> None:
+    """In the state, and so in every later plan; and told in the ending."""
+    rig = Rig(tmp_path, settings=QUICK)
+    signal, asked = StopSignal(), []
+
+    def after_the_create(request: Request) -> bool:
+        asked.append(request.method)
+        return "POST" in asked
+
+    def stopped(inner: Transport, request: Request, timeout: float) -> Response:
+        signal.interrupt(15)
+        raise Interrupted(15)
+
+    applied = rig.apply(answered(status, "SAID"), stopped, wanted=after_the_create, signal=signal)
+    (intent,), (told,) = rig.pending(), applied.of(UnknownOutcome)
+    assert (applied.exit, intent.answer, told.error) == (143, intent.answer, intent.answer)
+    assert str(intent.answer) == f"{status} SAID: no (request x)"
+    assert [item.answer.error for item in rig.plan().plan.items if item.answer] == [intent.answer]

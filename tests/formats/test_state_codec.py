@@ -336,3 +336,11 @@ def test_the_collector_is_left_as_it_was() -> None:
 def test_a_time_is_aware_and_in_utc() -> None:
     intent = next(iter(decode_document(FULL.read_bytes()).intents.values()))
     assert intent.intended_at.tzinfo is UTC
+
+
+def test_the_reason_of_an_answer_is_kept_apart() -> None:
+    document = decode_document(FULL.read_bytes())
+    intent = next(one for one in document.intents.values() if one.answer is not None)
+    answered = replace(intent, answer=replace(intent.answer, description="Why."))
+    same = replace(document, intents={**document.intents, intent.nonce: answered})
+    assert decode_document(encode_document(same).encode()) == same

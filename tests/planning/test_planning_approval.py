@@ -259,7 +259,7 @@ def test_a_plan_that_fits_is_not_refused() -> None:
     "change, now, documents, words",
     [
         ({"api_url": "https://other.example/v1"}, NOW, FINE, "for the API https://other.example/v1"),
-        ({}, NOW + 7 * DAY + SECOND, FINE, "longer ago than --plan-expiry allows (7 days)."),
+        ({}, NOW + 7 * DAY + SECOND, FINE, "longer ago than --plan-expiry allows (7d)."),
         ({}, NOW, {}, "team 5, which the files do not name"),
         ({}, NOW, {TEAM: document(lineage="lineage-2")}, "another state of team 5 (lineage lineage-1)"),
         ({}, NOW, {TEAM: document(lineage="")}, "another state of team 5"),

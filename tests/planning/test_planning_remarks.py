@@ -37,10 +37,12 @@ from planning_values import (
 from reconciler.bounds import DEFAULT_SETTLE
 from reconciler.dates import DateSet
 from reconciler.diagnostics import Place
-from reconciler.engine.warnings import statuses, warnings
+from reconciler.engine.team import team_plan
+from reconciler.engine.warnings import statuses, told_apart, warnings
 from reconciler.model.desired import EvidenceMode, Rerun
 from reconciler.model.memory import KnownUser, Origin
-from reconciler.model.observed import TransferInfo
+from reconciler.model.observed import ApiError, TransferInfo
+from reconciler.planning.ledger import Bucket
 from reconciler.planning.situation import Situation, refresh, weigh
 
 BLIND = {"evidence": EvidenceMode.BACKFILLS}
@@ -58,6 +60,7 @@ def recent(**more: Any) -> Any:
     return replace(transfer("1"), segments=(replace(segment("1"), start=TODAY - 2, end=TODAY - 1),), **more)
 
 
+SAID = ApiError(503, "BUSY")
 ODD = replace(run(1, "OTHER"), word="SKIPPED", ended_time=ago(9))
 OWN_DAY = replace(run(1, backfill=False, created=NOW - 2 * DAY), day=TODAY - 2)
 WARNED: dict[str, tuple[Callable[[], Situation], list[str], set[int], str]] = {
@@ -89,6 +92,16 @@ WARNED: dict[str, tuple[Callable[[], Situation], list[str], set[int], str]] = {
         ["OB004"],
         set(),
         "settles it by itself",
+    ),
+    "many unresolved creates are one finding": (
+        lambda: situation(
+            transfer("1", **BLIND),
+            *(replace(intent(f"{day}", nonce=f"{day}", at=ago(0.1)), answer=SAID) for day in range(1, 6)),
+        ),
+        ["OB004"],
+        set(),
+        "5 backfills were created is not known (the last one intended 2026-11-22 08:54 UTC; each answered "
+        "503 BUSY)",
     ),
     "an unresolved create that only a person can tell": (
         lambda: situation(transfer("1", **BLIND), intent("1", at=ago(1)), latest={1: backfill("9", id=77)}),
@@ -216,6 +229,15 @@ def test_holes_are_days_that_need_somebody() -> None:
     assert shown(ledger_of(transfer("1-5"), seen=listed).holes) == "1-5"
 
 
+def test_one_that_was_never_read_before_stands_still_since_it_began() -> None:
+    """A new state does not make it young."""
+    old = replace(backfill("1", "RUNNING", ran=0), created_time=NOW - 27 * DAY)
+    for began, stuck in ((None, (100,)), (NOW - HOUR, ())):
+        seen = situation(transfer("1"), listed=[replace(old, start_time=began)])
+        assert tuple(one.id for one in seen.ledgers[0].stuck) == stuck
+        assert seen.ledgers[0].days(Bucket.IN_FLIGHT) == transfer("1").days
+
+
 def test_a_backfill_stands_still_after_stuck_after() -> None:
     for since, stuck in ((NOW - 7 * DAY, (100,)), (NOW - 7 * DAY + timedelta(seconds=1), ()), (None, ())):
         still = record("1", "RUNNING", ran=0, moved_at=since)
@@ -264,3 +286,13 @@ def test_in_an_old_copy_a_backfill_of_anybody_is_unexplained(old_copy: bool, ori
     memory = replace(document(), users={"h": KnownUser("h", 5)}, old_copy=old_copy)
     seen = observed(latest={1: theirs}, our_user=5)
     assert refresh(memory, seen, team(transfer("1", **BLIND))).backfills[0].origin is origin
+
+
+def test_what_is_told_of_several_teams_names_them_and_each_command_means_one() -> None:
+    plan = team_plan(situation(transfer("1", **BLIND), latest={1: backfill("9", id=77)}))
+    assert told_apart([plan]) == (plan,)
+    first, second = told_apart([plan, replace(plan, team_id=2)])
+    assert (first.diagnostics[0].detail[:7], second.diagnostics[0].detail[:7]) == ("Team 5:", "Team 2:")
+    assert first.diagnostics[0].hint.endswith("\n  reconciler accept 1")
+    other = replace(plan, team_id=2, transfers=(replace(plan.transfers[0], name="other"),))
+    assert told_apart([plan, other])[0].diagnostics[0].hint.endswith("\n  reconciler accept transfer-1")

@@ -1,0 +1,28 @@
+"""What the API answered to several requests, in a clause: what is alike is told once, with a count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from reconciler.model.observed import ApiError
+
+
+def answers_told(answers: Sequence[ApiError | None]) -> str:
+    """Return ``answered 503 BUSY (request R-1)``, ``each answered 503 BUSY``, or how many of each.
+
+    At least one is given; ``None``: no answer is known.
+    """
+    kinds = Counter(one and one.anonymous for one in answers)
+    if len(answers) == 1:
+        return _told(answers[0])
+    if len(kinds) == 1:
+        (alike,) = kinds
+        return f"each {_told(alike)}" if alike else "no answers are known"
+    return ", ".join(
+        f"{number} {_told(kind) if kind else 'unanswered'}" for kind, number in kinds.most_common()
+    )
+
+
+def _told(answer: ApiError | None) -> str:
+    return f"answered {answer}" if answer else "no answer is known"
