@@ -141,7 +141,8 @@ def apply_teams(
     """
     asks, desired = not (auto_approve or terms.approved or terms.expect), _load(common, terms)
     reporter = Reporter(common, asks=asks, places=places_of(common, desired))
-    signals = Signals(again=completed(f"reconciler {again}", common), shown=reporter.display.say)
+    command, display = completed(f"reconciler {again}", common), reporter.display
+    signals = Signals(again=command, shown=display.say, left=display.leave)
 
     def confirm(_plan: Plan) -> bool:
         return auto_approve or _asked()
@@ -163,6 +164,7 @@ def apply_teams(
             )
         except ReconcilerError as error:
             if isinstance(error, Interrupted):  # it is raised only before anything is written to the API
+                display.close()
                 err("Nothing was done.")
             if common.json:
                 reporter.summarise(Report((), frozenset({status_of(error)})))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.display import Display
 from reconciler.cli.options import Common, completed
 from reconciler.cli.screen import shown_on
-from reconciler.cli.terminal import err, is_a_terminal, out, out_json_line, paint_for
+from reconciler.cli.terminal import err, is_a_terminal, out, out_json_line, paint_for, width_of
 from reconciler.cli.writing import save_unsaved
 from reconciler.diagnostics import Finding
 from reconciler.events import Created, Doing, Event, Planned, RunEvent, Started, Unsaved, Waiting
@@ -36,7 +36,7 @@ def show_diagnostics(plan: Plan, common: Common) -> None:
     findings = all_findings(plan)
     if findings:
         paint = paint_for(common.color, sys.stderr)
-        err(completed(findings_text(findings, paint, lambda place: None), common))
+        err(completed(findings_text(findings, paint, lambda place: None, width_of(sys.stderr)), common))
         err("")
 
 
@@ -146,5 +146,5 @@ class Reporter:
         paint = paint_for(self.common.color, sys.stdout)
         colour = YELLOW if report.exit else GREEN
         out(paint(summary_sentence(report.exit, report.totals), BOLD, colour))
-        if ending := ending_text(report.conclusion, again):
+        if ending := ending_text(report.conclusion, again, width_of(sys.stderr)):
             err(completed(ending, self.common))
