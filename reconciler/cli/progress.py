@@ -23,7 +23,7 @@ from reconciler.render.endings import ending_text, summary_sentence
 from reconciler.render.findings import error_text, findings_text
 from reconciler.render.progress import Columns, event_line
 from reconciler.render.text import plan_text
-from reconciler.render.words import BOLD, GREEN, YELLOW, Paint
+from reconciler.render.words import BOLD, Paint
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -144,7 +144,6 @@ class Reporter:
             out_json_line(summary_json(report.exit, report.totals, self._findings, report.errors))
             return
         paint = paint_for(self.common.color, sys.stdout)
-        colour = YELLOW if report.exit else GREEN
-        out(paint(summary_sentence(report.exit, report.totals), BOLD, colour))
+        out(paint(summary_sentence(report.exit, report.totals), BOLD))
         if ending := ending_text(report.conclusion, again, width_of(sys.stderr)):
             err(completed(ending, self.common))

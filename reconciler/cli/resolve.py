@@ -22,6 +22,7 @@ from reconciler.engine.team import RunSettings
 from reconciler.errors import Exit, ReconcilerError, Refused, UsageError
 from reconciler.formats.commands import on_lines
 from reconciler.formats.reports import encode_time
+from reconciler.planning.matching import find_match
 from reconciler.planning.resolution import settles_at
 from reconciler.render.endings import resolve_text
 from reconciler.render.words import span
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from reconciler.model.deltas import Delta
     from reconciler.model.desired import DesiredTeam
     from reconciler.model.memory import Document, Intent
+    from reconciler.model.observed import Backfill
 
 
 _CREATED = re.compile(r"created:[1-9]\d{0,18}")
@@ -65,7 +67,7 @@ def resolve(
     with signals.caught(), Display(common) as display:
         parts = parts_of(common, signals)
         if verdict is None:
-            return _list(parts, teams, common, transfer, days)
+            return _list(parts, teams, common, display, transfer, days)
         if transfer is None or days is None:
             hint = f"To see what is unresolved:{on_lines('resolve')}"
             raise UsageError("Arguments are missing", "--as needs TRANSFER and START..END.", hint)
@@ -78,7 +80,12 @@ def resolve(
 
 
 def _list(
-    parts: Parts, teams: tuple[DesiredTeam, ...], common: Common, transfer: str | None, days: str | None
+    parts: Parts,
+    teams: tuple[DesiredTeam, ...],
+    common: Common,
+    display: Display,
+    transfer: str | None,
+    days: str | None,
 ) -> int:
     from reconciler.formats.messages import intent_json
     from reconciler.planning.intents import unresolved
@@ -86,23 +93,39 @@ def _list(
     ranges = {team.team_id: parse_range(days, team.as_of) for team in teams} if days else {}
     documents = [(team, parts.store(team).read()[0]) for team in teams]
     found = [
-        (team, one)
+        (team, document, one)
         for team, document in documents
-        for one in (unresolved(document) if document else ())
+        if document is not None
+        for one in unresolved(document)
         if transfer in (None, one.transfer, str(one.transfer_id))
         if days is None or ranges[team.team_id] == (one.start, one.end)
     ]
     if transfer is not None and not found:
         _find(parts, teams, transfer)  # nothing is unresolved, or the name is a typo
     if common.json:
-        shown = [{"team_id": team.team_id, **intent_json("create", one)} for team, one in found]
+        shown = [{"team_id": team.team_id, **intent_json("create", one)} for team, _document, one in found]
         out_json({"unresolved": shown})
         return Exit.DONE
-    for team, intent in found:
+    doubtful = {team.team_id: team for team, *_ in found}
+    lists = {team_id: _listed(parts, team, display) for team_id, team in doubtful.items()}
+    display.close()
+    for team, document, intent in found:
         at = settles_at(intent, common.settle, team.on_unknown)
-        out(completed(resolve_text(intent, at, parts.clock().now()), common) + "\n\n")
+        made = find_match(intent, lists[team.team_id], document, common.settle)
+        text = resolve_text(intent, at, parts.clock().now(), made.id if made else None)
+        out(completed(text, common) + "\n\n")
     out(f"{len(found)} unresolved." if found else "Nothing is unresolved.")
     return Exit.DONE
+
+
+def _listed(parts: Parts, team: DesiredTeam, display: Display) -> tuple[Backfill, ...]:
+    """Return the open backfills of a team; none, and a warning, where they cannot be read."""
+    try:
+        client = parts.client(team.team_id, team.key_env, on_event=display.tell)
+        return tuple(client.list_incomplete().backfills)
+    except ReconcilerError as error:
+        err(f"warning: Whether the API shows them could not be seen: {error.summary}. {error.detail}")
+        return ()
 
 
 def _find(parts: Parts, teams: tuple[DesiredTeam, ...], name: str) -> tuple[DesiredTeam, int]:

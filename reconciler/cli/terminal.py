@@ -152,7 +152,7 @@ def _write(stream: TextIO | None, text: str) -> None:
         stream.flush()
 
 
-def out_json(document: dict[str, Any]) -> None:
+def out_json(document: dict[str, Any] | list[dict[str, Any]]) -> None:
     import json
 
     out_as_it_is(json.dumps(document, sort_keys=True, indent=2, ensure_ascii=not shows_all(sys.stdout)))

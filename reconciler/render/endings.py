@@ -245,8 +245,15 @@ def _cure(reason: str) -> Advice:
 # --- a create in doubt ------------------------------------------------------------------------
 
 
-def resolve_text(intent: Intent, at: datetime | None, now: datetime) -> str:
-    """Return what to do about a create whose outcome is unknown. From ``at`` on a run settles it, if ever."""
+def resolve_text(intent: Intent, at: datetime | None, now: datetime, made: int | None = None) -> str:
+    """Return what to do about a create whose outcome is unknown. From ``at`` on a run settles it, if ever.
+    ``made``: the backfill in the API's list that it seems to have made; the next apply takes it for ours.
+    """
+    if made is not None:
+        told = (
+            f"{intent.transfer} {intent.dates} was created, it seems: backfill {made} is just what was asked"
+        )
+        return f"{told} for. An apply takes it for ours; or look at it, and say which:{_either(intent, made)}"
     asked = f"Was {intent.transfer} {intent.dates} created? Look at the vendor's page of transfer"
     either = f"{asked} {intent.transfer_id}. Then either of:"
     if at is None:
@@ -256,4 +263,8 @@ def resolve_text(intent: Intent, at: datetime | None, now: datetime) -> str:
         wait = f", or wait: an apply after {encode_time(at)} (in {minutes} min) settles it."
     else:
         wait = ", or look whether an apply settles it now."
-    return f"{either}{resolving(intent.transfer, intent.dates)}\n(ID: the backfill's number){wait}"
+    return f"{either}{_either(intent)}\n(ID: the backfill's number){wait}"
+
+
+def _either(intent: Intent, made: int | str = "ID") -> str:
+    return resolving(intent.transfer, intent.dates, made)

@@ -11,7 +11,7 @@ from reconciler.untrusted import harmless
 _CODES = re.compile(r"\x1b\[[\d;]*m")
 APPLY_BY = "Apply exactly this: "  # what a command stands behind at the end of a plan
 _COMMAND = re.compile(rf"\s*(?:{APPLY_BY})?(?:reconciler |\$ )")
-_WORD = re.compile(r"\s*(?:`[^`]{1,40}`|\S)+")  # what is quoted is one word
+_WORD = re.compile(r"\s*(?:`[^`]{1,30}`|\S)+")  # what is quoted is one word
 _SIGNED = re.compile(r" {2,5}(?:-/\+|[-+~!?.=>]) ")
 _DEEPER = 6  # columns before what goes on of a line with a sign
 

@@ -77,7 +77,9 @@ def plan_text(plan: Plan, shown: Shown, *, apply_by: str = "") -> str:
     if lines:
         lines += [*_legend(lines, shown.width), ""]
     if plan.errored:
-        lines.append(paint("Incomplete: a team could not be planned; its error is shown separately.", RED))
+        lines.append(
+            f"{paint('Incomplete', RED)}: a team could not be planned; its error is shown separately."
+        )
     if plan.teams or not plan.errored:
         first, _, second = summary_lines(plan).partition("\n")
         lines += [paint(first, BOLD), second]
