@@ -14,7 +14,7 @@ from reconciler.cli.terminal import out, out_as_it_is, out_json, paint_for
 from reconciler.config.loading import error_of
 from reconciler.diagnostics import has_errors
 from reconciler.errors import ConfigError, Exit
-from reconciler.render.words import BOLD, days, tally
+from reconciler.render.words import BOLD, WIDEST, days, tally
 
 if TYPE_CHECKING:
     from reconciler.diagnostics import Finding
@@ -110,7 +110,7 @@ def _text(desired: Desired, common: Common) -> str:
     lines = []
     for team in desired.teams:
         lines.append(paint(f"Team {team.team_id}", BOLD))
-        width = max((len(transfer.name) for transfer in team.transfers), default=0)
+        width = min(max((len(transfer.name) for transfer in team.transfers), default=0), WIDEST)
         for transfer in team.transfers:
             lines.append(f"  {transfer.name.ljust(width)}  {days(len(transfer.days))} declared")
     lines.append(paint(f"The files are valid: {tally(desired.findings)}.", BOLD))

@@ -11,7 +11,8 @@ from reconciler.untrusted import harmless
 _CODES = re.compile(r"\x1b\[[\d;]*m")
 APPLY_BY = "Apply exactly this: "  # what a command stands behind at the end of a plan
 _COMMAND = re.compile(rf"\s*(?:{APPLY_BY})?(?:reconciler |\$ )")
-_WORD = re.compile(r"\s*(?:`[^`]{1,30}`|\S)+")  # what is quoted is one word
+# What is quoted is one word, and so is a count of days.
+_WORD = re.compile(r"\s*(?:`[^`]{1,30}`|\d[\d,]* days?\b|\S)+")
 _SIGNED = re.compile(r" {2,5}(?:-/\+|[-+~!?.=>]) ")
 _DEEPER = 6  # columns before what goes on of a line with a sign
 
