@@ -95,6 +95,23 @@ def test_a_lock_that_is_waited_for_is_told_with_its_holder(shop: Shop) -> None:
         assert holder.end().code == 1
 
 
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_wait_for_the_lock_on_a_terminal_leaves_no_line(columns: int, shop: Shop) -> None:
+    with serving() as api:
+        shop.env |= api.env
+        holder = Terminal(shop, "apply")
+        holder.until("Only `yes` is accepted")
+        arguments = ("apply", "--auto-approve", "--lock-timeout", "1h")
+        waiting = Terminal(shop, *arguments, command=SOON, columns=columns)
+        waiting.until("waiting for the lock")
+        waiting.type(b"\x03")
+        done = waiting.end()
+        left = screen(done.out, columns)
+        assert (done.code, left.rstrip()) == (130, "Nothing was done.\nInterrupted.")
+        holder.type(b"no\r")
+        assert holder.end().code == 1
+
+
 # -- creating ----------------------------------------------------------------------------------
 
 
@@ -138,7 +155,7 @@ def test_creating_on_a_terminal_and_a_ctrl_c(columns: int, shop: Shop) -> None:
         assert "+ ads 2024-05-01..2024-05-10 10 days 10001" in words
         assert words.index("Stopping: 1 create") < words.index("Apply incomplete (exit 130): 1 created")
         assert "not sent 1 backfill, 5 days: still due, nothing is lost" in words
-        assert f"      reconciler apply --api {api.url}\n" in left
+        assert f"      reconciler apply --parallelism 1 --api {api.url}\n" in left
         assert done.out.rindex("\x1b[?25h") > done.out.rindex("\x1b[?25l")
 
 
