@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from shlex import quote
 
 import click
+from click.core import ParameterSource
 
 import reconciler
 from reconciler import bounds
-from reconciler.cli.arguments import api_of, read_key, state_of, verbose_of, warn_of_ci
+from reconciler.cli.arguments import address_of, api_of, read_key, state_of, verbose_of, warn_of_ci
 from reconciler.cli.command import ASKS, CALLS_API, Command
 from reconciler.cli.kinds import Duration
 from reconciler.cli.loading import load_selected
@@ -95,8 +98,35 @@ def apply(
     _check_usage(common, terms, auto_approve)
     if saved is not None:
         common = note(_following(common, saved.options))
-    again = f"apply {quote(str(planfile))}" if planfile else "apply"
+    again = " ".join(["apply", *([quote(str(planfile))] if planfile else []), *_kept()])
+    if saved is not None:
+        _refuse_other_api(saved, common, again)
     return apply_teams(common, terms, settings, auto_approve=auto_approve, again=again)
+
+
+_KEPT = ("strict", "plan_expiry", "parallelism", "max_wait", "lock", "lock_timeout")
+"""Flags that are of the run, and so of the same run made again."""
+
+
+def _kept() -> Iterator[str]:
+    context = click.get_current_context()
+    for param in context.command.params:
+        name = str(param.name)
+        if name in _KEPT and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            value = context.params[name]
+            flag = f"--{name.replace('_', '-')}"
+            told = worded(value) if isinstance(value, timedelta) else value
+            yield (flag if value else f"--no-{name}") if isinstance(value, bool) else f"{flag} {told}"
+
+
+def _refuse_other_api(saved: Plan, common: Common, again: str) -> None:
+    """Raise ``Refused`` for a plan of another API, before a key is asked for that may be that one's."""
+    if saved.api_url == address_of(common):
+        return
+    note(replace(common, api=saved.api_url))
+    detail = f"It was made for the API {saved.api_url}, and this run uses {address_of(common)}."
+    hint = f"If it is to be applied there:{on_lines(again)}"
+    raise Refused("The plan file cannot be applied", detail, hint)
 
 
 def _following(common: Common, options: Options) -> Common:
@@ -140,7 +170,8 @@ def apply_teams(
     """
     asks, desired = not (auto_approve or terms.approved or terms.expect), _load(common, terms)
     reporter = Reporter(common, asks=asks, places=places_of(common, desired))
-    signals = Signals(again=completed(f"reconciler {again}", common), shown=reporter.display.say)
+    command, display = completed(f"reconciler {again}", common), reporter.display
+    signals = Signals(again=command, shown=display.say, left=display.leave)
 
     def confirm(_plan: Plan) -> bool:
         return auto_approve or _asked()
@@ -162,6 +193,7 @@ def apply_teams(
             )
         except ReconcilerError as error:
             if isinstance(error, Interrupted):  # it is raised only before anything is written to the API
+                display.close()
                 err("Nothing was done.")
             if isinstance(error, _PASSING) and "\n" not in error.hint:
                 error.hint += f"\nNothing was sent. To run the same again then:{on_lines(again)}"

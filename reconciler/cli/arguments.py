@@ -36,6 +36,15 @@ def api_of(common: Common) -> str | EmbeddedApi:
     return sandbox
 
 
+def address_of(common: Common) -> str:
+    """Return what plans and states call the API. Raises ``UsageError`` for what is none."""
+    if is_sandbox(common):
+        return common.api
+    from reconciler.http import checked_base_url
+
+    return checked_base_url(common.api).rstrip("/")
+
+
 def opened_sandbox(common: Common) -> Sandbox:
     """Return the embedded sandbox that ``--api`` names. Raises ``UsageError`` for a file that holds none."""
     return open_sandbox(common.api.partition(":")[2] or SANDBOX_FILE)

@@ -19,7 +19,7 @@ from reconciler.cli.progress import Reporter
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import out, paint_for
 from reconciler.errors import Exit
-from reconciler.render.words import BOLD, CYAN, DIM
+from reconciler.render.words import BOLD, DIM
 
 if TYPE_CHECKING:
     from reconciler.sandbox import Sandbox
@@ -131,7 +131,7 @@ class Demo:
         return self._plan()
 
     def _say(self, text: str) -> None:
-        out("\n" + paint_for(self.common.color, sys.stdout)(text, BOLD, CYAN) + "\n")
+        out("\n" + paint_for(self.common.color, sys.stdout)(text, BOLD) + "\n")
 
     def _command(self, name: str) -> None:
         out(paint_for(self.common.color, sys.stdout)(f"$ reconciler {name} --api sandbox", DIM))

@@ -5,7 +5,6 @@ silence, then one each minute, for CI systems end jobs that say nothing.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import threading
 import time
@@ -13,13 +12,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from reconciler.cli.options import Common
-from reconciler.cli.terminal import err, is_a_terminal, paint_for, unwritten_is_fine
+from reconciler.cli.terminal import err, is_a_terminal, paint_for, unwritten_is_fine, width_of
 from reconciler.events import Activity, Doing, RunEvent, Waiting
 from reconciler.render.doing import Lasting, Tally, doing_lines
+from reconciler.render.fitting import fitted
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,9 +29,8 @@ QUIET_FIRST = 10.0  # seconds of silence before the first line
 QUIET_THEN = 60.0
 UNSEEN = 0.5  # seconds that something may take on a terminal without a word
 TICK = 0.1
-MIN_COLUMNS = 20
 STOPS, ENDS = "Ctrl-C stops cleanly", "Ctrl-C again ends now"
-_MANY = 1000  # columns of a terminal that does not tell
+_ECHOED = len("^C^C")  # columns left free: what is typed must not begin a line of its own
 
 
 @dataclass(slots=True)
@@ -118,6 +116,13 @@ class Display:
         self._said.append(text)
         return True
 
+    def leave(self) -> int:
+        """Show nothing new from here on, for the process ends now; return how many lines are to be erased.
+        Whoever has the lock gets a moment to finish.
+        """
+        self._lock.acquire(timeout=0.2)
+        return len(self._shown) if self._live is not None else 0
+
     def line(self, text: str) -> None:
         """Print a line that stays."""
         with self._lock:
@@ -172,11 +177,11 @@ class Display:
     def _show(self, lines: list[str]) -> None:
         from rich.text import Text
 
-        columns = _columns()
-        lines = [part for line in lines for part in wrapped(line, columns).split("\n")]
+        columns = width_of(sys.stderr) - _ECHOED - 1
+        lines = fitted("\n".join(lines), columns).split("\n")
         keys = ENDS if self._stopping else STOPS
-        if self.tally() is not None and len(lines[-1]) + len(keys) + 2 < columns:
-            lines[-1] = lines[-1].ljust(columns - len(keys) - 1) + keys
+        if self.tally() is not None and len(lines[-1]) + 2 + len(keys) <= columns:
+            lines[-1] = lines[-1].ljust(columns - len(keys)) + keys
         if self._live is not None and lines == self._shown:
             return
         self._shown = lines
@@ -204,28 +209,11 @@ class Display:
         self._utter()
 
     def _print(self, text: str) -> None:
-        if is_a_terminal(sys.stderr):
-            text = wrapped(text, _columns())
         if self._live is None:
             err(text)
             return
         from rich.text import Text
 
         with unwritten_is_fine(sys.stderr):
-            self._live.console.print(Text.from_ansi(text), soft_wrap=True)
-
-
-def _columns() -> int:
-    return shutil.get_terminal_size((_MANY, 24)).columns
-
-
-def wrapped(text: str, columns: int) -> str:
-    """Break lines at blanks, what follows indented; a command stays whole, to be pasted."""
-    lines = (_broken(line, max(columns - 1, MIN_COLUMNS)) for line in text.split("\n"))
-    return "\n".join("\n".join(parts) for parts in lines)
-
-
-def _broken(line: str, columns: int) -> list[str]:
-    if line.lstrip().startswith("reconciler "):
-        return [line]
-    return wrap(line, columns, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False)
+            shown = Text.from_ansi(fitted(text, width_of(sys.stderr)))
+            self._live.console.print(shown, soft_wrap=True)

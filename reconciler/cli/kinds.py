@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import completion
-from reconciler.durations import FORMS, LONGEST, parse_duration, worded
+from reconciler.durations import LONGEST, parse_duration, worded
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -35,7 +35,9 @@ class Duration(_Duration):
             return value
         length = parse_duration(str(value))
         if length is None:
-            self.fail(f"{value!r} is not a duration like {FORMS}.", param, ctx)
+            from reconciler.config.durations import hint_of  # what a file would be told
+
+            self.fail(f"{value!r} is not a duration.\n{hint_of(str(value))}", param, ctx)
         if length > LONGEST:
             self.fail(f"{value!r} is longer than ten years.", param, ctx)
         if self.most is not None and length > self.most:
@@ -58,7 +60,15 @@ class Date(_Date):
                 raise ValueError
             return date.fromisoformat(str(value))
         except ValueError:
-            self.fail(f"{value!r} is not a date like 2026-11-22.", param, ctx)
+            self.fail(f"{value!r} is not a date.\n{_meant_by(str(value))}", param, ctx)
+
+
+def _meant_by(text: str) -> str:
+    """Return the hint that a file would give; a flag takes no relative day."""
+    from reconciler.config.mistyped import no_day
+
+    hint = no_day(text).hint
+    return "Write a date like 2026-11-22." if "today" in hint or "yesterday" in hint else hint
 
 
 class OutFile(_OutFile):

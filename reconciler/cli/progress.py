@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.display import Display
 from reconciler.cli.options import Common, completed
 from reconciler.cli.screen import shown_on
-from reconciler.cli.terminal import err, is_a_terminal, out, out_json_line, paint_for
+from reconciler.cli.terminal import err, is_a_terminal, out, out_json_line, paint_for, width_of
 from reconciler.cli.writing import save_unsaved
 from reconciler.diagnostics import Finding
 from reconciler.errors import ReconcilerError, status_of
@@ -24,7 +24,7 @@ from reconciler.render.endings import ending_text, summary_sentence
 from reconciler.render.findings import error_text, findings_text
 from reconciler.render.progress import Columns, event_line
 from reconciler.render.text import plan_text
-from reconciler.render.words import BOLD, GREEN, YELLOW, Paint
+from reconciler.render.words import BOLD, Paint
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -37,7 +37,7 @@ def show_diagnostics(plan: Plan, common: Common) -> None:
     findings = all_findings(plan)
     if findings:
         paint = paint_for(common.color, sys.stderr)
-        err(completed(findings_text(findings, paint, lambda place: None), common))
+        err(completed(findings_text(findings, paint, lambda place: None, width_of(sys.stderr)), common))
         err("")
 
 
@@ -155,7 +155,6 @@ class Reporter:
             out_json_line(summary_json(report.exit, report.totals, self._findings, report.errors))
             return
         paint = paint_for(self.common.color, sys.stdout)
-        colour = YELLOW if report.exit else GREEN
-        out(paint(summary_sentence(report.exit, report.totals), BOLD, colour))
-        if ending := ending_text(report.conclusion, again):
+        out(paint(summary_sentence(report.exit, report.totals), BOLD))
+        if ending := ending_text(report.conclusion, again, width_of(sys.stderr)):
             err(completed(ending, self.common))

@@ -22,6 +22,7 @@ from reconciler.engine.team import RunSettings
 from reconciler.errors import Exit, ReconcilerError, Refused, UsageError
 from reconciler.formats.commands import on_lines
 from reconciler.formats.reports import encode_time
+from reconciler.planning.matching import find_match
 from reconciler.planning.resolution import settles_at
 from reconciler.planning.standing import doubled_names
 from reconciler.render.doubts import Doubt, resolve_text
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from reconciler.model.deltas import Delta
     from reconciler.model.desired import DesiredTeam
     from reconciler.model.memory import Document, Intent
+    from reconciler.model.observed import Backfill
 
 
 _CREATED = re.compile(r"created:[1-9]\d{0,18}")
@@ -66,7 +68,7 @@ def resolve(
     with signals.caught(), Display(common) as display:
         parts = parts_of(common, signals)
         if verdict is None:
-            return _list(parts, teams, common, transfer, days)
+            return _list(parts, teams, common, display, transfer, days)
         if transfer is None or days is None:
             hint = f"To see what is unresolved:{on_lines('resolve')}"
             raise UsageError("Arguments are missing", "--as needs TRANSFER and START..END.", hint)
@@ -79,7 +81,12 @@ def resolve(
 
 
 def _list(
-    parts: Parts, teams: tuple[DesiredTeam, ...], common: Common, transfer: str | None, days: str | None
+    parts: Parts,
+    teams: tuple[DesiredTeam, ...],
+    common: Common,
+    display: Display,
+    transfer: str | None,
+    days: str | None,
 ) -> int:
     from reconciler.formats.messages import intent_json
     from reconciler.planning.intents import unresolved
@@ -87,31 +94,43 @@ def _list(
     ranges = {team.team_id: parse_range(days, team.as_of) for team in teams} if days else {}
     documents = [(team, parts.store(team).read()[0]) for team in teams]
     found = [
-        (team, one)
+        (team, document, one)
         for team, document in documents
-        for one in (unresolved(document) if document else ())
+        if document is not None
+        for one in unresolved(document)
         if transfer in (None, one.transfer, str(one.transfer_id))
         if days is None or ranges[team.team_id] == (one.start, one.end)
     ]
     if transfer is not None and not found:
         _find(parts, teams, transfer)  # nothing is unresolved, or the name is a typo
     if common.json:
-        shown = [{"team_id": team.team_id, **intent_json("create", one)} for team, one in found]
+        shown = [{"team_id": team.team_id, **intent_json("create", one)} for team, _document, one in found]
         out_json({"unresolved": shown})
         return Exit.DONE
+    doubtful = {team.team_id: team for team, *_ in found}
+    lists = {team_id: _listed(parts, team, display) for team_id, team in doubtful.items()}
+    display.close()
     doubles = doubled_names(teams)
-    doubts = [
-        Doubt(
-            intent,
-            settles_at(intent, common.settle, team.on_unknown),
-            team.team_id if intent.transfer in doubles else 0,
-        )
-        for team, intent in found
-    ]
+    doubts = []
+    for team, document, one in found:
+        made = find_match(one, lists[team.team_id], document, common.settle)
+        at = settles_at(one, common.settle, team.on_unknown)
+        shared = team.team_id if one.transfer in doubles else 0
+        doubts.append(Doubt(one, at, shared, made.id if made else None))
     if doubts:
         out(completed(resolve_text(doubts, parts.clock().now()), common) + "\n\n")
     out(f"{len(found)} unresolved." if found else "Nothing is unresolved.")
     return Exit.DONE
+
+
+def _listed(parts: Parts, team: DesiredTeam, display: Display) -> tuple[Backfill, ...]:
+    """Return the open backfills of a team; none, and a warning, where they cannot be read."""
+    try:
+        client = parts.client(team.team_id, team.key_env, on_event=display.tell)
+        return tuple(client.list_incomplete().backfills)
+    except ReconcilerError as error:
+        err(f"warning: Whether the API shows them could not be seen: {error.summary}. {error.detail}")
+        return ()
 
 
 def _find(parts: Parts, teams: tuple[DesiredTeam, ...], name: str) -> tuple[DesiredTeam, int]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
+from reconciler.cli.terminal import width_of
 from reconciler.engine.stop import INTERRUPT_GRACE, Interrupts
 from reconciler.errors import Interrupted
+from reconciler.render.fitting import fitted
 
 _SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -23,11 +26,13 @@ class Signals(Interrupts):
     the run's stop signal.
 
     ``again`` is the command that makes the run again: whoever ends it at once is told. ``shown`` takes over
-    what the first one is answered, if it can.
+    what the first one is answered, if it can; ``left`` ends what is shown, and returns how many lines it
+    takes.
     """
 
     again: str = "reconciler apply"
     shown: Callable[[str], bool] = lambda text: False
+    left: Callable[[], int] = lambda: 0
 
     @contextmanager
     def caught(self) -> Iterator[None]:
@@ -41,7 +46,7 @@ class Signals(Interrupts):
     def _on_signal(self, signum: int, _frame: FrameType | None) -> None:
         writes = list(self.signal.under_way.values())
         if self.signal.signum is not None:
-            _tell(f"Ended at once: {_told(writes)}.{self._open(writes)}")
+            _tell(f"Ended at once: {_told(writes)}.{self._open(writes)}", self.left())
             os._exit(128 + signum)  # the intents are durable; the next run settles them
         self.signal.interrupt(signum)
         if not self._deferring:
@@ -72,13 +77,16 @@ def _waiting(writes: list[str]) -> str:
     return f"; waiting up to {INTERRUPT_GRACE:.0f} s for {answer}.\n  {second}"
 
 
-def _tell(line: str) -> None:
-    """Write a line to stderr, past Python's buffers: a handler may have interrupted their use. On a terminal
-    it takes the place of the bar, and shows the cursor, which the bar hides.
+def _tell(text: str, rows: int = 0) -> None:
+    """Write lines to stderr, past Python's buffers: a handler may have interrupted their use. On a terminal
+    they take the place of the ``rows`` that come and go, and show the cursor, which those hide.
     """
+    start = end = ""
     with suppress(OSError):
-        start, end = ("\r\033[2K", "\033[?25h") if os.isatty(2) else ("", "")
-        os.write(2, f"{start}{line}\n{end}".encode())
+        if os.isatty(2):
+            start, end = "\r\033[2K" + "\033[1A\033[2K" * (rows - 1), "\033[?25h"
+            text = fitted(text, width_of(sys.stderr))
+        os.write(2, f"{start}{text}\n{end}".encode())
 
 
 def _taken() -> list[signal.Signals]:

@@ -14,7 +14,7 @@ from reconciler.cli.command import ASKS, READS_FILES, Commands
 from reconciler.cli.loading import load_selected
 from reconciler.cli.options import Common, completed, shared
 from reconciler.cli.signals import Signals
-from reconciler.cli.terminal import agreed, err, out, out_json
+from reconciler.cli.terminal import agreed, err, out, out_as_it_is, out_json
 from reconciler.errors import Exit, StateError, UsageError
 from reconciler.stores.base import LockInfo, StateStore, this_process
 
@@ -135,7 +135,7 @@ def pull(common: Common, team_id: int | None) -> int:
     if document is None:
         err(f"Team {team_id} has no state yet.")
         return Exit.ERROR
-    out(encode_document(document))
+    out_as_it_is(encode_document(document))
     return Exit.DONE
 
 

@@ -43,10 +43,10 @@ def width_of(stream: TextIO | None) -> int:
     """
     told = os.environ.get("COLUMNS", "")
     try:
-        there = os.get_terminal_size(stream.fileno()).columns if stream and stream.isatty() else WIDTH
+        there = os.get_terminal_size(stream.fileno()).columns if stream and stream.isatty() else 0
     except (OSError, ValueError):
-        there = WIDTH
-    return min(max(int(told[:4]) if told.isascii() and told.isdigit() else there, LEAST), MOST)
+        there = 0  # as a terminal says that does not know
+    return min(max(int(told[:4]) if told.isascii() and told.isdigit() else there or WIDTH, LEAST), MOST)
 
 
 def is_a_terminal(stream: TextIO | None) -> bool:
@@ -108,7 +108,12 @@ def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def out(text: str) -> None:
-    """Write a result to stdout."""
+    """Write a result to stdout; on a terminal in lines that fit it."""
+    out_as_it_is(_fitted(sys.stdout, text))
+
+
+def out_as_it_is(text: str) -> None:
+    """Write a result for programs to stdout: no line is broken, wherever it goes."""
     global _results
     _results += 1
     _write(sys.stdout, text)
@@ -120,8 +125,22 @@ def has_result() -> bool:
 
 
 def err(text: str) -> None:
-    """Write a diagnostic or progress to stderr."""
+    """Write a diagnostic or progress to stderr; on a terminal in lines that fit it."""
+    err_as_it_is(_fitted(sys.stderr, text))
+
+
+def err_as_it_is(text: str) -> None:
+    """Write to stderr what is to be copied from there."""
     _write(sys.stderr, text)
+
+
+def _fitted(stream: TextIO | None, text: str, room: int = 0) -> str:
+    """Return a text in lines for a stream; ``room``: columns to be left free, for an answer."""
+    if not is_a_terminal(stream):
+        return text
+    from reconciler.render.fitting import fitted
+
+    return fitted(text, width_of(stream) - room)
 
 
 def _write(stream: TextIO | None, text: str) -> None:
@@ -133,17 +152,17 @@ def _write(stream: TextIO | None, text: str) -> None:
         stream.flush()
 
 
-def out_json(document: dict[str, Any]) -> None:
+def out_json(document: dict[str, Any] | list[dict[str, Any]]) -> None:
     import json
 
-    out(json.dumps(document, sort_keys=True, indent=2, ensure_ascii=not shows_all(sys.stdout)))
+    out_as_it_is(json.dumps(document, sort_keys=True, indent=2, ensure_ascii=not shows_all(sys.stdout)))
 
 
 def out_json_line(document: dict[str, Any]) -> None:
     """Write one JSON object on a line of its own, at once."""
     import json
 
-    out(json.dumps(document, ensure_ascii=not shows_all(sys.stdout)))
+    out_as_it_is(json.dumps(document, ensure_ascii=not shows_all(sys.stdout)))
 
 
 def shows_all(stream: TextIO | None) -> bool:
@@ -176,7 +195,8 @@ def is_confirmed(question: str) -> bool:
 
 def _answer(question: str) -> str:
     try:
-        answer: str = click.prompt(question, default="", show_default=False, err=True)
+        asked = _fitted(sys.stderr, question, room=len(": yes"))
+        answer: str = click.prompt(asked, default="", show_default=False, err=True)
     except Interrupted:
         err("")
         raise

@@ -93,7 +93,8 @@ def _of_value(param: click.Parameter, message: str) -> tuple[str, str]:
     if isinstance(param.type, click.IntRange | click.FloatRange):
         return f"{printable(message.partition(' is not')[0])} is not a {_bounded(param.type)}.", ""
     if not isinstance(param.type, click.Choice):
-        return printable(message), ""
+        detail, _, hint = message.partition("\n")
+        return printable(detail), printable(hint)
     value = message.removeprefix("'").partition("' is not")[0]
     choices = [str(one) for one in param.type.choices]
     return f"It is {printable(value)!r}, which is not one of {_listed(choices)}.", did_you_mean(

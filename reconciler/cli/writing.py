@@ -11,7 +11,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from reconciler.cli.options import Common, command_of
-from reconciler.cli.terminal import err
+from reconciler.cli.terminal import err, err_as_it_is
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def save_unsaved(unsaved: Unsaved, common: Common) -> None:
     except OSError as error:
         err(f"  No file could be written here either ({error.strerror or error}), so this is the state:")
         mark = f"STATE OF TEAM {team_id}"
-        err(f"-----BEGIN {mark}-----\n{text}-----END {mark}-----")
+        err_as_it_is(f"-----BEGIN {mark}-----\n{text}-----END {mark}-----")
         err(f"  Save what is between the two lines as {name}. {_restore(unsaved, name, common)}")
         return
     err(f"  {os.path.abspath(name)} is the state with them. {_restore(unsaved, name, common)}")

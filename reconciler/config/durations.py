@@ -26,7 +26,7 @@ def _read(value: object, least: timedelta, most: timedelta) -> timedelta:
     text = text_of(value, "a duration")
     length = parse_duration(text)
     if length is None:
-        raise BrokenRule("BF038", f"is {shown(text)}, which is not a duration", _near(text) or _FORM)
+        raise BrokenRule("BF038", f"is {shown(text)}, which is not a duration", hint_of(text))
     if not least <= length <= most:
         beyond = f"less than {worded(least)}" if length < least else f"more than {worded(most)}"
         hint = f"Write a duration from {worded(least)} to {worded(most)}."
@@ -34,9 +34,10 @@ def _read(value: object, least: timedelta, most: timedelta) -> timedelta:
     return length
 
 
-def _near(text: str) -> str | None:
+def hint_of(text: str) -> str:
+    """Return what to write instead of a text that is no duration: what it plainly means, or the form."""
     spelled = _spelled(text)
-    return f"Write `{spelled}`." if spelled else None
+    return f"Write `{spelled}`." if spelled else _FORM
 
 
 def _spelled(text: str) -> str | None:

@@ -25,6 +25,9 @@ _RANGE_FORMS: Final = (
 )
 _LATER: Final = "No relative day lies after `today`. Write the date itself, as 2024-02-01 is written."
 _TIMED: Final = "A day has no time. Write the date alone, as it is in `timezone`."
+_LAST: Final = "Write `today-{}d..yesterday`, or, with today, `today-{}d..today`."
+_SINCE: Final = "Write the day as `today-{0}d`, or all days since then as `today-{0}d..yesterday`."
+_OPEN: Final = "A range has both its ends: write the first day before the dots, and the last one behind them."
 TWO_DAYS: Final = "Write them as two items of the list, or, with all days between, like {}."
 _YEAR_FIRST: Final = "Write the year first, with four digits: 2024-02-01."
 
@@ -131,9 +134,17 @@ def _special(text: str) -> str | None:
     words = plain(text[:LONGEST])
     if re.search(r"\b(?:tomorrow|morgen)\b|\b(?:today|now|yesterday) ?\+", words):
         return _LATER
-    either_way = [{side(part.strip(), day_first) for day_first in (True, False)} for part in words.split(",")]
+    either_way = [
+        {side(part.strip(), day_first) for day_first in (True, False)} for part in re.split("[,;]", words)
+    ]
     if len(either_way) == 2 and all(len(one) == 1 and None not in one for one in either_way):
         return TWO_DAYS.format("..".join(str(value) for one in either_way for value in one))
     if re.fullmatch(r"\d{4}-\d\d-\d\d[t ]\d\d:\d\d.*", words):
         return _TIMED
+    if found := re.fullmatch(r"(?:last|past|letzten?) (\d{1,5}) (?:days?|tagen?)", words):
+        return _LAST.format(found[1], int(found[1]) - 1)
+    if found := re.fullmatch(r"-(\d{1,5}) ?d(?:ays?)?", words):
+        return _SINCE.format(found[1])
+    if re.fullmatch(r"\.{2,} ?[^.]+|[^.]+ ?\.{2,}", words):
+        return _OPEN
     return _YEAR_FIRST if re.fullmatch(r"\d{1,2}([-/.])\d{1,2}\1\d\d", words) else None

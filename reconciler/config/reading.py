@@ -66,7 +66,7 @@ def default_paths(folder: Path | str = ".") -> tuple[Path, ...]:
     if has_file or has_folder:
         return (file if has_file else inside,)
     detail = f"There is neither a file `{DEFAULT_FILE}` nor a folder `{DEFAULT_FOLDER}/` here."
-    hint = "Run `reconciler init` for a commented starter file, or give a file or folder with `-c`."
+    hint = "Give a file or folder with `-c`, or begin with a commented starter file:\n  reconciler init"
     if os.path.isfile(Path(folder, "backfills.yml")):
         hint = "Give the file with `-c backfills.yml`, or rename it to `backfills.yaml`."
     raise ConfigError((finding("BF001", detail, hint),))
@@ -139,7 +139,7 @@ def read(file: Found, *, largest: int = LARGEST) -> bytes | Finding:
 def _unreadable(error: Exception, path: str) -> Finding:
     """Return the finding for a path that cannot be opened. There is no place in what is not there."""
     if isinstance(error, FileNotFoundError):
-        hint = "Check the path, or run `reconciler init` for a commented starter file."
+        hint = "Check the path, or begin with a commented starter file:\n  reconciler init"
         return finding("BF002", f"There is no file or folder `{path}`.", hint)
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return finding("BF002", f"`{path}` cannot be opened: {reason}.", "Check the path and its permissions.")
@@ -150,7 +150,7 @@ def _no_yaml(folder: Path) -> Finding:
         f"There is no `*.yaml` or `*.yml` in `{printable(folder)}` or below it. "
         "Names that start with a dot are skipped."
     )
-    hint = "Check the path, or run `reconciler init` for a commented starter file."
+    hint = "Check the path, or begin with a commented starter file:\n  reconciler init"
     return finding("BF003", detail, hint)
 
 

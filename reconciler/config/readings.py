@@ -37,7 +37,7 @@ _FROM: Final = re.compile(r"^(?:from|von|vom) ")
 _SEPARATORS: Final = re.compile(
     r" ?(?:\.{2,}|-+>|--+|\u2192|~|:|\b(?:to|until|till|til|thru|through|up to|bis(?: zum)?)\b) ?| - | / "
 )
-_TIGHT: Final = re.compile(r"[-/ ]")
+_TIGHT: Final = re.compile(r"[-/ .]")
 
 
 def _value(words: str, day_first: bool) -> str | None:

@@ -64,7 +64,7 @@ def _finished(tree: _Tree, text: str) -> Source:
     root = tree.root
     if root is None or (isinstance(root, Text) and root.null):
         detail = "The file has no data, only whitespace or comments."
-        hint = "Run `reconciler init` for a commented starter file, or remove this one."
+        hint = "Remove this one, or write a commented starter file:\n  reconciler init"
         empty = finding("BF008", detail, hint, Place(tree.file, 1, 1, 1, 1))
         return Source(tree.file, text, None, (*tree.findings, empty), empty=True)
     return Source(tree.file, text, root, tuple(tree.findings))

@@ -65,5 +65,5 @@ def _foreign(root: Block) -> Finding | None:
     if any(key in root for key in ("transfers", "team_id", "version")):
         return None
     detail = "The file has no top-level key `transfers`, so it declares nothing to load."
-    hint = "Move it out of the folder, or start its name with a dot; `reconciler init` writes a starter file."
+    hint = "Move it out of the folder, or start its name with a dot."
     return finding("BF021", detail, hint, Place(root.place.file, 1, 1, 1, 1))

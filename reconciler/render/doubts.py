@@ -18,11 +18,13 @@ class Doubt:
     """A create whose outcome is unknown. From ``settles_at`` on a run settles it, if ever.
 
     ``team_id``: where another team has a transfer of its name, so that its id stands for it; else 0.
+    ``made``: the backfill in the API's list that it seems to have made; the next apply takes it for ours.
     """
 
     intent: Intent
     settles_at: datetime | None
     team_id: int = 0
+    made: int | None = None
 
     @property
     def where(self) -> str:
@@ -32,19 +34,26 @@ class Doubt:
     @property
     def commands(self) -> str:
         named = str(self.intent.transfer_id) if self.team_id else self.intent.transfer
-        return resolving(named, self.intent.dates)
+        return resolving(named, self.intent.dates, self.made or "ID")
 
 
 def resolve_text(doubts: Sequence[Doubt], now: datetime) -> str:
     """Return what to do about each, and about those that are alike, together."""
     alike = grouped(
-        doubts, lambda one: (one.intent.answer and one.intent.answer.anonymous, one.settles_at is None)
+        doubts,
+        lambda one: (
+            one.intent.answer and one.intent.answer.anonymous,
+            one.settles_at is None,
+            one.made is not None,
+        ),
     )
     return "\n\n".join(_told(those, now) for those in alike.values())
 
 
 def _told(doubts: Sequence[Doubt], now: datetime) -> str:
     first = doubts[0]
+    if first.made is not None:
+        return "\n".join(map(_seen, doubts))
     said = answers_told([one.intent.answer for one in doubts])
     then = f"{first.commands}\n(ID: the backfill's number){_waiting(doubts, now)}"
     if len(doubts) == 1:
@@ -55,6 +64,11 @@ def _told(doubts: Sequence[Doubt], now: datetime) -> str:
     listed = "".join(f"\n  {line}" for line in _lines(doubts))
     look = "Look at the vendor's pages of their transfers. Then for each either of, here for the first:"
     return f"Were these {len(doubts)} backfills created ({said})?{listed}\n{look}{then}"
+
+
+def _seen(doubt: Doubt) -> str:
+    told = f"{doubt.where} was created, it seems: backfill {doubt.made} is just what was asked for."
+    return f"{told} An apply takes it for ours; or look at it, and say which:{doubt.commands}"
 
 
 def _lines(doubts: Sequence[Doubt]) -> Iterator[str]:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from shlex import quote
-from textwrap import wrap
 from typing import NamedTuple
 
 from reconciler.dates import DateSet, grouped, union
@@ -19,10 +18,11 @@ from reconciler.planning.items import NOT_APPROVED
 from reconciler.planning.ledger import Reason
 from reconciler.planning.plan import Action, ActionKind, Item
 from reconciler.planning.totals import NOT_DECLARED
-from reconciler.render.layout import dates
+from reconciler.render.fitting import folded
+from reconciler.render.layout import WIDTH, dates
 from reconciler.render.words import days, plural
 
-WIDTH = 79  # columns of a row
+_LABEL = 10  # columns of what a row is about
 NEEDS_A_PLAN = (NOT_APPROVED, NOT_DECLARED)  # reasons why no apply of a saved plan does its days
 MOST_RANGES = 10  # of a transfer that a retry names, each in a command of its own
 SHOWN = 3  # transfers that a row names, and that a step has commands for
@@ -41,22 +41,22 @@ def summary_sentence(exit_status: int, totals: Mapping[str, int]) -> str:
     return f"{_HEADS[exit_status != 0].format(exit=exit_status)}: {', '.join(told)}."
 
 
-def ending_text(ended: Conclusion, again: str) -> str:
+def ending_text(ended: Conclusion, again: str, width: int = WIDTH) -> str:
     """Return what was done, what became of the rest, and the commands that come next; "" if all was done.
 
     ``again`` is the command of this run, without the name of the program.
     """
     if not ended.exit:
         return ""
-    rows = [_row(label, text) for label, text in _rows(ended)]
+    rows = [_row(label, text, width) for label, text in _rows(ended)]
     steps = list(_steps(ended, again))
     first = [f"  Next: {steps[0].words}{_deeper(steps[0])}"] if steps else []
     others = [f"  Or: {step.words}{_deeper(step)}" for step in steps[1:]]
     return "\n".join(["", *rows, *([""] if steps else []), *first, *others])
 
 
-def _row(label: str, text: str) -> str:
-    return "\n".join(wrap(text, WIDTH, initial_indent=f"  {label:<10} ", subsequent_indent=" " * 13))
+def _row(label: str, text: str, width: int) -> str:
+    return "\n".join(folded(f"  {label:<{_LABEL}} {text}", width, _LABEL + 3))
 
 
 # --- what became of what was planned ----------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from reconciler.dates import grouped
 from reconciler.diagnostics import Finding, Place, Severity
 from reconciler.errors import ReconcilerError
 from reconciler.formats.reports import SourceLine
+from reconciler.render.fitting import folded
 from reconciler.render.words import BOLD, CYAN, RED, YELLOW, Paint, plural
 from reconciler.untrusted import harmless, printable
 
@@ -146,15 +146,7 @@ def wrapped(text: str, width: int) -> Iterator[str]:
         if line.startswith(" ") or not line:
             yield harmless(f"  {line}".rstrip())
             continue
-        pieces = textwrap.wrap(
-            line,
-            width,
-            initial_indent="  ",
-            subsequent_indent="  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        yield from map(harmless, pieces)
+        yield from map(harmless, folded(f"  {line}", width))
 
 
 def error_text(error: ReconcilerError, paint: Paint) -> str:

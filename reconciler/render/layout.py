@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from textwrap import wrap
 
 from reconciler.dates import Day, iso, last_iso
+from reconciler.render.fitting import folded, is_command
 from reconciler.render.words import DIM, Paint
 from reconciler.untrusted import harmless
 
@@ -36,9 +36,9 @@ class Line:
         days = f"{dates(self.start, self.end):<{_SPAN}}{counted}"
         column = _COLUMN if width >= NARROW else _BELOW
         told = list(wrapped(self.words, width - column))
-        beside = told[:1] if column == _COLUMN and told and not _is_command(told[0]) else []
+        beside = told[:1] if column == _COLUMN and told and not is_command(told[0]) else []
         head = f"  {self.sign:>3} {days}" + (f"  {beside[0]}" if beside else "")
-        below = [" " * (_BELOW if _is_command(one) else column) + one for one in told[len(beside) :]]
+        below = [" " * (_BELOW if is_command(one) else column) + one for one in told[len(beside) :]]
         painted = head.replace(self.sign, paint(self.sign, self.colour), 1)
         gap = width - len(head) - len(self.place)
         if self.place and gap >= 2:
@@ -53,7 +53,7 @@ class Line:
 
 def _with_place(lines: list[str], place: str, width: int, paint: Paint) -> list[str]:
     """Return lines with the place at the end of the last one, if it fits there, or below it."""
-    last = lines[-1] if lines and not _is_command(lines[-1].strip()) else ""
+    last = lines[-1] if lines and not is_command(lines[-1].strip()) else ""
     gap = width - len(last) - len(place)
     if last and gap >= 2:
         return [*lines[:-1], last + " " * gap + paint(place, DIM)]
@@ -65,18 +65,10 @@ def dates(start: Day, end: Day) -> str:
     return iso(start) if end - start == 1 else f"{iso(start)}..{last_iso(end)}"
 
 
-def _is_command(line: str) -> bool:
-    return line.startswith("reconciler ")
-
-
 def wrapped(text: str, width: int) -> Iterator[str]:
     """Yield lines wrapped at blanks; a command is one line, however long. None is a command to CI."""
     for line in text.splitlines():
-        if _is_command(line):
-            yield line
-        else:
-            pieces = wrap(line, max(width, 20), break_long_words=False, break_on_hyphens=False)
-            yield from (harmless(f"… {one}" if _is_command(one) else one) for one in pieces)
+        yield from map(harmless, folded(line, max(width, 20)))
 
 
 def apart(left: str, right: str, width: int, shown: str = "") -> str:

@@ -11,9 +11,8 @@ from reconciler.formats.reports import minute_after, on_the_minute
 from reconciler.model.memory import Intent, Outcome
 from reconciler.planning.plan import Action, ActionKind, Plan
 from reconciler.render.endings import NEEDS_A_PLAN
-from reconciler.render.words import GREEN, RED, YELLOW, Paint, days
+from reconciler.render.words import GREEN, RED, WIDEST, YELLOW, Paint, days
 
-WIDEST = 32  # columns kept for names; longer ones are out of line
 _TWICE = "does a gateway send requests twice, or are two states in use?"
 _SIGNS = {ActionKind.CREATE: "+", ActionKind.RETRY: "-/+", ActionKind.CANCEL: "-"}
 

@@ -10,7 +10,7 @@ from reconciler.planning.ledger import Bucket
 from reconciler.planning.standing import Standing, TeamStanding
 from reconciler.render.layout import WIDTH, joined, wrapped
 from reconciler.render.reasons import sign_of, words_of
-from reconciler.render.words import BOLD, GREEN, RED, YELLOW, Paint, plural
+from reconciler.render.words import BOLD, Paint, plural
 
 UNKNOWN = "unknown"
 _BAR = 14
@@ -37,7 +37,7 @@ class Row:
     days: str
     next: str
 
-    def told(self, names: int, numbers: int, width: int, paint: Paint) -> str:
+    def told(self, names: int, numbers: int, width: int) -> str:
         """Return its line: a long name stands above, and what comes next below, where they do not fit."""
         bar = ""
         if width >= WIDTH:
@@ -45,9 +45,8 @@ class Row:
         above = f"  {self.name}\n" if len(self.name) > names else ""
         cells = f"  {'' if above else self.name:<{names}}{bar}  {self.percent:>7}  {self.days:>{numbers}}"
         fits = len(cells) + 2 + len(self.next) <= width
-        shown = cells.replace(self.percent, paint(self.percent, _colour(self.standing)), 1)
         told = f"{'  ' if fits else chr(10) + ' ' * _BELOW}{self.next}" if self.next else ""
-        return f"{above}{shown}{told}"
+        return f"{above}{cells}{told}"
 
 
 def status_text(teams: Iterable[TeamStanding], total: Standing, paint: Paint, width: int = WIDTH) -> str:
@@ -65,7 +64,7 @@ def status_text(teams: Iterable[TeamStanding], total: Standing, paint: Paint, wi
         longest = width - _NUMBERS - (_BAR + 2 if width >= WIDTH else 0)
         names = max((len(row.name) for row in shown if len(row.name) <= longest), default=0)
         numbers = max((len(row.days) for row in shown), default=0)
-        lines += [row.told(names, numbers, width, paint) for row in shown]
+        lines += [row.told(names, numbers, width) for row in shown]
         lines += ["", *_remarks(team, paint, width)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -117,9 +116,3 @@ def _remarks(team: TeamStanding, paint: Paint, width: int) -> Iterator[str]:
 def _bar(percent: int | None) -> str:
     filled = _BAR * (percent or 0) // 100
     return "#" * filled + "." * (_BAR - filled)
-
-
-def _colour(one: Standing) -> str:
-    if not one.healthy:
-        return RED
-    return GREEN if one.synced else YELLOW

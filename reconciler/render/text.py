@@ -27,6 +27,7 @@ from reconciler.planning.plan import (
     Unmanaged,
 )
 from reconciler.planning.standing import named
+from reconciler.render.fitting import APPLY_BY
 from reconciler.render.layout import WIDTH, Line, apart, dates, joined
 from reconciler.render.reasons import LEGEND, SIGNS, sign_of, why, words_of
 from reconciler.render.words import BOLD, DIM, RED, Paint, days, plural, worded
@@ -74,21 +75,23 @@ def plan_text(plan: Plan, shown: Shown, *, apply_by: str = "") -> str:
     for team in plan.teams:
         lines += TeamText(team, plan.created_at, shown, doubles).lines()
     if lines:
-        lines += [*_legend(lines), ""]
+        lines += [*_legend(lines, shown.width), ""]
     if plan.errored:
-        lines.append(paint("Incomplete: a team could not be planned; its error is shown separately.", RED))
+        lines.append(
+            f"{paint('Incomplete', RED)}: a team could not be planned; its error is shown separately."
+        )
     if plan.teams or not plan.errored:
         first, _, second = summary_lines(plan).partition("\n")
         lines += [paint(first, BOLD), second]
     if apply_by and plan.applyable and not plan.errored:
-        lines.append(f"Apply exactly this: {apply_by}")
+        lines.append(f"{APPLY_BY}{apply_by}")
     return "\n".join(lines) + "\n"
 
 
-def _legend(lines: Iterable[str]) -> list[str]:
+def _legend(lines: Iterable[str], width: int) -> list[str]:
     used = {line.split()[0] for line in lines if line.startswith("  ") and line.strip()}
     signs = [f"{sign} {word}" for sign, word in LEGEND.items() if sign in {_bare(one) for one in used}]
-    return [joined([f"  {signs[0]}", *signs[1:]], WIDTH, "   ", "  ")] if signs else []
+    return [joined([f"  {signs[0]}", *signs[1:]], width, "   ", "  ")] if signs else []
 
 
 def _bare(sign: str) -> str:
@@ -139,7 +142,7 @@ class TeamText:
     def _places(self) -> list[str]:
         place = dict(self.shown.places).get(self.team.team_id)
         new = "new" if not self.team.serial else f"serial {self.team.serial}"
-        return [f"{place} ({new})"] if place else []
+        return f"{place} ({new})".split(" · ") if place else []
 
     def _parts(self) -> Iterator[Part]:
         actions = grouped(self.team.actions, lambda action: action.address)
@@ -202,8 +205,10 @@ class TeamText:
         covered = f"{flying}{counts[Bucket.COVERED]:,} of {counts.declared:,} days"
         vendor = f' "{summary.vendor_name}"' if summary.vendor_name else ""
         rest = f"  {summary.address.transfer_id}{vendor}"
-        name = f"  {summary.name}{rest}"
-        return apart(name, covered, self.shown.width, f"  {paint(summary.name, BOLD)}{rest}")
+        name, width = f"  {summary.name}{rest}", self.shown.width
+        if len(name) > width:
+            return f"  {paint(summary.name, BOLD)}\n{apart(rest, covered, width)}"
+        return apart(name, covered, width, f"  {paint(summary.name, BOLD)}{rest}")
 
     def _entries(self, part: Part) -> list[Line]:
         """Return the lines of a transfer, the newest days first."""

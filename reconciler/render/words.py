@@ -8,6 +8,7 @@ from reconciler.dates import Day, iso, last_iso
 from reconciler.diagnostics import Finding, Severity
 
 GREEN, RED, YELLOW, CYAN, BOLD, DIM = "32", "31", "33", "36", "1", "2"
+WIDEST = 32  # columns kept for names; longer ones are out of line
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -249,7 +250,7 @@ def served(shop: Shop, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[
 
 
 class Terminal:
-    """A process on a terminal of its own, to be talked to."""
+    """A process on a terminal of its own, to be talked to; one with no ``columns`` does not tell them."""
 
     def __init__(
         self,
@@ -257,11 +258,16 @@ class Terminal:
         *arguments: str,
         env: Mapping[str, str] | None = None,
         command: Sequence[str] = COMMAND,
+        columns: int = 0,
     ) -> None:
+        import fcntl
         import pty
+        import struct
+        import termios
 
         pid, self.fd = pty.fork()
         if pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24 if columns else 0, columns, 0, 0))
             os.chdir(shop.folder)
             os.execve(command[0], [*command, *arguments], shop.environ(env))
         self.pid = pid
@@ -302,3 +308,39 @@ class Terminal:
         _pid, status = os.waitpid(self.pid, 0)
         os.close(self.fd)
         return checked(Done(os.waitstatus_to_exitcode(status), self.seen.decode("utf-8", "replace"), ""))
+
+
+_SOFT = "\u21a9"  # at the end of a line that the terminal itself broke
+
+
+def screen(text: str, columns: int = 80) -> str:
+    """Return what stays on a terminal: lines that were erased are gone. A line that the terminal broke,
+    for it is too long, is one line, as it is when it is copied.
+    """
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[[?\d;]*[A-Za-z]|.", text, re.DOTALL):
+        if part == "\x1b[2K":
+            lines[row] = ""
+        elif part == "\x1b[1A":
+            row -= 1
+        elif part == "\r":
+            column = 0
+        elif part == "\n":
+            row += 1
+        elif part.isprintable():
+            if column == columns:
+                lines[row] += _SOFT
+                row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+            lines[row] = f"{lines[row][:column]:<{column}}{part}{lines[row][column + 1 :]}"
+            column += 1
+        lines += [""] * (row + 1 - len(lines))
+    return "\n".join(lines).replace(f"{_SOFT}\n", "")
+
+
+def too_long(left: str, columns: int) -> list[str]:
+    """Return the lines that a terminal breaks wherever that falls, but for commands, and for single words
+    with their sign.
+    """
+    long = [line for line in left.split("\n") if len(line) > columns and re.search(r"[\w.]{2}.* ", line)]
+    return [line for line in long if not line.lstrip().startswith(("reconciler ", "Apply exactly this: "))]

@@ -201,7 +201,10 @@ def test_an_interrupted_run_says_what_is_in_doubt(shop: Shop) -> None:
         done = ended(process, 30)
         assert done.code == 143
         assert "outcome unknown: the run ended before its outcome was known; an apply after" in done.err
-        assert f"to go on, run the same again:\n      reconciler apply --api {api.url}\n" in done.err
+        assert (
+            f"to go on, run the same again:\n      reconciler apply --parallelism 1 --api {api.url}\n"
+            in done.err
+        )
         assert "reconciler resolve" in done.err
         gate.open.set()
 

@@ -103,7 +103,7 @@ ENDINGS = {
 
 def ending(done: Done, api: Api) -> str:
     """Return what follows the last error, without the address of the API and with a word for times."""
-    told = done.err.replace(f" --api {api.url}", "")
+    told = done.err.replace(f" --api {api.url}", "").replace(" --parallelism 1", "")
     return re.sub(r"\d{4}-\d\d-\d\d\s+[\d:]+\s+UTC", "TIME", told[told.index("\n  done ") :])
 
 

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from cli_rig import Api, Shop, Terminal, ended, serving, until
+from cli_rig import Api, Shop, Terminal, ended, screen, serving, too_long, until
 from test_cli_signals import creates, gated
 
 SOON = (
@@ -59,22 +59,6 @@ def test_reading_is_told_on_a_terminal_and_goes(shop: Shop) -> None:
         assert "reading" not in screen(done.out)
 
 
-def screen(text: str) -> str:
-    """Return what stays on a terminal: lines that were erased are gone. For lines that fit its width."""
-    lines = [""]
-    for part in re.split(r"(\x1b\[2K|\x1b\[1A|\x1b\[[?\d;]*\w|\r|\n)", text):
-        match part:
-            case "\x1b[2K":
-                lines[-1] = ""
-            case "\x1b[1A":
-                lines.pop()
-            case "\n":
-                lines.append("")
-            case _ if not part.startswith(("\x1b", "\r")):
-                lines[-1] += part
-    return "\n".join(lines)
-
-
 def test_a_command_that_is_quick_says_nothing_besides(shop: Shop) -> None:
     with serving() as api:
         shop.env |= api.env
@@ -111,6 +95,23 @@ def test_a_lock_that_is_waited_for_is_told_with_its_holder(shop: Shop) -> None:
         assert holder.end().code == 1
 
 
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_wait_for_the_lock_on_a_terminal_leaves_no_line(columns: int, shop: Shop) -> None:
+    with serving() as api:
+        shop.env |= api.env
+        holder = Terminal(shop, "apply")
+        holder.until("Only `yes` is accepted")
+        arguments = ("apply", "--auto-approve", "--lock-timeout", "1h")
+        waiting = Terminal(shop, *arguments, command=SOON, columns=columns)
+        waiting.until("waiting for the lock")
+        waiting.type(b"\x03")
+        done = waiting.end()
+        left = screen(done.out, columns)
+        assert (done.code, left.rstrip()) == (130, "Nothing was done.\nInterrupted.")
+        holder.type(b"no\r")
+        assert holder.end().code == 1
+
+
 # -- creating ----------------------------------------------------------------------------------
 
 
@@ -130,32 +131,38 @@ def test_creating_is_told_where_nobody_looks(shop: Shop) -> None:
         ]
 
 
-def test_creating_on_a_terminal_and_a_ctrl_c(shop: Shop) -> None:
+@pytest.mark.parametrize("columns", [40, 80])
+def test_creating_on_a_terminal_and_a_ctrl_c(columns: int, shop: Shop) -> None:
     """Lines come as backfills are made; what goes on is below them, and gone in the end; a Ctrl-C is answered
     at once, and the cursor is there again.
     """
     with gated(shop, creates) as (gate, api):
-        terminal = Terminal(shop, "apply", "--auto-approve", "--parallelism", "1", command=SOON)
+        arguments = ("apply", "--auto-approve", "--parallelism", "1")
+        terminal = Terminal(shop, *arguments, command=SOON, columns=columns)
         terminal.until("Creating 0 of 2")
-        terminal.until("~ ads  2024-05-01..2024-05-10  sending, ")
+        terminal.until("~ ads  2024-05-01..2024-05-10")
         terminal.type(b"\x03")
-        terminal.until("Stopping: 1 create is under way; waiting up to 5 s for its answer.")
+        terminal.until("Stopping: 1 create is under way;")
         gate.open.set()
         done = terminal.end()
         assert done.code == 130
-        left = screen(done.out)
+        left = screen(done.out, columns)
+        assert not too_long(left, columns)
+        assert "^C" not in left
         assert "Creating" not in left
         assert "sending" not in left
-        assert "+ ads  2024-05-01..2024-05-10   10 days  10001" in left
-        assert left.index("Stopping: 1 create") < left.index("Apply incomplete (exit 130): 1 created")
-        assert "  not sent   1 backfill, 5 days: still due, nothing is lost\n" in left
-        assert f"      reconciler apply --api {api.url}\n" in left
+        words = " ".join(left.split())
+        assert "+ ads 2024-05-01..2024-05-10 10 days 10001" in words
+        assert words.index("Stopping: 1 create") < words.index("Apply incomplete (exit 130): 1 created")
+        assert "not sent 1 backfill, 5 days: still due, nothing is lost" in words
+        assert f"      reconciler apply --parallelism 1 --api {api.url}\n" in left
         assert done.out.rindex("\x1b[?25h") > done.out.rindex("\x1b[?25l")
 
 
-def test_a_second_ctrl_c_restores_the_cursor_and_says_what_is_open(shop: Shop) -> None:
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_second_ctrl_c_restores_the_cursor_and_says_what_is_open(columns: int, shop: Shop) -> None:
     with gated(shop, creates) as (_gate, api):
-        terminal = Terminal(shop, "apply", "--auto-approve", command=SOON)
+        terminal = Terminal(shop, "apply", "--auto-approve", command=SOON, columns=columns)
         terminal.until("Creating 0 of 2")
         terminal.type(b"\x03")
         terminal.until("Stopping: 2 creates are under way")
@@ -164,9 +171,17 @@ def test_a_second_ctrl_c_restores_the_cursor_and_says_what_is_open(shop: Shop) -
         done = terminal.end()
         assert time.monotonic() - began < 3
         assert done.code == 130
-        *_, told, command, _cursor = done.out.replace("\r", "").split("\n")
-        assert "Ended at once: 2 creates are under way. They are recorded;" in told
-        assert command == f"    reconciler apply --api {api.url}"
+        left = screen(done.out, columns)
+        *_, told = left.partition("(Ctrl-C again")
+        wanted = (
+            "(Ctrl-C again ends now. What was sent is recorded; the next run finds it.) "
+            "Ended at once: 2 creates are under way. They are recorded; the next run finds out what became "
+            f"of them: reconciler apply --api {api.url}"
+        )
+        assert " ".join(("(Ctrl-C again" + told).split()) == wanted, left
+        assert not too_long(left, columns)
+        assert "Creating" not in left
+        assert "sending" not in left
         assert done.out.rindex("\x1b[?25h") > done.out.rindex("\x1b[?25l")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from cli_rig import FILE, Api, Shop
+from cli_rig import FILE, TEAM, Api, Shop, kill_at_its_create
 from test_cli_paste import ONE_LOOK
 
 RANGE = "2024-05-01..2024-05-10"
@@ -80,3 +80,17 @@ def test_retry_says_until_when_days_wait(online: Shop, api: Api) -> None:
     waits = r"10 days wait until [\d-]+T[\d:]+Z: a request of ours may take effect there until then\."
     assert re.search(waits, done.out)
     assert re.search(waits, online.run("retry", "ads", "--auto-approve", code=0).out)
+
+
+def test_what_the_list_shows_of_an_unknown_create_is_named(online: Shop, api: Api) -> None:
+    kill_at_its_create(online, api)
+    api.sandbox.create_backfill(TEAM, 1, "2024-05-01", "2024-05-10")
+    done = online.run("resolve", code=0)
+    assert (
+        "ads 2024-05-01..2024-05-10 was created, it seems: backfill 10001 is just what was asked" in done.out
+    )
+    assert "--as created:10001" in done.out
+    api.sandbox.faults("status-400-before@list")
+    done = online.run("resolve", code=0)
+    assert "warning: Whether the API shows them could not be seen: " in done.err
+    assert "--as created:ID" in done.out

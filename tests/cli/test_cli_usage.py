@@ -51,7 +51,23 @@ WRONG = {
     "no number": ("state pull abc", "'abc' is not a whole number from 1 to"),
     "a negative one": ("sandbox serve --speed -1", "-1.0 is not a number of at least 0."),
     "no URL of an API": ("plan --api ftp://x", "It must start with https://"),
-    "a date": ("plan --as-of 2024-13-01", "'2024-13-01' is not a date like 2026-11-22."),
+    "a date": ("plan --as-of 2024-13-01", "'2024-13-01' is not a date."),
+    "a date, day first": ("plan --as-of 31.07.2024", "Write `2024-07-31`."),
+    "a date, either way": ("plan --as-of 01.07.2024", "`2024-07-01` if the day stands first, `2024-01-07`"),
+    "a date of no month": ("plan --as-of 2024-02-30", "Days of 2024-02 are 01 to 29."),
+    "a relative date": ("plan --as-of yesterday", "Write a date like 2026-11-22."),
+    "a duration with no unit": ("apply --max-wait 5", "Write a whole number and its unit, like 90s,"),
+    "a duration in words": ("apply --lock-timeout 5min", "Write `5m`."),
+    "a duration of the sandbox": ("sandbox advance 1day", "Write `1d`."),
+    "a flag like none": ("plan --bogus", "See what it takes:\n    reconciler plan --help"),
+    "a file as a plan": ("apply backfills.yaml", "reconciler apply -c backfills.yaml"),
+    "a range with one dot": ("retry ads 2024-07-01.2024-07-31", "Write `2024-07-01..2024-07-31`."),
+    "two dates": ("retry ads 2024-07-01;2024-07-31", "like 2024-07-01..2024-07-31"),
+    "half a range": ("retry ads ..2024-07-31", "A range has both its ends"),
+    "a range in words": (
+        "retry ads last~30~days",
+        "`today-30d..yesterday`, or, with today, `today-29d..today`",
+    ),
     "a file without -c": ("plan backfills.yaml", "reconciler plan -c backfills.yaml"),
     "too many arguments": (
         "apply a.json b.json",
@@ -81,7 +97,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_usage_is_told_in_one_voice(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     line, said = WRONG[name]
-    assert run(line.split()) == Exit.USAGE
+    assert run([word.replace("~", " ") for word in line.split()]) == Exit.USAGE
     told = capsys.readouterr()
     assert told.out == "" or "--json" in line.split()
     assert told.err.startswith("error[usage]: ")
@@ -249,3 +265,41 @@ def test_with_json_there_is_one_document_whatever_went_wrong(
         assert (document["type"], document["exit"], document["created"]) == ("summary", status, 0)
     elif "diagnostics" in document:
         assert document["errored"] is True
+
+
+def test_a_plan_of_another_api_is_told_before_a_key_is_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command to paste has the API of the plan, and the flags of the run."""
+    plan = "p lan.json"
+    assert run(["plan", "--out", plan]) == Exit.DONE
+    monkeypatch.delenv("RECONCILER_API_URL")
+    capsys.readouterr()
+    assert run(["apply", plan, "--strict", "--max-wait", "7m", "--no-lock"]) == Exit.REFUSED
+    told = capsys.readouterr().err
+    assert "It was made for the API sandbox, and this run uses https://" in told
+    pasted = (
+        "    reconciler apply 'p lan.json' --strict --max-wait 7m --no-lock -c backfills.yaml --api sandbox\n"
+    )
+    assert pasted in told
+
+
+def test_hints_have_their_commands_on_lines_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("backfills.yaml").unlink()
+    assert run(["plan"]) == Exit.ERROR
+    assert "\n    reconciler init\n" in capsys.readouterr().err
+
+
+def test_findings_for_ci_systems(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", "--format", "github"]) == Exit.DONE
+    assert run(["validate", "--format", "gitlab"]) == Exit.DONE
+    assert json.loads(capsys.readouterr().out) == []
+    Path("backfills.yaml").write_text(FILE.replace("..", " - "))
+    assert run(["validate", "--format", "github"]) == Exit.ERROR
+    first, _second = capsys.readouterr().out.splitlines()
+    assert first.startswith("::error file=backfills.yaml,line=6,col=14,title=BF040 ")
+    assert run(["validate", "--format", "gitlab"]) == Exit.ERROR
+    assert [one["location"]["lines"]["begin"] for one in json.loads(capsys.readouterr().out)] == [6, 9]
+    Path("backfills.yaml").unlink()
+    assert run(["validate", "--format", "github"]) == Exit.ERROR
+    assert capsys.readouterr().out.startswith("::error title=BF001 ")
