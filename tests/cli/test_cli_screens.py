@@ -20,6 +20,7 @@ from test_cli_signals import Gate, creates
 
 from reconciler.cli import main
 from reconciler.engine import transfer
+from reconciler.engine.stop import StopSignal
 
 SCREENS = Path(__file__).parent.parent / "cases" / "screens"
 LONG = "a-name-that-has-as-many-characters-as-a-name-may-have-63-of-them"[:63]
@@ -74,22 +75,36 @@ def masked(text: str, api: Api) -> str:
     return re.sub(r"(?<=\(request )[\w-]+", lambda found: "R" * len(found[0]), text)
 
 
-def interrupted_at_its_create(gate: Gate) -> None:
-    """Send what a Ctrl-C sends, while one create is under way; its answer comes after that."""
+def interrupted_at_its_create(gate: Gate, noted: threading.Event) -> None:
+    """Send what a Ctrl-C sends, while one create is under way; its answer comes once that is noted."""
     until(lambda: gate.waiting, "a create is under way")
     os.kill(os.getpid(), signal.SIGINT)
+    noted.wait(30)
     gate.open.set()
+
+
+@pytest.fixture
+def noted(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once a signal is noted: its handler runs in the main thread, when that comes round to it."""
+    event, interrupt = threading.Event(), StopSignal.interrupt
+
+    def interrupted(stop: StopSignal, signum: int) -> None:
+        interrupt(stop, signum)
+        event.set()
+
+    monkeypatch.setattr(StopSignal, "interrupt", interrupted)
+    return event
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_picture_of_an_apply(
-    ending: str, columns: int, seen: Screen, monkeypatch: pytest.MonkeyPatch
+    ending: str, columns: int, seen: Screen, noted: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fault, code = ENDINGS[ending]
     gate = Gate(creates)
     if ending == "interrupted":
-        threading.Thread(target=interrupted_at_its_create, args=(gate,), daemon=True).start()
+        threading.Thread(target=interrupted_at_its_create, args=(gate, noted), daemon=True).start()
     else:
         gate.open.set()
     with serving(wrap=gate.before) as api:
