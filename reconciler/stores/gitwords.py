@@ -6,7 +6,7 @@ import re
 from enum import Enum
 
 from reconciler.errors import StateError, StateRefused, StateUnwritable
-from reconciler.untrusted import one_line
+from reconciler.untrusted import one_line, printable
 
 LONGEST = 600  # characters shown of what git says
 _SECRET = re.compile(r"(?<=://)[^/@\s]+@")  # user:password of a URL
@@ -60,6 +60,11 @@ class GitFailed(Exception):
     @property
     def kind(self) -> Kind:
         return next((kind for kind, pattern in _SAID if re.search(pattern, self.said)), Kind.AWAY)
+
+
+def without_password(remote: str) -> str:
+    """Return a remote as it may be shown."""
+    return printable(_SECRET.sub("***@", remote), "?")
 
 
 def shown(said: str) -> str:
