@@ -12,9 +12,10 @@ from reconciler.formats.statefile import decode_document
 from reconciler.model.memory import Document
 from reconciler.stores.base import Revision, revision_of
 from reconciler.stores.gitrepo import Answer, GitRepo, Pushed, Update
-from reconciler.stores.gitwords import GitFailed, Kind, refused, unwritable, without_password
+from reconciler.stores.gitwords import GitFailed, Kind, refused, unwritable
 from reconciler.stores.holders import Committed, committed_of
 from reconciler.stores.ownership import check_expected, check_not_older, check_owner
+from reconciler.untrusted import printable, without_password
 
 MOVED_FILE = "moved.json"  # beside the document, and later in its stead: where it went
 _PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds before looking again at a host that is away
@@ -54,7 +55,7 @@ class StateBranch:
     ) -> None:
         name = f"team-{blank.team_id}"
         self.file = f"{name}.json"
-        self.source = f"git:{without_password(repo.remote)}#{prefix}/{name}"
+        self.source = f"git:{printable(without_password(repo.remote), '?')}#{prefix}/{name}"
         self.last_ref = f"refs/reconciler/{prefix}/{name}/last"
         self.known: Known | None = None
         self._ref = f"refs/heads/{prefix}/{name}"

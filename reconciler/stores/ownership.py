@@ -120,6 +120,15 @@ def check_scratch(blank: Document) -> None:
         raise ValueError(f"the state of team {blank.team_id} is not there to be erased")
 
 
+def knows(document: Document, other: Document) -> bool:
+    """Tell whether a document of the same lineage has every commit of the other one, as far as the nonces
+    reach back.
+    """
+    return other.commits[-1:] == () or (
+        other.commits[-1] in document.commits or document.serial - other.serial >= NONCES_KEPT
+    )
+
+
 def check_push(
     document: Document, there: Document | None, committed: Committed | None, another_lineage: bool
 ) -> None:
@@ -142,9 +151,7 @@ def check_push(
             is_here = there is not None and there.serial >= serial
             hint = f"Nothing was changed. The newer state is:{on_lines('state pull')}" if is_here else lost
             raise Refused("The file is older than the state", detail, hint)
-    if there is None or document.lineage != there.lineage or there.commits[-1:] == ():
-        return
-    if there.commits[-1] not in document.commits and document.serial - there.serial < NONCES_KEPT:
+    if there is not None and document.lineage == there.lineage and not knows(document, there):
         detail = f"Another run committed serial {there.serial}, which the file does not know."
         hint = f"What it lacks would be forgotten. The newer state is:{on_lines('state pull')}"
         raise Refused("The file is older than the state", detail, hint)

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from reconciler.errors import UsageError
 from reconciler.stores.base import StateStore
-from reconciler.untrusted import printable
+from reconciler.untrusted import printable, without_password
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _LATER = ("s3", "gs", "az", "postgresql", "https")
@@ -57,8 +57,6 @@ def place_of(where: str) -> str:
     """
     if not _is_git(where):
         return os.path.realpath(_folder_of(where))
-    from reconciler.stores.gitwords import without_password
-
     remote, prefix = _git_place(where)
     return f"{_GIT}{without_password(remote)}#{prefix}"
 
