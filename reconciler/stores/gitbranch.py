@@ -14,7 +14,7 @@ from reconciler.stores.base import Revision, revision_of
 from reconciler.stores.gitrepo import Answer, GitRepo, Pushed, Update
 from reconciler.stores.gitwords import GitFailed, Kind, refused, unwritable
 from reconciler.stores.holders import Committed, committed_of
-from reconciler.stores.ownership import check_expected, check_not_older, check_owner
+from reconciler.stores.ownership import changed, check_expected, check_not_older, check_owner
 from reconciler.untrusted import printable, without_password
 
 MOVED_FILE = "moved.json"  # beside the document, and later in its stead: where it went
@@ -107,7 +107,9 @@ class StateBranch:
         if there.commit == wanted.commit or (there.commit != known.commit and _is_in(wanted, there)):
             return there
         if there.commit != known.commit:
+            check_not_older(there.revision, there.moved, self.source, self._gone)
             check_expected(there.revision, known.revision, self.source)
+            raise changed(there.revision, known.revision, self.source)  # moved and taken back, say
         if pushed.answer is Answer.REFUSED and "lock" not in pushed.said:
             raise refused(self.source, pushed.said)
         return None

@@ -57,7 +57,12 @@ def check_expected(there: Revision, expected: Revision, source: str) -> None:
             f"{source} has lineage {there.lineage}, but this run started with {expected.lineage}.",
             "Find out who replaced it, then run again. Nothing was changed.",
         )
-    raise StateConflict(
+    raise changed(there, expected, source)
+
+
+def changed(there: Revision, expected: Revision, source: str) -> StateConflict:
+    """Return the error for a state that somebody else changed."""
+    return StateConflict(
         "Another run changed the state",
         f"{source} is at serial {there.serial}, but this run expected serial {expected.serial}.",
         "Run again. Nothing was changed.",
