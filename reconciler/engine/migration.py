@@ -26,7 +26,7 @@ from reconciler.errors import (
     UsageError,
 )
 from reconciler.model.memory import Document
-from reconciler.stores.base import Revision, StateStore
+from reconciler.stores.base import Revision, StateStore, revision_of
 from reconciler.stores.ownership import knows
 
 
@@ -38,15 +38,15 @@ def check_move(source: StateStore, target: StateStore, to: str) -> Document | No
     if source.where == target.where:
         raise _same_place(source)
     document = _leaving(source, to)
-    there = _document_at(target)
+    there, away = _document_at(target)
     if document is None:
         left = source.committed()
-        arrived = left and there and there.lineage == left.lineage and there.serial >= left.serial
-        if not arrived:
+        if not (left and there and there.lineage == left.lineage and there.serial >= left.serial):
             raise _missing(source, target)
-        return None
-    if there is not None and not _has_arrived(document, there):
+    elif there is not None and not _has_arrived(document, there):
         _check_replaceable(document, there, target)
+    elif away is not None and there is not None:
+        raise away  # it has arrived, and went on
     return document
 
 
@@ -64,12 +64,12 @@ def _leaving(source: StateStore, to: str) -> Document | None:
     return document
 
 
-def _document_at(target: StateStore) -> Document | None:
-    """Return what lies at the new place, also if it was there before and moved away."""
+def _document_at(target: StateStore) -> tuple[Document | None, StateMoved | None]:
+    """Return what lies at the new place, also if it was there before and moved away, as the error says."""
     try:
-        return target.read()[0]
-    except StateMoved:
-        return target.read(retired=True)[0]
+        return target.read()[0], None
+    except StateMoved as moved:
+        return target.read(retired=True)[0], moved
 
 
 def _has_arrived(document: Document, there: Document) -> bool:
@@ -96,29 +96,31 @@ def move(source: StateStore, target: StateStore, to: str) -> Revision:
     document = check_move(source, target, to)
     if document is None:
         return target.read()[1]
-    there = _document_at(target)
+    source.retire(revision_of(document), to)
+    try:
+        _arrive(document, source, target, to)
+    except ReconcilerError as error:
+        if not isinstance(error, StateUnwritable) or isinstance(error, StateRefused):  # nothing landed
+            with suppress(StateError):
+                source.retire(revision_of(document), "")
+        raise
+    there, revision = target.read()
     if there is None or not _has_arrived(document, there):
-        _carry(document, source, target, to)
-    revision = target.read()[1]
+        raise _missing(source, target)
     source.remove(retired=True)
     return revision
 
 
-def _carry(document: Document, source: StateStore, target: StateStore, to: str) -> None:
-    expected = source.read(retired=True)[1]
-    source.retire(expected, to)
-    try:
-        _make_room(target, to, source)
-        revision = target.push(document)
-    except ReconcilerError as error:
-        if not isinstance(error, StateUnwritable) or isinstance(error, StateRefused):  # nothing landed
-            with suppress(StateError):
-                source.retire(expected, "")
-        raise
-    _compare(document, revision, target)
+def _arrive(document: Document, source: StateStore, target: StateStore, to: str) -> None:
+    """Put the document in the new place, unless it is there."""
+    _make_room(source, target, to)
+    there = target.read()[0]
+    if there is not None and _has_arrived(document, there):
+        return
+    _compare(document, target.push(document), target)
 
 
-def _make_room(target: StateStore, to: str, source: StateStore) -> None:
+def _make_room(source: StateStore, target: StateStore, to: str) -> None:
     """Let a place to which the document comes back forget where it went."""
     try:
         target.read()
@@ -129,17 +131,16 @@ def _make_room(target: StateStore, to: str, source: StateStore) -> None:
 
 
 def _compare(document: Document, revision: Revision, target: StateStore) -> None:
+    """Compare what is read back with what was put there, unless somebody went on with it already."""
     there, at = target.read()
-    wanted = replace(document, serial=revision.serial)
-    same = there is not None and wanted == replace(
-        there, commits=wanted.commits, written_by=wanted.written_by
-    )
-    if at != revision and there is not None and _has_arrived(document, there):
-        return  # somebody went on with it
-    if not same:
+    if at != revision or there is None:
+        return
+    if replace(there, serial=document.serial, commits=document.commits) != document:
         detail = f"What was read back from {target.where} is not what was put there."
-        hint = f"{target.where} is not to be trusted. Run it again, or give another place."
-        raise StateError("The state did not arrive", detail, hint)
+        hint = (
+            "Nothing is lost: the old place has it. Run it again; if that helps nothing, give another place."
+        )
+        raise StateUnwritable("The state did not arrive", detail, hint)
 
 
 def _same_place(source: StateStore) -> UsageError:
