@@ -94,7 +94,7 @@ _STATE = [
         envvar="RECONCILER_STATE",
         metavar="URL",
         shell_complete=completion.folders,
-        help="The folder the state is in. [env: RECONCILER_STATE]",
+        help="Where the state is: a folder, or git:REMOTE. [env: RECONCILER_STATE]",
     ),
 ]
 _API = [
