@@ -9,6 +9,7 @@
     │   ├── StateNewer              1   written by a newer reconciler
     │   ├── StateForeign            1   of another team, API or lineage
     │   ├── StateOldCopy            6   older than what was committed last
+    │   │   └── StateMoved          6   it goes on at another place
     │   ├── StateUnwritable         1   a write failed; nothing may be sent after it
     │   │   └── StateRefused        6   the place of the state turned the write away
     │   ├── StateConflict           1   somebody else committed first (handled inside)
@@ -96,6 +97,16 @@ class StateForeign(StateError):
 class StateOldCopy(StateError):
     code = "state-old"
     exit_status = 6
+
+
+class StateMoved(StateOldCopy):
+    """The document was moved ``to`` another place, or is on its way there."""
+
+    code = "state-moved"
+
+    def __init__(self, summary: str, detail: str, hint: str, to: str) -> None:
+        super().__init__(summary, detail, hint)
+        self.to = to
 
 
 class StateUnwritable(StateError):

@@ -64,6 +64,14 @@ def printable(text: str, instead: str = "\ufffd") -> str:
     return "".join(char if char.isprintable() else instead for char in text)
 
 
+_LOGIN = re.compile(r"(?<=://)[^/@\s]+@")  # user:password of a URL
+
+
+def without_password(text: str) -> str:
+    """Return a text whose URLs name no user and no password."""
+    return _LOGIN.sub("***@", text)
+
+
 _AT_START = re.compile(r"^(\s*:):")
 _INSIDE = re.compile(r"##(?=\[|vso\[)")
 

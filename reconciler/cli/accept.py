@@ -13,8 +13,8 @@ from reconciler.cli.command import ASKS, CALLS_API, Command
 from reconciler.cli.display import Display
 from reconciler.cli.loading import load_selected, named_transfer
 from reconciler.cli.options import Common, completed, settle_option, shared
+from reconciler.cli.places import held, stores_of
 from reconciler.cli.signals import Signals
-from reconciler.cli.state import held, stores_of
 from reconciler.cli.terminal import agreed, err, out
 from reconciler.engine.by_hand import accept as accepted
 from reconciler.engine.by_hand import learned, with_latest

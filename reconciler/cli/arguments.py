@@ -142,5 +142,5 @@ def warn_of_ci(common: Common, teams: Iterable[DesiredTeam]) -> None:
     if any(is_on_disk(state_url(state_of(common), team)) for team in teams):
         err(
             "warning[CI001]: The state is on this runner's disk\n"
-            "  CI usually throws that away. Keep it elsewhere (--state URL), or store the folder with it."
+            "  CI usually throws that away. Keep it elsewhere (--state git:origin), or store the folder, too."
         )

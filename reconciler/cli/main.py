@@ -38,7 +38,10 @@ SECTIONS = {
         "accept": ("Say that a history unknown to the state is known to you.", "accept:accept"),
     },
     "State": {
-        "state": ("Manage the state: list, verify, pull, push, rm, unlock.", "state:state"),
+        "state": (
+            "Manage the state: list, show, verify, pull, push, rm, migrate, check, unlock.",
+            "state:state",
+        ),
     },
     "To learn, and for editors": {
         "demo": ("See the whole story on the sandbox.", "demo:demo"),

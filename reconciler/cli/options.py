@@ -94,7 +94,7 @@ _STATE = [
         envvar="RECONCILER_STATE",
         metavar="URL",
         shell_complete=completion.folders,
-        help="The folder the state is in. [env: RECONCILER_STATE]",
+        help="Where the state is: a folder, or git:REMOTE. [env: RECONCILER_STATE]",
     ),
 ]
 _API = [
@@ -138,7 +138,10 @@ def command_of(common: Common, command: str) -> str:
     """Return a command with the flags that name this run's files, API and state."""
     parts = [f"reconciler {command}", *(f"-c {quote(path)}" for path in common.config)]
     parts += [f"--api {quote(common.api)}"] if common.api != DEFAULT_API else []
-    parts += [f"--state {quote(common.state)}"] if common.state else []
+    if common.state:
+        from reconciler.untrusted import without_password
+
+        parts.append(f"--state {quote(without_password(common.state))}")
     return " ".join(parts)
 
 

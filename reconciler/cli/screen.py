@@ -39,6 +39,8 @@ def places_of(common: Common, desired: Desired) -> dict[int, str]:
 
 
 def _near(place: str) -> str:
-    """Return a folder as it is called from here, if that is shorter."""
+    """Return a folder as it is called from here, if that is shorter; a URL names no user."""
+    from reconciler.untrusted import without_password
+
     near = os.path.relpath(place) if os.path.isabs(place) and "://" not in place else place
-    return near if len(near) < len(place) else place
+    return near if len(near) < len(place) else without_password(place)

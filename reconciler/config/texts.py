@@ -19,7 +19,7 @@ _OWNER_HINT: Final = (
 _ENV_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 _LONGEST_REASON: Final = 2000
 _LONGEST_FOLDER: Final = 500
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|[\w.-]+@[\w.-]+:")
 _ZONE: Final = re.compile(r"[A-Za-z0-9+_/-]{1,64}")
 # Not the same everywhere, or not the time people use ("right/" counts leap seconds).
 _REFUSED_ZONE: Final = re.compile(r"localtime|Factory|posixrules|(posix|right)/.*")

@@ -25,12 +25,14 @@ from reconciler.errors import (
     StateError,
     UsageError,
 )
+from reconciler.formats.commands import on_lines
 from reconciler.formats.reports import encode_time
 from reconciler.model.desired import DesiredTeam
 from reconciler.model.memory import Document
 from reconciler.model.observed import Cause, TransferInfo, Unreadable
 from reconciler.stores.base import StateStore
-from reconciler.stores.holders import is_alive
+from reconciler.stores.holders import LockInfo, is_alive
+from reconciler.stores.urls import is_on_disk
 
 PATIENCE = 5.0  # seconds that reads are tried again for, and rate limits waited for
 TO_THE_SECOND = timedelta(seconds=2)  # the API's Date has whole seconds, and its answer takes a while
@@ -146,6 +148,7 @@ def _state(parts: Parts, team: DesiredTeam) -> tuple[Document | None, *tuple[Che
     try:
         where = state_url(parts.state, team)
         store = parts.store(team)
+        where = where if is_on_disk(where) else store.where
         document, _revision = store.read()
     except (UsageError, Refused, StateError) as error:
         return None, failing("state", error, team.team_id)
@@ -153,7 +156,7 @@ def _state(parts: Parts, team: DesiredTeam) -> tuple[Document | None, *tuple[Che
     return (
         document,
         Check("state", _of_document(where, document, now), team_id=team.team_id),
-        _lock(team, store),
+        _lock(team, store, now),
     )
 
 
@@ -167,22 +170,40 @@ def _of_document(where: str, document: Document | None, now: datetime) -> str:
     return f"{where}: serial {document.serial}{age}{copy}"
 
 
-def _lock(team: DesiredTeam, store: StateStore) -> Check:
+def _lock(team: DesiredTeam, store: StateStore, now: datetime) -> Check:
     try:
         holder = store.holder()
     except StateError as error:
         return failing("lock", error, team.team_id)
     if holder is None:
         return Check("lock", "free", team_id=team.team_id)
+    if holder.until is not None:
+        return _lease(team, holder, holder.until, now)
     if is_alive(holder) is False:
         told = f"free; {holder.who} ended without taking its name out (process {holder.pid})"
         return Check("lock", told, team_id=team.team_id)
     if is_alive(holder) is None:
         told = f"{holder.who} on {holder.host} has its name in it; whether that run lives only a run can see"
         return Check("lock", told, None, team_id=team.team_id)
-    told = f"held by {holder.who} on {holder.host}, process {holder.pid}, `{holder.operation}` since "
-    cure = "Wait for that run, or let ours wait: --lock-timeout 10m"
-    return Check("lock", told + encode_time(holder.when), False, cure, int(Exit.LOCKED), team.team_id)
+    return Check("lock", _held(holder), False, _WAIT, int(Exit.LOCKED), team.team_id)
+
+
+_WAIT = "Wait for that run, or let ours wait: --lock-timeout 10m"
+
+
+def _held(holder: LockInfo) -> str:
+    by = f"{holder.who} on {holder.host}, process {holder.pid}, `{holder.operation}`"
+    return f"held by {by} since {encode_time(holder.when)}"
+
+
+def _lease(team: DesiredTeam, holder: LockInfo, until: datetime, now: datetime) -> Check:
+    """A lease tells what the process, on whatever host, does not: until when the lock is held at least."""
+    if until < now:
+        told = f"free: the lease of {holder.who} on {holder.host} was over at {encode_time(until)}"
+        return Check("lock", told, team_id=team.team_id)
+    told = f"{_held(holder)}, until {encode_time(until)} unless it goes on"
+    cure = f"{_WAIT}. If it is dead:{on_lines(f'state unlock {holder.id}')}"
+    return Check("lock", told, False, cure, int(Exit.LOCKED), team.team_id)
 
 
 def _ago(length: timedelta) -> str:

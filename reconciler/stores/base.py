@@ -27,6 +27,9 @@ must hold all the same:
    expected revision still is: once more; else ``StateConflict``.
 8. **An older copy is refused**, where the place remembers what was committed last when a run
    ended; a person may go on with it, and the document says so from then on.
+9. **A document that moves to another place lives in one of them.** The old place refuses every
+   commit before the new one gets the document, remembers where it went, and keeps it until it is
+   known to be there. So a move that is broken off anywhere leaves nothing lost, and can go on.
 
 The lock is manners, not safety: it keeps two runs from working against each other, and
 everything above holds without it. It belongs to one process; it is lost when that dies.
@@ -40,7 +43,7 @@ from typing import Protocol
 
 from reconciler.model.deltas import Delta
 from reconciler.model.memory import Document
-from reconciler.stores.holders import LockInfo, Waits, this_process, untold
+from reconciler.stores.holders import Committed, LockInfo, Waits, this_process, untold
 
 __all__ = ["NEVER_WRITTEN", "LockInfo", "Revision", "StateStore", "this_process"]
 
@@ -75,11 +78,22 @@ class StateStore(Protocol):
     which holds no lock of its parent's.
     """
 
-    def read(self) -> tuple[Document | None, Revision]:
+    @property
+    def where(self) -> str:
+        """The document's place, for people: a path, or a branch. Holds no password."""
+        ...
+
+    @property
+    def kept(self) -> str:
+        """Where the state before a change is kept, in words: ``in state/team-5.db.backup``."""
+        ...
+
+    def read(self, retired: bool = False) -> tuple[Document | None, Revision]:
         """Return the document and its revision; ``(None, NEVER_WRITTEN)`` if there is none.
 
         Raises ``StateDamaged``, ``StateNewer``, ``StateForeign`` or ``StateOldCopy`` for a document that
-        must not be used, and ``StateError`` when it cannot be read.
+        must not be used, and ``StateError`` when it cannot be read. ``retired``: also one that is on its way
+        to another place, which else raises ``StateMoved``.
         """
         ...
 
@@ -121,6 +135,13 @@ class StateStore(Protocol):
         """
         ...
 
+    def committed(self) -> Committed | None:
+        """Return what the place remembers: what was committed last when a run ended, and where it went.
+
+        Raises ``StateError`` when that cannot be read.
+        """
+        ...
+
     def finish(self) -> None:
         """End a writer's run: the place remembers what was committed last. The document stays as it is.
 
@@ -144,8 +165,25 @@ class StateStore(Protocol):
         """
         ...
 
-    def remove(self) -> bool:
-        """Remove the document, keeping a backup; return whether there was one. The lock is the caller's."""
+    def retire(self, expected: Revision, to: str) -> None:
+        """Take no commit any more: the document moves ``to`` another place. "": it stays, after all.
+
+        Durable when it returns; the lock is the caller's. Raises ``StateMoved`` if it moves elsewhere
+        already, and what ``commit`` raises.
+        """
+        ...
+
+    def remove(self, retired: bool = False) -> bool:
+        """Remove the document, keeping a backup; return whether there was one. The lock is the caller's.
+
+        ``retired``: where it went remains remembered, and else nothing.
+        """
+        ...
+
+    def erase(self, memory: bool = True) -> None:
+        """Leave nothing of a self-test's place, no backup either; without ``memory`` it still remembers what
+        was committed last. Raises ``ValueError`` for a team's.
+        """
         ...
 
     def close(self) -> None:

@@ -26,16 +26,18 @@ from reconciler.formats.statefile import encode_document
 from reconciler.model.deltas import Delta, apply_delta, with_nonces
 from reconciler.model.memory import Document
 from reconciler.stores.base import LockInfo, Revision, revision_of
-from reconciler.stores.gitbranch import Known, StateBranch
+from reconciler.stores.gitbranch import MOVED_FILE, Known, StateBranch
 from reconciler.stores.gitlock import LeaseLock
 from reconciler.stores.gitrepo import GitRepo, Update
 from reconciler.stores.gitwords import GitFailed, unreadable, unwritable
-from reconciler.stores.holders import Committed, Waits, untold
+from reconciler.stores.holders import Committed, Waits, lock_text, untold
 from reconciler.stores.ownership import (
     check_expected,
     check_owner,
     check_push,
+    check_scratch,
     first_document,
+    moving,
     next_of_old_copy,
 )
 
@@ -68,16 +70,28 @@ class GitStore:
         self._ended = False
         self._failed = False
 
-    def read(self) -> tuple[Document | None, Revision]:
+    @property
+    def where(self) -> str:
+        """See ``StateStore.where``."""
+        return self._branch.source
+
+    @property
+    def kept(self) -> str:
+        """See ``StateStore.kept``."""
+        return f"in the history of {self._branch.source}"
+
+    def read(self, retired: bool = False) -> tuple[Document | None, Revision]:
         """See ``StateStore.read``. Fetches, and never pushes."""
         with self._mutex, self._worded(unreadable):
-            known = self._checked()
+            known = self._checked(retired)
             return known.document, known.revision
 
-    def _checked(self) -> Known:
+    def _checked(self, retired: bool = False) -> Known:
         """Look, and refuse what is older than what the last run left."""
         self._is_sound = False
         known = self._branch.look()
+        if retired and known.moved:
+            return known
         self._branch.check_not_older(known)
         self._is_sound = True
         return known
@@ -96,8 +110,10 @@ class GitStore:
             self._put(known, Known(made, after, known.last))
             return revision_of(after)
 
-    def _made(self, document: Document, told: str, parent: str) -> str:
-        return self._repo.make({self._branch.file: encode_document(document).encode()}, told, parent)
+    def _made(self, document: Document | None, told: str, parent: str, moved: Committed | None = None) -> str:
+        files = {} if document is None else {self._branch.file: encode_document(document).encode()}
+        files |= {} if moved is None else {MOVED_FILE: lock_text(moved, None).encode()}
+        return self._repo.make(files, told, parent)
 
     def _put(self, known: Known, wanted: Known, *also: Update) -> None:
         self._branch.put(known, wanted, *also)
@@ -121,7 +137,7 @@ class GitStore:
     def _rewrite(self, made: Callable[[Document | None, Committed | None], Document], told: str) -> Revision:
         with self._mutex, self._writing():
             known = self._branch.look()
-            document = made(known.document, self._branch.committed(known.last))
+            document = made(known.document, known.moved or self._branch.committed(known.last))
             document = replace(document, commits=with_nonces(document.commits, [secrets.token_hex(8)]))
             parent = known.commit or known.last  # of a branch that is gone: its history goes on
             commit = self._made(document, message(document, told, run=ci_run(os.environ)), parent)
@@ -129,18 +145,49 @@ class GitStore:
             self._put(known, Known(commit, document, commit), last)
             return revision_of(document)
 
-    def remove(self) -> bool:
+    def retire(self, expected: Revision, to: str) -> None:
+        """See ``StateStore.retire``: a commit says where to, so that no other one finds what it expects."""
+        with self._mutex, self._writing():
+            known = self._branch.look()
+            check_expected(known.revision, expected, self._branch.source)
+            moved = moving(known.revision, known.moved, to, self._branch.source)
+            self._replace(known, known.document, moved if to else None, f"moves to {to}" if to else "stays")
+
+    def remove(self, retired: bool = False) -> bool:
         """See ``StateStore.remove``. The branch stays, with an empty commit: its history is the backup."""
         with self._mutex, self._writing():
             known = self._branch.look()
+            if retired and known.moved:
+                self._replace(known, None, known.moved, f"was moved to {known.moved.moved}")
+                return known.document is not None
             last = [Update(self._branch.last_ref, "", known.last)] if known.last else []
-            if known.document is None:
+            if known.document is None and known.moved is None:
                 if last:  # of one that is lost
                     self._repo.push(*last)
                 return False
-            told = message(known.document, "removed the state", run=ci_run(os.environ))
-            self._put(known, Known(self._repo.make({}, told, known.commit), None, ""), *last)
-            return True
+            told = message(known.document or self._blank, "removed the state", run=ci_run(os.environ))
+            self._put(known, Known(self._made(None, told, known.commit), None, ""), *last)
+            return known.document is not None
+
+    def _replace(self, known: Known, document: Document | None, moved: Committed | None, told: str) -> None:
+        """Commit a document that is the same or gone, and have ``last`` name that commit."""
+        said = message(known.document or self._blank, told, run=ci_run(os.environ))
+        commit = self._made(document, said, known.commit, moved)
+        self._put(
+            known, Known(commit, document, commit, moved), Update(self._branch.last_ref, commit, known.last)
+        )
+
+    def erase(self, memory: bool = True) -> None:
+        """See ``StateStore.erase``."""
+        check_scratch(self._blank)
+        with self._mutex, self._worded(unwritable):
+            self._branch.erase(*((self._branch.last_ref, self._lock.ref) if memory else ()))
+
+    def committed(self) -> Committed | None:
+        """See ``StateStore.committed``."""
+        with self._mutex, self._worded(unreadable):
+            known = self._branch.look()
+            return known.moved or self._branch.committed(known.last)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

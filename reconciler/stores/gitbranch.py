@@ -13,19 +13,25 @@ from reconciler.model.memory import Document
 from reconciler.stores.base import Revision, revision_of
 from reconciler.stores.gitrepo import Answer, GitRepo, Pushed, Update
 from reconciler.stores.gitwords import GitFailed, Kind, refused, unwritable
-from reconciler.stores.holders import Committed
-from reconciler.stores.ownership import check_expected, check_not_older, check_owner
+from reconciler.stores.holders import Committed, committed_of
+from reconciler.stores.ownership import changed, check_expected, check_not_older, check_owner
+from reconciler.untrusted import printable, without_password
 
+MOVED_FILE = "moved.json"  # beside the document, and later in its stead: where it went
 _PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds before looking again at a host that is away
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A commit of the branch ("": there is none), the document in it, and the commit that ``last`` names."""
+    """A commit of the branch ("": there is none), the document in it, and the commit that ``last`` names.
+
+    ``moved``: what the commit says of where the document went.
+    """
 
     commit: str
     document: Document | None
     last: str
+    moved: Committed | None = None
 
     @property
     def revision(self) -> Revision:
@@ -49,7 +55,7 @@ class StateBranch:
     ) -> None:
         name = f"team-{blank.team_id}"
         self.file = f"{name}.json"
-        self.source = f"git:{repo.remote}#{prefix}/{name}"
+        self.source = f"git:{printable(without_password(repo.remote), '?')}#{prefix}/{name}"
         self.last_ref = f"refs/reconciler/{prefix}/{name}/last"
         self.known: Known | None = None
         self._ref = f"refs/heads/{prefix}/{name}"
@@ -71,6 +77,14 @@ class StateBranch:
             self._sleep(_PAUSES[attempt])
         raise unwritable(self.source, GitFailed(pushed.said))
 
+    def erase(self, *refs: str) -> None:
+        """Delete the branch, and these refs. Raises ``StateRefused``."""
+        self.known = None
+        there = self._repo.look(self._ref, *refs)
+        pushed = self._repo.push(*(Update(ref, "", at) for ref, at in there.items())) if there else {}
+        for said in (one.said for one in pushed.values() if one.answer is Answer.REFUSED):
+            raise refused(self.source, said)
+
     def _push(self, *updates: Update) -> Pushed:
         """Push the branch, and refs with it; where it is unknown whether it landed, it is unclear."""
         try:
@@ -90,10 +104,12 @@ class StateBranch:
         Raises ``StateConflict`` if somebody else was first, and ``StateRefused``.
         """
         there = self._look_until_there()
-        if there.commit == wanted.commit or _is_in(wanted.document, there.document):
+        if there.commit == wanted.commit or (there.commit != known.commit and _is_in(wanted, there)):
             return there
         if there.commit != known.commit:
+            check_not_older(there.revision, there.moved, self.source, self._gone)
             check_expected(there.revision, known.revision, self.source)
+            raise changed(there.revision, known.revision, self.source)  # moved and taken back, say
         if pushed.answer is Answer.REFUSED and "lock" not in pushed.said:
             raise refused(self.source, pushed.said)
         return None
@@ -119,27 +135,31 @@ class StateBranch:
                 if self._repo.look(self._ref).get(self._ref, "") == commit:
                     raise
                 continue
-            self.known = Known(commit, self._document_of(commit) if commit else None, last)
+            document, moved = self._content_of(commit) if commit else (None, None)
+            self.known = Known(commit, document, last, moved)
             return self.known
 
-    def _document_of(self, commit: str) -> Document | None:
-        """Return the document of a commit that is here; ``None`` where the state was removed."""
+    def _content_of(self, commit: str) -> tuple[Document | None, Committed | None]:
+        """Return the document of a commit that is here, none where it was removed, and where it went."""
         names = self._repo.files(commit)
+        moved = committed_of(self._repo.content(commit, MOVED_FILE)) if MOVED_FILE in names else None
+        names = [name for name in names if name != MOVED_FILE]
         if not names:
-            return None
+            return None, moved
         if names != [self.file]:
             holds = ", ".join(names[:3])
             detail = f"{self.source}: its branch holds {holds}, and should hold {self.file} alone."
             raise StateDamaged("The state is damaged", detail, self._put_back())
         document = decode_document(self._repo.content(commit, self.file), self.source, self._put_back())
         check_owner(document, self._blank, self.source)
-        return document
+        return document, moved
 
     def check_not_older(self, known: Known) -> None:
         """Refuse a branch that is older than what the last run committed.
 
         The two refs are not read at one moment: what seems older is looked at again.
         """
+        check_not_older(known.revision, known.moved, self.source, self._gone)
         if known.last in ("", known.commit):
             return
         committed = self.committed(known.last)
@@ -155,7 +175,10 @@ class StateBranch:
         if last and last != self._noted[0]:
             self._repo.fetch(last)
             found = None
-            if self._repo.files(last) == [self.file]:
+            names = self._repo.files(last)
+            if MOVED_FILE in names:
+                found = committed_of(self._repo.content(last, MOVED_FILE))
+            elif names == [self.file]:
                 document = decode_document(
                     self._repo.content(last, self.file), f"{self.source}, {self.last_ref}"
                 )
@@ -179,6 +202,8 @@ class StateBranch:
         return told + lines(f"git fetch {quote(self._repo.remote)} {self._ref}", push)
 
 
-def _is_in(wanted: Document | None, there: Document | None) -> bool:
-    """Tell whether the commit that made ``wanted`` is among those that made what is there."""
-    return wanted is not None and there is not None and wanted.commits[-1] in there.commits
+def _is_in(wanted: Known, there: Known) -> bool:
+    """Tell whether the commit that made ``wanted`` is among those that made what is there now."""
+    if wanted.document is None or wanted.moved is not None:
+        return (there.document is None, there.moved) == (wanted.document is None, wanted.moved)
+    return there.document is not None and wanted.document.commits[-1] in there.document.commits

@@ -14,12 +14,11 @@ It is manners, not safety: who loses it stops, and the compare-and-set holds wit
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from reconciler.errors import StateError, StateLocked
@@ -38,11 +37,14 @@ _ATTEMPTS = 3  # to take it, where nothing is heard
 
 @dataclass(frozen=True, slots=True)
 class _There:
-    """What the ref says: its commit ("": there is none), the holder and the end of its lease."""
+    """What the ref says: its commit ("": there is none), and the holder."""
 
     commit: str
     holder: LockInfo | None = None
-    until: datetime | None = None
+
+    @property
+    def until(self) -> datetime | None:
+        return None if self.holder is None else self.holder.until
 
     def is_of(self, info: LockInfo) -> bool:
         return self.holder is not None and self.holder.id == info.id
@@ -64,7 +66,7 @@ class LeaseLock:
 
     def __init__(self, repo: GitRepo, ref: str, source: str, sleep: Callable[[float], None]) -> None:
         self._repo = repo
-        self._ref = ref
+        self.ref = ref
         self._source = source
         self._sleep = sleep
         self._hold: _Hold | None = None
@@ -155,9 +157,9 @@ class LeaseLock:
             return
         hold.ended.set()
         with self._moving, suppress(GitFailed, StateError):
-            free = [] if hold.lost else [Update(self._ref, "", hold.commit)]
+            free = [] if hold.lost else [Update(self.ref, "", hold.commit)]
             pushed = self._repo.push(*also, *free) if free or also else {}
-            if free and pushed[self._ref].answer is Answer.STALE:  # of a renewal nothing was heard
+            if free and pushed[self.ref].answer is Answer.STALE:  # of a renewal nothing was heard
                 self.free(hold.info.id)
 
     def holder(self) -> LockInfo | None:
@@ -185,28 +187,27 @@ class LeaseLock:
     def _push(self, new: str, old: str) -> Pushed:
         """Push; where nothing was heard, it is unclear. Raises ``GitFailed`` where it was not permitted."""
         try:
-            return self._repo.push(Update(self._ref, new, old))[self._ref]
+            return self._repo.push(Update(self.ref, new, old))[self.ref]
         except GitFailed as failed:
             if failed.kind is Kind.NOT_ALLOWED:
                 raise
             return Pushed(Answer.UNCLEAR, failed.said)
 
     def _made(self, info: LockInfo) -> str:
-        until = (datetime.now(UTC) + timedelta(seconds=LEASE)).isoformat(timespec="seconds")
-        text = lock_text(None, info) + json.dumps({"until": until}) + "\n"
+        until = datetime.now(UTC) + timedelta(seconds=LEASE)
+        text = lock_text(None, replace(info, until=until))
         return self._repo.make({_FILE: text.encode()}, f"locked: {info} {SKIP_CI}\n")
 
     def _there(self) -> _There:
         """Look at the ref. One that moves meanwhile is looked at again."""
-        while commit := self._repo.look(self._ref).get(self._ref, ""):
+        while commit := self._repo.look(self.ref).get(self.ref, ""):
             try:
                 self._repo.fetch(commit)
             except GitFailed:
-                if self._repo.look(self._ref).get(self._ref, "") == commit:
+                if self._repo.look(self.ref).get(self.ref, "") == commit:
                     raise
                 continue
-            text = self._repo.content(commit, _FILE)
-            return _There(commit, holder_of(text), _until_of(text))
+            return _There(commit, holder_of(self._repo.content(commit, _FILE)))
         return _There("")
 
     def _locked(self, there: _There) -> StateLocked:
@@ -218,16 +219,9 @@ class LeaseLock:
 
     def _not_here(self, said: str) -> StateError:
         error = refused(self._source, said)
-        detail = f"{self._ref}: {error.detail}"
+        detail = f"{self.ref}: {error.detail}"
         hint = (
             "The host takes no refs but branches. Runs are safe without a lock, by compare-and-set: have CI "
             "run one at a time, and give --no-lock."
         )
         return type(error)("The state cannot be locked", detail, hint)
-
-
-def _until_of(text: bytes) -> datetime | None:
-    for line in text.splitlines():
-        with suppress(ValueError, TypeError, KeyError, OverflowError):
-            return datetime.fromisoformat(json.loads(line)["until"]).astimezone(UTC)
-    return None

@@ -6,10 +6,9 @@ import re
 from enum import Enum
 
 from reconciler.errors import StateError, StateRefused, StateUnwritable
-from reconciler.untrusted import one_line
+from reconciler.untrusted import one_line, without_password
 
 LONGEST = 600  # characters shown of what git says
-_SECRET = re.compile(r"(?<=://)[^/@\s]+@")  # user:password of a URL
 _NOISE = re.compile(r"^(?:hint:|To |Done$|error: failed to push some refs|Pushing to )")
 
 
@@ -65,8 +64,8 @@ class GitFailed(Exception):
 def shown(said: str) -> str:
     """Return what git printed on one line, without passwords, hints and what is told anyway."""
     lines = [line.strip() for line in said.splitlines()]
-    told = "; ".join(line for line in lines if line and not _NOISE.match(line))
-    text = one_line(_SECRET.sub("***@", told)) or "it says nothing"
+    told = "; ".join(line.rstrip(".") for line in lines if line and not _NOISE.match(line))
+    text = one_line(without_password(told)) or "it says nothing"
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 

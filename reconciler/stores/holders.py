@@ -9,19 +9,23 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.errors import StateLocked
 from reconciler.untrusted import printable
 
+LONGEST_PLACE = 4096  # characters kept of where a state was moved to
 LONGEST = 200  # characters kept of what a text beside a lock says
 
 
 @dataclass(frozen=True, slots=True)
 class LockInfo:
-    """The holder of a lock. ``id`` names this one hold; ``when`` is when it was asked for, by our clock."""
+    """The holder of a lock. ``id`` names this one hold; ``when`` is when it was asked for, by our clock.
+
+    ``until`` is when its lease ends, as was seen last; ``None`` where a lock has none.
+    """
 
     id: str
     who: str
@@ -29,6 +33,7 @@ class LockInfo:
     operation: str
     pid: int
     host: str
+    until: datetime | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         """``apply by root on runner-7, process 15496, since 14:36:56 UTC``: of a run that goes on."""
@@ -38,10 +43,14 @@ class LockInfo:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What was committed last when a run ended: the database knows at least that, or is an old copy."""
+    """What was committed last when a run ended: what lies there knows at least that, or is an old copy.
+
+    ``moved``: the document goes on with this serial at another place, which ``--state`` names so.
+    """
 
     lineage: str
     serial: int
+    moved: str = ""
 
 
 def this_process(operation: str, when: datetime) -> LockInfo:
@@ -61,10 +70,17 @@ def _user() -> str:
 
 def lock_text(committed: Committed | None, holder: LockInfo | None) -> str:
     """Return what a lock file says, a line of JSON each."""
-    said: list[object] = [] if committed is None else [asdict(committed)]
+    said: list[dict[str, Any]] = []
+    if committed is not None:
+        said.append({"lineage": committed.lineage, "serial": committed.serial})
+        said[0] |= {"moved": committed.moved} if committed.moved else {}
     if holder is not None:
-        said.append({**asdict(holder), "when": holder.when.astimezone(UTC).isoformat(timespec="seconds")})
+        said.append({**asdict(holder), "when": _moment(holder.when), "until": _moment(holder.until)})
     return "".join(json.dumps(one, sort_keys=True) + "\n" for one in said)
+
+
+def _moment(when: datetime | None) -> str | None:
+    return None if when is None else when.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def committed_of(text: bytes) -> Committed | None:
@@ -72,7 +88,7 @@ def committed_of(text: bytes) -> Committed | None:
     for data in _lines(text):
         lineage, serial = data.get("lineage"), data.get("serial")
         if isinstance(lineage, str) and lineage and type(serial) is int and serial > 0:
-            return Committed(lineage, serial)
+            return Committed(lineage, serial, printable(str(data.get("moved", ""))[:LONGEST_PLACE], "?"))
     return None
 
 
@@ -82,9 +98,14 @@ def holder_of(text: bytes) -> LockInfo | None:
         with suppress(ValueError, TypeError, KeyError, OverflowError):
             names = ("id", "who", "operation", "host")
             known = {name: printable(str(data[name])[:LONGEST], "?") for name in names}
-            when = datetime.fromisoformat(data["when"]).astimezone(UTC)
-            return LockInfo(**known, when=when, pid=int(data["pid"]))
+            when, until = _read(data["when"]), data.get("until")
+            lease = _read(until) if until else None
+            return LockInfo(**known, when=when, pid=int(data["pid"]), until=lease)
     return None
+
+
+def _read(moment: str) -> datetime:
+    return datetime.fromisoformat(moment).astimezone(UTC)
 
 
 def _lines(text: bytes) -> Iterator[dict[str, Any]]:

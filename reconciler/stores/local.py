@@ -1,16 +1,10 @@
-"""The state in a folder: ``team-<id>.db``, one SQLite database, and its companions.
+"""The state in a folder: ``team-<id>.db``, one SQLite database (``database.py``), and its companions.
 
     team-5.db             the document, in rows (``sql.py``)
     team-5.db-journal     what a commit under way has to undo; SQLite's own, gone at rest
     team-5.db.backup      the database before the last run that changed it; .backup.older: an earlier one, of
                           a run before the one that began with nothing
     team-5.lock           held for a run; says who, and what was committed last when a run ended
-
-Only SQLite opens the database: closing a descriptor of our own would drop the locks that it holds. It is
-opened anew each time, so no lock and no cache outlives a call, and a file that was put in its place is seen.
-A commit is one transaction, durable once its journal's removal is (``synchronous=EXTRA``: with ``FULL`` a
-power cut could bring the journal back, which undoes what was committed). What a killed run left half done
-SQLite undoes when it is next opened; that takes the right to write.
 
 If the database is a symbolic link, everything lies beside its target, under the target's name; so all links
 to one state share its locks. A folder on NFS works if all hosts see each other's locks (``locks.py``) and
@@ -21,110 +15,76 @@ from __future__ import annotations
 
 import os
 import secrets
-import sqlite3
-import stat
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from reconciler.errors import StateUnwritable
 from reconciler.formats.staterows import Row, keys_dropped, rows_of
 from reconciler.model.deltas import Delta, apply_delta, with_nonces
 from reconciler.model.memory import Document
 from reconciler.stores import sql
 from reconciler.stores.base import LockInfo, Revision, revision_of
-from reconciler.stores.files import copy_database, make_folder, opened, rename
-from reconciler.stores.holders import Committed, Waits, untold
+from reconciler.stores.database import StateDatabase, Unanswered
+from reconciler.stores.files import make_folder, sync_folder
+from reconciler.stores.holders import Committed, Waits, locked, untold
 from reconciler.stores.locks import RunLock, Sleep
 from reconciler.stores.ownership import (
     check_expected,
     check_not_older,
     check_owner,
     check_push,
+    check_scratch,
     first_document,
+    moving,
     next_of_old_copy,
 )
-from reconciler.stores.sql import Head, Known
-from reconciler.stores.troubles import TROUBLES, damaged, gone, in_words, restore
+from reconciler.stores.sql import Known
+from reconciler.stores.troubles import gone
 
 
-class _Unanswered(sqlite3.Error):
-    """A COMMIT failed: whether it was kept, only reading tells."""
-
-    def __init__(self, cause: sqlite3.Error) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
-
-
-class LocalStore:
+class LocalStore(StateDatabase):
     """A ``StateStore`` in ``folder``, which is made with the first write."""
 
     def __init__(
-        self, folder: str, team_id: int, api_url: str, written_by: str, *, sleep: Sleep = time.sleep
+        self,
+        folder: str,
+        team_id: int,
+        api_url: str,
+        written_by: str,
+        *,
+        sleep: Sleep = time.sleep,
+        heard: Callable[[], None] = lambda: None,
     ) -> None:
-        self._path = os.path.realpath(os.path.join(folder, f"team-{int(team_id)}.db"))
-        self._blank = Document(int(team_id), api_url, written_by=written_by)
-        self._run_lock = RunLock(f"{self._path.removesuffix('.db')}.lock", sleep)
-        self._mutex = threading.RLock()
-        self._known: Known | None = None
-        self._backed_up = False
-        self._wrote = False
-        self._failed = False
+        blank = Document(int(team_id), api_url, written_by=written_by)
+        super().__init__(os.path.join(folder, f"team-{int(team_id)}.db"), blank, heard)
+        self._lock_path = f"{self._path.removesuffix('.db')}.lock"
+        self._run_lock = RunLock(self._lock_path, sleep)
 
     @property
     def path(self) -> str:
         """Return the database's path, links resolved."""
         return self._path
 
-    def read(self) -> tuple[Document | None, Revision]:
+    @property
+    def where(self) -> str:
+        """See ``StateStore.where``."""
+        return self._path
+
+    @property
+    def kept(self) -> str:
+        """See ``StateStore.kept``."""
+        return f"as {self._path}.backup"
+
+    def read(self, retired: bool = False) -> tuple[Document | None, Revision]:
         """See ``StateStore.read``. SQLite undoes what a killed run left half done, where it may."""
         with self._mutex, self._worded(writing=False):
             committed = self._run_lock.committed()  # first: a later commit only makes the database newer
             known = self._at_rest()
             document = known.whole() if known else None
-            check_not_older(revision_of(document), committed, self._path, gone)
+            if not (retired and committed is not None and committed.moved):
+                check_not_older(revision_of(document), committed, self._path, gone)
             return document, revision_of(document)
-
-    def _at_rest(self) -> Known | None:
-        """Look at what is there, in one short transaction."""
-        try:
-            regular = stat.S_ISREG(os.stat(self._path).st_mode)
-        except FileNotFoundError:
-            self._known = None
-            return None
-        if not regular:
-            raise damaged(self._path, "it is not a regular file")
-        with opened(self._path, "rw") as connection:
-            connection.execute("BEGIN")
-            return self._look(connection)
-
-    def _look(self, connection: sqlite3.Connection) -> Known | None:
-        """Return what it holds, from memory if its head is unchanged; ``None`` for an empty file."""
-        head = self._head_in(connection)
-        if head is None and os.stat(self._path).st_size:  # the first commit of all may have come just now
-            head = self._head_in(connection)
-        if head is None:
-            if os.stat(self._path).st_size:  # else SQLite has just undone the first commit of all
-                raise damaged(self._path, "it is a database, but has no state in it")
-            self._known = None
-            return None
-        if self._known is None or self._known.head != head:
-            hint = restore(self._path)
-            bare = sql.load_head(head, self._path, hint)
-            check_owner(bare, self._blank, self._path)
-            records = sql.load_records(connection, head, self._path, hint)
-            self._known = Known(head, bare, replace(bare, **records))
-        return self._known
-
-    def _head_in(self, connection: sqlite3.Connection) -> Head | None:
-        try:
-            return sql.find_head(connection)
-        except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_ERROR:  # that is: no such table
-                raise
-            return None
 
     def commit(self, delta: Delta, expected: Revision) -> Revision:
         """See ``StateStore.commit``."""
@@ -132,15 +92,15 @@ class LocalStore:
         with self._mutex, self._writing():
             try:
                 return self._commit(delta, rows, nonce, expected)
-            except _Unanswered:
+            except Unanswered:
                 known = self._at_rest()
             if known is not None and nonce in known.bare.commits:
                 return Revision(known.bare.lineage, expected.serial + 1, nonce)
             return self._commit(delta, rows, nonce, expected)
 
     def _commit(self, delta: Delta, rows: list[Row], nonce: str, expected: Revision) -> Revision:
-        committed = self._run_lock.committed()
         with self._transaction() as connection:
+            committed = self._run_lock.committed()  # inside: nobody retires the state from here on
             known = self._look(connection)
             before = known.bare if known else None
             check_not_older(revision_of(before), committed, self._path, gone)
@@ -185,88 +145,52 @@ class LocalStore:
             self._run_lock.note(Committed(document.lineage, document.serial))
             return revision_of(document)
 
-    def remove(self) -> bool:
+    def retire(self, expected: Revision, to: str) -> None:
+        """See ``StateStore.retire``: the lock file says where to, amid a transaction that changes nothing."""
+        with self._mutex, self._writing(), self._transaction() as connection:
+            before = self._run_lock.committed()
+            there = revision_of(known.bare if (known := self._look(connection)) else None)
+            check_expected(there, expected, self._path)
+            if not self._run_lock.note(moving(there, before, to, self._path)):
+                raise locked(self._run_lock.holder(), self._path, "")
+            sync_folder(os.path.dirname(self._path))
+
+    def remove(self, retired: bool = False) -> bool:
         """See ``StateStore.remove``."""
         with self._mutex, self._writing():
             if self._at_rest() is None:
-                if self._run_lock.committed() is not None:  # one that is lost
+                if not retired and self._run_lock.committed() is not None:  # one that is lost
                     self._run_lock.note(None)
                 return False
             with self._transaction() as connection:
                 self._prepare(connection, self._blank)
-                self._run_lock.note(None)  # first: what is named there and gone would be an old copy
+                if not retired:  # first: what is named there and gone would be an old copy
+                    self._run_lock.note(None)
                 os.unlink(self._path)
             self._known = None
             return True
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Open the database for a change; nobody else can begin one meanwhile."""
-        make_folder(os.path.dirname(self._path))
-        with opened(self._path, "rwc") as connection:
-            connection.execute("PRAGMA synchronous = EXTRA")
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-
-    def _keep(self, connection: sqlite3.Connection) -> None:
-        """Commit. What is known is forgotten meanwhile: an interrupt may come between."""
-        self._known = None
-        try:
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise _Unanswered(error) from error
-        self._wrote = True
-
-    def _prepare(self, connection: sqlite3.Connection, before: Document | None) -> None:
-        """Before the first change of a run, keep what it begins with; make the tables where there are none.
-
-        A run that begins with nothing leaves no older backup standing as if it were its own.
-        """
-        copy = f"{self._path}.backup"
-        if before is None:
-            os.chmod(self._path, 0o600)
-            for table in sql.TABLES:
-                connection.execute(f"{table} WITHOUT ROWID")
-        if not self._backed_up and before is not None:
-            self._copy_to(copy)
-        elif not self._backed_up and os.path.lexists(copy):
-            rename(copy, f"{copy}.older")
-        self._backed_up = True
-
-    def _copy_to(self, copy: str) -> None:
-        copy_database(self._path, copy)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Word a failed write, and refuse every later one: what is durable is unknown by then."""
-        if self._failed:
-            raise StateUnwritable(
-                "The state could not be written",
-                f"An earlier write to {self._path} failed, so it is unknown how much of it is on the disk.",
-                "Run again: that reads the state from the disk again.",
-            )
-        try:
-            with self._worded(writing=True):
-                yield
-        except StateUnwritable:
-            self._failed = True
+    def erase(self, memory: bool = True) -> None:
+        """See ``StateStore.erase``."""
+        check_scratch(self._blank)
+        ends = ("", "-journal", ".backup", ".backup.older", ".backup.tmp", ".backup.tmp-journal")
+        with self._mutex, self._worded(writing=True):
             self._known = None
-            raise
+            for file in (*(f"{self._path}{end}" for end in ends), *([self._lock_path] if memory else [])):
+                with suppress(FileNotFoundError):
+                    os.unlink(file)
 
-    @contextmanager
-    def _worded(self, writing: bool) -> Iterator[None]:
-        try:
-            yield
-        except _Unanswered as error:
-            raise in_words(self._path, error.cause, writing) from error.cause
-        except TROUBLES as error:
-            raise in_words(self._path, error, writing) from error
+    def committed(self) -> Committed | None:
+        """See ``StateStore.committed``."""
+        with self._worded(writing=False):
+            return self._run_lock.committed()
 
     def finish(self) -> None:
         """See ``StateStore.finish``: the lock file says what is committed."""
         with self._mutex, self._writing():
             if self._wrote and (known := self._at_rest()) is not None:
-                self._run_lock.note(Committed(known.bare.lineage, known.bare.serial))
+                committed = Committed(known.bare.lineage, known.bare.serial)
+                self._run_lock.note(committed, though_moved=False)
 
     @contextmanager
     def lock(self, info: LockInfo, timeout: float, waits: Waits = untold) -> Iterator[None]:

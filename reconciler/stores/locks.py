@@ -140,15 +140,21 @@ class RunLock:
         finally:
             os.close(fd)
 
-    def note(self, committed: Committed | None) -> None:
-        """Have the file say what was committed; a run that holds it does so itself. Raises ``OSError``."""
+    def note(self, committed: Committed | None, though_moved: bool = True) -> bool:
+        """Have the file say what was committed; return whether it does: while another run holds it, it stays
+        as it is. Without ``though_moved`` what says that the state was moved stays too. Raises ``OSError``.
+        """
         if (hold := self._hold) is not None and hold.pid == os.getpid():
-            self._hold = replace(hold, text=_write(hold.fd, committed, hold.info))
-            return
+            if though_moved or not _is_moved(hold.text):
+                self._hold = replace(hold, text=_write(hold.fd, committed, hold.info))
+            return True
         fd = os.open(self._path, _MADE, 0o600)
         try:
-            if flock_now(fd):
+            if not flock_now(fd):
+                return False
+            if though_moved or not _is_moved(_content(fd)):
                 _write(fd, committed, None)
+            return True
         finally:
             _free(fd)
 
@@ -188,7 +194,14 @@ def _write(fd: int, committed: Committed | None, holder: LockInfo | None) -> byt
     text = lock_text(committed, holder).encode()
     os.pwrite(fd, text, 0)
     os.ftruncate(fd, len(text))
+    if committed is not None and committed.moved:
+        os.fsync(fd)  # or after a power cut there would be two living states
     return text
+
+
+def _is_moved(text: bytes) -> bool:
+    committed = committed_of(text)
+    return committed is not None and committed.moved != ""
 
 
 def _content(fd: int) -> bytes:

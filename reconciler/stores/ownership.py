@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from shlex import quote
 
-from reconciler.errors import Refused, StateConflict, StateDamaged, StateForeign, StateOldCopy
+from reconciler.errors import Refused, StateConflict, StateDamaged, StateForeign, StateMoved, StateOldCopy
 from reconciler.formats.commands import on_lines
 from reconciler.model.memory import NONCES_KEPT, Document
 from reconciler.stores.base import NEVER_WRITTEN, Revision
 from reconciler.stores.holders import LONGEST, Committed
 from reconciler.untrusted import printable
+
+SCRATCH_TEAM = 0  # no team of the vendor's: a self-test's
 
 
 def check_owner(document: Document, blank: Document, source: str) -> None:
@@ -55,7 +57,12 @@ def check_expected(there: Revision, expected: Revision, source: str) -> None:
             f"{source} has lineage {there.lineage}, but this run started with {expected.lineage}.",
             "Find out who replaced it, then run again. Nothing was changed.",
         )
-    raise StateConflict(
+    raise changed(there, expected, source)
+
+
+def changed(there: Revision, expected: Revision, source: str) -> StateConflict:
+    """Return the error for a state that somebody else changed."""
+    return StateConflict(
         "Another run changed the state",
         f"{source} is at serial {there.serial}, but this run expected serial {expected.serial}.",
         "Run again. Nothing was changed.",
@@ -69,11 +76,16 @@ def check_not_older(
     gone: Callable[[str], tuple[str, str]],
     put_back: str = "Put the newer state back.",
 ) -> None:
-    """Raise ``StateOldCopy`` if what is there is older than what was committed when a run ended.
+    """Raise ``StateOldCopy`` if what is there is older than what was committed when a run ended, and
+    ``StateMoved`` if it goes on elsewhere.
 
     ``gone`` words it, and what to do, where nothing is there; ``put_back`` says how to, where something is.
     """
-    if committed is None or there.lineage not in ("", committed.lineage) or there.serial >= committed.serial:
+    if committed is None or there.lineage not in ("", committed.lineage):
+        return
+    if committed.moved:
+        raise moved_away(committed, source)
+    if there.serial >= committed.serial:
         return
     told = f"a run ended here with serial {committed.serial}: what was done since"
     if not there.serial:
@@ -86,6 +98,42 @@ def check_not_older(
     )
 
 
+def moved_away(committed: Committed, source: str) -> StateMoved:
+    """Return the error for a place whose document goes on elsewhere."""
+    return StateMoved(
+        "The state was moved",
+        f"{source}: its state was moved to {committed.moved}, and goes on there with serial "
+        f"{committed.serial}.",
+        f"Give --state {quote(committed.moved)}. If that move was broken off, run its `state migrate` again.",
+        committed.moved,
+    )
+
+
+def moving(there: Revision, before: Committed | None, to: str, source: str) -> Committed:
+    """Return what a place is to remember of a document that moves ``to`` another one; "": that it stays.
+
+    Raises ``StateMoved`` if it moves elsewhere already.
+    """
+    if to and before is not None and before.moved not in ("", to) and before.lineage == there.lineage:
+        raise moved_away(before, source)
+    return Committed(there.lineage, there.serial + 1, to) if to else Committed(there.lineage, there.serial)
+
+
+def check_scratch(blank: Document) -> None:
+    """Raise ``ValueError`` for a document of a real team: only what a self-test made may be erased."""
+    if blank.team_id != SCRATCH_TEAM:
+        raise ValueError(f"the state of team {blank.team_id} is not there to be erased")
+
+
+def knows(document: Document, other: Document) -> bool:
+    """Tell whether a document of the same lineage has every commit of the other one, as far as the nonces
+    reach back.
+    """
+    return other.commits[-1:] == () or (
+        other.commits[-1] in document.commits or document.serial - other.serial >= NONCES_KEPT
+    )
+
+
 def check_push(
     document: Document, there: Document | None, committed: Committed | None, another_lineage: bool
 ) -> None:
@@ -94,6 +142,8 @@ def check_push(
     The serial alone does not tell: of a state saved when a run failed, it is above that of another run's
     commits, which it does not know. Their nonces tell.
     """
+    if committed is not None and committed.moved and committed.lineage == document.lineage:
+        raise _lives_elsewhere(committed)
     newest = [(one.lineage, one.serial) for one in (there, committed) if one is not None]
     for lineage, serial in newest:
         if document.lineage != lineage and not another_lineage:
@@ -106,9 +156,7 @@ def check_push(
             is_here = there is not None and there.serial >= serial
             hint = f"Nothing was changed. The newer state is:{on_lines('state pull')}" if is_here else lost
             raise Refused("The file is older than the state", detail, hint)
-    if there is None or document.lineage != there.lineage or there.commits[-1:] == ():
-        return
-    if there.commits[-1] not in document.commits and document.serial - there.serial < NONCES_KEPT:
+    if there is not None and document.lineage == there.lineage and not knows(document, there):
         detail = f"Another run committed serial {there.serial}, which the file does not know."
         hint = f"What it lacks would be forgotten. The newer state is:{on_lines('state pull')}"
         raise Refused("The file is older than the state", detail, hint)
@@ -116,10 +164,17 @@ def check_push(
 
 def next_of_old_copy(there: Document, committed: Committed | None) -> Document:
     """Return what to go on with where an old copy lies, or nothing. Raises ``Refused`` where none does."""
+    if committed is not None and committed.moved and not there.lineage:
+        raise _lives_elsewhere(committed)
     foreign = committed is None or there.lineage not in ("", committed.lineage)
     if foreign or committed is None or there.serial >= committed.serial:
         raise Refused("The state is no old copy", "It is as new as what was committed last.")
     return replace(there, lineage=committed.lineage, serial=committed.serial + 1, old_copy=True)
+
+
+def _lives_elsewhere(committed: Committed) -> Refused:
+    detail = f"It was moved to {committed.moved}, and goes on there."
+    return Refused("The state was moved", detail, f"Give --state {quote(committed.moved)}.")
 
 
 def first_document(blank: Document) -> Document:

@@ -35,7 +35,7 @@ _VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| UTC|\+00:00)"), "TIME"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:PORT"),
     (re.compile(r"\b(backfills?|cancels?) \d+\b"), r"\1 NUMBER"),
-    (re.compile(r"\(serial \d+\)"), "(serial N)"),
+    (re.compile(r"(\(|with )serial \d+"), r"\1serial N"),
     (re.compile(r"^( +[-+/]+ [a-z]\S* +\d{4}-\d\d-\d\d\S* +\d+ days?) +\d{5}\b", re.MULTILINE), r"\1 NUMBER"),
 )
 _PROGRESS = re.compile(r"^ +(\+|-/\+|-) \S+ +\d{4}-\d\d-\d\d\S* +\d+ days? +NUMBER")
