@@ -43,9 +43,9 @@ class SharedClock:
 
     def install(self) -> None:
         """Make this process's engine go by it, and let nobody wait a minute for a frozen commit."""
-        wall, elapsed = clock._wall, clock._boot_time
+        wall, elapsed = clock._wall, clock.uptime
         clock._wall = lambda: wall() + timedelta(seconds=self.lead)
-        clock._boot_time = lambda: elapsed() + self.lead
+        clock.uptime = lambda: elapsed() + self.lead
         files.BUSY = 0.2
 
 
