@@ -29,6 +29,7 @@ from faulty_os import Killed
 from git_servers import SERVERS, Remote
 from histories import FOREVER, Kind, Operation, commit, faults_of, read
 
+from reconciler.errors import StateDamaged, StateError
 from reconciler.stores.base import Revision, StateStore
 from reconciler.stores.git import GitStore
 from reconciler.stores.local import LocalStore, _Unanswered
@@ -93,15 +94,21 @@ class Writer:
     def write(self) -> None:
         """Read and commit, or commit upon what was committed before, some times."""
         known: Revision | None = None
-        for turn in range(ROUNDS):
+        for turn in range(self.chance.randint(1, ROUNDS)):
             if known is None or self.chance.random() < 0.5:
                 known = self._read()
             known = self._commit(f"{self.number}-{turn}", known)
 
     def _read(self) -> Revision:
-        done = read(self.store)
-        self.told(done)
-        return done.at
+        while True:
+            try:
+                done = read(self.store)
+            except StateDamaged:
+                raise
+            except StateError:  # a server that is overrun
+                continue
+            self.told(done)
+            return done.at
 
     def _commit(self, name: str, known: Revision) -> Revision | None:
         ahead = Operation(Kind.UNKNOWN, time.monotonic(), FOREVER, known, name)
