@@ -37,10 +37,26 @@ def test_40_rounds_over_git() -> None:
     over_git("40")
 
 
-def over_git(rounds: str) -> None:
+@pytest.mark.proof
+@pytest.mark.timeout(600)
+def test_100_creates_are_committed_in_groups(tmp_path: Path) -> None:
+    from races_pushes import measured  # loads all there is
+
+    need_servers()
+    took = measured(tmp_path / "checkout", delay=0.1)
+    print(took)  # noqa: T201 - pytest shows it with -s or -rP
+    assert took.commits < 120  # each by itself would be 200
+    assert took.at_once == 1
+
+
+def need_servers() -> None:
     if reason := why_not():
         assert "CI" not in os.environ, reason  # there a proof that is not run is no proof
         pytest.skip(reason)
+
+
+def over_git(rounds: str) -> None:
+    need_servers()
     raced("--git", rounds, "--rounds", "0", "--real-rounds", "0", "--freezes", "0")
 
 
