@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 from contract import NOW, adds, holder, opened
 from git_rig import BRANCH, FILE, LAST, STATE
 from git_servers import SERVERS, Remote, git
@@ -177,7 +178,18 @@ def by_path(tmp_path: Path, away_from_home: None) -> Iterator[Remote]:
         yield remote
 
 
-@pytest.mark.parametrize("prepare", CHECKOUTS.values(), ids=CHECKOUTS)
+def few_of(all_of_them: dict[str, Callable[..., object]], *few: str) -> list[ParameterSet]:
+    """Return those few for every run, and the others for the proof."""
+    assert all_of_them.keys() >= {*few}
+    return [
+        pytest.param(one, id=name, marks=() if name in few else pytest.mark.proof)
+        for name, one in all_of_them.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    "prepare", few_of(CHECKOUTS, "unclean", "worktree", "hooks elsewhere", "odd", "instead of")
+)
 def test_a_run_touches_nothing_of_the_checkout(by_path: Remote, tmp_path: Path, prepare: Prepare) -> None:
     clone = by_path.clone(tmp_path)
     place = prepare(by_path, clone) or clone
@@ -272,7 +284,7 @@ KEYS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("give", KEYS.values(), ids=KEYS)
+@pytest.mark.parametrize("give", few_of(KEYS, "for its url", "included", "by a helper"))
 def test_the_checkout_s_credentials_hold_and_lie_nowhere_else(
     give: Callable[[Path, str], None], tmp_path: Path, away_from_home: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

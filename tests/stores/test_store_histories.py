@@ -253,7 +253,7 @@ def git_stores(remote: Remote, folder: Path) -> Open:
 
 
 def test_a_history_of_each_kind_by_path_and_in_a_folder(tmp_path: Path, away_from_home: None) -> None:
-    met = played(partial(open_local, tmp_path / "state"), range(3))
+    met = played(partial(open_local, tmp_path / "state"), range(1))
     met += played_by_processes(partial(open_local, tmp_path / "other"), 1)
     with SERVERS["path"](tmp_path / "served" / "team.git") as remote:
         stores = git_stores(remote, tmp_path)
