@@ -66,11 +66,11 @@ class StateDatabase:
     def _look(self, connection: sqlite3.Connection) -> Known | None:
         """Return what it holds, from memory if its head is unchanged; ``None`` for an empty file."""
         head = self._head_in(connection)
-        if head is None and os.stat(self._path).st_size:  # the first commit of all may have come just now
-            head = self._head_in(connection)
-        if head is None:
-            if os.stat(self._path).st_size:  # else SQLite has just undone the first commit of all
+        if head is None and os.stat(self._path).st_size:  # looked at once: the first commit may come any time
+            head = self._head_in(connection)  # it has come since, or this is something else's
+            if head is None:
                 raise damaged(self._path, "it is a database, but has no state in it")
+        if head is None:
             self._known = None
             return None
         if self._known is None or self._known.head != head:

@@ -18,9 +18,11 @@ from typing import Any
 import pytest
 
 from reconciler.errors import Refused, StateConflict, StateForeign, StateLocked
+from reconciler.formats.statefile import encode_document
 from reconciler.model.deltas import Delta, apply_delta, apply_deltas
 from reconciler.model.memory import NONCES_KEPT, BackfillRecord, Document, Intent, IntentKind, Origin, Outcome
 from reconciler.model.observed import Backfill, Status
+from reconciler.stores import gitlock
 from reconciler.stores.base import NEVER_WRITTEN, LockInfo, Revision, StateStore, this_process
 from reconciler.stores.urls import open_store
 
@@ -103,6 +105,7 @@ class StoreContract:
     attempts = 200  # commits that each of two processes tries
     timeout = 7.5  # seconds that a lock is waited for in vain
     least = 7.4  # seconds of it that pass by sleeping
+    lease = 0.0  # seconds for which the lock of a holder that was killed stays taken
 
     def passes(self, seconds: float) -> None:
         """Let time pass while a lock is waited for, as far as the store looks at a clock for that."""
@@ -185,6 +188,18 @@ class StoreContract:
         assert store.read()[1] == revision
         store.commit(adds("b"), revision)
         assert nonces_at(place) == {"a", "b"}
+
+    @pytest.mark.proof
+    def test_a_document_of_20_megabytes(self, place: str) -> None:
+        many = Delta(backfills=tuple(map(backfill, range(1, 35_000))))
+        store = opened(place)
+        first = store.commit(many, NEVER_WRITTEN)
+        store.commit(adds("a"), first)
+        document, revision = opened(place).read()
+        assert document is not None
+        assert len(encode_document(document)) > 20_000_000
+        assert (len(document.backfills), set(document.intents)) == (34_999, {"a"})
+        assert opened(place).push(document).serial == revision.serial + 1
 
     # --- compare-and-set -----------------------------------------------------------------
 
@@ -446,6 +461,29 @@ class StoreContract:
         with opened(place).lock(holder(), 0):
             pass
 
+    def test_the_lock_of_a_killed_holder_is_another_s_within_the_lease(
+        self, place: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(gitlock, "LEASE", self.lease)
+        other = holding(place, self.lease)
+        store = opened(place)
+        with pytest.raises(StateLocked, match="locked"), store.lock(holder(), 0):
+            pass
+        assert not store.holds_lock()
+        other.kill()
+        other.communicate()
+        pauses: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            self.passes(seconds)
+
+        store = opened(place, sleep=sleep)
+        with store.lock(holder(), 60):
+            assert store.holds_lock()
+        assert sum(pauses) <= 3 * self.lease
+        assert opened(place).holder() is None
+
     def test_committing_needs_no_lock(self, place: str) -> None:
         with opened(place).lock(holder(), 0):
             written(place, "a", "b")
@@ -499,6 +537,26 @@ for attempt in range(attempts):
         store.finish()
 print(json.dumps(report))
 """
+
+
+HOLDER = """
+import sys
+from contract import holder, opened
+from reconciler.stores import gitlock
+
+gitlock.LEASE = float(sys.argv[2])
+with opened(sys.argv[1]).lock(holder("apply"), 0):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def holding(place: str, lease: float = 60.0) -> subprocess.Popen[str]:
+    """Start a process that holds the lock until it is killed, or told a line."""
+    other = worker(HOLDER, place, str(lease))
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    return other
 
 
 def worker(script: str, *arguments: str) -> subprocess.Popen[str]:

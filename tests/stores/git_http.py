@@ -101,9 +101,9 @@ class HttpGit:
             self._stopping.wait(seconds)
 
     @contextmanager
-    def pushing(self, kind: str) -> Iterator[None]:
-        """Count how many pushes are under way at once."""
-        one = int(kind == PUSH)
+    def pushing(self, kind: str, body: bytes) -> Iterator[None]:
+        """Count how many pushes to branches are under way at once: a lock may be renewed beside them."""
+        one = int(kind == PUSH and b" refs/heads/" in body[:500])
         with self._lock:
             self._pushing += one
             self.most_pushes_at_once = max(self.most_pushes_at_once, self._pushing)
@@ -151,7 +151,7 @@ class _Connection(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         git, kind = self.server.git, kind_of(self.path)
         body = self._body()
-        with git.pushing(kind):
+        with git.pushing(kind, body):
             git.wait(git.delay)
             if git.wants and self.headers.get("Authorization") != git.wants:
                 return self._say(401, ("WWW-Authenticate", 'Basic realm="git"'))

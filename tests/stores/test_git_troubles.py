@@ -1,6 +1,7 @@
 """The Git store when the host refuses, fails, falls silent or dies, and when people push: on each server."""
 
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from reconciler.errors import (
     StateRefused,
     StateUnwritable,
 )
+from reconciler.stores import gitlock
 from reconciler.stores.base import NEVER_WRITTEN, Revision
 from reconciler.stores.git import GitStore
 
@@ -168,7 +170,11 @@ def test_a_commit_whose_server_is_gone_is_unwritable(tmp_path: Path, away_from_h
             assert commits_at(remote) == 1
 
 
-FAULTS = [(PUSH_REFS, 502), (PUSH, 500), (PUSH, 502), (PUSH, "cut"), (PUSH, "lost"), (PUSH, "unsaid")]
+FAULTS = [
+    (PUSH_REFS, 502),
+    (PUSH, "lost"),
+    *(pytest.param(PUSH, one, marks=pytest.mark.proof) for one in (500, 502, "cut", "unsaid")),
+]
 
 
 @pytest.mark.parametrize("kind, fault", FAULTS)
@@ -247,6 +253,49 @@ def test_a_lost_answer_behind_which_another_run_commits(remote: Remote, place: P
     with pytest.raises(StateConflict):
         store.commit(adds("y"), second)
     assert nonces_at(place) == {"a", "x", "other"}
+
+
+# --- the lease ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gitlock, "LEASE", 3.0)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_lease_is_renewed_also_when_an_answer_is_lost(
+    remote: Remote, place: Place, short_lease: None
+) -> None:
+    store = opened(place)
+    with store.lock(holder(), 0):
+        taken = remote.refs()[LOCK]
+        remote.die_after("refs/reconciler/*")
+        until(lambda: not remote.is_asked("die-after"))
+        unheard = remote.refs()[LOCK]
+        assert unheard != taken
+        until(lambda: remote.refs()[LOCK] != unheard)
+        assert store.holds_lock()
+    assert LOCK not in remote.refs()
+
+
+def test_a_lock_that_a_person_freed_is_noticed(remote: Remote, place: Place, short_lease: None) -> None:
+    store, info = opened(place), holder()
+    with store.lock(info, 0):
+        with pytest.raises(StateLocked):
+            opened(place).unlock()
+        with pytest.raises(StateLocked):
+            opened(place).unlock("another")
+        assert opened(place).unlock(info.id) == info
+        with opened(place).lock(holder(), 0):
+            until(lambda: not store.holds_lock())
+    assert LOCK not in remote.refs()
 
 
 # --- what people push --------------------------------------------------------------------

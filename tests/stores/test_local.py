@@ -20,9 +20,9 @@ from contract import (
     adds,
     backfill,
     holder,
+    holding,
     nonces_at,
     opened,
-    worker,
     written,
 )
 
@@ -185,37 +185,18 @@ def test_a_commit_costs_the_same_with_many_records(place: str, monkeypatch: pyte
 
 # --- locks across processes --------------------------------------------------------------
 
-HOLDER = """
-import sys
-from contract import holder, opened
 
-with opened(sys.argv[1]).lock(holder("apply"), 0):
-    print("held", flush=True)
-    sys.stdin.readline()
-"""
-
-
-def test_a_killed_holder_leaves_the_lock_free(place: str) -> None:
-    other = worker(HOLDER, place)
-    assert other.stdout is not None
-    assert other.stdout.readline() == "held\n"
-    with pytest.raises(StateLocked) as caught, opened(place).lock(holder(), 0):
-        pass
-    assert "`apply`" in caught.value.detail
+def test_the_lock_of_a_living_holder_is_not_freed(place: str) -> None:
+    other = holding(place)
     with pytest.raises(StateLocked) as caught:
         opened(place).unlock()
     assert "kill" in caught.value.hint
     other.kill()
     other.communicate()
-    store = opened(place)
-    with store.lock(holder(), 0):
-        assert store.holds_lock()
 
 
 def test_what_a_killed_holder_left_is_cleared_by_its_id(place: str) -> None:
-    other = worker(HOLDER, place)
-    assert other.stdout is not None
-    assert other.stdout.readline() == "held\n"
+    other = holding(place)
     other.kill()
     other.communicate()
     with pytest.raises(StateLocked, match="another id"):

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "kill"))
 import kill_paths  # noqa: F401
 from kill_children import Ended, Freeze, calls_of, kill_self, ran, start, wait, watching
 from kill_served import EMBEDDED
-from kill_worlds import COMMON, HEAD, all_backfills, situated, writes_sent
+from kill_worlds import COMMON, HEAD, all_backfills, check_unlocked, situated, state_of, writes_sent
 from races_rounds import DOCUMENTED, FILE, INSTANT, check_made_once
 
 from reconciler.engine import clock
@@ -43,9 +43,9 @@ class SharedClock:
 
     def install(self) -> None:
         """Make this process's engine go by it, and let nobody wait a minute for a frozen commit."""
-        wall, elapsed = clock._wall, clock._boot_time
+        wall, elapsed = clock._wall, clock.uptime
         clock._wall = lambda: wall() + timedelta(seconds=self.lead)
-        clock._boot_time = lambda: elapsed() + self.lead
+        clock.uptime = lambda: elapsed() + self.lead
         files.BUSY = 0.2
 
 
@@ -116,7 +116,8 @@ class Frozen:
         self.another("clean1")
         clean = self.another("clean2")
         assert clean.status == 0, clean
-        check_made_once(self.folder, [self.folder / FILE])
+        check_made_once(self.folder, [self.folder / FILE], state_of(self.folder))
+        check_unlocked(self.folder)
 
 
 def freeze(number: int, folder: Path) -> None:

@@ -40,6 +40,7 @@ from kill_worlds import (
 
 from reconciler.config.loading import read_files
 from reconciler.dates import iso, last_iso
+from reconciler.model.memory import Document
 from reconciler.sandbox import Sandbox
 
 DOCUMENTED = {0, 3, 4, 5}
@@ -64,6 +65,7 @@ class Round:
     api: str
     killed: bool
     real: bool
+    transfers: tuple[int, ...] = TRANSFERS
 
     @staticmethod
     def of(seed: int, *, real: bool = False) -> Round:
@@ -93,9 +95,14 @@ class Race:
     folder: Path
     rng: random.Random = field(init=False)
     files: list[str] = field(default_factory=list)
+    common: tuple[str, ...] = COMMON
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.round.seed)
+
+    def document(self) -> Document | None:
+        """Return the state."""
+        return state_of(self.folder)
 
     def run(self) -> Counter[int]:
         """Race, then check. Returns how often each status was met."""
@@ -119,7 +126,7 @@ class Race:
     def _text(self) -> str:
         """Return a file with random ranges: those of the others overlap them."""
         lines = [f"{HEAD}transfers:"]
-        for transfer in TRANSFERS:
+        for transfer in self.round.transfers:
             chunk = self.rng.choice(["none", "week", "month"])
             lines += [f"  t{transfer}:", f"    transfer_id: {transfer}", f"    chunk: {chunk}", "    ranges:"]
             for _ in range(self.rng.randint(1, 2)):
@@ -132,7 +139,7 @@ class Race:
         more: tuple[str, ...] = ("--no-lock",)
         if self.round.lock:
             more = ("--lock-timeout", self.rng.choice(["0s", "30s"]))
-        return ("apply", *COMMON, "--auto-approve", "-c", self.files[number % len(self.files)], *more)
+        return ("apply", *self.common, "--auto-approve", "-c", self.files[number % len(self.files)], *more)
 
     # -- the two kinds of processes -----------------------------------------------------------
 
@@ -204,24 +211,29 @@ class Race:
             with Sandbox.open(self.folder / "world.db") as sandbox:
                 sandbox.advance(2 * 3600)
             self._run_cleanly()
-        check_made_once(self.folder, [self.folder / name for name in self.files])
+        check_made_once(self.folder, [self.folder / name for name in self.files], self.document())
+        self.check_unlocked()
+
+    def check_unlocked(self) -> None:
+        """The lock is free, and names nobody."""
+        check_unlocked(self.folder)
 
     def _run_cleanly(self) -> None:
         settle = AT_ONCE if self.round.killed else ()
         for name in self.files:
-            clean = ("apply", *COMMON, "--auto-approve", "-c", name, *settle)
+            clean = ("apply", *self.common, "--auto-approve", "-c", name, *settle)
             ended = ran(self.folder, clean, "clean")
             if ended.status == 4 and self.round.killed:
                 self._resolve(name)
             if ended.status != 0:
                 ended = ran(self.folder, clean, "clean")
             assert ended.status == 0, f"{name}: {ended}"
-            ended = ran(self.folder, ("plan", *COMMON, "--detailed-exitcode", "-c", name), "plan")
+            ended = ran(self.folder, ("plan", *self.common, "--detailed-exitcode", "-c", name), "plan")
             assert ended.status == 0, ended
 
     def _resolve(self, name: str) -> None:
         """Say what became of a killed run's creates: a newer backfill hides from us what a person sees."""
-        document = state_of(self.folder)
+        document = self.document()
         assert document is not None, "there is no state"
         for intent in [one for one in document.intents.values() if one.pending]:
             wanted = (intent.transfer_id, iso(intent.start), last_iso(intent.end))
@@ -241,7 +253,7 @@ class Race:
                 "-c",
                 name,
             )
-            ended = ran(self.folder, ("resolve", *told, *COMMON), "resolve")
+            ended = ran(self.folder, ("resolve", *told, *self.common), "resolve")
             assert ended.status == 0, ended
 
 
@@ -266,19 +278,17 @@ def declared(files: Sequence[Path]) -> set[tuple[int, str, bool]]:
     return days
 
 
-def check_made_once(folder: Path, files: Sequence[Path]) -> None:
+def check_made_once(folder: Path, files: Sequence[Path], document: Document | None) -> None:
     backfills = all_backfills(folder)
     held = coverage(backfills)
     wanted = Counter(dict.fromkeys(declared(files), 1))
     assert held == wanted, f"too many: {held - wanted}, missing: {wanted - held}"
     refused = [one for one in requests(folder) if one["method"] == "POST" and one["status"] != 200]
     assert not refused, f"creates went out blindly: {refused}"
-    document = state_of(folder)
     assert document is not None, "there is no state"
     for one in backfills:
         assert is_known(document, one), f"not recorded: {one}"  # of a killed run's the runs may tell alone
     assert not [one for one in document.intents.values() if one.pending], "something is unresolved"
-    check_unlocked(folder)
 
 
 def requests(folder: Path) -> list[dict[str, Any]]:

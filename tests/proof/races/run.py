@@ -2,6 +2,7 @@
 
 python tests/proof/races/run.py                  200 rounds (20 of real processes), and all freezes
 python tests/proof/races/run.py --round 17       one round again; --real for one of real processes
+python tests/proof/races/run.py --git 40         40 rounds of two applies over Git; --git-round 7: one again
 python tests/proof/races/run.py --freeze 31      one freeze again; --lock for one that holds the lock
 """
 
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import races_freezes
+import races_git
 from races_rounds import Race, Round
 
 
@@ -55,6 +57,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=180, help="of forked processes")
     parser.add_argument("--real-rounds", type=int, default=20, help="of real processes")
     parser.add_argument("--freezes", type=int, default=1, help="every N-th point; 0: none")
+    parser.add_argument("--git", type=int, default=0, help="rounds of two applies over Git")
+    parser.add_argument("--git-round", type=int)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--slice", default="0/1", help="I/N: this one of N shares")
     parser.add_argument("--round", type=int)
@@ -70,6 +74,8 @@ Task = tuple[str, str, Callable[[Path], "dict[int, int] | None"]]
 def _tasks(options: argparse.Namespace, work: Path) -> Iterator[Task]:
     if options.round is not None:
         yield _race(options.round, real=options.real)
+    elif options.git_round is not None:
+        yield _git_race(options.git_round)
     elif options.freeze is not None:
         yield _freeze(options.freeze, locked=options.lock)
     else:
@@ -82,6 +88,8 @@ def _all_tasks(options: argparse.Namespace, work: Path) -> Iterator[Task]:
         yield _race(seed, real=False)
     for seed in range(options.first, options.first + options.real_rounds):
         yield _race(seed, real=True)
+    for seed in range(options.first, options.first + options.git):
+        yield _git_race(seed)
     if options.freezes:
         calls = races_freezes.undisturbed_calls(work)
         for number in races_freezes.freezable(calls)[:: options.freezes]:
@@ -95,6 +103,13 @@ def _race(seed: int, *, real: bool) -> Task:
         return Race(Round.of(seed, real=real), folder).run()
 
     return ("real round" if real else "forked round", Round.of(seed, real=real).replay, act)
+
+
+def _git_race(seed: int) -> Task:
+    def act(folder: Path) -> dict[int, int]:
+        return races_git.run(seed, folder)
+
+    return ("round over Git", f"python tests/proof/races/run.py --git-round {seed}", act)
 
 
 def _freeze(number: int, *, locked: bool) -> Task:

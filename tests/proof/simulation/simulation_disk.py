@@ -2,7 +2,8 @@
 
 At each point a process may be killed, frozen or overtaken. A kill inside a transaction leaves the files as
 they are then, with SQLite's journal, or half of the commit written. After a kill nothing is written: every
-call raises again.
+call raises again. The answer to a commit may be lost, as over a network: the store looks whether it was kept,
+and much may happen before it does.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +23,11 @@ from reconciler.model.deltas import Delta
 from reconciler.model.memory import Document
 from reconciler.stores import files
 from reconciler.stores.base import LockInfo, Revision
+from reconciler.stores.database import Unanswered
 from reconciler.stores.files import BUSY
 from reconciler.stores.holders import Waits, untold
 from reconciler.stores.local import LocalStore
+from reconciler.stores.sql import Known
 
 if TYPE_CHECKING:
     from simulation_process import Process
@@ -34,6 +38,18 @@ MAGIC = bytes.fromhex("d9d505f920a163d7ffffffff")  # begins a journal that count
 POLL = 0.05  # seconds
 
 
+@dataclass(frozen=True)
+class Unheard:
+    """A commit without an answer: whether it was kept, when the store looks, and whether it can then."""
+
+    kept: bool
+    seconds: float
+    readable: bool
+
+    def __str__(self) -> str:
+        return "kept" if self.kept else "not kept"
+
+
 class PointedStore(LocalStore):
     """The store with points inside its commits."""
 
@@ -41,6 +57,7 @@ class PointedStore(LocalStore):
         super().__init__(folder, team_id, api, "simulation", sleep=process.sleep)
         self._process = process
         self.wreck: tuple[bytes, bytes] | None = None
+        self._unheard: Unheard | None = None
 
     def _keep(self, connection: sqlite3.Connection) -> None:
         self._process.stage.inside[self.path] = self._process
@@ -49,7 +66,21 @@ class PointedStore(LocalStore):
         except Killed:
             self.wreck = _wreck(self.path, connection, half=self._process.tears())
             raise
-        super()._keep(connection)
+        unheard = self._unheard = self._process.unheard()
+        if unheard is None or unheard.kept:
+            super()._keep(connection)
+        if unheard is not None:
+            raise Unanswered(sqlite3.OperationalError(f"no answer: {unheard}"))
+
+    def _at_rest(self) -> Known | None:
+        unheard, self._unheard = self._unheard, None
+        if unheard is not None:
+            self.come_out()
+            self._process.pause(unheard.seconds)
+            self.wait_for_others()  # it may have to be committed once more
+            if not unheard.readable:
+                raise sqlite3.OperationalError("still no answer")
+        return super()._at_rest()
 
     def _copy_to(self, copy: str) -> None:
         self._process.point("backup")

@@ -10,9 +10,9 @@ from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from simulation_disk import PointedStore, WatchedStore
+from simulation_disk import PointedStore, Unheard, WatchedStore
 from simulation_memory import Conditions
-from simulation_network import Weather, Wire
+from simulation_network import CALM, Weather, Wire
 from simulation_stage import Actor, Killed, Stage
 
 from reconciler.api.client import ApiClient
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from simulation_truth import Truth
 
 API = "sandbox"
+LOSSY = 0.1  # of the schedules lose answers to commits
 KEY = "of the one key"
 TERM = 15
 
@@ -130,6 +131,12 @@ class Process:
         self.truth.keys.add(self.flags.key)
         self.actor = Actor(self.stage, self.name, self._main)
         self._rng = random.Random(self.stage.rng.getrandbits(64))
+        self._losses = random.Random(
+            f"lost answers {self.stage.seed}"
+        )  # by itself: other seeds stay as they are
+        lossy = self._losses.random() < LOSSY and self.weather is not CALM
+        self._loss = 0.25 if lossy else 0.0
+        self._losses.seed(f"lost answers {self.stage.seed} {self.name}")
         inner = PointedStore(self, self.folder, self.team.team_id, API)
         self.store = WatchedStore(self, inner, lambda delta: self.truth.check_commit(self, delta))
 
@@ -180,6 +187,17 @@ class Process:
         self.dead = True
         self.store.drop_dead()
         raise Killed
+
+    def unheard(self) -> Unheard | None:
+        """Return what becomes of a commit whose answer is lost; ``None``: it is heard."""
+        chance = self._losses
+        if chance.random() >= self._loss:
+            return None
+        seconds = chance.choice([0.0, 0.0, 1.0, 30.0, 70.0, 400.0, 4000.0])
+        lost = Unheard(chance.random() < 0.7, seconds, chance.random() < 0.7)
+        self.note(f"unheard:{lost}{'' if lost.readable else ' and given up'}")
+        self.log(f"hears nothing of a commit for {seconds:.0f} s ({lost}, readable: {lost.readable})")
+        return lost
 
     def tears(self) -> bool:
         """Tell whether a kill inside a transaction comes amid its COMMIT."""

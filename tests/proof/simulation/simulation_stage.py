@@ -72,6 +72,7 @@ class Stage:
     """``now`` is seconds since the epoch. Things due at the same moment happen in the order announced."""
 
     def __init__(self, seed: int, start: float, *, tracing: bool = False) -> None:
+        self.seed = seed
         self.now = start
         self.rng = random.Random(seed)
         self.current: Actor | None = None

@@ -40,6 +40,10 @@ MET = (
     "left:half",
     "left:undone",
     "signal:commit",
+    "unheard:kept",
+    "unheard:kept and given up",
+    "unheard:not kept",
+    "unheard:not kept and given up",
 )
 MET_BY_TRUST = (
     "event:LeftUndone",
