@@ -44,7 +44,9 @@ def remote(tmp_path: Path, away_from_home: None, monkeypatch: pytest.MonkeyPatch
         yield made
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(
+    params=[pytest.param(one, marks=pytest.mark.proof if one == "Git to Git" else ()) for one in WAYS]
+)
 def way(request: pytest.FixtureRequest, remote: Remote) -> Way:
     return WAYS[request.param]
 
@@ -112,7 +114,9 @@ FEW = ("pwrite",), ((GitRepo, "push"), (StateDatabase, "_keep"), (StateDatabase,
 """Calls that change what lies somewhere; ``WRITES`` has each of the system, of git's own files too."""
 
 
-@pytest.mark.parametrize("after", [True, False], ids=["after it", "before it"])
+@pytest.mark.parametrize(
+    "after", [pytest.param(True, marks=pytest.mark.proof), False], ids=["after", "before"]
+)
 @pytest.mark.parametrize("calls", [FEW, pytest.param((WRITES, FEW[1]), marks=pytest.mark.proof)])
 def test_a_move_that_is_killed_anywhere_goes_on(
     way: Way, calls: tuple[tuple[str, ...], Any], after: bool
@@ -290,7 +294,7 @@ def test_a_sound_place_passes_and_nothing_is_left(place: str, remote: Remote) ->
     assert (sorted(Path().iterdir()), left_in(remote)) == (before, [])
 
 
-@pytest.mark.parametrize("place", ["state", "git:origin#one"])
+@pytest.mark.parametrize("place", ["state", pytest.param("git:origin#one", marks=pytest.mark.proof)])
 def test_what_a_killed_self_test_left_is_no_trouble(place: str, remote: Remote) -> None:
     with troubled(Trouble(0, Killed), (), ((_Scratch, "clear"),)), pytest.raises(Killed):
         told(place)
