@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import codecs
 import os
+import select
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
-
-import click
 
 from reconciler.errors import Interrupted, UsageError
 
@@ -195,17 +195,29 @@ def is_confirmed(question: str) -> bool:
 
 def _answer(question: str) -> str:
     try:
-        asked = _fitted(sys.stderr, question, room=len(": yes"))
-        answer: str = click.prompt(asked, default="", show_default=False, err=True)
+        sys.stderr.write(_fitted(sys.stderr, question, room=len(": yes")) + ": ")
+        sys.stderr.flush()
+        _await_input()
+        answer = sys.stdin.readline()
     except Interrupted:
         err("")
         raise
-    except click.Abort as aborted:
-        if not isinstance(aborted.__context__, EOFError):
-            raise
+    if not answer.endswith("\n"):
         err("")
-        return ""
     return answer.strip()
+
+
+def _await_input() -> None:
+    """Wait until there is a line, or a signal. One that comes just before a read begins would not end it."""
+    woken, waking = os.pipe()
+    os.set_blocking(waking, False)
+    before = signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+    try:
+        select.select([sys.stdin, woken], [], [])
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(woken)
+        os.close(waking)
 
 
 def agreed(question: str, auto_approve: bool, command: str) -> bool:
