@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from _pytest.mark import ParameterSet
@@ -178,7 +179,7 @@ def by_path(tmp_path: Path, away_from_home: None) -> Iterator[Remote]:
         yield remote
 
 
-def few_of(all_of_them: dict[str, Callable[..., object]], *few: str) -> list[ParameterSet]:
+def few_of(all_of_them: dict[str, Any], *few: str) -> list[ParameterSet]:
     """Return those few for every run, and the others for the proof."""
     assert all_of_them.keys() >= {*few}
     return [
@@ -201,14 +202,45 @@ def test_a_run_touches_nothing_of_the_checkout(by_path: Remote, tmp_path: Path, 
     git(clone, "fsck", "--strict")
 
 
-def test_a_run_touches_nothing_of_a_shallow_checkout(by_path: Remote, tmp_path: Path) -> None:
+CLONED = {
+    "shallow": ("--depth=1",),
+    "of one branch": ("--depth=1", "--no-tags", "--single-branch"),
+    "partial": ("--filter=blob:none",),
+    "bare": ("--bare",),
+}
+
+
+@pytest.mark.parametrize("options", few_of(CLONED, "shallow"))
+def test_a_run_touches_nothing_of_a_clone_that_lacks_much(
+    by_path: Remote, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    git(by_path.bare, "config", "uploadpack.allowFilter", "true")
     by_path.url = f"file://{by_path.bare}"  # by a mere path Git ignores the depth
-    clone = by_path.clone(tmp_path, "--depth=1")
-    assert (clone / ".git" / "shallow").exists()
+    clone = by_path.clone(tmp_path, *options)
     before = everything_in(clone)
     run_in(clone)
     assert everything_in(clone) == before
     check_remote(by_path)
+
+
+def test_a_repository_with_longer_hashes_and_a_host_behind_ssh(
+    tmp_path: Path, away_from_home: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``ssh`` is a program that runs what it is asked to here: with what the checkout says of it."""
+    monkeypatch.setenv("GIT_DEFAULT_HASH", "sha256")
+    with SERVERS["path"](tmp_path / "served" / "team.git") as remote:
+        clone = remote.clone(tmp_path)
+        monkeypatch.delenv("GIT_DEFAULT_HASH")
+        program = tmp_path / "ssh"
+        program.write_text('#!/bin/sh\nfor last in "$@"; do :; done\nexec sh -c "$last"\n', "utf-8")
+        program.chmod(0o755)
+        git(clone, "config", "core.sshCommand", str(program))
+        git(clone, "remote", "set-url", "origin", f"git@host.example:{remote.bare}")
+        before = everything_in(clone)
+        run_in(clone)
+        assert everything_in(clone) == before
+        check_remote(remote)
+        assert len(remote.refs()[LAST]) == 64
 
 
 def check_remote(remote: Remote) -> None:

@@ -31,7 +31,7 @@ class TestGitStore(StoreContract):
     attempts = 6
     timeout = 0.5
     least = 0.0
-    lease = 1.0
+    lease = 2.0
 
     def passes(self, seconds: float) -> None:
         time.sleep(seconds)
