@@ -26,7 +26,11 @@ def applied(document: Document, delta: Delta) -> Document:
 def updated(record: BackfillRecord, seen: Backfill, vendor_now: datetime) -> BackfillRecord:
     """Return the record with what was seen. A final status we know beats a lagging read.
 
-    A FAILED one may run again: then its counts go on, and what it says of its days is open again.
+    A FAILED one may run again: then its counts go on, and what it says of its days is open again; also which
+    had failed, for no read may have shown that it ended in between.
+
+        09:00  RUNNING, 1 completed, 1 failed: May 5
+        10:00  it ended, and ran again: FAILED, 5 completed, 1 failed: May 3. May 5 is loaded by now
     """
     known = record.seen
     if (seen.transfer_id, seen.days) != (known.transfer_id, known.days):
@@ -39,7 +43,7 @@ def updated(record: BackfillRecord, seen: Backfill, vendor_now: datetime) -> Bac
         seen,
         start_time=seen.start_time or known.start_time,
         end_time=known.end_time or seen.end_time if was_failed else seen.end_time,
-        failed_days=seen.failed_days | (known.failed_days if seen.failed >= known.failed else EMPTY),
+        failed_days=seen.failed_days | (known.failed_days if same else EMPTY),
         created_user_id=seen.created_user_id or known.created_user_id,
         error=seen.error or (known.error if seen.failed else ""),
     )
@@ -143,7 +147,7 @@ def _origin(backfill: Backfill, transfer: DesiredTransfer, document: Document, o
     """
     if transfer.evidence is not EvidenceMode.BACKFILLS:
         return Origin.OBSERVED
-    if any(_explains(intent, backfill) for intent in document.intents.values()):
+    if any(_explains(intent, backfill, document) for intent in document.intents.values()):
         return Origin.OBSERVED
     users = {user.user_id for user in document.users.values()}
     who = backfill.created_user_id
@@ -151,10 +155,14 @@ def _origin(backfill: Backfill, transfer: DesiredTransfer, document: Document, o
     return Origin.UNEXPLAINED if maybe_ours else Origin.OBSERVED
 
 
-def _explains(intent: Intent, backfill: Backfill) -> bool:
-    """Tell whether a create may have made a backfill: exactly it, about then (a gateway may send twice)."""
+def _explains(intent: Intent, backfill: Backfill, document: Document) -> bool:
+    """Tell whether a create may have made a backfill: a part of it, made about then. If it is known to have
+    made another one, only a gateway that sent it twice can have made this one, and the API cut both alike.
+    """
+    made = document.backfills.get(intent.backfill_id) if intent.backfill_id is not None else None
+    alike = made is None or made.days == backfill.days
     about_then = made_about_then(intent, backfill, DEFAULT_SETTLE)
-    return intent.kind is IntentKind.CREATE and about_then and is_part(intent, backfill)
+    return intent.kind is IntentKind.CREATE and about_then and alike and is_part(intent, backfill)
 
 
 def _newest_views(observed: Observed) -> dict[int, Backfill]:

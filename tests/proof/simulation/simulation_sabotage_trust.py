@@ -9,12 +9,13 @@ from typing import Any
 
 from simulation_sabotage import Sabotage, _put
 
+from reconciler.dates import EMPTY
 from reconciler.engine import agreement, run, transfer
 from reconciler.engine.freshness import Freshness
 from reconciler.engine.transfer import TransferApply
-from reconciler.model.memory import Document, Intent
+from reconciler.model.memory import BackfillRecord, Document, Intent
 from reconciler.model.observed import Backfill
-from reconciler.planning import facts, intents, matching, resolution, situation
+from reconciler.planning import facts, intents, matching, records, resolution, situation
 from reconciler.planning.approval import approval_of
 from reconciler.stores import local
 
@@ -98,6 +99,33 @@ def news_ignored() -> Any:
     return _put((Freshness, "news", lambda self, action, document: ""))
 
 
+def departures_ignored() -> Any:
+    """What the plan knew as FAILED, and the list does not show any more."""
+    return _put((Freshness, "_left_the_list", lambda self, action, document: iter(())))
+
+
+def part_of_a_create_explained() -> Any:
+    """Whatever is made of a part of a create's days is explained by it, though that made another one."""
+    real = records._explains
+
+    def explains(intent: Intent, backfill: Backfill, document: Document) -> bool:
+        return real(intent, backfill, replace(document, backfills={}))
+
+    return _put((records, "_explains", explains))
+
+
+def named_once_is_named_for_good() -> Any:
+    """What an error report named is joined with what it names now, though its backfill ran again."""
+    real = records.updated
+
+    def updated(record: BackfillRecord, seen: Backfill, *rest: Any) -> BackfillRecord:
+        fresh, known = real(record, seen, *rest), record.seen
+        named = fresh.seen.failed_days | (known.failed_days if seen.failed >= known.failed else EMPTY)
+        return replace(fresh, seen=replace(fresh.seen, failed_days=named))
+
+    return _put((records, "updated", updated))
+
+
 def counts_of_a_cancel_ignored() -> Any:
     """What a cancel's answer shows besides that it is cancelled."""
     real = transfer.updated
@@ -136,6 +164,9 @@ TRUST: tuple[Sabotage, ...] = (
     digest_without_creates,
     runs_not_read_again,
     news_ignored,
+    departures_ignored,
+    part_of_a_create_explained,
+    named_once_is_named_for_good,
     cut_recorded_whole,
     older_pushed,
 )
