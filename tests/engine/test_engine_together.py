@@ -18,7 +18,7 @@ from reconciler.engine.effects import Step
 from reconciler.engine.executor import Executor
 from reconciler.engine.freshness import Freshness
 from reconciler.engine.rules import Rules
-from reconciler.engine.session import StateSession
+from reconciler.engine.session import StateSession, _Change
 from reconciler.engine.stop import StopSignal
 from reconciler.engine.team import Surveyed, TeamRun
 from reconciler.engine.transfer import Ending, TransferApply
@@ -49,10 +49,7 @@ class Gated:
 
     def commit(self, delta: Delta, expected: Revision) -> Revision:
         self.commits.append(delta)
-        deadline = time.monotonic() + 30
-        while len(self.commits) == 1 and not self.crowd():
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
+        until(lambda: len(self.commits) > 1 or self.crowd())
         return self.inner.commit(delta, expected)
 
     def __getattr__(self, name: str) -> Any:
@@ -277,3 +274,62 @@ def test_anothers_unknown_create_is_not_declared_undone(tmp_path: Path) -> None:
     assert (other.exit, other.sent) == (0, [])
     rig.once(1, "2024-05-01..2024-05-10")
     rig.once(2, "2024-04-01..2024-04-05")
+
+
+@dataclass
+class Watched:
+    """A real store that counts the looks at it."""
+
+    inner: LocalStore
+    reads: int = 0
+
+    def read(self) -> tuple[Document | None, Revision]:
+        self.reads += 1
+        return self.inner.read()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+class Queue:
+    """A lock that tells how many have asked for it."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self.asked += 1
+        self._lock.acquire()
+
+    def __exit__(self, *_any: object) -> None:
+        self._lock.release()
+
+
+@pytest.mark.parametrize("commits", [False, True], ids=["a look", "a commit"])
+def test_those_who_wait_to_catch_up_share_one_look(tmp_path: Path, commits: bool) -> None:
+    """What began after they asked, and saw that nobody else was there, serves them all."""
+    store = Watched(open_store(tmp_path))
+    session = StateSession.open(store, Document(team_id=12345, api_url="sandbox"))
+    session.intend(_intent(1), Delta())
+    session._writing = queue = Queue()  # type: ignore[assignment]
+    store.reads = 0
+    with queue:
+        threads = [threading.Thread(target=session.catch_up) for _ in range(10)]
+        for thread in threads:
+            thread.start()
+        until(lambda: queue.asked == 11)
+        if commits:
+            session._commit([_Change(Delta(), _intent(2))])
+    for thread in threads:
+        thread.join(30)
+    assert store.reads == (0 if commits else 1)
+    session.catch_up()  # nobody waits any more: a look of its own
+    assert store.reads == (1 if commits else 2)
