@@ -32,7 +32,7 @@ class Freshness:
     known, as ``latest`` answers or soon will; then our last create. By a clock that only passes, in seconds,
     ``at`` is when the reading began (``None``: what it said may be outdated), and ``answered`` when the
     vendor's clock ``vendor_at`` came. ``runs`` are the run lists that the plan was made from, ``planned`` the
-    backfills as it knew them.
+    backfills as it knew them, ``listed`` the ids that the list showed it.
     """
 
     sources: tuple[int, ...]
@@ -42,6 +42,7 @@ class Freshness:
     vendor_at: datetime
     runs: Mapping[int, tuple[Run, ...]] = field(default_factory=dict)
     planned: Mapping[int, BackfillRecord] = field(default_factory=dict)
+    listed: frozenset[int] = frozenset()
     _seen: set[int] = field(default_factory=set)
     _again: Reading | None = None
 
@@ -69,7 +70,8 @@ class Freshness:
         runs = {source: runs for source, runs in lists.items() if isinstance(runs, tuple)}
         seen, planned = {latest.id for latest in shown.values()}, {record.id: record for record in known}
         clocks = (at, observed.answered, observed.vendor_now)
-        return Freshness(sources, newest, *clocks, runs, planned, seen)
+        listed = frozenset(backfill.id for backfill in observed.listed)
+        return Freshness(sources, newest, *clocks, runs, planned, listed, seen)
 
     # -- asking ------------------------------------------------------------------------------
 
@@ -105,7 +107,7 @@ class Freshness:
         """Say what is known now, by a new look or by another run, that an action's plan did not know: on its
         days, or of what it cancels. "" if nothing.
         """
-        found = (*self._shells(action, document), *self._on_its_days(action))
+        found = (*self._shells(action, document), *self._on_its_days(action, document))
         return found[0] if found else ""
 
     def _shells(self, action: Action, document: Document) -> Iterator[str]:
@@ -121,21 +123,26 @@ class Freshness:
 
     def _views(self, backfill_id: int, document: Document) -> Iterator[Backfill]:
         """Yield what is known of a backfill by now, unless we have cancelled it as it was planned."""
-        known, planned = document.backfills.get(backfill_id), self.planned[backfill_id].seen
-        cancelled = known is not None and known.status is Status.CANCELLED
-        if known is not None and cancelled and known.seen.counts == planned.counts:
+        if self._is_cancelled_as_planned(backfill_id, document):
             return
+        known = document.backfills.get(backfill_id)
         if known is not None:
             yield known.seen
         yield from (one for one in self._again.backfills if one.id == backfill_id) if self._again else ()
 
-    def _on_its_days(self, action: Action) -> Iterator[str]:
+    def _is_cancelled_as_planned(self, backfill_id: int, document: Document) -> bool:
+        known, planned = document.backfills.get(backfill_id), self.planned[backfill_id].seen
+        return known is not None and known.status is Status.CANCELLED and known.seen.counts == planned.counts
+
+    def _on_its_days(self, action: Action, document: Document) -> Iterator[str]:
         if action.kind is ActionKind.CANCEL or self._again is None:
             return
         for backfill in self._again.backfills:
             on_its_days = backfill.transfer_id in self.sources and backfill.overlaps(action)
             if on_its_days and self._is_news(backfill):
                 yield f"backfill {backfill.id} is on some of its days"
+        for backfill_id in self._left_the_list(action, document):
+            yield f"backfill {backfill_id}, on some of its days, left the list"
         for source, runs in self._again.runs.items():
             known = {(run.id, run.status) for run in self.runs.get(source, ())}
             fresh = (run for run in runs if (run.id, run.status) not in known)
@@ -146,7 +153,23 @@ class Freshness:
         planned = self.planned.get(backfill.id)
         if planned is None:
             return backfill.id not in self._seen
-        return is_active(backfill) and not is_active(planned.seen) and not planned.status.final
+        if planned.status.final or is_active(planned.seen):
+            return False
+        return is_active(backfill) or backfill.counts != planned.seen.counts
+
+    def _left_the_list(self, action: Action, document: Document) -> Iterator[int]:
+        """Yield what the plan knew as FAILED, and is not shown any more: a person may have had it run again,
+        and what it loaded then nothing else may tell.
+
+            09:00:00  the plan: May 5 is due, for backfill 7, a person's, FAILED on it
+            09:00:05  the API's rate limit: wait. The person has 7 run again, and it loads May 5
+            09:01:35  the list does not show 7, nor `latest`, since a newer one has come; blind, nothing tells
+        """
+        shown = {one.id for one in self._again.backfills} if self._again else self.listed
+        for backfill_id in sorted(self.listed & self.planned.keys() - shown):
+            on_its_days = self.planned[backfill_id].overlaps(action)
+            if on_its_days and not self._is_cancelled_as_planned(backfill_id, document):
+                yield backfill_id
 
     # -- noting ------------------------------------------------------------------------------
 

@@ -143,7 +143,7 @@ def _origin(backfill: Backfill, transfer: DesiredTransfer, document: Document, o
     """
     if transfer.evidence is not EvidenceMode.BACKFILLS:
         return Origin.OBSERVED
-    if any(_explains(intent, backfill) for intent in document.intents.values()):
+    if any(_explains(intent, backfill, document) for intent in document.intents.values()):
         return Origin.OBSERVED
     users = {user.user_id for user in document.users.values()}
     who = backfill.created_user_id
@@ -151,10 +151,14 @@ def _origin(backfill: Backfill, transfer: DesiredTransfer, document: Document, o
     return Origin.UNEXPLAINED if maybe_ours else Origin.OBSERVED
 
 
-def _explains(intent: Intent, backfill: Backfill) -> bool:
-    """Tell whether a create may have made a backfill: exactly it, about then (a gateway may send twice)."""
+def _explains(intent: Intent, backfill: Backfill, document: Document) -> bool:
+    """Tell whether a create may have made a backfill: a part of it, made about then. If it is known to have
+    made another one, only a gateway that sent it twice can have made this one, and the API cut both alike.
+    """
+    made = document.backfills.get(intent.backfill_id) if intent.backfill_id is not None else None
+    alike = made is None or made.days == backfill.days
     about_then = made_about_then(intent, backfill, DEFAULT_SETTLE)
-    return intent.kind is IntentKind.CREATE and about_then and is_part(intent, backfill)
+    return intent.kind is IntentKind.CREATE and about_then and alike and is_part(intent, backfill)
 
 
 def _newest_views(observed: Observed) -> dict[int, Backfill]:

@@ -48,9 +48,11 @@ def fresh(
     known: Document | None = None,
     runs: Iterable[Run] = (),
     sources: tuple[int, ...] = (1,),
+    listed: tuple[Backfill, ...] = (),
 ) -> Freshness:
     """Return the reading of a plan, begun at 0.0, of a document with these records."""
-    observed = Observed(NOW, latest={**dict.fromkeys(sources), 1: latest}, runs={1: tuple(runs)})
+    shown = {**dict.fromkeys(sources), 1: latest}
+    observed = Observed(NOW, listed=listed, latest=shown, runs={1: tuple(runs)})
     records = tuple(known.backfills.values()) if known else ()
     return Freshness.of(observed, sources, 0.0, records, SETTLE)
 
@@ -168,6 +170,7 @@ def test_what_is_read_again_is_what_bears_on_the_actions_left() -> None:
 # -- what is news -----------------------------------------------------------------------------------
 
 ACTIVE = {"start": 104, "end": 106, "status": Status.RUNNING}
+ENDED = ACTIVE | {"status": Status.FAILED, "total": 2}
 
 
 @pytest.mark.parametrize(
@@ -180,6 +183,8 @@ ACTIVE = {"start": 104, "end": 106, "status": Status.RUNNING}
         (reading(None, backfill(9, 1, **ACTIVE)), "backfill 9 is on some of its days"),
         (reading(None, backfill(9, 1, transfer_id=2, **ACTIVE)), ""),
         (reading(None, backfill(6, 1, **ACTIVE)), "backfill 6 is on some of its days"),  # it runs again
+        (reading(None, backfill(6, 30, **ENDED, failed=2)), ""),
+        (reading(None, backfill(6, 30, **ENDED, failed=1)), "backfill 6 is on some of its days"),  # it ran
         (reading(None, backfill(7, 1, **ACTIVE)), ""),  # a list that lags: the plan knew its end
         (reading(runs=[run(1, 100)]), ""),
         (reading(runs=[run(1, 100, RunStatus.FAILED)]), "transfer 1 ran on some of its days"),
@@ -189,13 +194,41 @@ ACTIVE = {"start": 104, "end": 106, "status": Status.RUNNING}
     ],
 )
 def test_what_a_new_look_shows_on_the_days_of_an_action(seen: Reading, news: str) -> None:
-    failed = backfill(6, 30, start=104, end=106, status=Status.FAILED, total=2, failed=2)
+    failed = backfill(6, 30, **ENDED, failed=2)
     known = document(failed, backfill(7, 30, start=104, end=106))
     freshness = fresh(backfill(5, 60), known, [run(1, 100)])
     assert freshness.news(action(), known) == ""
     freshness.again(seen, 100.0)
     assert freshness.news(action(), known) == news
     assert freshness.news(action(200, 210), known) == ""
+
+
+@pytest.mark.parametrize(
+    "seen, now_known, news",
+    [
+        (None, {}, ""),  # not read again
+        (reading(None, backfill(6, 30, **ENDED, failed=2)), {}, ""),
+        (reading(), {}, "backfill 6, on some of its days, left the list"),
+        (reading(shells={6: backfill(6, 30, **ENDED, failed=2)}), {}, ""),
+        (reading(), {"status": Status.CANCELLED}, ""),  # by us, as it was planned
+        (
+            reading(),
+            {"status": Status.CANCELLED, "failed": 1},
+            "backfill 6, on some of its days, left the list",
+        ),
+        (reading(), {"status": Status.COMPLETED}, "backfill 6, on some of its days, left the list"),
+    ],
+)
+def test_what_left_the_list_may_have_run_again(
+    seen: Reading | None, now_known: dict[str, object], news: str
+) -> None:
+    failed = backfill(6, 30, **ENDED, failed=2)
+    freshness = fresh(None, document(failed), listed=(failed, backfill(9, 30, transfer_id=2)))
+    if seen is not None:
+        freshness.again(seen, 100.0)
+    known = document(replace(failed, **now_known))  # type: ignore[arg-type]
+    assert freshness.news(action(), known) == news
+    assert freshness.news(action(106, 110), known) == ""
 
 
 def test_news_on_a_predecessor_is_news() -> None:

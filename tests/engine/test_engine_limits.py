@@ -5,6 +5,7 @@ Each schedule there has its number here, and shows what happens: a day is create
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -152,3 +153,14 @@ def test_6_what_is_still_active_the_api_refuses(tmp_path: Path) -> None:
     assert rig.apply(between=lambda: rig.foreign(1, "2024-05-01", "2024-05-10")).exit == 0
     assert created(rig) == 1
     assert DAYS in rig.made()
+
+
+def test_7_the_state_that_knew_under_which_stale_before_it_was_made_is_lost(tmp_path: Path) -> None:
+    """The API's clock is ten minutes behind ours."""
+    stale = ONE.replace("    ranges", "    stale_before: 2024-06-01T08:59:00Z\n    ranges")
+    rig = Rig(tmp_path, stale, settings=INSTANT | {"clock_skew_seconds": -10 * MINUTE})
+    assert (rig.apply().exit, rig.buckets()) == (0, {"declared": 10, "covered": 10})
+    shutil.rmtree(tmp_path / "state")
+    rig.later(HOUR)
+    assert (rig.apply().exit, created(rig)) == (0, 2)
+    assert rig.buckets() == {"declared": 10, "covered": 10}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from engine_rig import ONE, TWO, Act, Rig, answered, lost, passed
+from engine_rig import BLIND, ONE, TWO, Act, Rig, actions_text, answered, lost, passed
 
 from reconciler.dates import parse_iso
 from reconciler.events import Withdrawn
@@ -54,6 +54,25 @@ def test_what_a_person_has_loaded_while_we_waited_is_not_loaded_again(tmp_path: 
     assert (applied.exit, len(applied.sent), len(applied.of(Withdrawn))) == (3, 1, 1)
     assert rig.apply().exit == 0  # the next run makes the rest
     rig.once(1, DAYS)
+
+
+def test_blind_what_a_person_s_failed_one_loaded_meanwhile_is_not_loaded_again(tmp_path: Path) -> None:
+    """It had failed on a day, and ran again. The list forgets it; a newer one hides it from ``latest``."""
+    failing = {1: {"fail_days": {"2024-05-04": {"error": "timeout", "times": 1}}}}
+    rig = Rig(tmp_path, BLIND, settings=INSTANT, transfers=failing)
+    rig.know_us()
+    theirs = rig.foreign(1, "2024-05-01", "2024-05-10")
+    assert actions_text(rig.plan()) == ["+ a 2024-05-04..2024-05-04"]
+
+    def work() -> None:
+        rig.sandbox.run_again(theirs)
+        rig.foreign(1, "2024-01-01", "2024-01-02")
+
+    applied = rig.apply(after(rig, 0, work, answered(429, None, retry_after="90")))
+    assert (applied.exit, len(applied.sent)) == (3, 1)
+    (told,) = applied.of(Withdrawn)
+    assert told.why == f"backfill {theirs}, on some of its days, left the list"
+    assert (rig.apply().exit, rig.made()) == (0, ["2024-05-01..2024-05-10", "2024-01-01..2024-01-02"])
 
 
 @pytest.mark.parametrize("how", ["limited", "held up"])

@@ -269,10 +269,34 @@ def test_a_re_run_names_its_own_place_and_reason() -> None:
     assert whole.actions[0].notes == ("Source fixed",)
 
 
+MADE_WHOLE = (intent("8-9", outcome="done", at=ago(240), backfill_id=76), record("8-9", id=76))
+MADE_IN_PART = (intent("8-9", outcome="done", at=ago(240), backfill_id=76), record("9", id=76))
+
+
 @pytest.mark.parametrize(
     ("entries", "origin"),
-    [((), Origin.UNEXPLAINED), ((intent("9", outcome="abandoned", at=ago(240)),), Origin.OBSERVED)],
-    ids=["nothing explains it", "an intent does"],
+    [
+        ((), Origin.UNEXPLAINED),
+        ((intent("9", outcome="abandoned", at=ago(240)),), Origin.OBSERVED),
+        ((intent("8-9", outcome="abandoned", at=ago(240)),), Origin.OBSERVED),
+        ((intent("9", outcome="abandoned", at=ago(241)),), Origin.UNEXPLAINED),
+        ((intent("8", outcome="abandoned", at=ago(240)),), Origin.UNEXPLAINED),
+        ((intent("9", kind="cancel", outcome="done", at=ago(240), backfill_id=75),), Origin.UNEXPLAINED),
+        (MADE_WHOLE, Origin.UNEXPLAINED),
+        (MADE_IN_PART, Origin.OBSERVED),
+        (MADE_IN_PART[:1], Origin.OBSERVED),
+    ],
+    ids=[
+        "nothing explains it",
+        "an intent does",
+        "the API cut it",
+        "made at another time",
+        "of other days",
+        "a cancel",
+        "the create made another one, of other days",
+        "a gateway sent the create twice",
+        "what the create made is not known",
+    ],
 )
 def test_what_is_unexplained(entries: Any, origin: Origin) -> None:
     made = situation(transfer("1", **BLIND), *entries, latest={1: backfill("9", id=77)})

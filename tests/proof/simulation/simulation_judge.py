@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from simulation_loads import Fate, Load, counts, fate, loads, segment_of, told_by_the_file
 from simulation_memory import is_shown
 
+from reconciler.bounds import DEFAULT_SETTLE
 from reconciler.dates import DateSet, iso
 from reconciler.model.desired import DesiredTransfer, EvidenceMode
+from reconciler.model.memory import Intent, IntentKind
 from reconciler.sandbox import times
 from reconciler.sandbox.backfill import Backfill
 
@@ -68,6 +70,8 @@ class Judge:
             return
         if self._was_said(load) or not self._is_known(load) or self._is_excused(load.record):
             return
+        if load.record is not None and self._is_forgotten(load.record) and self._is_dated_before(load):
+            return
         by = f"backfill {load.record.id}" if load.record else "the schedule"
         self._violate(load.day, f"was loaded by {by}, and is created again")
 
@@ -82,6 +86,13 @@ class Judge:
     def _is_forgotten(self, record: Backfill) -> bool:
         """Tell whether it is one of ours that the state no longer knows as that."""
         return record.id in self.truth.made and record.id not in self.truth.memory.made
+
+    def _is_dated_before(self, load: Load) -> bool:
+        """Tell whether the API's clock dates a load before ``stale_before``: that it was made under that, a
+        state that is lost alone could tell (the documentation's limit 7).
+        """
+        since = self._stale_before(load.day)
+        return since is not None and self.truth.vendor(max(load.created, load.asked)) < since
 
     def _is_known(self, load: Load) -> bool:
         """Tell whether this state was shown the load, or this run could have read of it."""
@@ -113,7 +124,7 @@ class Judge:
     def _ran_again_unseen(self, record: Backfill) -> bool:
         """Tell whether it began to run again only after this run's last look, and no cancel of ours told."""
         again = max((lap.begins for lap in record.laps), default=0) / 1000
-        told = record.removed is not None and self.truth.is_taken_for_ours(record.id)
+        told = record.id in self.truth.cancelled
         return again >= self.sent.looked - ROUNDING and not told
 
     @property
@@ -198,8 +209,28 @@ class Judge:
             and one.shows(0, times.millis(surveyed), settings)
             and self._is_forgotten(one)
             and one.id not in truth.memory.explained
+            and not self._is_intended(one)
             for one in before
         )
+
+    def _is_intended(self, record: Backfill) -> bool:
+        """Tell whether the state has an intent that may have made it, in time: of exactly its days, or that
+        made others of exactly its days. So it is no sign that the state is old: an old copy may know that a
+        request left, and not what came of it; and a gateway may have sent one twice, which nobody can tell
+        from what was made of the same days a little later.
+        """
+        truth, document = self.truth, self.truth.document()
+        known = document.intents.values() if document else ()
+        creates = [one for one in known if one.kind is IntentKind.CREATE and self._is_in_time(one, record)]
+        asked = {(one.transfer_id, one.start, one.end - 1) for one in creates}
+        nonces = {one.nonce for one in creates}
+        cut = (truth.world.backfills[number] for number, sent in truth.made.items() if sent.nonce in nonces)
+        made = {(one.transfer, one.start, one.end) for one in cut}
+        return (record.transfer, record.start, record.end) in asked | made
+
+    def _is_in_time(self, intent: Intent, record: Backfill) -> bool:
+        passed = record.created / 1000 - self.truth.intended[intent.nonce]
+        return -ROUNDING <= passed <= DEFAULT_SETTLE.total_seconds()
 
     # -- words, attempts ---------------------------------------------------------------------
 

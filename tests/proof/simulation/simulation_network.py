@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from simulation_memory import Conditions
@@ -122,9 +123,13 @@ class Wire:
 
     def deliver(self, request: Request) -> Response:
         """Let the API have it, now."""
-        if request.method != "POST":
-            return self._inner.send(request, read_timeout=1.0)
-        return self._truth.deliver(self.sent, lambda: self._inner.send(request, read_timeout=1.0))
+        send = partial(self._inner.send, request, read_timeout=1.0)
+        match request.method:
+            case "POST":
+                return self._truth.deliver(self.sent, send)
+            case "PATCH":
+                return self._truth.deliver_cancel(request, send)
+        return send()
 
     def deliver_later(self, request: Request) -> float:
         """Let the API have a create some time within the bounds; return when."""

@@ -14,7 +14,7 @@ from reconciler.engine.freshness import Freshness
 from reconciler.engine.transfer import TransferApply
 from reconciler.model.memory import Document, Intent
 from reconciler.model.observed import Backfill
-from reconciler.planning import facts, intents, matching, resolution, situation
+from reconciler.planning import facts, intents, matching, records, resolution, situation
 from reconciler.planning.approval import approval_of
 from reconciler.stores import local
 
@@ -98,6 +98,21 @@ def news_ignored() -> Any:
     return _put((Freshness, "news", lambda self, action, document: ""))
 
 
+def departures_ignored() -> Any:
+    """What the plan knew as FAILED, and the list does not show any more."""
+    return _put((Freshness, "_left_the_list", lambda self, action, document: iter(())))
+
+
+def part_of_a_create_explained() -> Any:
+    """Whatever is made of a part of a create's days is explained by it, though that made another one."""
+    real = records._explains
+
+    def explains(intent: Intent, backfill: Backfill, document: Document) -> bool:
+        return real(intent, backfill, replace(document, backfills={}))
+
+    return _put((records, "_explains", explains))
+
+
 def counts_of_a_cancel_ignored() -> Any:
     """What a cancel's answer shows besides that it is cancelled."""
     real = transfer.updated
@@ -136,6 +151,8 @@ TRUST: tuple[Sabotage, ...] = (
     digest_without_creates,
     runs_not_read_again,
     news_ignored,
+    departures_ignored,
+    part_of_a_create_explained,
     cut_recorded_whole,
     older_pushed,
 )

@@ -25,7 +25,7 @@ from reconciler.dates import DateSet, union
 from reconciler.errors import Refused, StateError
 from reconciler.formats.planfile import digest
 from reconciler.model.desired import DesiredTeam, EvidenceMode, Limits, OnUnknown
-from reconciler.model.memory import Intent, IntentKind
+from reconciler.model.memory import Intent, IntentKind, Outcome
 from reconciler.planning.ledger import Bucket
 from reconciler.sandbox import Sandbox, times
 from reconciler.sandbox.responses import Refusal
@@ -339,19 +339,19 @@ class TrustSchedule(WideSchedule):
         return ""
 
     def _made_since(self, kept: Kept, transfer_id: int) -> DateSet:
-        """Return the days that were made since a plan, or may have been as far as the state knows: what no
-        list showed any more may have been made, and be over. Under that plan they are not made again.
+        """Return the days that were made since a plan, or may have been as far as the state knows: what was
+        refused, and what no list showed any more, may have been made, and be over. Under that plan they are
+        not made again.
         """
-        world = self.truth.world.backfills
-        made = [
-            number for number, sent in self.truth.made.items() if self.truth.intended[sent.nonce] > kept.made
-        ]
+        world, intended = self.truth.world.backfills, self.truth.intended
+        made = [number for number, sent in self.truth.made.items() if intended[sent.nonce] > kept.made]
         records = [world[number] for number in made if world[number].transfer == transfer_id]
         document = self.truth.document()
-        given_up = (
-            [one for one in document.intents.values() if one.unlisted_at is not None] if document else []
+        since = (
+            [one for one in document.intents.values() if intended[one.nonce] > kept.made] if document else []
         )
-        perhaps = union(one.days for one in given_up if one.transfer_id == transfer_id)
+        open_ = (one for one in since if one.unlisted_at is not None or one.outcome is Outcome.REFUSED)
+        perhaps = union(one.days for one in open_ if one.transfer_id == transfer_id)
         return perhaps | DateSet.days(day for one in records for day in range(one.start, one.end + 1))
 
 

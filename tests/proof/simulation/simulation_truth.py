@@ -57,6 +57,7 @@ class Truth:
     shaken: float = 0.0  # when what reads show last changed
     lost: float = 0.0  # when a state was last lost, or put back from an older copy
     retried: dict[int, tuple[float, DateSet]] = field(default_factory=dict)
+    cancelled: set[int] = field(default_factory=set)  # by a request of ours
     keys: set[str] = field(default_factory=set)  # that were used so far
     _read: tuple[object, Document | None] | None = None
 
@@ -292,6 +293,15 @@ class Truth:
             )
             if not again:  # else a gateway's own doing
                 Judge(self, sent, transfer_of(sent), self.world.backfills[number]).judge()
+        return answer
+
+    def deliver_cancel(self, request: Request, send: Callable[[], Response]) -> Response:
+        """Let the API have a cancel, and note whether it was this one that cancelled."""
+        number = int(request.path.rpartition("/")[2])
+        before = self.world.backfills[number].removed
+        answer = send()
+        if before is None and self.world.backfills[number].removed is not None:
+            self.cancelled.add(number)
         return answer
 
     # -- when a process ended --------------------------------------------------------------
