@@ -26,7 +26,11 @@ def applied(document: Document, delta: Delta) -> Document:
 def updated(record: BackfillRecord, seen: Backfill, vendor_now: datetime) -> BackfillRecord:
     """Return the record with what was seen. A final status we know beats a lagging read.
 
-    A FAILED one may run again: then its counts go on, and what it says of its days is open again.
+    A FAILED one may run again: then its counts go on, and what it says of its days is open again; also which
+    had failed, for no read may have shown that it ended in between.
+
+        09:00  RUNNING, 1 completed, 1 failed: May 5
+        10:00  it ended, and ran again: FAILED, 5 completed, 1 failed: May 3. May 5 is loaded by now
     """
     known = record.seen
     if (seen.transfer_id, seen.days) != (known.transfer_id, known.days):
@@ -39,7 +43,7 @@ def updated(record: BackfillRecord, seen: Backfill, vendor_now: datetime) -> Bac
         seen,
         start_time=seen.start_time or known.start_time,
         end_time=known.end_time or seen.end_time if was_failed else seen.end_time,
-        failed_days=seen.failed_days | (known.failed_days if seen.failed >= known.failed else EMPTY),
+        failed_days=seen.failed_days | (known.failed_days if same else EMPTY),
         created_user_id=seen.created_user_id or known.created_user_id,
         error=seen.error or (known.error if seen.failed else ""),
     )

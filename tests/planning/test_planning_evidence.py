@@ -393,10 +393,23 @@ def test_of_two_readings_the_one_further_on_holds() -> None:
     assert read_again(once, further, latest={1: running}).seen.completed == 4
 
 
-def test_days_that_a_report_named_stay_named() -> None:
-    once = record("1-5", "RUNNING", ran=1, failed=1, names="5")
-    read = read_again(once, backfill("1-5", "FAILED", ran=3, failed=2, names="1"))
-    assert words(read.evidence) == {"loaded": "2-4", "failed": "1 5"}
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ((3, 2, "1 5"), (3, 2, "1"), {"loaded": "2-4", "failed": "1 5"}),  # a report that forgets
+        ((1, 1, "5"), (4, 1, "1"), {"loaded": "2-5", "failed": "1"}),  # it ran again: 5 is loaded by now
+        ((1, 2, "5"), (3, 2, "1"), {"failed": "1", "unlocated": "2-5"}),  # perhaps; a report names but some
+    ],
+)
+def test_days_that_a_report_named_stay_named_while_counts_stay(
+    before: tuple[int, int, str], after: tuple[int, int, str], expected: dict[str, str]
+) -> None:
+    def view(status: str, counts: tuple[int, int, str]) -> Any:
+        ran, failed, names = counts
+        return backfill("1-5", status, ran=ran, failed=failed, names=names)
+
+    once = replace(record("1-5", "RUNNING"), seen=view("RUNNING", before))
+    assert words(read_again(once, view("FAILED", after)).evidence) == expected
 
 
 def test_what_a_record_says_of_itself_is_kept() -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 from simulation_sabotage import Sabotage, _put
 
+from reconciler.dates import EMPTY
 from reconciler.engine import agreement, run, transfer
 from reconciler.engine.freshness import Freshness
 from reconciler.engine.transfer import TransferApply
-from reconciler.model.memory import Document, Intent
+from reconciler.model.memory import BackfillRecord, Document, Intent
 from reconciler.model.observed import Backfill
 from reconciler.planning import facts, intents, matching, records, resolution, situation
 from reconciler.planning.approval import approval_of
@@ -113,6 +114,18 @@ def part_of_a_create_explained() -> Any:
     return _put((records, "_explains", explains))
 
 
+def named_once_is_named_for_good() -> Any:
+    """What an error report named is joined with what it names now, though its backfill ran again."""
+    real = records.updated
+
+    def updated(record: BackfillRecord, seen: Backfill, *rest: Any) -> BackfillRecord:
+        fresh, known = real(record, seen, *rest), record.seen
+        named = fresh.seen.failed_days | (known.failed_days if seen.failed >= known.failed else EMPTY)
+        return replace(fresh, seen=replace(fresh.seen, failed_days=named))
+
+    return _put((records, "updated", updated))
+
+
 def counts_of_a_cancel_ignored() -> Any:
     """What a cancel's answer shows besides that it is cancelled."""
     real = transfer.updated
@@ -153,6 +166,7 @@ TRUST: tuple[Sabotage, ...] = (
     news_ignored,
     departures_ignored,
     part_of_a_create_explained,
+    named_once_is_named_for_good,
     cut_recorded_whole,
     older_pushed,
 )
