@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.dates import Day, Span, grouped
@@ -42,8 +42,7 @@ def allotted(situation: Situation, pieces: Sequence[Piece]) -> Budget:
     budget = Budget(situation)
     for piece in (*reserved, *(piece for piece in pieces if piece not in reserved)):
         budget.visit(piece)
-    place = {piece: number for number, piece in enumerate(pieces)}
-    budget.taken.sort(key=lambda taken: place[taken[0]])
+    budget.put_in_order({piece: number for number, piece in enumerate(pieces)})
     return budget
 
 
@@ -104,6 +103,18 @@ class Budget:
         self.cancelled.update(cancels)
         self.opened += 1 - len(cancels)
         self.active_on[piece.transfer.address.transfer_id] += 1
+
+    def put_in_order(self, place: Mapping[Piece, int]) -> None:
+        """Sort what was taken. The first piece that touches one of our FAILED backfills is then the one to
+        cancel it, whichever got its place first: the API may refuse what overlaps it.
+        """
+        pieces = sorted((piece for piece, _cancels in self.taken), key=place.__getitem__)
+        self.taken.clear()
+        self.cancelled.clear()
+        for piece in pieces:
+            cancels = self._blockers_under(piece)
+            self.taken.append((piece, cancels))
+            self.cancelled.update(cancels)
 
     def _blockers_under(self, piece: Piece) -> tuple[int, ...]:
         """Return our FAILED backfills that hold a day of the piece and are not cancelled yet."""

@@ -259,6 +259,15 @@ def test_no_order_starves(limits: Limits, more: dict[str, Any], expected: list[s
     assert actions(planned(desired, observed())) == expected
 
 
+def test_the_first_to_touch_a_shell_cancels_it_though_the_last_got_its_place_out_of_turn() -> None:
+    """The API may refuse what overlaps a shell, and a refusal ends the transfer."""
+    shell = {"id": 50, "failed": 3, "names": "3 6 9"}
+    limits = Limits(max_creates_per_apply=2)
+    desired = team(transfer("1-31"), limits=limits, order=Order.OLDEST_FIRST)
+    listed, memory = backfill("1-31", "FAILED", **shell), record("1-31", "FAILED", **shell)
+    assert actions(planned(desired, observed(listed), document(memory))) == ["retry 3 cancels 50", "create 9"]
+
+
 def test_each_transfer_gives_a_place_of_its_own_to_the_other_end() -> None:
     transfers = [transfer("1-91", id=number, chunk=Chunk.MONTH) for number in (1, 2)]
     plan = planned(team(*transfers, limits=Limits(max_open_per_transfer=2)), observed())

@@ -316,6 +316,15 @@ def never_stuck() -> Any:
     return _put((TransferEvidence, "_is_under_way", lambda self, day, run: run.ended_time is None))
 
 
+def shells_cancelled_out_of_turn() -> Any:
+    """What got its place out of turn cancels the shell, though another piece overlaps that before it."""
+
+    def put_in_order(self: budget.Budget, place: Any) -> None:
+        self.taken.sort(key=lambda taken: place[taken[0]])
+
+    return _put((budget.Budget, "put_in_order", put_in_order))
+
+
 RULES: tuple[Sabotage, ...] = (
     intent_not_committed,
     settle_time_ignored,
@@ -329,7 +338,11 @@ RULES: tuple[Sabotage, ...] = (
     outcome_not_recorded,
     pending_does_not_block,
 )
-FOUND: tuple[Sabotage, ...] = (newer_failure_believed, dates_of_the_vendor_believed)
+FOUND: tuple[Sabotage, ...] = (
+    newer_failure_believed,
+    dates_of_the_vendor_believed,
+    shells_cancelled_out_of_turn,
+)
 # Found once, by seeds that play otherwise since reads and records changed; not all were looked for again.
 RARE: tuple[Sabotage, ...] = (
     outcome_overwritten,
