@@ -103,7 +103,8 @@ class Loadings:
             if record.overlaps(load) and record.transfer_id == load.transfer_id:
                 part = days & record.days
                 if part and made_within(record.seen, load.at):
-                    yield as_of, part
+                    # Of one that answers 404 nobody saw the end: it may be another's that was made since.
+                    yield max(as_of, self._date_of(load.at)) if record.gone else as_of, part
                     days = days - part
         if days:
             yield self._date_of(load.at), days

@@ -186,11 +186,13 @@ class Oracle(Table):
         ]
 
     def date_of_run(self, source: int, day: Day, at: datetime, by_backfill: bool) -> Day:
-        """Return when it began: a run that a backfill of ours made, on the date that was planned for."""
+        """Return when it began: a run that a backfill of ours made, on the date that was planned for; that of
+        one that answers 404 may be another's, made since.
+        """
         for record in self.records_on(day):
             its_own = record.transfer_id == source and record.ours and was_active(record, at)
             if by_backfill and its_own and record.as_of is not None:
-                return record.as_of
+                return max(record.as_of, self.date(at)) if record.gone else record.as_of
         return self.date(at)
 
     def within_a_failure(self, source: int, day: Day, at: datetime) -> bool:

@@ -104,6 +104,15 @@ def test_through_which_date_a_load_counts(
         assert bucket_of(made, through + 1, final_after, zone) == then
 
 
+@pytest.mark.parametrize(("begun", "bucket"), [(D, "due early"), (D + 6, "due restated"), (D + 7, "covered")])
+def test_what_loads_after_one_of_ours_that_is_gone_is_dated_by_itself(begun: int, bucket: str) -> None:
+    """Nobody saw how ours ended: a person may have loaded the day since."""
+    ours = record("10", "RUNNING", ran=0, created=at(D), as_of=EVE + D, gone=True)
+    seen = observed(runs={TRANSFER: (run(D, created=at(begun)),)})
+    ledger = ledger_of(transfer(segment("10", final_after=7)), ours, seen=seen, as_of=EVE + D + 8)
+    assert buckets(ledger) == {bucket: "10"}
+
+
 @pytest.mark.parametrize(
     ("zone", "moment", "as_of_its_own_day"),
     [

@@ -325,6 +325,17 @@ def shells_cancelled_out_of_turn() -> Any:
     return _put((budget.Budget, "put_in_order", put_in_order))
 
 
+def gone_ones_load_for_ever() -> Any:
+    """What is loaded after one of ours that answers 404 is its own, and has its date."""
+    real = Loadings._dated
+
+    def dated(self: Loadings, load: Any, days: DateSet) -> Any:
+        kept = tuple(replace(one, record=replace(one.record, gone=False)) for one in self.judged)
+        return real(replace(self, judged=kept), load, days)
+
+    return _put((Loadings, "_dated", dated))
+
+
 RULES: tuple[Sabotage, ...] = (
     intent_not_committed,
     settle_time_ignored,
@@ -342,6 +353,7 @@ FOUND: tuple[Sabotage, ...] = (
     newer_failure_believed,
     dates_of_the_vendor_believed,
     shells_cancelled_out_of_turn,
+    gone_ones_load_for_ever,
 )
 # Found once, by seeds that play otherwise since reads and records changed; not all were looked for again.
 RARE: tuple[Sabotage, ...] = (
