@@ -28,7 +28,7 @@ from reconciler.model.memory import Document
 from reconciler.stores.base import LockInfo, Revision, revision_of
 from reconciler.stores.gitbranch import MOVED_FILE, Known, StateBranch
 from reconciler.stores.gitlock import LeaseLock
-from reconciler.stores.gitrepo import GitRepo, Update
+from reconciler.stores.gitrepo import Answer, GitRepo, Update
 from reconciler.stores.gitwords import GitFailed, unreadable, unwritable
 from reconciler.stores.holders import Committed, Waits, lock_text, untold
 from reconciler.stores.ownership import (
@@ -89,11 +89,10 @@ class GitStore:
     def _checked(self, retired: bool = False) -> Known:
         """Look, and refuse what is older than what the last run left."""
         self._is_sound = False
-        known = self._branch.look()
-        if retired and known.moved:
-            return known
-        self._branch.check_not_older(known)
-        self._is_sound = True
+        known = self._branch.look_again()
+        if not (retired and known.moved):
+            self._branch.check_not_older(known)
+            self._is_sound = True
         return known
 
     def commit(self, delta: Delta, expected: Revision) -> Revision:
@@ -101,7 +100,7 @@ class GitStore:
         nonce = secrets.token_hex(8)
         with self._mutex, self._writing():
             known = self._branch.known
-            if known is None or known.revision != expected:
+            if not self._is_sound or known is None or known.moved or known.revision != expected:
                 known = self._checked()
                 check_expected(known.revision, expected, self._branch.source)
             after = apply_delta(known.document or first_document(self._blank), delta, nonce)
@@ -115,8 +114,9 @@ class GitStore:
         files |= {} if moved is None else {MOVED_FILE: lock_text(moved, None).encode()}
         return self._repo.make(files, told, parent)
 
-    def _put(self, known: Known, wanted: Known, *also: Update) -> None:
-        self._branch.put(known, wanted, *also)
+    def _put(self, known: Known, wanted: Known) -> None:
+        self._is_sound = False
+        self._branch.put(known, wanted)
         self._is_sound = True
 
     def push(self, document: Document, another_lineage: bool = False) -> Revision:
@@ -141,8 +141,8 @@ class GitStore:
             document = replace(document, commits=with_nonces(document.commits, [secrets.token_hex(8)]))
             parent = known.commit or known.last  # of a branch that is gone: its history goes on
             commit = self._made(document, message(document, told, run=ci_run(os.environ)), parent)
-            last = Update(self._branch.last_ref, commit, known.last)
-            self._put(known, Known(commit, document, commit), last)
+            self._put(known, Known(commit, document, known.last))
+            self._branch.note_last(commit, known.last)
             return revision_of(document)
 
     def retire(self, expected: Revision, to: str) -> None:
@@ -160,22 +160,21 @@ class GitStore:
             if retired and known.moved:
                 self._replace(known, None, known.moved, f"was moved to {known.moved.moved}")
                 return known.document is not None
-            last = [Update(self._branch.last_ref, "", known.last)] if known.last else []
-            if known.document is None and known.moved is None:
-                if last:  # of one that is lost
-                    self._repo.push(*last)
-                return False
-            told = message(known.document or self._blank, "removed the state", run=ci_run(os.environ))
-            self._put(known, Known(self._made(None, told, known.commit), None, ""), *last)
+            if known.document is not None or known.moved is not None:
+                told = message(known.document or self._blank, "removed the state", run=ci_run(os.environ))
+                self._put(known, Known(self._made(None, told, known.commit), None, known.last))
+            if known.last and not self._branch.note_last(
+                "", known.last
+            ):  # else it is gone, for whoever looks
+                raise unwritable(self._branch.source, GitFailed(f"{self._branch.last_ref} was not removed"))
             return known.document is not None
 
     def _replace(self, known: Known, document: Document | None, moved: Committed | None, told: str) -> None:
         """Commit a document that is the same or gone, and have ``last`` name that commit."""
         said = message(known.document or self._blank, told, run=ci_run(os.environ))
         commit = self._made(document, said, known.commit, moved)
-        self._put(
-            known, Known(commit, document, commit, moved), Update(self._branch.last_ref, commit, known.last)
-        )
+        self._put(known, Known(commit, document, known.last, moved))
+        self._branch.note_last(commit, known.last)
 
     def erase(self, memory: bool = True) -> None:
         """See ``StateStore.erase``."""
@@ -228,7 +227,13 @@ class GitStore:
         try:
             yield
         finally:
-            self._lock.release(*self._ending())
+            ending = self._ending()
+            pushed = self._lock.release(*ending)
+            for update in ending:
+                if (
+                    pushed.get(update.ref, Answer.LANDED) is not Answer.LANDED
+                ):  # another run may have ended meanwhile
+                    self._branch.move_last_on(update.new)
 
     def _ending(self) -> list[Update]:
         known = self._branch.known

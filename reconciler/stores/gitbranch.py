@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from shlex import quote
 
@@ -13,7 +15,7 @@ from reconciler.model.memory import Document
 from reconciler.stores.base import Revision, revision_of
 from reconciler.stores.gitrepo import Answer, GitRepo, Pushed, Update
 from reconciler.stores.gitwords import GitFailed, Kind, refused, unwritable
-from reconciler.stores.holders import Committed, committed_of
+from reconciler.stores.holders import LONGEST, Committed, committed_of
 from reconciler.stores.ownership import changed, check_expected, check_not_older, check_owner
 from reconciler.untrusted import printable, without_password
 
@@ -65,17 +67,45 @@ class StateBranch:
         self._heard = heard
         self._noted: tuple[str, Committed | None] = ("", None)
 
-    def put(self, known: Known, wanted: Known, *also: Update) -> None:
+    def put(self, known: Known, wanted: Known) -> None:
         """Push ``wanted`` in the place of what is known; when this returns it has landed."""
-        self.known = None
-        for attempt in range(len(_PAUSES)):
-            pushed = self._push(Update(self._ref, wanted.commit, known.commit), *also)
-            there = wanted if pushed.answer is Answer.LANDED else self._after(known, wanted, pushed)
-            if there is not None:
-                self.known = there
-                return
-            self._sleep(_PAUSES[attempt])
-        raise unwritable(self.source, GitFailed(pushed.said))
+        self.known, was_unclear = None, False
+        try:
+            for pause in _PAUSES:
+                pushed = self._push(Update(self._ref, wanted.commit, known.commit))
+                there = wanted if pushed.answer is Answer.LANDED else self._after(known, wanted)
+                if there is not None:
+                    self.known = there
+                    return
+                if pushed.answer is Answer.REFUSED and not _is_in_use(pushed.said):
+                    break
+                was_unclear = was_unclear or pushed.answer is Answer.UNCLEAR
+                self._sleep(pause)
+        except BaseException:
+            self.known = None
+            raise
+        if pushed.answer is Answer.REFUSED and not was_unclear:  # else an earlier one may land yet
+            raise refused(self.source, pushed.said)
+        raise unwritable(self.source, GitFailed(pushed.said), was_unclear)
+
+    def note_last(self, commit: str, before: str) -> bool:
+        """Have ``last`` name a commit ("": none) that has landed; tell whether it does. The branch alone is
+        enough to be right: this one tells if that is lost.
+        """
+        with suppress(GitFailed):
+            landed = self._repo.push(Update(self.last_ref, commit, before))[self.last_ref].answer
+            if landed is Answer.LANDED and self.known is not None:
+                self.known = replace(self.known, last=commit)
+            return landed is Answer.LANDED or self._repo.look(self.last_ref).get(self.last_ref, "") == commit
+        return False
+
+    def move_last_on(self, commit: str) -> None:
+        """Have ``last`` name a commit of ours, unless it names a later one: another run ended meanwhile."""
+        with suppress(GitFailed, StateError):
+            before = self._repo.look(self.last_ref).get(self.last_ref, "")
+            there, ours = self.committed(before), self.committed(commit)
+            if ours and (there is None or (there.lineage == ours.lineage and there.serial < ours.serial)):
+                self.note_last(commit, before)
 
     def erase(self, *refs: str) -> None:
         """Delete the branch, and these refs. Raises ``StateRefused``."""
@@ -93,32 +123,32 @@ class StateBranch:
         except OSError as error:
             return Pushed(Answer.UNCLEAR, str(error))
         except GitFailed as failed:
-            if failed.kind is Kind.NOT_ALLOWED:
-                raise
-            return Pushed(Answer.UNCLEAR, failed.said)
+            is_refusal = failed.kind is Kind.NOT_ALLOWED
+            return Pushed(Answer.REFUSED if is_refusal else Answer.UNCLEAR, failed.said)
         return pushed
 
-    def _after(self, known: Known, wanted: Known, pushed: Pushed) -> Known | None:
+    def _after(self, known: Known, wanted: Known) -> Known | None:
         """Look what became of a push: return what is there if ours is in it; ``None``: once more.
 
-        Raises ``StateConflict`` if somebody else was first, and ``StateRefused``.
+        Raises ``StateConflict`` if somebody else was first.
         """
-        there = self._look_until_there()
+        there = self.look_again()
         if there.commit == wanted.commit or (there.commit != known.commit and _is_in(wanted, there)):
             return there
         if there.commit != known.commit:
             check_not_older(there.revision, there.moved, self.source, self._gone)
             check_expected(there.revision, known.revision, self.source)
             raise changed(there.revision, known.revision, self.source)  # moved and taken back, say
-        if pushed.answer is Answer.REFUSED and "lock" not in pushed.said:
-            raise refused(self.source, pushed.said)
         return None
 
-    def _look_until_there(self) -> Known:
+    def look_again(self) -> Known:
+        """Look, and again if the host is away for a moment."""
         for pause in _PAUSES:
             try:
                 return self.look()
-            except GitFailed:
+            except GitFailed as failed:
+                if failed.kind is not Kind.AWAY:
+                    raise
                 self._sleep(pause)
         return self.look()
 
@@ -142,17 +172,27 @@ class StateBranch:
     def _content_of(self, commit: str) -> tuple[Document | None, Committed | None]:
         """Return the document of a commit that is here, none where it was removed, and where it went."""
         names = self._repo.files(commit)
-        moved = committed_of(self._repo.content(commit, MOVED_FILE)) if MOVED_FILE in names else None
+        moved = self._moved_in(commit, names)
         names = [name for name in names if name != MOVED_FILE]
         if not names:
             return None, moved
         if names != [self.file]:
-            holds = ", ".join(names[:3])
+            holds = printable(", ".join(names[:3])[:LONGEST], "?")
             detail = f"{self.source}: its branch holds {holds}, and should hold {self.file} alone."
             raise StateDamaged("The state is damaged", detail, self._put_back())
         document = decode_document(self._repo.content(commit, self.file), self.source, self._put_back())
         check_owner(document, self._blank, self.source)
         return document, moved
+
+    def _moved_in(self, commit: str, names: list[str]) -> Committed | None:
+        """Return where a commit says that the document went. Raises ``StateDamaged`` if it cannot be read."""
+        if MOVED_FILE not in names:
+            return None
+        moved = committed_of(self._repo.content(commit, MOVED_FILE))
+        if moved is None or not moved.moved:
+            detail = f"{self.source}: {MOVED_FILE} does not say where the state went."
+            raise StateDamaged("The state is damaged", detail, self._put_back())
+        return moved
 
     def check_not_older(self, known: Known) -> None:
         """Refuse a branch that is older than what the last run committed.
@@ -177,7 +217,7 @@ class StateBranch:
             found = None
             names = self._repo.files(last)
             if MOVED_FILE in names:
-                found = committed_of(self._repo.content(last, MOVED_FILE))
+                found = self._moved_in(last, names)
             elif names == [self.file]:
                 document = decode_document(
                     self._repo.content(last, self.file), f"{self.source}, {self.last_ref}"
@@ -192,14 +232,25 @@ class StateBranch:
 
     def _from_last(self) -> str:
         """Return the commands that put back what the last run left."""
-        remote = quote(self._repo.remote)
+        remote = self._shown_remote
         return lines(f"git fetch {remote} {self.last_ref}", f"git push {remote} FETCH_HEAD:{self._ref}")
+
+    @property
+    def _shown_remote(self) -> str:
+        return quote(printable(without_password(self._repo.remote), "?"))
 
     def _put_back(self) -> str:
         """Return how to go back to the commit before a damaged one."""
-        push = f"git push --force {quote(self._repo.remote)} FETCH_HEAD~1:{self._ref}"
+        push = f"git push --force {self._shown_remote} FETCH_HEAD~1:{self._ref}"
         told = "Nothing was changed. Its history has the good ones; to go back by one commit:"
-        return told + lines(f"git fetch {quote(self._repo.remote)} {self._ref}", push)
+        return told + lines(f"git fetch {self._shown_remote} {self._ref}", push)
+
+
+def _is_in_use(said: str) -> bool:
+    """Tell whether a ref was not moved because another push was moving it just then."""
+    return "exists; cannot create" not in said and bool(
+        re.search(r"cannot lock ref|\.lock'?: File exists", said)
+    )
 
 
 def _is_in(wanted: Known, there: Known) -> bool:

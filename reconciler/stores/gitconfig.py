@@ -12,11 +12,11 @@ _OURS_TOO = ("core.sshcommand", "core.askpass", "core.gitproxy")
 
 
 def settings(listed: bytes) -> list[tuple[str, str]]:
-    """Read ``git config --list -z``: the keys and values in their order."""
+    """Read ``git config --list -z``: the keys and values in their order; a key alone means ``true``."""
     pairs = (
         entry.partition("\n") for entry in listed.decode("utf-8", "surrogateescape").split("\0") if entry
     )
-    return [(key, value) for key, _newline, value in pairs]
+    return [(key, value if newline else "true") for key, newline, value in pairs]
 
 
 def only_there(
@@ -53,13 +53,17 @@ _PLACES = {  # what would lead git back to the checkout
     "GIT_GRAFT_FILE",
     "GIT_QUARANTINE_PATH",
 }
+_NOT_FOR_GIT = (
+    "SSH_ASKPASS",
+    "SUPERMETRICS_API_KEY",
+)  # a window for a password, which nobody sees in CI; our key
 _SCOPES = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 
 
 def quiet(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which git speaks English and asks nobody."""
+    """Return an environment in which git speaks English, asks nobody, and does not see our key."""
     asking_nobody = {
-        **environ,
+        **{key: value for key, value in environ.items() if key not in _NOT_FOR_GIT},
         "LC_ALL": "C",
         "LANGUAGE": "C",
         "GIT_TERMINAL_PROMPT": "0",

@@ -97,7 +97,7 @@ class LeaseLock:
         """
         if not there.commit or uptime() - first > LEASE:
             return True
-        return there.until is None or datetime.now(UTC) > there.until + timedelta(seconds=LEASE)
+        return there.until is None or datetime.now(UTC) - timedelta(seconds=LEASE) > there.until
 
     def _take(self, info: LockInfo, there: _There) -> bool:
         """Push our name in the place of what is there; False if somebody else was first."""
@@ -150,17 +150,22 @@ class LeaseLock:
             hold is not None and hold.pid == os.getpid() and not hold.lost and uptime() - hold.renewed < LEASE
         )
 
-    def release(self, *also: Update) -> None:
-        """Give the lock back, with one push that moves other refs ``also``. Raises nothing: a lease ends."""
+    def release(self, *also: Update) -> dict[str, Answer]:
+        """Give the lock back, with one push that moves other refs ``also``; return what became of these.
+
+        Raises nothing: a lease ends.
+        """
         hold, self._hold = self._hold, None
         if hold is None or hold.pid != os.getpid():
-            return
+            return {}
         hold.ended.set()
         with self._moving, suppress(GitFailed, StateError):
             free = [] if hold.lost else [Update(self.ref, "", hold.commit)]
             pushed = self._repo.push(*also, *free) if free or also else {}
             if free and pushed[self.ref].answer is Answer.STALE:  # of a renewal nothing was heard
                 self.free(hold.info.id)
+            return {ref: one.answer for ref, one in pushed.items()}
+        return {}
 
     def holder(self) -> LockInfo | None:
         """Return whom the ref names, living or dead. Raises ``GitFailed``."""
@@ -207,7 +212,8 @@ class LeaseLock:
                 if self._repo.look(self.ref).get(self.ref, "") == commit:
                     raise
                 continue
-            return _There(commit, holder_of(self._repo.content(commit, _FILE)))
+            named = _FILE in self._repo.files(commit)
+            return _There(commit, holder_of(self._repo.content(commit, _FILE)) if named else None)
         return _There("")
 
     def _locked(self, there: _There) -> StateLocked:

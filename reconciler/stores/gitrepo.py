@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
-from threading import get_ident
+from threading import Lock, get_ident
 
 from reconciler.errors import StateError, UsageError
 from reconciler.stores.gitconfig import as_environ, bare_environ, only_there, quiet, settings
@@ -68,6 +68,7 @@ class GitRepo:
     _push_url: str = ""
     _environ: dict[str, str] = field(default_factory=dict)
     _author: str = ""
+    _fetching: Lock = field(default_factory=Lock)
 
     def look(self, *refs: str) -> dict[str, str]:
         """Return the commits that the remote's refs name; one that does not exist is left out."""
@@ -76,15 +77,17 @@ class GitRepo:
 
     def fetch(self, *commits: str) -> None:
         """Fetch these commits, each without its history, unless they are here."""
-        missing = [one for one in commits if not self._has(one)]
-        if missing:
-            flags = ("--depth=1", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
-            self._git("fetch", "--quiet", *flags, self._place()._url, *missing)
+        with self._fetching:  # two at once would get in each other's way
+            missing = [one for one in commits if not self._has(one)]
+            if missing:
+                flags = ("--depth=1", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+                self._git("fetch", "--quiet", *flags, self._place()._url, *missing)
 
     def files(self, commit: str) -> list[str]:
-        """Return the names at the top of a commit that is here."""
-        listed = self._git("ls-tree", "--name-only", "-z", commit).decode("utf-8", "replace")
-        return listed.split("\0")[:-1]
+        """Return the names at the top of a commit that is here; of what is no plain file it ends in ``/``."""
+        listed = self._git("ls-tree", "-z", commit).decode("utf-8", "replace").split("\0")[:-1]
+        entries = (entry.partition("\t") for entry in listed)
+        return [name if how.startswith("100") else f"{name}/" for how, _tab, name in entries]
 
     def content(self, commit: str, name: str) -> bytes:
         """Return a file of a commit that is here."""
@@ -125,9 +128,13 @@ class GitRepo:
     def _place(self) -> GitRepo:
         """Make our repository, with the configuration that holds in the checkout."""
         if self._home is None:
+            if not os.path.isdir(self.folder):
+                raise UsageError(
+                    "The folder is gone", f"{self.folder} is not there any more.", "Run it in the checkout."
+                )
             there = settings(self._outside("config", "--list", "-z"))
             self._url, self._push_url = self._urls(there)
-            home = tempfile.TemporaryDirectory(prefix="reconciler-", ignore_cleanup_errors=True)
+            home = _temporary_folder()
             bare = bare_environ(home.name)
             hashes = self._outside("rev-parse", "--show-object-format").decode().strip() or "sha1"
             self._run("init", "--quiet", "--bare", "--template=", f"--object-format={hashes}", environ=bare)
@@ -220,6 +227,14 @@ class GitRepo:
                 "A state at git: needs the program `git`, 2.29 or newer.",
                 "Install it, or keep the state elsewhere.",
             ) from None
+
+
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="reconciler-", ignore_cleanup_errors=True)
+    except OSError as error:
+        detail = f"No temporary folder can be made: {error.strerror or error}."
+        raise StateError("The state cannot be read", detail, "Free some space, or set TMPDIR.") from None
 
 
 def _is_url(text: str) -> bool:

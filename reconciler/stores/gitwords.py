@@ -19,10 +19,12 @@ class Kind(Enum):
     NO_REPOSITORY = "no repository"
     FULL = "full"
     TOO_OLD = "too old"
+    SILENT = "silent"
     AWAY = "away"
 
 
 _SAID = (  # the first that is found holds
+    (Kind.SILENT, r"^git \S+ did not end within"),
     (Kind.TOO_OLD, r"unknown option|usage: git"),
     (Kind.FULL, r"No space left|Disk quota"),
     (
@@ -34,7 +36,8 @@ _SAID = (  # the first that is found holds
     ),
     (
         Kind.NO_REPOSITORY,
-        r"returned error: 404|not found|does not appear to be a git repository|does not exist"
+        r"returned error: 404|[Rr]epository .*(not found|does not exist)"
+        r"|does not appear to be a git repository"
         r"|not exported|is not a valid repository",
     ),
 )
@@ -45,6 +48,7 @@ _CURES = {
     "may not read it.",
     Kind.FULL: "Free some space, then run again.",
     Kind.TOO_OLD: "Git 2.29 or newer is needed.",
+    Kind.SILENT: "The host answers nothing. Check that it works, then run again.",
     Kind.AWAY: "Check that the host can be reached from here, then run again.",
 }
 
@@ -78,10 +82,10 @@ def unreadable(source: str, failed: GitFailed) -> StateError:
     )
 
 
-def unwritable(source: str, failed: GitFailed) -> StateUnwritable:
-    """Return the error for a write that failed, and of which it may be unknown whether it landed."""
+def unwritable(source: str, failed: GitFailed, may_land: bool = False) -> StateUnwritable:
+    """Return the error for a write that failed; no plain refusal if an earlier attempt ``may_land`` yet."""
     kind = failed.kind
-    if kind is Kind.NOT_ALLOWED:
+    if kind is Kind.NOT_ALLOWED and not may_land:
         return refused(source, failed.said)
     detail = f"{source}: git says: {shown(failed.said)}. Nothing is sent that cannot be recorded."
     return StateUnwritable("The state could not be written", detail, _cure(kind, writing=True))
@@ -91,6 +95,8 @@ def refused(source: str, said: str) -> StateRefused:
     """Return the error for a write that the host turned away: a permission, a hook, a protected branch."""
     detail = f"{source}: git says: {shown(said)}. Nothing was sent that is not recorded."
     hint = _cure(Kind.NOT_ALLOWED, writing=True) + " A rule or a hook of the host must allow its branch."
+    if "exists; cannot create" in said:
+        hint = "A branch of that name is in the way. Give another prefix: --state git:REMOTE#PREFIX."
     return StateRefused("The state may not be written", detail, hint)
 
 

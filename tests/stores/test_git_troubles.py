@@ -166,7 +166,7 @@ def test_a_commit_whose_server_is_gone_is_unwritable(tmp_path: Path, away_from_h
             with pytest.raises(StateUnwritable, match="could not be written"):
                 store.commit(adds("b"), revision)
             with pytest.raises(StateError, match="cannot be read"):
-                opened(place).read()
+                opened(place, sleep=unslept).read()
             assert commits_at(remote) == 1
 
 
@@ -200,8 +200,10 @@ def test_a_server_that_falls_silent_is_given_up(
     by_http.http.meet(PUSH, "hang")
     assert opened(place, sleep=unslept).commit(adds("b"), revision).serial == 2
     by_http.http.meet(FETCH_REFS, "hang")
+    assert opened(place, sleep=unslept).read()[1].serial == 2  # looked at again
+    by_http.http.meet(FETCH_REFS, *["hang"] * 5)
     with pytest.raises(StateError, match="cannot be read"):
-        opened(place).read()
+        opened(place, sleep=unslept).read()
 
 
 def test_a_slow_server_is_only_slow(by_http: Remote, tmp_path: Path) -> None:
