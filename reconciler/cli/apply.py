@@ -18,9 +18,9 @@ from reconciler.cli.command import ASKS, CALLS_API, Command
 from reconciler.cli.kinds import Duration
 from reconciler.cli.loading import load_selected
 from reconciler.cli.options import Common, completed, note, settle_option, shared
+from reconciler.cli.planfiles import load_plan
 from reconciler.cli.progress import Reporter
 from reconciler.cli.screen import places_of
-from reconciler.cli.show import load_plan
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, is_confirmed, is_terminal, refuse_without_terminal
 from reconciler.durations import worded

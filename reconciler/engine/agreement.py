@@ -25,7 +25,6 @@ from reconciler.planning.approval import (
     Approval,
     Approvals,
     applied_before,
-    differences,
     is_done,
     is_of,
     is_spent,
@@ -34,6 +33,7 @@ from reconciler.planning.approval import (
     remembering,
     still_approved,
 )
+from reconciler.planning.difference import differences
 from reconciler.planning.guards import TRIPPED
 from reconciler.planning.plan import Plan, all_findings
 from reconciler.planning.totals import in_hand, left_undone, prunes_undone

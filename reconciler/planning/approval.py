@@ -2,9 +2,8 @@
 
 No clock takes part but for expiry. Every intent has the serial of the state that it was committed on, and a
 plan that of the state it was made on: an intent of that serial or a later one is newer than the plan. Serials
-never fall within a lineage, and a plan of another lineage is refused.
-
-Also words how two plans differ, with deepdiff (its only importer; lazily, it is slow to load).
+never fall within a lineage, and a plan of another lineage is refused. How two plans differ is told by
+``planning/difference.py``.
 """
 
 from __future__ import annotations
@@ -199,32 +198,6 @@ def acts_alike(shown: Plan, fresh: Plan) -> bool:
 
 def _acts(plan: Plan) -> frozenset[tuple[Any, ...]]:
     return frozenset((one.kind, one.address, one.start, one.end, one.cancels) for one in plan.actions)
-
-
-def differences(before: Plan, after: Plan) -> list[str]:
-    """Return a clause for each difference in what two plans approve, in a stable order; none if they agree.
-
-    The teams' dates are left out: another date alone changes nothing that is done.
-    """
-    if _told(before) == _told(after):
-        return []
-    from deepdiff import DeepDiff
-
-    # By default two dicts with few keys in common are told as one change of the whole.
-    found = DeepDiff(_told(before), _told(after), view="tree", threshold_to_diff_deeper=0)
-
-    def told(kind: str) -> list[str]:
-        return sorted(change.path(output_format="list")[-1] for change in found.get(kind, ()))
-
-    gone, come = told("dictionary_item_removed"), told("dictionary_item_added")
-    return [*(f"no longer: {phrase}" for phrase in gone), *(f"new: {phrase}" for phrase in come)]
-
-
-def _told(plan: Plan) -> dict[str, bool]:
-    """Return a phrase for each range of days, and each cancel, that a plan approves."""
-    covered = approved(plan)
-    days = {f"{where} {span}": True for where, spans in covered["days"].items() for span in spans}
-    return {**days, **{f"cancel of {one}": True for one in covered["cancels"]}}
 
 
 def planned_days(actions: Iterable[Action]) -> DaysByTransfer[Address]:
