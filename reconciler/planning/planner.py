@@ -35,7 +35,8 @@ def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPla
     actions = (*_approved(cancels, approval), *_creates(budget))
     planned = planned_days(actions)
     assert approval is None or approval.allows(actions)
-    findings = (*check_guards(team, actions, observed), *totals.list_full_findings(observed, document))
+    guards, found = check_guards(team, actions, observed)
+    findings = (*found, *totals.list_full_findings(observed, document))
     held_up = items_of(team, ledgers, (bucket for bucket in LISTED if bucket is not Bucket.DEFERRED))
     return TeamPlan(
         team_id=team.team_id,
@@ -51,6 +52,7 @@ def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPla
         minimum_creates=_minimum_creates(situation, planned),
         diagnostics=findings,
         guarded=any(finding.severity is Severity.ERROR for finding in findings),
+        guards=guards,
         newest_create=newest_create(document, planned),
     )
 
