@@ -20,7 +20,7 @@ from reconciler.errors import ReconcilerError, Refused
 from reconciler.events import LeftUndone
 from reconciler.formats.commands import on_lines
 from reconciler.formats.planfile import begins, digest
-from reconciler.model.memory import Applied
+from reconciler.model.memory import Applied, Override
 from reconciler.planning.approval import (
     Approval,
     Approvals,
@@ -30,12 +30,13 @@ from reconciler.planning.approval import (
     is_spent,
     made_since,
     misfits,
+    overriding,
     remembering,
     still_approved,
 )
 from reconciler.planning.difference import differences
-from reconciler.planning.guards import TRIPPED
-from reconciler.planning.plan import Plan, all_findings
+from reconciler.planning.guards import TRIPPED, overridden
+from reconciler.planning.plan import Plan, TeamPlan, all_findings
 from reconciler.planning.totals import in_hand, left_undone, prunes_undone
 from reconciler.stores.base import this_process
 
@@ -110,6 +111,28 @@ def compare(terms: Terms, fresh: Plan) -> None:
     if terms.expect is not None and not begins(digest(fresh), terms.expect):
         detail = f"The fresh plan has the digest {digest(fresh)}."
         raise Refused("The plan is not the expected one", detail, f"Review it:{on_lines('plan')}")
+
+
+def lifted(plan: TeamPlan, terms: Terms) -> TeamPlan:
+    """Return a fresh plan that the guards which are overridden do not refuse."""
+    return overridden(plan, terms.overriding.guards) if terms.overriding is not None else plan
+
+
+def note_override(terms: Terms, approved: Plan, parts: TeamParts, plan: Plan) -> None:
+    """Let the states say that guards are overridden, before anything is done under that. Raises as a commit
+    does.
+    """
+    for team in plan.teams if terms.overriding is not None else ():
+        used = {use.guard for use in team.guards if use.tripped}
+        if terms.overriding is not None and used and team.team_id in parts:
+            part = parts[team.team_id]
+            now, document = part.run.clock.now(), part.session.document
+            info, said = this_process("apply", now), terms.overriding
+            who = f"{info.who} on {info.host}"
+            named = Override(
+                digest(approved), tuple(sorted(used)), said.reason, document.serial, now, who, said.run
+            )
+            part.session.record(overriding(document, named))
 
 
 def refuse_guarded(plan: Plan, terms: Terms) -> None:

@@ -18,11 +18,11 @@ from reconciler.dates import DateSet, DaysByTransfer, dates_of, iso
 from reconciler.durations import worded
 from reconciler.model.deltas import Delta
 from reconciler.model.desired import Address
-from reconciler.model.memory import Applied, BackfillRecord, Document, Intent, IntentKind, Outcome
+from reconciler.model.memory import Applied, BackfillRecord, Document, Intent, IntentKind, Outcome, Override
 from reconciler.planning.intents import made_nothing
 from reconciler.planning.plan import Action, ActionKind, Plan, TeamPlan
 
-KEPT_APPLIES = 20  # of the plans that were applied in full, how many a state names
+KEPT_APPLIES = 20  # of the plans that were applied in full, and of overrides, how many a state names
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +127,18 @@ def _actions_of(plan: Plan, team_id: int) -> tuple[Action, ...]:
 
 def remembering(document: Document, applied: Applied) -> Delta:
     """Return what makes a state name a plan as applied in full; of the last ones it names 20."""
-    others = (one for one in document.applies.values() if one.digest != applied.digest)
+    return Delta(applies=(applied,), drop_applies=_crowded_out(document.applies, applied.digest))
+
+
+def overriding(document: Document, override: Override) -> Delta:
+    """Return what makes a state name an override; of the last ones it names 20."""
+    return Delta(overrides=(override,), drop_overrides=_crowded_out(document.overrides, override.digest))
+
+
+def _crowded_out(kept: Mapping[str, Applied] | Mapping[str, Override], digest: str) -> tuple[str, ...]:
+    others = (one for one in kept.values() if one.digest != digest)
     newest = sorted(others, key=lambda one: (one.serial, one.when), reverse=True)
-    return Delta(applies=(applied,), drop_applies=tuple(one.digest for one in newest[KEPT_APPLIES - 1 :]))
+    return tuple(one.digest for one in newest[KEPT_APPLIES - 1 :])
 
 
 def applied_before(documents: Iterable[Document], is_meant: Callable[[str], bool]) -> Applied | None:

@@ -9,11 +9,13 @@ from typing import Any
 
 from reconciler.diagnostics import Finding, Severity
 from reconciler.model.desired import DesiredTeam, Guards
+from reconciler.model.memory import Document
 from reconciler.model.observed import Observed, Run, RunStatus, Unreadable
 from reconciler.planning.plan import Action, ActionKind, GuardUse, TeamPlan
 
 TRIPPED = "PL001"
 NO_HISTORY = "PL002"
+OVERRIDDEN = "PL004"
 DAYS_GUARD, ROWS_GUARD = GUARDS = ("max_days_per_apply", "max_rows_per_apply")
 
 
@@ -41,6 +43,21 @@ def overridden(plan: TeamPlan, guards: Container[str]) -> TeamPlan:
     lifted = [_tripped(use) for use in plan.guards if use.tripped and use.guard in guards]
     found = tuple(replace(one, **_LIFTED) if one in lifted else one for one in plan.diagnostics)
     return replace(plan, diagnostics=found, guarded=any(one.severity is Severity.ERROR for one in found))
+
+
+def overrides_told(document: Document) -> Iterator[Finding]:
+    """Yield what the next plan tells of guards that did not hold, until a later plan is applied in full."""
+    for one in document.overrides.values():
+        applies = document.applies.values()
+        if any(later.serial > one.serial and later.digest != one.digest for later in applies):
+            continue
+        plan, run = one.digest.removeprefix("sha256:")[:12], f" ({one.run})" if one.run else ""
+        detail = (
+            f"{', '.join(one.guards)} did not hold for the plan {plan}, by {one.who} at "
+            f"{one.when:%Y-%m-%d %H:%M} UTC{run}: {one.reason}"
+        )
+        hint = "It holds for this plan. Raise it in the file if it is too low."
+        yield Finding(OVERRIDDEN, Severity.WARNING, "A guard was overridden", detail, hint)
 
 
 _LIFTED: dict[str, Any] = {

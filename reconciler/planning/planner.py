@@ -18,7 +18,7 @@ from reconciler.planning.approval import Approval, newest_create, planned_days
 from reconciler.planning.budget import LIST_FULL, OPEN, Budget, Piece, allotted, failed_blockers
 from reconciler.planning.cutting import cut_due
 from reconciler.planning.evidence import is_active
-from reconciler.planning.guards import check_guards
+from reconciler.planning.guards import check_guards, overrides_told
 from reconciler.planning.items import deferred_items, error_on, items_of
 from reconciler.planning.ledger import Bucket, Entry, Reason, TransferLedger
 from reconciler.planning.plan import LISTED, Action, ActionKind, TeamPlan
@@ -36,7 +36,7 @@ def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPla
     planned = planned_days(actions)
     assert approval is None or approval.allows(actions)
     guards, found = check_guards(team, actions, observed)
-    findings = (*found, *totals.list_full_findings(observed, document))
+    findings = (*found, *overrides_told(document), *totals.list_full_findings(observed, document))
     held_up = items_of(team, ledgers, (bucket for bucket in LISTED if bucket is not Bucket.DEFERRED))
     return TeamPlan(
         team_id=team.team_id,

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from reconciler.dates import iso
 from reconciler.diagnostics import Severity
 from reconciler.planning.difference import Changed, changes_of
-from reconciler.planning.plan import Action, ActionKind, Plan, all_findings
+from reconciler.planning.guards import DAYS_GUARD
+from reconciler.planning.plan import Action, ActionKind, GuardUse, Plan, all_findings
 from reconciler.render.escaping import escaped
 from reconciler.render.reasons import DUE
 from reconciler.render.view import View
@@ -56,6 +57,9 @@ def _facts(plan: Plan, base: Plan | None) -> Iterator[str]:
     if plan.actions:
         yield f"**Why**: {_why(plan.actions)}"
         yield f"**Whose**: {_whose(plan.actions)}"
+    guards = [use for team in plan.teams for use in team.guards]
+    if guards:
+        yield f"**Guards**: {_most(map(_left_of, sorted(guards, key=_used)), NAMED, '; ')}"
     waiting = Counter[str]()
     for team in plan.teams:
         for item in team.items:
@@ -112,8 +116,21 @@ def _whose(actions: Iterable[Action]) -> str:
     return _most(named, NAMED_OWNERS) or "no days"
 
 
-def _most(texts: Iterable[str], most: int) -> str:
+def _used(use: GuardUse) -> tuple[float, str, str]:
+    """Order guards: the one of which the least is left first."""
+    return (-use.planned / max(use.allowed, 1), use.owner, use.guard)
+
+
+def _left_of(use: GuardUse) -> str:
+    whose = escaped(use.owner, 40) if use.owner else f"team {use.team_id}"
+    unit = "days" if use.guard == DAYS_GUARD else "rows"
+    left = use.allowed - use.planned
+    told = f"{left:,} left" if left >= 0 else f"**{-left:,} too many**"
+    return f"{whose} {use.planned:,} of {use.allowed:,} {unit}, {told}"
+
+
+def _most(texts: Iterable[str], most: int, between: str = ", ") -> str:
     """Return the first texts, and how many more there are."""
     found = list(texts)
     more = [f"and {len(found) - most:,} more"] if len(found) > most else []
-    return ", ".join([*found[:most], *more])
+    return between.join([*found[:most], *more])

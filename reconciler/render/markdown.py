@@ -14,6 +14,7 @@ from dataclasses import replace
 from reconciler.dates import grouped
 from reconciler.formats.marker import marker_of
 from reconciler.planning.plan import Action, Plan
+from reconciler.render.calendar import calendar, legend
 from reconciler.render.escaping import code, escaped
 from reconciler.render.headline import bare, headline
 from reconciler.render.layout import dates
@@ -28,6 +29,7 @@ _OF_MARKER = 3  # the marker takes at most a third of them
 _WORDS = {"+": "create", "-/+": "retry", "-": "cancel", ">": "later", ".": "not yet", "!": "needs a person"}
 _WHY = 160  # characters of a reason in a table
 _MOST = 20  # rows of the totals
+_CALENDARS = 50  # transfers; of more nobody would read them
 
 Level = Callable[[View], Iterator[str]]
 """Yields the paragraphs after the head, in one level of detail."""
@@ -57,6 +59,17 @@ def _command(view: View) -> Iterator[str]:
 
 
 # --- the levels of detail -----------------------------------------------------------------------
+
+
+def _with_calendar(view: View) -> Iterator[str]:
+    """Yield each range, and where the days of the transfers with something planned are."""
+    yield from _ranges(view)
+    acting = [part for part in view.parts if part.actions]
+    found = [(part, rows) for part in acting[:_CALENDARS] if (rows := calendar(part))]
+    if found and len(acting) <= _CALENDARS:
+        signs = f"_A row is a month, a letter a day: {legend([rows for _part, rows in found])}._"
+        told = "\n\n".join("\n".join([part.summary.name, *rows]) for part, rows in found)
+        yield _folding("Calendar", f"{signs}\n\n```text\n{told}\n```")
 
 
 def _ranges(view: View) -> Iterator[str]:
@@ -98,7 +111,7 @@ def _totals(view: View) -> Iterator[str]:
         yield f"And {plural(len(acting) - _MOST, 'transfer')} more with {days(rest)}."
 
 
-LEVELS: tuple[Level, ...] = (_ranges, _folded, _transfers, _totals)
+LEVELS: tuple[Level, ...] = (_with_calendar, _ranges, _folded, _transfers, _totals)
 
 
 def _teams(view: View) -> Iterator[tuple[list[str], tuple[Part, ...]]]:
@@ -114,7 +127,12 @@ def _tables(title: list[str], done: list[Cells], left: list[Cells], range_: str)
     if left:
         number = sum(int(cells[2].replace(",", "")) for cells in left)
         table = _table(("", "Transfer", "Days", range_, "Why, and what frees them"), left)
-        yield f"<details><summary>Not now: {days(number)}</summary>\n\n{table}\n\n</details>"
+        yield _folding(f"Not now: {days(number)}", table)
+
+
+def _folding(title: str, body: str) -> str:
+    """Return what is shown once somebody asks for it. ``title`` is ours: nothing in it is escaped."""
+    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
 
 
 # --- rows -----------------------------------------------------------------------------------
