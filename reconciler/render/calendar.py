@@ -16,6 +16,7 @@ from reconciler.render.view import Part
 from reconciler.render.words import worded
 
 LONGEST = 30 * 366  # days from the first to the last
+_MARGIN = 16  # 2024-01..2024-12
 NOT_DECLARED = "."
 LETTERS = {
     Bucket.COVERED: "c",
@@ -36,9 +37,16 @@ def calendar(part: Part) -> tuple[str, ...]:
     return tuple(_rows(_days(part)))
 
 
+def ruler(name: str) -> tuple[str, ...]:
+    """Return what stands above the months of a transfer: its name, and the days."""
+    wide = len(name) > _MARGIN
+    days = f"{'' if wide else name:<{_MARGIN}}  1   5    10   15   20   25   30"
+    return (name, days) if wide else (days,)
+
+
 def legend(calendars: Iterable[tuple[str, ...]]) -> str:
     """Return what the letters of calendars mean, those that are used."""
-    used = {letter for rows in calendars for row in rows for letter in row}
+    used = {letter for rows in calendars for row in rows for letter in row.split()[-1]}
     told = [f"`{letter}` {worded(bucket)}" for bucket, letter in LETTERS.items() if letter in used]
     return ", ".join([*told, *([f"`{NOT_DECLARED}` not declared"] if NOT_DECLARED in used else [])])
 
@@ -63,7 +71,7 @@ def _rows(days: Mapping[str, DateSet]) -> Iterator[str]:
     told = [(f"{date.fromordinal(start):%Y-%m}", _row(start, end, letters)) for start, end in months]
     for _key, alike in groupby(told, key=lambda month: _pattern(month[1])):
         first, *rest = list(alike)
-        yield f"{first[0] + (f'..{rest[-1][0]}' if rest else ''):<16}  {first[1]}"
+        yield f"{first[0] + (f'..{rest[-1][0]}' if rest else ''):<{_MARGIN}}  {first[1]}"
 
 
 def _months(start: Day, end: Day) -> Iterator[tuple[Day, Day]]:

@@ -1,7 +1,7 @@
 """Text of strangers in Markdown: it is read as it is written, whatever it holds.
 
-GitHub and GitLab find more in text than Markdown does: mentions, references, addresses and commands. An
-entity for a space of no width breaks those apart where a backslash does not.
+GitHub and GitLab find more in text than Markdown does: mentions, references, addresses and commands. A joiner
+of no width within them ends that, where a backslash does not; no line breaks there.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import re
 
 from reconciler.untrusted import one_line
 
-_APART = "&#8203;"
+_APART = "&#8288;"
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _MARKS = re.compile(r"[\\`*_\[\]|~$]")
 # What is a mention, a reference, a label or an emoji before a word, and an address within one.
-_LIVE = re.compile(r"(?<=[@#!%^~+])(?=[\w\"'-])|(?<=:)(?=//)|(?<=:)(?=[\w+-]+:)|(?<=\bwww)(?=\.)", re.I)
+_LIVE = re.compile(r"(?<=[@#!%^~+])(?=[\w\"'-])|(?<=:)(?=//|[a-z_+-])|(?<=\bwww)(?=\.)", re.I)
 _TICKS = re.compile(r"`+")
 
 
@@ -28,6 +28,8 @@ def escaped(text: str, most: int = 300) -> str:
 def code(text: str, most: int = 300) -> str:
     """Return text as code, also in a cell of a table."""
     line = short(text, most)
+    if not line:
+        return ""
     fence = "`" * (1 + max(map(len, _TICKS.findall(line)), default=0))
     pad = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{fence}{pad}{line}{pad}{fence}".replace("|", "\\|")

@@ -10,23 +10,24 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from reconciler.dates import iso
-from reconciler.diagnostics import Severity
+from reconciler.diagnostics import Finding, Severity
 from reconciler.planning.difference import Changed, changes_of
-from reconciler.planning.guards import DAYS_GUARD
+from reconciler.planning.guards import DAYS_GUARD, OVERRIDDEN, TRIPPED
 from reconciler.planning.plan import Action, ActionKind, GuardUse, Plan, all_findings
-from reconciler.render.escaping import escaped
+from reconciler.render.escaping import code, escaped
 from reconciler.render.reasons import DUE
 from reconciler.render.view import View
 from reconciler.render.words import days, plural
 
 NAMED = 3  # of what may be thousands
-NAMED_OWNERS = 5
+NAMED_CHANGES = 2
+LONGEST_NAME = 24  # characters of a name, a note twice as many
 
 
 def headline(view: View, base: Plan | None = None) -> list[str]:
     """Return the paragraphs of the head, the one for ``base`` too if it is given."""
     told = [*_facts(view.plan, base), f"**Digest**: `{view.digest}`"]
-    return [*bare(view)[:-1], *_errors(view.plan), "\n".join(f"- {fact}" for fact in told)]
+    return [*bare(view)[:-1], *_alarms(view.plan), "\n".join(f"- {fact}" for fact in told)]
 
 
 def bare(view: View) -> list[str]:
@@ -43,10 +44,15 @@ def _title(plan: Plan) -> str:
     return f"### Backfill plan{': ' if teams else ''}{', '.join(teams)}{as_of}"
 
 
-def _errors(plan: Plan) -> Iterator[str]:
-    found = [one for one in all_findings(plan) if one.severity is Severity.ERROR]
+def is_alarm(finding: Finding) -> bool:
+    """Tell whether a finding is for everybody: an error, or a guard that does not hold."""
+    return finding.severity is Severity.ERROR or finding.rule in (TRIPPED, OVERRIDDEN)
+
+
+def _alarms(plan: Plan) -> Iterator[str]:
+    found = [one for one in all_findings(plan) if is_alarm(one)]
     told = [f"> **{escaped(one.summary)}.** {escaped(one.detail, 200)}" for one in found[:NAMED]]
-    told += [f"> {len(found) - NAMED} more errors."] if len(found) > NAMED else []
+    told += [f"> And {len(found) - NAMED} more."] if len(found) > NAMED else []
     if told:
         yield "\n>\n".join(told)
 
@@ -57,6 +63,7 @@ def _facts(plan: Plan, base: Plan | None) -> Iterator[str]:
     if plan.actions:
         yield f"**Why**: {_why(plan.actions)}"
         yield f"**Whose**: {_whose(plan.actions)}"
+        yield from _notes(plan.actions)
     guards = [use for team in plan.teams for use in team.guards]
     if guards:
         yield f"**Guards**: {_most(map(_left_of, sorted(guards, key=_used)), NAMED, '; ')}"
@@ -65,7 +72,8 @@ def _facts(plan: Plan, base: Plan | None) -> Iterator[str]:
         for item in team.items:
             waiting[item.reason] += len(item.days)
     if waiting:
-        yield f"**Not now**: {_most((f'{days(n)} `{reason}`' for reason, n in waiting.most_common()), 4)}"
+        told = (f"{days(n)} {code(reason, LONGEST_NAME)}" for reason, n in waiting.most_common())
+        yield f"**Not now**: {_most(told, NAMED)}"
 
 
 # --- what it adds ---------------------------------------------------------------------------
@@ -87,7 +95,7 @@ def _over_the_base(changes: Sequence[Changed]) -> str:
 def _sum(found: list[tuple[Changed, int, int]], word: str, sign: str, moved: str) -> str:
     """Return what is planned more, or fewer, and on which transfers most."""
     most = sorted(found, key=lambda one: (-one[1], one[0].address))
-    named = _most((f"`{one.transfer}` {sign}{number}" for one, number, _moved in most), NAMED)
+    named = _most((f"{_named(one.transfer)} {sign}{number}" for one, number, _moved in most), NAMED_CHANGES)
     of_them = sum(number for _one, _number, number in found)
     told = f", {of_them} of them {moved}" if of_them else ""
     return f"**{days(sum(number for _one, number, _moved in found))} {word}** ({named}{told})"
@@ -97,14 +105,20 @@ def _sum(found: list[tuple[Changed, int, int]], word: str, sign: str, moved: str
 
 
 def _why(actions: Iterable[Action]) -> str:
-    reasons, notes = Counter[str](), Counter[str]()
+    reasons = Counter[str]()
     for action in actions:
         reasons.update(action.reasons)
-        notes.update({note: len(action.days) for note in action.notes})
     counted = (f"{days(n)} {DUE.get(reason, escaped(reason, 40))}" for reason, n in reasons.most_common())
-    told = [_most(counted, NAMED)]
-    told += [_most((f"“{escaped(note, 80)}”" for note, _n in notes.most_common()), 2)] if notes else []
-    return "; ".join(told)
+    return _most(counted, NAMED)
+
+
+def _notes(actions: Iterable[Action]) -> Iterator[str]:
+    notes = Counter[str]()
+    for action in actions:
+        notes.update({note: len(action.days) for note in action.notes})
+    if notes:
+        said = (f"“{escaped(note, 2 * LONGEST_NAME)}”" for note, _days in notes.most_common())
+        yield f"**In the file**: {_most(said, NAMED)}"
 
 
 def _whose(actions: Iterable[Action]) -> str:
@@ -112,8 +126,12 @@ def _whose(actions: Iterable[Action]) -> str:
     for action in actions:
         if action.kind is not ActionKind.CANCEL:
             owned.update({owner: len(action.days) for owner in action.owners or ("",)})
-    named = (f"{escaped(owner, 40) or 'nobody'} {days(n)}" for owner, n in owned.most_common())
-    return _most(named, NAMED_OWNERS) or "no days"
+    named = (f"{_named(owner) or 'nobody'} {days(n)}" for owner, n in owned.most_common())
+    return _most(named, NAMED) or "no days"
+
+
+def _named(name: str) -> str:
+    return escaped(name, LONGEST_NAME)
 
 
 def _used(use: GuardUse) -> tuple[float, str, str]:
@@ -122,11 +140,12 @@ def _used(use: GuardUse) -> tuple[float, str, str]:
 
 
 def _left_of(use: GuardUse) -> str:
-    whose = escaped(use.owner, 40) if use.owner else f"team {use.team_id}"
+    whose = _named(use.owner) if use.owner else f"team {use.team_id}"
     unit = "days" if use.guard == DAYS_GUARD else "rows"
     left = use.allowed - use.planned
-    told = f"{left:,} left" if left >= 0 else f"**{-left:,} too many**"
-    return f"{whose} {use.planned:,} of {use.allowed:,} {unit}, {told}"
+    if left < 0:
+        return f"{whose}: **{-left:,} {unit} too many** ({use.planned:,} of {use.allowed:,})"
+    return f"{whose}: {left:,} of {use.allowed:,} {unit} left"
 
 
 def _most(texts: Iterable[str], most: int, between: str = ", ") -> str:

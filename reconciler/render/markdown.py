@@ -13,10 +13,11 @@ from dataclasses import replace
 
 from reconciler.dates import grouped
 from reconciler.formats.marker import marker_of
-from reconciler.planning.plan import Action, Plan
-from reconciler.render.calendar import calendar, legend
+from reconciler.planning.plan import Action, Plan, all_findings
+from reconciler.render.calendar import calendar, legend, ruler
 from reconciler.render.escaping import code, escaped
-from reconciler.render.headline import bare, headline
+from reconciler.render.fitting import is_command
+from reconciler.render.headline import bare, headline, is_alarm
 from reconciler.render.layout import dates
 from reconciler.render.reasons import DUE
 from reconciler.render.view import Part, Row, View
@@ -28,7 +29,9 @@ _OF_MARKER = 3  # the marker takes at most a third of them
 
 _WORDS = {"+": "create", "-/+": "retry", "-": "cancel", ">": "later", ".": "not yet", "!": "needs a person"}
 _WHY = 160  # characters of a reason in a table
-_MOST = 20  # rows of the totals
+_BREAK = "<br>"
+_WHY_DONE, _WHY_LEFT = "Why, and the reason in the file", "Why, and what frees them"
+_MOST = 20  # of what is not the plan itself, and of the totals
 _CALENDARS = 50  # transfers; of more nobody would read them
 
 Level = Callable[[View], Iterator[str]]
@@ -68,7 +71,7 @@ def _with_calendar(view: View) -> Iterator[str]:
     found = [(part, rows) for part in acting[:_CALENDARS] if (rows := calendar(part))]
     if found and len(acting) <= _CALENDARS:
         signs = f"_A row is a month, a letter a day: {legend([rows for _part, rows in found])}._"
-        told = "\n\n".join("\n".join([part.summary.name, *rows]) for part, rows in found)
+        told = "\n\n".join("\n".join([*ruler(part.summary.name), *rows]) for part, rows in found)
         yield _folding("Calendar", f"{signs}\n\n```text\n{told}\n```")
 
 
@@ -77,7 +80,9 @@ def _ranges(view: View) -> Iterator[str]:
     for title, parts in _teams(view):
         done = [_range(part, row) for part in parts for row in part.done()]
         left = [_waiting(part, row) for part in parts for row in part.left(whole=True)]
-        yield from _tables(title, done, left, "Range")
+        yield from _tables(title, done, left, "From..to, both included")
+    yield from _unmanaged(view)
+    yield from _warnings(view)
 
 
 def _folded(view: View) -> Iterator[str]:
@@ -86,7 +91,8 @@ def _folded(view: View) -> Iterator[str]:
     for title, parts in _teams(view):
         done = [row for part in parts for row in _by_kind(part)]
         left = [row for part in parts for row in _by_reason(part)]
-        yield from _tables(title, done, left, "Between")
+        yield from _tables(title, done, left, "Between, both included")
+    yield from _warnings(view)
 
 
 def _transfers(view: View) -> Iterator[str]:
@@ -111,6 +117,36 @@ def _totals(view: View) -> Iterator[str]:
         yield f"And {plural(len(acting) - _MOST, 'transfer')} more with {days(rest)}."
 
 
+def _unmanaged(view: View) -> Iterator[str]:
+    """Yield the backfills that are not ours."""
+    found = [one for team in view.teams for one in team.team.unmanaged]
+    if found:
+        rows = [
+            (
+                str(one.backfill_id),
+                str(one.address.transfer_id),
+                dates(one.start, one.end),
+                escaped(one.status),
+            )
+            for one in found[:_MOST]
+        ]
+        more = [f"And {len(found) - _MOST} more."] if len(found) > _MOST else []
+        table = _table(("Backfill", "Transfer", "From..to, both included", "Status"), rows)
+        yield _folding(
+            f"{plural(len(found), 'backfill')} of others, never touched", "\n\n".join([table, *more])
+        )
+
+
+def _warnings(view: View) -> Iterator[str]:
+    found = [one for one in all_findings(view.plan) if not is_alarm(one)]
+    if found:
+        told = [
+            f"- **{escaped(one.summary)}.** {escaped(f'{one.detail} {one.hint}')}" for one in found[:_MOST]
+        ]
+        told += [f"- And {len(found) - _MOST} more."] if len(found) > _MOST else []
+        yield _folding(plural(len(found), "warning"), "\n".join(told))
+
+
 LEVELS: tuple[Level, ...] = (_with_calendar, _ranges, _folded, _transfers, _totals)
 
 
@@ -123,10 +159,10 @@ def _teams(view: View) -> Iterator[tuple[list[str], tuple[Part, ...]]]:
 def _tables(title: list[str], done: list[Cells], left: list[Cells], range_: str) -> Iterator[str]:
     yield from title
     if done:
-        yield _table(("", "Transfer", "Days", range_, "Why", "Owner"), done)
+        yield _table(("", "Transfer", "Days", range_, _WHY_DONE, "Owner"), done)
     if left:
         number = sum(int(cells[2].replace(",", "")) for cells in left)
-        table = _table(("", "Transfer", "Days", range_, "Why, and what frees them"), left)
+        table = _table(("", "Transfer", "Days", range_, _WHY_LEFT), left)
         yield _folding(f"Not now: {days(number)}", table)
 
 
@@ -141,15 +177,17 @@ Cells = tuple[str, ...]
 
 
 def _table(head: Cells, rows: Iterable[Cells]) -> str:
-    rule = ("---:" if name == "Days" else "---" for name in head)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, tuple(rule), *rows))
+    """Return a table. No head breaks, so that the columns under it are wide enough to be read."""
+    rule = tuple("---:" if name == "Days" else "---" for name in head)
+    whole = tuple(name.replace(" ", "&nbsp;") for name in head)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (whole, rule, *rows))
 
 
 def _range(part: Part, row: Row) -> Cells:
     why = replace(row, words=row.words or DUE["never-loaded"])
     told = [escaped(why.said, _WHY)]
     told += [f"“{escaped(row.note, _WHY)}”"] if row.note else []
-    return (*_days_cells(part, row), "; ".join(told), _owners(row.owners))
+    return (*_days_cells(part, row), _BREAK.join(told), _owners(row.owners))
 
 
 def _waiting(part: Part, row: Row) -> Cells:
@@ -163,7 +201,7 @@ def _days_cells(part: Part, row: Row) -> Cells:
 def _told(words: str) -> str:
     """Return words with what is a command in them as code."""
     lines = words.splitlines()
-    return " ".join(code(one) if one.startswith("reconciler ") else escaped(one) for one in lines)
+    return _BREAK.join(code(one) if is_command(one) else escaped(one) for one in lines)
 
 
 def _by_kind(part: Part) -> Iterator[Cells]:
@@ -192,7 +230,7 @@ def _named(part: Part, actions: tuple[Action, ...]) -> Cells:
 
 
 def _name(part: Part) -> str:
-    return code(part.summary.name)
+    return escaped(part.summary.name)
 
 
 def _days_of(actions: Iterable[Action]) -> int:
