@@ -41,6 +41,7 @@ from reconciler.planning.totals import in_hand, left_undone, prunes_undone
 from reconciler.stores.base import this_process
 
 _NEW_PLAN = on_lines("plan --out plan.json")
+_CLAUSES = 10  # of how a plan has changed
 
 
 @dataclass(slots=True)
@@ -106,8 +107,10 @@ def compare(terms: Terms, fresh: Plan) -> None:
     if terms.strict and terms.approved is not None:
         changed = differences(terms.approved, fresh)
         if changed:
+            more = f"; and {len(changed) - _CLAUSES} more" if len(changed) > _CLAUSES else ""
             hint = "Review a new plan, or apply this one without --strict: it then acts as a filter."
-            raise Refused("The plan has changed since it was made", f"{'; '.join(changed)}.", hint)
+            detail = f"{'; '.join(changed[:_CLAUSES])}{more}."
+            raise Refused("The plan has changed since it was made", detail, hint)
     if terms.expect is not None and not begins(digest(fresh), terms.expect):
         detail = f"The fresh plan has the digest {digest(fresh)}."
         raise Refused("The plan is not the expected one", detail, f"Review it:{on_lines('plan')}")

@@ -118,7 +118,7 @@ def _notes(actions: Iterable[Action]) -> Iterator[str]:
         notes.update({note: len(action.days) for note in action.notes})
     if notes:
         said = (f"“{escaped(note, 2 * LONGEST_NAME)}”" for note, _days in notes.most_common())
-        yield f"**In the file**: {_most(said, NAMED)}"
+        yield f"**The file says**: {_most(said, NAMED)}"
 
 
 def _whose(actions: Iterable[Action]) -> str:

@@ -159,10 +159,10 @@ def _teams(view: View) -> Iterator[tuple[list[str], tuple[Part, ...]]]:
 def _tables(title: list[str], done: list[Cells], left: list[Cells], range_: str) -> Iterator[str]:
     yield from title
     if done:
-        yield _table(("", "Transfer", "Days", range_, _WHY_DONE, "Owner"), done)
+        yield _table(("Action", "Transfer", "Days", range_, _WHY_DONE, "Owner"), done)
     if left:
         number = sum(int(cells[2].replace(",", "")) for cells in left)
-        table = _table(("", "Transfer", "Days", range_, _WHY_LEFT), left)
+        table = _table(("When", "Transfer", "Days", range_, _WHY_LEFT), left)
         yield _folding(f"Not now: {days(number)}", table)
 
 
