@@ -33,7 +33,9 @@ def headline(view: View, base: Plan | None = None) -> list[str]:
 def bare(view: View) -> list[str]:
     """Return the least that any comment says: whose plan it is, the totals, and the digest."""
     first, _, second = view.summary.partition("\n")
-    return [_title(view.plan), f"**{first}**\\\n{second}", f"Digest: `{view.digest}`"]
+    told = ["> **Incomplete**: a team could not be planned."] if view.plan.errored else []
+    told += [f"**{first}**\\\n{second}"] if view.plan.teams or not view.plan.errored else []
+    return [_title(view.plan), *told, f"Digest: `{view.digest}`"]
 
 
 def _title(plan: Plan) -> str:

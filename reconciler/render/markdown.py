@@ -71,8 +71,14 @@ def _with_calendar(view: View) -> Iterator[str]:
     found = [(part, rows) for part in acting[:_CALENDARS] if (rows := calendar(part))]
     if found and len(acting) <= _CALENDARS:
         signs = f"_A row is a month, a letter a day: {legend([rows for _part, rows in found])}._"
-        told = "\n\n".join("\n".join([*ruler(part.summary.name), *rows]) for part, rows in found)
+        several = len(view.teams) > 1
+        told = "\n\n".join("\n".join([*ruler(_titled(part, several)), *rows]) for part, rows in found)
         yield _folding("Calendar", f"{signs}\n\n```text\n{told}\n```")
+
+
+def _titled(part: Part, several: bool) -> str:
+    """Return a transfer's name, its team before it where there are several. It needs no escaping."""
+    return f"{part.summary.address.team_id}/{part.summary.name}" if several else part.summary.name
 
 
 def _ranges(view: View) -> Iterator[str]:

@@ -37,7 +37,7 @@ from planning_values import (
 from reconciler.diagnostics import Finding, Severity
 from reconciler.formats.marker import Marker, key_of, read_marker
 from reconciler.formats.planfile import digest, dump, encode_plan, read_plan
-from reconciler.model.desired import Chunk, Guards, Limits
+from reconciler.model.desired import Address, Chunk, Guards, Limits
 from reconciler.model.memory import Override
 from reconciler.model.observed import ApiError
 from reconciler.planning.approval import planned_days
@@ -53,6 +53,9 @@ from reconciler.untrusted import one_line
 COMMENTS = Path(__file__).parent.parent / "cases" / "comments"
 SAID = ApiError(422, "UNPROCESSABLE_ENTITY", "It cannot be carried out: A range has at most 30 days", "R-1")
 GUARDS = Guards(max_days_per_apply=400, owners={"ads": Guards(max_days_per_apply=150), "crm": Guards(90)})
+
+
+LEVEL_NAMES = ["calendar", "ranges", "folded", "transfers", "totals", "bare"]
 
 
 # --- the plans --------------------------------------------------------------------------------
@@ -116,23 +119,34 @@ def overridden() -> Plan:
     return replace(plan, teams=(replace(plan.teams[0], diagnostics=(found,)),))
 
 
+def two_teams() -> Plan:
+    own = transfer("1-5", address=Address(6, 9), name="tiktok-ads", owners=("crm",))
+    other = planned(team(own, team_id=6), observed(), replace(document(), team_id=6))
+    return whole(*usual().teams, other)
+
+
 PLANS = {
     "usual": usual(SWEDEN),
     "no-changes": nothing(),
     "guarded": usual(SWEDEN, guards=Guards(max_days_per_apply=50)),
     "incomplete": incomplete(),
     "overridden": overridden(),
+    "two-teams": two_teams(),
 }
 APPLY = "reconciler apply plan.json"
 
 
 def at_each_level() -> dict[str, str]:
     """Return one plan in each level of detail: as long as it may be, and each time a character less."""
-    view, found, limit = view_of(many(40)), {}, MAX_CHARS
-    for name in ("calendar", "ranges", "folded", "transfers", "totals", "bare"):
-        found[name] = markdown(view, limit)
-        limit = len(found[name]) - 1
-    return found
+    view, found, text = view_of(many(40)), [markdown(view_of(many(40)))], ""
+    while text != (text := markdown(view, max(len(text or found[-1]) - 1, LEAST_CHARS))):
+        if _without_marker(text) != _without_marker(found[-1]):  # not only its marker is shorter
+            found.append(text)
+    return dict(zip(LEVEL_NAMES, found, strict=True))
+
+
+def _without_marker(text: str) -> str:
+    return text.rpartition("\n<!-- reconciler")[0]
 
 
 def comments() -> dict[str, str]:
@@ -154,7 +168,6 @@ def told() -> dict[str, str]:
 # --- as it is ---------------------------------------------------------------------------------
 
 NAMES = [*PLANS, "over-the-base", "under-the-base"]
-LEVEL_NAMES = ["calendar", "ranges", "folded", "transfers", "totals", "bare"]
 
 
 @pytest.mark.parametrize("name", [*NAMES, *(f"level-{one}" for one in LEVEL_NAMES)])
@@ -176,7 +189,7 @@ def test_each_level_tells_less_and_no_comment_is_left_over(told: dict[str, str])
 def test_the_first_thousand_characters_answer(path: Path) -> None:
     """What, how many days, why, whose, and what that adds to the base."""
     head = path.read_text("utf-8")[:1000]
-    assert re.search(r"^### Backfill plan: team \d+, as of \d{4}-\d\d-\d\d$", head, re.M)
+    assert re.search(r"^### Backfill plan: team \d+(, team \d+)*, as of \d{4}-\d\d-\d\d$", head, re.M)
     doing = re.search(r"^\*\*Plan: \d+ to create \(\d+ days\), .* to cancel\.\*\*\\$", head, re.M)
     assert doing or "**No changes.**\\\n" in head
     assert re.search(r"^Days: \d+ declared", head, re.M)
@@ -206,6 +219,13 @@ def test_long_names_do_not_push_the_answers_out(base: Plan | None) -> None:
     assert (re.search(r"\*\*Over the base\*\*: .* more\*\* .*; .* fewer\*\* ", head) is not None) is (
         base is not None
     )
+
+
+def test_a_plan_without_any_team_says_so_and_not_that_nothing_changes() -> None:
+    text = markdown(view_of(replace(incomplete(), teams=())))
+    assert "> **Incomplete**: a team could not be planned.\n" in text
+    assert "> **The key is refused.** Team 6 could not be planned." in text
+    assert "No changes" not in text
 
 
 def test_what_the_base_plans_too_is_nothing_more() -> None:
