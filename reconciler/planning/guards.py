@@ -111,7 +111,8 @@ def _tripped(use: GuardUse) -> Finding:
         Severity.ERROR,
         "A guard refuses this plan",
         f"The plan for {whose} has {use.planned} {unit}; guards.{use.guard} allows {use.allowed}.",
-        "Raise the guard in the file, narrow the plan with --target, or spread it with limits.",
+        "Raise the guard in the file, narrow the plan with --target, spread it with limits, or let this one "
+        f"plan pass: apply --override {use.guard}.",
     )
 
 
