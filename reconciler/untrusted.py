@@ -55,8 +55,8 @@ _ANY_COMMANDS = re.compile(r"^:(?=:)|#(?=#(?:\[|vso\[))")
 
 def one_line(text: str) -> str:
     """Return all of a text on one line, without what steers a terminal or a CI job."""
-    line = " ".join(text.split())
-    return _ANY_COMMANDS.sub(r"\g<0> ", "".join(char for char in line if char.isprintable()))
+    shown = "".join(char for char in text if char.isprintable() or char.isspace())
+    return _ANY_COMMANDS.sub(r"\g<0> ", " ".join(shown.split()))
 
 
 def printable(text: str, instead: str = "\ufffd") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -13,18 +14,19 @@ from click.core import ParameterSource
 
 import reconciler
 from reconciler import bounds
+from reconciler.ci import ci_run
 from reconciler.cli.arguments import address_of, api_of, read_key, state_of, verbose_of, warn_of_ci
 from reconciler.cli.command import ASKS, CALLS_API, Command
 from reconciler.cli.kinds import Duration
 from reconciler.cli.loading import load_selected
 from reconciler.cli.options import Common, completed, note, settle_option, shared
+from reconciler.cli.planfiles import load_plan
 from reconciler.cli.progress import Reporter
 from reconciler.cli.screen import places_of
-from reconciler.cli.show import load_plan
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, is_confirmed, is_terminal, refuse_without_terminal
 from reconciler.durations import worded
-from reconciler.engine.results import Terms
+from reconciler.engine.results import Overriding, Terms
 from reconciler.engine.team import RunSettings
 from reconciler.errors import (
     ApiUnavailable,
@@ -39,7 +41,9 @@ from reconciler.errors import (
 )
 from reconciler.formats.commands import on_lines
 from reconciler.model.desired import Desired
+from reconciler.planning.guards import GUARDS
 from reconciler.planning.plan import Options, Plan
+from reconciler.untrusted import one_line
 
 _PASSING = (ApiUnavailable, KeyProblem, QuotaUsedUp, StateError)
 """What ends a run before anything is sent, and is mended outside it: then the same run is made again."""
@@ -60,6 +64,14 @@ _PASSING = (ApiUnavailable, KeyProblem, QuotaUsedUp, StateError)
 @click.option(
     "--strict", is_flag=True, help="Refuse if the fresh plan differs from PLANFILE in any day or cancel."
 )
+@click.option(
+    "--override",
+    multiple=True,
+    type=click.Choice(GUARDS),
+    metavar="GUARD",
+    help=f"Let this plan, given by PLANFILE or --expect, pass a guard: {' or '.join(GUARDS)}; repeatable.",
+)
+@click.option("--reason", metavar="TEXT", help="Why; kept in the state, and shown in the next plan.")
 @click.option(
     "--plan-expiry",
     type=Duration(most=bounds.MAX_EXPIRY),
@@ -86,6 +98,8 @@ def apply(
     auto_approve: bool,
     expect: str | None,
     strict: bool,
+    override: tuple[str, ...],
+    reason: str | None,
     plan_expiry: timedelta,
     parallelism: int,
     max_wait: timedelta,
@@ -94,7 +108,10 @@ def apply(
     """Create the missing backfills. With PLANFILE, do only what that plan approved, by the files it names."""
     settings = RunSettings(settle, max_wait.total_seconds(), parallelism, common.lock, common.lock_timeout)
     saved = load_plan(planfile) if planfile else None
-    terms = Terms(saved, strict, expect, plan_expiry)
+    overriding = Overriding(override, one_line(reason or ""), ci_run(os.environ)) if override else None
+    terms = Terms(saved, strict, expect, plan_expiry, overriding)
+    if reason and not override:
+        raise UsageError("--reason needs --override", "It says why a guard is overridden.", "Leave it out.")
     _check_usage(common, terms, auto_approve)
     if saved is not None:
         common = note(_following(common, saved.options))
@@ -104,7 +121,7 @@ def apply(
     return apply_teams(common, terms, settings, auto_approve=auto_approve, again=again)
 
 
-_KEPT = ("strict", "plan_expiry", "parallelism", "max_wait", "lock", "lock_timeout")
+_KEPT = ("strict", "override", "reason", "plan_expiry", "parallelism", "max_wait", "lock", "lock_timeout")
 """Flags that are of the run, and so of the same run made again."""
 
 
@@ -115,8 +132,9 @@ def _kept() -> Iterator[str]:
         if name in _KEPT and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             value = context.params[name]
             flag = f"--{name.replace('_', '-')}"
-            told = worded(value) if isinstance(value, timedelta) else value
-            yield (flag if value else f"--no-{name}") if isinstance(value, bool) else f"{flag} {told}"
+            for one in value if isinstance(value, tuple) else (value,):
+                told = worded(one) if isinstance(one, timedelta) else quote(str(one))
+                yield (flag if one else f"--no-{name}") if isinstance(one, bool) else f"{flag} {told}"
 
 
 def _refuse_other_api(saved: Plan, common: Common, again: str) -> None:

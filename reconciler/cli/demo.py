@@ -19,6 +19,7 @@ from reconciler.cli.progress import Reporter
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import out, paint_for
 from reconciler.errors import Exit
+from reconciler.render.view import view_of
 from reconciler.render.words import BOLD, DIM
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class Demo:
         self._command("plan")
         desired = reconciler.load(["backfills.yaml"])
         made = reconciler.plan(reconciler.observe(desired, api=self.api, interrupts=self.signals))
-        show(made, self.common, apply_by=apply_command(made, self.common))
+        show(view_of(made, apply_by=apply_command(made, self.common)), self.common)
         return made.exit
 
     def _apply(self) -> None:

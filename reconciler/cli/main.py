@@ -29,6 +29,7 @@ SECTIONS = {
         "plan": ("Show which backfills are missing, and why.", "plan:plan"),
         "apply": ("Create the missing backfills, and only those.", "apply:apply"),
         "show": ("Show a saved plan.", "show:show"),
+        "diff": ("Show how two saved plans differ.", "diff:diff"),
         "status": ("Show the declared days by transfer and bucket.", "status:status"),
     },
     "When something is wrong": {

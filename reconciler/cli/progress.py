@@ -24,6 +24,7 @@ from reconciler.render.endings import ending_text, summary_sentence
 from reconciler.render.findings import error_text, findings_text
 from reconciler.render.progress import Columns, event_line
 from reconciler.render.text import plan_text
+from reconciler.render.view import view_of
 from reconciler.render.words import BOLD, Paint
 
 if TYPE_CHECKING:
@@ -106,9 +107,10 @@ class Reporter:
             for line in left_out_json(plan):
                 out_json_line(line)
         elif self.show_plan:
-            out(completed(plan_text(plan, shown_on(sys.stdout, self.common, self.places)), self.common))
+            view = view_of(plan, self.places or {})
+            out(completed(plan_text(view, shown_on(sys.stdout, self.common)), self.common))
             if self.asks and is_a_terminal(sys.stderr) and not is_a_terminal(sys.stdout):  # it must be seen
-                err(completed(plan_text(plan, shown_on(sys.stderr, self.common, self.places)), self.common))
+                err(completed(plan_text(view, shown_on(sys.stderr, self.common)), self.common))
 
     # -- progress ----------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 from urllib.parse import urlsplit
 
@@ -17,11 +16,9 @@ if TYPE_CHECKING:
     from reconciler.model.desired import Desired
 
 
-def shown_on(
-    stream: TextIO | None, common: Common, places: Mapping[int, str] | None = None, *, whole: bool = False
-) -> Shown:
+def shown_on(stream: TextIO | None, common: Common, *, whole: bool = False) -> Shown:
     """Return how to show a plan on a stream."""
-    return Shown(paint_for(common.color, stream), width_of(stream), places or {}, whole)
+    return Shown(paint_for(common.color, stream), width_of(stream), whole)
 
 
 def places_of(common: Common, desired: Desired) -> dict[int, str]:

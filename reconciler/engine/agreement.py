@@ -20,26 +20,28 @@ from reconciler.errors import ReconcilerError, Refused
 from reconciler.events import LeftUndone
 from reconciler.formats.commands import on_lines
 from reconciler.formats.planfile import begins, digest
-from reconciler.model.memory import Applied
+from reconciler.model.memory import Applied, Override
 from reconciler.planning.approval import (
     Approval,
     Approvals,
     applied_before,
-    differences,
     is_done,
     is_of,
     is_spent,
     made_since,
     misfits,
+    overriding,
     remembering,
     still_approved,
 )
-from reconciler.planning.guards import TRIPPED
-from reconciler.planning.plan import Plan, all_findings
+from reconciler.planning.difference import differences
+from reconciler.planning.guards import TRIPPED, overridden
+from reconciler.planning.plan import Plan, TeamPlan, all_findings
 from reconciler.planning.totals import in_hand, left_undone, prunes_undone
 from reconciler.stores.base import this_process
 
 _NEW_PLAN = on_lines("plan --out plan.json")
+_CLAUSES = 10  # of how a plan has changed
 
 
 @dataclass(slots=True)
@@ -105,11 +107,35 @@ def compare(terms: Terms, fresh: Plan) -> None:
     if terms.strict and terms.approved is not None:
         changed = differences(terms.approved, fresh)
         if changed:
+            more = f"; and {len(changed) - _CLAUSES} more" if len(changed) > _CLAUSES else ""
             hint = "Review a new plan, or apply this one without --strict: it then acts as a filter."
-            raise Refused("The plan has changed since it was made", f"{'; '.join(changed)}.", hint)
+            detail = f"{'; '.join(changed[:_CLAUSES])}{more}."
+            raise Refused("The plan has changed since it was made", detail, hint)
     if terms.expect is not None and not begins(digest(fresh), terms.expect):
         detail = f"The fresh plan has the digest {digest(fresh)}."
         raise Refused("The plan is not the expected one", detail, f"Review it:{on_lines('plan')}")
+
+
+def lifted(plan: TeamPlan, terms: Terms) -> TeamPlan:
+    """Return a fresh plan that the guards which are overridden do not refuse."""
+    return overridden(plan, terms.overriding.guards) if terms.overriding is not None else plan
+
+
+def note_override(terms: Terms, approved: Plan, parts: TeamParts, plan: Plan) -> None:
+    """Let the states say that guards are overridden, before anything is done under that. Raises as a commit
+    does.
+    """
+    for team in plan.teams if terms.overriding is not None else ():
+        used = {use.guard for use in team.guards if use.tripped}
+        if terms.overriding is not None and used and team.team_id in parts:
+            part = parts[team.team_id]
+            now, document = part.run.clock.now(), part.session.document
+            info, said = this_process("apply", now), terms.overriding
+            who = f"{info.who} on {info.host}"
+            named = Override(
+                digest(approved), tuple(sorted(used)), said.reason, document.serial, now, who, said.run
+            )
+            part.session.record(overriding(document, named))
 
 
 def refuse_guarded(plan: Plan, terms: Terms) -> None:

@@ -98,26 +98,54 @@ class Gathered:
 
 
 @dataclass(frozen=True, slots=True)
+class Overriding:
+    """Guards that are not to hold this once, why, and the address of the CI run, "" where there is none."""
+
+    guards: tuple[str, ...]
+    reason: str
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """What an apply may do: all that its plan shows, if ``confirm`` says so; or what was approved before.
 
     ``approved``: a saved plan, which is a filter; ``strict``: the fresh plan must be the same. ``expect``:
     the digest that the fresh plan must have, or 12 or more of its first digits. A saved plan is refused once
-    it is older than ``expiry``, which is at most 30 days. Raises ``UsageError`` for other values.
+    it is older than ``expiry``, which is at most 30 days. ``overriding`` takes a plan that is approved or
+    expected, and a reason. Raises ``UsageError`` for other values.
     """
 
     approved: Plan | None = None
     strict: bool = False
     expect: str | None = None
     expiry: timedelta = DEFAULT_EXPIRY
+    overriding: Overriding | None = None
 
     def __post_init__(self) -> None:
+        self._check_overriding()
         if self.expect is not None and not is_digest(self.expect):
             detail = f"{self.expect!r} is not 12 or more hex digits, with or without sha256: before them."
             raise UsageError("Not a digest", detail, "Take the whole command that `reconciler plan` prints.")
         if self.expiry > MAX_EXPIRY:
             detail = f"What was done under a plan is remembered for {MAX_EXPIRY.days} days."
             raise UsageError("A plan may not be that old", detail, f"Give at most {MAX_EXPIRY.days}d.")
+
+    def _check_overriding(self) -> None:
+        if self.overriding is None:
+            return
+        if self.approved is None and self.expect is None:
+            raise UsageError(
+                "An override is for one plan",
+                "Guards are overridden only for the plan that somebody looked at.",
+                "Give its PLANFILE, or its digest with --expect: `reconciler plan` prints it.",
+            )
+        if not self.overriding.reason.strip():
+            raise UsageError(
+                "An override needs a reason",
+                "It is kept in the state, and shown in the next plan.",
+                "Say why: --reason 'Agreed with finance, ticket 4711'",
+            )
 
     @property
     def compares(self) -> bool:

@@ -185,6 +185,7 @@ class Apply:
             return Report((), plan.statuses, unplanned=True)
         undone = self._tell_undone()
         if plan.actions:
+            agreement.note_override(self.terms, self.terms.approved or plan, self._parts, plan)
             self.on_event(Started(plan))
         holes = self._holes()
         reports = self._carry_out(plan)
@@ -246,7 +247,7 @@ class Apply:
         )
         if compared and self.terms.compares and not teams.findings:
             agreement.compare(self.terms, plan(situations))
-        return joined_plan(situations, [seen.plan for seen in surveyed])
+        return joined_plan(situations, [agreement.lifted(seen.plan, self.terms) for seen in surveyed])
 
     def _survey(self, team: DesiredTeam) -> Surveyed:
         if team.team_id in self._unopened:

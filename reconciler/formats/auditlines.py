@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.dates import Span
 from reconciler.model.deltas import Delta
-from reconciler.model.memory import Document, IntentKind, Outcome
+from reconciler.model.memory import Document, IntentKind, Outcome, Override
+from reconciler.untrusted import one_line
 
 SKIP_CI = "[skip ci]"  # read by GitHub, GitLab, Azure, Bitbucket and others: no pipeline runs for it
 _DONE = {
@@ -26,10 +27,17 @@ _DONE = {
 def message_of(delta: Delta, after: Document, run: str = "") -> str:
     """Return the message of the commit that made ``after``: ``team 5: created 3 backfills, 74 days``.
 
-    The digest of a plan that was applied, the address ``run`` of the CI run, and the serial follow.
+    Why a guard was overridden, the digest of a plan that was applied, the address ``run`` of the CI run, and
+    the serial follow.
     """
     told = "; ".join(_happened(delta, after)) or "read the API"
-    return message(after, told, *(f"plan {one.digest}, by {one.who}" for one in delta.applies), run=run)
+    plans = (f"plan {one.digest}, by {one.who}" for one in delta.applies)
+    return message(after, told, *map(_why, delta.overrides), *plans, run=run)
+
+
+def _why(one: Override) -> str:
+    guards = ", ".join(one.guards)
+    return one_line(f"{guards} overridden for plan {one.digest}, by {one.who}: {one.reason}")
 
 
 def message(after: Document, told: str, *more: str, run: str = "") -> str:
@@ -53,6 +61,8 @@ def _happened(delta: Delta, after: Document) -> Iterator[str]:
         yield f"saw {_sum(seen)}"
     if delta.loads:
         yield f"saw loads of {_count(len({one.transfer_id for one in delta.loads}), 'transfer')}"
+    if delta.overrides:
+        yield "overrides a guard"
     if delta.applies:
         yield "applied a plan"
     if after.serial == 1:

@@ -56,6 +56,7 @@ def encode_plan(plan: Plan, tool_version: str) -> Json:
         "transfers": [parts.encode_transfer(one) for one in plan.transfers],
         "actions": [parts.encode_action(one, names.get(one.address, "")) for one in plan.actions],
         **{bucket.value: [parts.encode_item(item) for item in plan.of(bucket)] for bucket in LISTED},
+        "guards": [parts.encode_guard(one) for team in plan.teams for one in team.guards],
         "unmanaged": [parts.encode_unmanaged(one) for team in plan.teams for one in team.unmanaged],
         "diagnostics": [encode_finding(one) for one in all_findings(plan)],
     }
@@ -137,6 +138,7 @@ def _validator() -> SchemaValidator:
         errored=(flag, False),
         **{bucket.value: (list_schema(parts.ITEM, strict=True), ()) for bucket in LISTED[1:]},
         transfers=(list_schema(parts.TRANSFER, strict=True), ()),
+        guards=(list_schema(parts.GUARD, strict=True), ()),
         unmanaged=(list_schema(parts.UNMANAGED, strict=True), ()),
         diagnostics=(list_schema(parts.FINDING, strict=True), ()),
     )
@@ -217,5 +219,6 @@ def _team(number: int, document: Json) -> TeamPlan:
         minimum_creates=team["minimum_creates"],
         newest_create=team["newest_create"],
         diagnostics=findings,
+        guards=own("guards", parts.guard_of),
         guarded=any(one.rule == TRIPPED for one in findings),
     )

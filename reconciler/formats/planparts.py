@@ -18,15 +18,19 @@ from pydantic_core import core_schema as core
 from reconciler.dates import FIRST_DAY, Day, iso, last_iso, parse_iso
 from reconciler.diagnostics import Finding, Place, Severity
 from reconciler.formats.reports import encode_time
+from reconciler.formats.statekinds import day_texts
+from reconciler.formats.statekinds import days as days_of
 from reconciler.model.desired import Address
 from reconciler.model.observed import ApiError
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import (
     COUNTED,
+    SETTLED,
     Action,
     ActionKind,
     Answer,
     DayCounts,
+    GuardUse,
     Item,
     TransferSummary,
     Unmanaged,
@@ -231,6 +235,7 @@ TRANSFER = an_object(
     owner=(_OWNERS, ()),
     vendor_name=(core.nullable_schema(TEXT), None),
     paused=(core.bool_schema(strict=True), False),
+    **{bucket.value: (TEXTS, ()) for bucket in SETTLED},
 )
 
 
@@ -243,13 +248,30 @@ def encode_transfer(summary: TransferSummary) -> Json:
         "owner": list(summary.owners),
         "paused": summary.paused_by_file,
         "days": summary.counts.as_dict(),
+        **{bucket.value: day_texts(days) for bucket, days in summary.settled.items()},
     }
 
 
 def transfer_of(data: Json) -> TransferSummary:
     known = {bucket: data["days"].get(bucket.value, 0) for bucket in COUNTED}
+    settled = {bucket: days_of(data[bucket.value]) for bucket in SETTLED if data[bucket.value]}
     named = (_address(data), data["transfer"], tuple(data["owner"]), DayCounts(known))
-    return TransferSummary(*named, data["vendor_name"] or "", data["paused"])
+    return TransferSummary(*named, data["vendor_name"] or "", data["paused"], settled)
+
+
+# --- guards -------------------------------------------------------------------------------------
+
+GUARD = an_object(
+    {"team_id": ID, "owner": core.nullable_schema(TEXT), "guard": TEXT, "allowed": NUMBER, "planned": NUMBER}
+)
+
+
+def encode_guard(use: GuardUse) -> Json:
+    return {**asdict(use), "owner": use.owner or None}
+
+
+def guard_of(data: Json) -> GuardUse:
+    return GuardUse(data["team_id"], data["owner"] or "", data["guard"], data["allowed"], data["planned"])
 
 
 # --- findings: written as everywhere (reports.py) ----------------------------------------------

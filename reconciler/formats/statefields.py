@@ -23,6 +23,7 @@ from reconciler.formats.statekinds import (
     LAST,
     POSITIVE,
     TEXT,
+    TEXTS,
     TIME,
     WHOLE,
     Kind,
@@ -43,6 +44,7 @@ from reconciler.model.memory import (
     Load,
     Origin,
     Outcome,
+    Override,
 )
 from reconciler.model.observed import Backfill, Status
 
@@ -117,6 +119,16 @@ ACCEPTANCE = {"transfer_id": WHOLE, "backfill_id": WHOLE, "serial": WHOLE}
 USER = {"key_hash": FILLED, "user_id": WHOLE}
 APPLIED = {"digest": FILLED, "serial": WHOLE, "when": TIME, "who": TEXT}
 
+OVERRIDE = {
+    "digest": FILLED,
+    "guards": TEXTS,
+    "reason": TEXT,
+    "serial": WHOLE,
+    "when": TIME,
+    "who": TEXT,
+    "run": TEXT,
+}
+
 
 # --- both ways; what follows is called for each of tens of thousands of objects -------------------
 
@@ -127,6 +139,7 @@ PLAIN: dict[str, tuple[type[Any], dict[str, Kind]]] = {
     "acceptances": (Acceptance, ACCEPTANCE),
     "users": (KnownUser, USER),
     "applies": (Applied, APPLIED),
+    "overrides": (Override, OVERRIDE),
 }
 FIELDS = {name: kinds for name, (_made, kinds) in PLAIN.items()} | {"backfills": RECORD}
 _CLASSES: list[tuple[Any, dict[str, Kind]]] = [*PLAIN.values(), (Backfill, SEEN)]

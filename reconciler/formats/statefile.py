@@ -34,7 +34,8 @@ RESTORE = (
 )
 UPGRADE = "Use the release of reconciler that wrote it, or a later one. Nothing was changed."
 
-ORDER = {"intents": attrgetter("intended_at", "nonce"), "applies": attrgetter("serial", "digest")}
+_AS_MADE = attrgetter("serial", "digest")
+ORDER = {"intents": attrgetter("intended_at", "nonce"), "applies": _AS_MADE, "overrides": _AS_MADE}
 _spaced = json.JSONEncoder().encode
 
 

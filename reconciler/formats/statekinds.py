@@ -160,6 +160,7 @@ DAYS = Kind(meaning(days, _TEXTS), day_texts)
 EVIDENCE_NAMES = sorted(field.name for field in fields(DayEvidence))
 _SETS = an_object(dict.fromkeys(EVIDENCE_NAMES, Kind(_TEXTS)), EVIDENCE_NAMES)
 EVIDENCE = Kind(meaning(evidence, _SETS), evidence_texts)
+TEXTS = Kind(meaning(tuple, _TEXTS), list)
 IDS = Kind(meaning(tuple, core.list_schema(WHOLE.schema, strict=True)), list)
 _ANSWER = {
     "status": WHOLE,

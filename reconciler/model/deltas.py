@@ -21,6 +21,7 @@ from reconciler.model.memory import (
     KnownUser,
     Load,
     LoadKey,
+    Override,
 )
 
 
@@ -35,10 +36,12 @@ class Delta:
     acceptances: tuple[Acceptance, ...] = ()
     users: tuple[KnownUser, ...] = ()
     applies: tuple[Applied, ...] = ()
+    overrides: tuple[Override, ...] = ()
     drop_intents: tuple[str, ...] = ()
     drop_backfills: tuple[int, ...] = ()
     drop_loads: tuple[LoadKey, ...] = ()
     drop_applies: tuple[str, ...] = ()
+    drop_overrides: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return any(getattr(self, field.name) for field in fields(self))
@@ -62,8 +65,10 @@ KEYS: Mapping[str, Callable[[Any], Any]] = {
     "acceptances": attrgetter("transfer_id"),
     "users": attrgetter("key_hash"),
     "applies": attrgetter("digest"),
+    "overrides": attrgetter("digest"),
 }
-DROPPED = ("intents", "backfills", "loads", "applies")  # the rest is only ever added to, or replaced
+DROPPED = ("intents", "backfills", "loads", "applies", "overrides")
+"""The kinds of which something goes; the rest is only ever added to, or replaced."""
 
 _Changes = tuple[tuple[Any, ...], tuple[Any, ...]]  # upserts, and removals by key
 

@@ -217,6 +217,21 @@ class Applied:
     who: str
 
 
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Guards that did not hold for one plan: who said so, why, and in which CI run, "" where there is none.
+    ``when`` by our clock; ``serial`` is the state's before anything was done under it.
+    """
+
+    digest: str
+    guards: tuple[str, ...]
+    reason: str
+    serial: int
+    when: datetime
+    who: str
+    run: str = ""
+
+
 LoadKey = tuple[int, bool, Day]  # the id of the transfer, by_backfill, and the first day
 
 
@@ -240,6 +255,7 @@ class Document:
     acceptances: Mapping[int, Acceptance] = field(default_factory=dict)
     users: Mapping[str, KnownUser] = field(default_factory=dict)
     applies: Mapping[str, Applied] = field(default_factory=dict)
+    overrides: Mapping[str, Override] = field(default_factory=dict)
     version: int = VERSION
     commits: tuple[str, ...] = ()
     old_copy: bool = False

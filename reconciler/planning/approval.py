@@ -2,9 +2,8 @@
 
 No clock takes part but for expiry. Every intent has the serial of the state that it was committed on, and a
 plan that of the state it was made on: an intent of that serial or a later one is newer than the plan. Serials
-never fall within a lineage, and a plan of another lineage is refused.
-
-Also words how two plans differ, with deepdiff (its only importer; lazily, it is slow to load).
+never fall within a lineage, and a plan of another lineage is refused. How two plans differ is told by
+``planning/difference.py``.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from reconciler.dates import DateSet, DaysByTransfer, dates_of, iso
 from reconciler.durations import worded
 from reconciler.model.deltas import Delta
 from reconciler.model.desired import Address
-from reconciler.model.memory import Applied, BackfillRecord, Document, Intent, IntentKind, Outcome
+from reconciler.model.memory import Applied, BackfillRecord, Document, Intent, IntentKind, Outcome, Override
 from reconciler.planning.intents import made_nothing
 from reconciler.planning.plan import Action, ActionKind, Plan, TeamPlan
 
-KEPT_APPLIES = 20  # of the plans that were applied in full, how many a state names
+KEPT_APPLIES = 20  # of the plans that were applied in full, and of overrides, how many a state names
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +127,18 @@ def _actions_of(plan: Plan, team_id: int) -> tuple[Action, ...]:
 
 def remembering(document: Document, applied: Applied) -> Delta:
     """Return what makes a state name a plan as applied in full; of the last ones it names 20."""
-    others = (one for one in document.applies.values() if one.digest != applied.digest)
+    return Delta(applies=(applied,), drop_applies=_crowded_out(document.applies, applied.digest))
+
+
+def overriding(document: Document, override: Override) -> Delta:
+    """Return what makes a state name an override; of the last ones it names 20."""
+    return Delta(overrides=(override,), drop_overrides=_crowded_out(document.overrides, override.digest))
+
+
+def _crowded_out(kept: Mapping[str, Applied] | Mapping[str, Override], digest: str) -> tuple[str, ...]:
+    others = (one for one in kept.values() if one.digest != digest)
     newest = sorted(others, key=lambda one: (one.serial, one.when), reverse=True)
-    return Delta(applies=(applied,), drop_applies=tuple(one.digest for one in newest[KEPT_APPLIES - 1 :]))
+    return tuple(one.digest for one in newest[KEPT_APPLIES - 1 :])
 
 
 def applied_before(documents: Iterable[Document], is_meant: Callable[[str], bool]) -> Applied | None:
@@ -199,32 +207,6 @@ def acts_alike(shown: Plan, fresh: Plan) -> bool:
 
 def _acts(plan: Plan) -> frozenset[tuple[Any, ...]]:
     return frozenset((one.kind, one.address, one.start, one.end, one.cancels) for one in plan.actions)
-
-
-def differences(before: Plan, after: Plan) -> list[str]:
-    """Return a clause for each difference in what two plans approve, in a stable order; none if they agree.
-
-    The teams' dates are left out: another date alone changes nothing that is done.
-    """
-    if _told(before) == _told(after):
-        return []
-    from deepdiff import DeepDiff
-
-    # By default two dicts with few keys in common are told as one change of the whole.
-    found = DeepDiff(_told(before), _told(after), view="tree", threshold_to_diff_deeper=0)
-
-    def told(kind: str) -> list[str]:
-        return sorted(change.path(output_format="list")[-1] for change in found.get(kind, ()))
-
-    gone, come = told("dictionary_item_removed"), told("dictionary_item_added")
-    return [*(f"no longer: {phrase}" for phrase in gone), *(f"new: {phrase}" for phrase in come)]
-
-
-def _told(plan: Plan) -> dict[str, bool]:
-    """Return a phrase for each range of days, and each cancel, that a plan approves."""
-    covered = approved(plan)
-    days = {f"{where} {span}": True for where, spans in covered["days"].items() for span in spans}
-    return {**days, **{f"cancel of {one}": True for one in covered["cancels"]}}
 
 
 def planned_days(actions: Iterable[Action]) -> DaysByTransfer[Address]:

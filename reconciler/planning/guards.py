@@ -2,31 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Any
 
 from reconciler.diagnostics import Finding, Severity
 from reconciler.model.desired import DesiredTeam, Guards
+from reconciler.model.memory import Document
 from reconciler.model.observed import Observed, Run, RunStatus, Unreadable
-from reconciler.planning.plan import Action, ActionKind
+from reconciler.planning.plan import Action, ActionKind, GuardUse, TeamPlan
 
 TRIPPED = "PL001"
 NO_HISTORY = "PL002"
+OVERRIDDEN = "PL004"
+DAYS_GUARD, ROWS_GUARD = GUARDS = ("max_days_per_apply", "max_rows_per_apply")
 
 
-def check_guards(team: DesiredTeam, actions: Iterable[Action], observed: Observed) -> tuple[Finding, ...]:
-    """Return an error for each guard that the planned days exceed, and a warning where rows
-    cannot be estimated. Measured after the limits: only what would be done now counts.
+def check_guards(
+    team: DesiredTeam, actions: Iterable[Action], observed: Observed
+) -> tuple[tuple[GuardUse, ...], tuple[Finding, ...]]:
+    """Return how much of each guard is used; an error for each that the planned days exceed, and a warning
+    where rows cannot be estimated. Measured after the limits: only what would be done now counts.
     """
     doing = [action for action in actions if action.kind is not ActionKind.CANCEL]
     readable = {key: runs for key, runs in observed.runs.items() if not isinstance(runs, Unreadable)}
     rates = {transfer_id: rows_per_day(runs) for transfer_id, runs in readable.items()}
-    whole = [(action, len(action.days)) for action in doing]
-    found = [*_check(f"team {team.team_id}", team.guards, whole, rates)]
+    parts = [(action, len(action.days), rates.get(action.address.transfer_id)) for action in doing]
+    checked = [(Measured(team.team_id, "", parts), team.guards)]
     for owner, guards in sorted(team.guards.owners.items()):
         owned = {one.address: one.owned_by(owner) for one in team.transfers}
-        parts = [(action, len(action.days & owned[action.address])) for action in doing]
-        found += _check(f"owner {owner}", guards, [part for part in parts if part[1]], rates)
-    return tuple(found)
+        cut = [(action, len(action.days & owned[action.address]), rate) for action, _days, rate in parts]
+        checked.append((Measured(team.team_id, owner, [part for part in cut if part[1]]), guards))
+    uses = tuple(use for measured, guards in checked for use in measured.uses(guards))
+    return uses, tuple(finding for measured, guards in checked for finding in measured.findings(guards))
+
+
+def overridden(plan: TeamPlan, guards: Container[str]) -> TeamPlan:
+    """Return a plan that these guards do not refuse; that they would is a warning in it."""
+    lifted = [_tripped(use) for use in plan.guards if use.tripped and use.guard in guards]
+    found = tuple(replace(one, **_LIFTED) if one in lifted else one for one in plan.diagnostics)
+    return replace(plan, diagnostics=found, guarded=any(one.severity is Severity.ERROR for one in found))
+
+
+def overrides_told(document: Document) -> Iterator[Finding]:
+    """Yield what the next plan tells of guards that did not hold, until a later plan is applied in full."""
+    for one in document.overrides.values():
+        applies = document.applies.values()
+        if any(later.serial > one.serial and later.digest != one.digest for later in applies):
+            continue
+        plan, run = one.digest.removeprefix("sha256:")[:12], f" ({one.run})" if one.run else ""
+        detail = (
+            f"{', '.join(one.guards)} did not hold for the plan {plan}, by {one.who} at "
+            f"{one.when:%Y-%m-%d %H:%M} UTC{run}: {one.reason}"
+        )
+        hint = "It holds for this plan. Raise it in the file if it is too low."
+        yield Finding(OVERRIDDEN, Severity.WARNING, "A guard was overridden", detail, hint)
+
+
+_LIFTED: dict[str, Any] = {
+    "severity": Severity.WARNING,
+    "summary": "A guard is overridden",
+    "hint": "This once: the next plan is refused again.",
+}
 
 
 def rows_per_day(runs: Iterable[Run]) -> float | None:
@@ -35,29 +73,46 @@ def rows_per_day(runs: Iterable[Run]) -> float | None:
     return sum(rows) / len(rows) if rows else None
 
 
-def _check(
-    whose: str, guards: Guards, parts: list[tuple[Action, int]], rates: Mapping[int, float | None]
-) -> Iterator[Finding]:
-    """Check actions, each with how many of its days are counted."""
-    measured = [(action, days, rates.get(action.address.transfer_id)) for action, days in parts]
-    days = sum(length for _action, length, _rate in measured)
-    rows = sum(length * rate for _action, length, rate in measured if rate is not None)
-    blind = {action.transfer for action, _length, rate in measured if rate is None}
-    if guards.max_days_per_apply is not None and days > guards.max_days_per_apply:
-        yield _tripped(whose, "max_days_per_apply", guards.max_days_per_apply, days, "days")
-    if guards.max_rows_per_apply is not None and rows > guards.max_rows_per_apply:
-        yield _tripped(whose, "max_rows_per_apply", guards.max_rows_per_apply, round(rows), "estimated rows")
-    if guards.max_rows_per_apply is not None and blind:
-        yield _blind(whose, sorted(blind))
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The creates of a team, or of an owner: each with its days that count and their rows a day."""
+
+    team_id: int
+    owner: str
+    parts: list[tuple[Action, int, float | None]]
+
+    def uses(self, guards: Guards) -> Iterator[GuardUse]:
+        days = sum(length for _action, length, _rate in self.parts)
+        rows = sum(length * rate for _action, length, rate in self.parts if rate is not None)
+        measures = (
+            (DAYS_GUARD, guards.max_days_per_apply, days),
+            (ROWS_GUARD, guards.max_rows_per_apply, ceil(rows)),
+        )
+        for guard, allowed, planned in measures:
+            if allowed is not None:
+                yield GuardUse(self.team_id, self.owner, guard, allowed, planned)
+
+    def findings(self, guards: Guards) -> Iterator[Finding]:
+        yield from (_tripped(use) for use in self.uses(guards) if use.tripped)
+        blind = {action.transfer for action, _length, rate in self.parts if rate is None}
+        if guards.max_rows_per_apply is not None and blind:
+            yield _blind(_whose(self.team_id, self.owner), sorted(blind))
 
 
-def _tripped(whose: str, guard: str, allowed: int, planned: int, unit: str) -> Finding:
+def _whose(team_id: int, owner: str) -> str:
+    return f"owner {owner}" if owner else f"team {team_id}"
+
+
+def _tripped(use: GuardUse) -> Finding:
+    unit = "days" if use.guard == DAYS_GUARD else "estimated rows"
+    whose = _whose(use.team_id, use.owner)
     return Finding(
         TRIPPED,
         Severity.ERROR,
         "A guard refuses this plan",
-        f"The plan for {whose} has {planned} {unit}; guards.{guard} allows {allowed}.",
-        "Raise the guard in the file, narrow the plan with --target, or spread it with limits.",
+        f"The plan for {whose} has {use.planned} {unit}; guards.{use.guard} allows {use.allowed}.",
+        "Raise the guard in the file, narrow the plan with --target, spread it with limits, or let this one "
+        f"plan pass: apply --override {use.guard}.",
     )
 
 

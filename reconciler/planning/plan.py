@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from reconciler.dates import Day, Span
+from reconciler.dates import DateSet, Day, Span
 from reconciler.diagnostics import Finding, Place
 from reconciler.model.desired import Address
 from reconciler.model.observed import ApiError
@@ -47,12 +47,14 @@ class Action(Span):
     error: str = ""
 
 
-# The buckets in the order in which counts are told, and those of them whose days a plan lists.
+# The buckets in the order in which counts are told; those of them whose days a plan lists with why; and those
+# in which nothing is left to do.
 COUNTED = (
     *(Bucket.COVERED, Bucket.IN_FLIGHT, Bucket.PLANNED, Bucket.WAITING),
     *(Bucket.BLOCKED, Bucket.FAILED, Bucket.DEFERRED, Bucket.FUTURE),
 )
 LISTED = (Bucket.DEFERRED, Bucket.WAITING, Bucket.BLOCKED, Bucket.FAILED)
+SETTLED = (Bucket.COVERED, Bucket.IN_FLIGHT, Bucket.FUTURE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,23 @@ class Unmanaged(Span):
 
 
 @dataclass(frozen=True, slots=True)
+class GuardUse:
+    """How much of a guard a plan uses: ``planned`` of ``allowed`` days, or estimated rows. ``owner``: whose
+    days are counted, "" for all of the team. ``guard``: its key in the file.
+    """
+
+    team_id: int
+    owner: str
+    guard: str
+    allowed: int
+    planned: int
+
+    @property
+    def tripped(self) -> bool:
+        return self.planned > self.allowed
+
+
+@dataclass(frozen=True, slots=True)
 class DayCounts:
     """How many declared days lie in each bucket; a bucket that is not named has none.
 
@@ -162,6 +181,7 @@ class DayCounts:
 class TransferSummary:
     """The buckets of one transfer, for ``status`` and the headings of a plan. ``vendor_name``: what the
     transfer list calls it, "" where that does not tell. ``paused_by_file``: the file says that it rests.
+    ``settled``: the days of the buckets that no action and no item tells (``SETTLED``).
     """
 
     address: Address
@@ -170,6 +190,7 @@ class TransferSummary:
     counts: DayCounts
     vendor_name: str = ""
     paused_by_file: bool = False
+    settled: Mapping[Bucket, DateSet] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +215,7 @@ class TeamPlan:
     minimum_creates: int = 0
     diagnostics: tuple[Finding, ...] = ()
     guarded: bool = False
+    guards: tuple[GuardUse, ...] = ()
     newest_create: int | None = None
     statuses: frozenset[int] = field(default=frozenset(), compare=False)
 

@@ -18,7 +18,7 @@ from reconciler.planning.approval import Approval, newest_create, planned_days
 from reconciler.planning.budget import LIST_FULL, OPEN, Budget, Piece, allotted, failed_blockers
 from reconciler.planning.cutting import cut_due
 from reconciler.planning.evidence import is_active
-from reconciler.planning.guards import check_guards
+from reconciler.planning.guards import check_guards, overrides_told
 from reconciler.planning.items import deferred_items, error_on, items_of
 from reconciler.planning.ledger import Bucket, Entry, Reason, TransferLedger
 from reconciler.planning.plan import LISTED, Action, ActionKind, TeamPlan
@@ -35,7 +35,8 @@ def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPla
     actions = (*_approved(cancels, approval), *_creates(budget))
     planned = planned_days(actions)
     assert approval is None or approval.allows(actions)
-    findings = (*check_guards(team, actions, observed), *totals.list_full_findings(observed, document))
+    guards, found = check_guards(team, actions, observed)
+    findings = (*found, *overrides_told(document), *totals.list_full_findings(observed, document))
     held_up = items_of(team, ledgers, (bucket for bucket in LISTED if bucket is not Bucket.DEFERRED))
     return TeamPlan(
         team_id=team.team_id,
@@ -51,6 +52,7 @@ def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPla
         minimum_creates=_minimum_creates(situation, planned),
         diagnostics=findings,
         guarded=any(finding.severity is Severity.ERROR for finding in findings),
+        guards=guards,
         newest_create=newest_create(document, planned),
     )
 

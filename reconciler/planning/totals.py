@@ -16,6 +16,7 @@ from reconciler.planning.items import NOT_APPROVED
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
 from reconciler.planning.plan import (
     COUNTED,
+    SETTLED,
     Action,
     ActionKind,
     DayCounts,
@@ -145,10 +146,9 @@ def summarise(ledger: TransferLedger, planned: DateSet) -> TransferSummary:
     divided = DayCounts(counts, len(ledger.stuck), len(resting), sum(map(len, unread)))
     assert divided.declared == len(ledger.transfer.days)
     transfer, info = ledger.transfer, ledger.evidence.info
-    vendor_name = info.name if info else ""
-    return TransferSummary(
-        transfer.address, transfer.name, transfer.everyone, divided, vendor_name, transfer.paused
-    )
+    settled = {bucket: days for bucket in SETTLED if (days := ledger.days(bucket))}
+    named = (transfer.address, transfer.name, transfer.everyone, divided, info.name if info else "")
+    return TransferSummary(*named, transfer.paused, settled)
 
 
 def evidence_used(ledgers: Iterable[TransferLedger], observed: Observed) -> str:

@@ -120,3 +120,20 @@ def test_a_plain_apply_is_named_too(online: Shop, api: Api) -> None:
     assert terminal.end().code == 0
     assert online.shell(planned.command).code == 0
     assert len(api.writes()) == 2
+
+
+def test_a_guard_is_overridden_for_one_plan_with_a_reason(online: Shop, api: Api) -> None:
+    online.write(FILE.replace("version: 1\n", "version: 1\nguards: {max_days_per_apply: 14}\n"))
+    whole = online.run("plan", "--json", code=6).json["digest"]
+    override = ("apply", "--override", "max_days_per_apply")
+    assert "--expect" in online.run(*override, "--reason", "Agreed", "--auto-approve", code=64).err
+    assert "--reason" in online.run(*override, "--expect", whole, code=64).err
+    online.run("apply", "--reason", "Agreed", "--expect", whole, code=64)
+    online.run("apply", "--override", "max_days", "--expect", whole, "--reason", "Agreed", code=64)
+    assert api.writes() == []
+    done = online.run(*override, "--expect", whole, "--reason", "Agreed with ann", code=0)
+    assert "A guard is overridden" in done.err
+    assert len(api.writes()) == 2
+    told = online.run("plan", code=0).err
+    assert "A guard was overridden" in told
+    assert "Agreed with ann" in told

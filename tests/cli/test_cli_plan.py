@@ -98,6 +98,7 @@ def test_plan_json_is_of_the_documented_shape(everything: Any) -> None:
         "blocked",
         "waiting",
         "failed",
+        "guards",
         "unmanaged",
         "diagnostics",
     }
@@ -497,3 +498,21 @@ def test_a_team_that_is_not_selected_is_not_read(online: Shop, api: Api) -> None
     online.write(other, "backfills/two.yaml")
     online.run("status", "--target", "ads", code=0)
     assert {one["path"].split("/")[3] for one in api.sandbox.requests()} == {str(TEAM)}
+
+
+def test_two_saved_plans_are_compared(online: Shop, api: Api) -> None:
+    online.run("plan", "--out", "base.json", code=0)
+    online.write((online.folder / "backfills.yaml").read_text().replace("05-10", "05-12"))
+    online.run("plan", "--out", "plan.json", "--out", "markdown=plan.md", "--base", "base.json", code=0)
+    done = online.run("diff", "base.json", "plan.json", code=0)
+    assert done.out.splitlines()[-1] == "2 days more."
+    told = online.run("diff", "base.json", "plan.json", "--json", code=0).json
+    assert told["days"] == {"more": 2, "fewer": 0}
+    assert told["transfers"][0]["change"] == "grew"
+    assert "**2 days more**" in (online.folder / "plan.md").read_text()
+    assert online.run("diff", "plan.json", "plan.json", code=0).out == "No difference.\n"
+    strict = online.run("apply", "base.json", "--strict", code=6)
+    assert "new: ads 2024-05-11..2024-05-12" in strict.err
+    online.run("diff", "plan.json", code=64)
+    online.run("diff", "plan.json", "backfills.yaml", code=64)
+    assert api.writes() == []

@@ -12,8 +12,8 @@ from cli_rig import KEY
 
 from reconciler.cli import reading
 from reconciler.cli.arguments import read_key
+from reconciler.cli.planfiles import load_plan
 from reconciler.cli.reading import read_bounded
-from reconciler.cli.show import load_plan
 from reconciler.errors import KeyProblem, UsageError
 
 

@@ -26,6 +26,7 @@ from reconciler.model.memory import (
     Load,
     Origin,
     Outcome,
+    Override,
 )
 from reconciler.model.observed import Backfill
 from reconciler.planning.budget import LIST_FULL
@@ -128,7 +129,7 @@ def test_limits_and_guards() -> None:
 def test_fields_of_the_state() -> None:
     told = part(page("state.md"), "The format")
     kinds: list[Any] = [Document, BackfillRecord, Backfill, Intent, Load]
-    kinds += [Amnesty, Acceptance, KnownUser, Applied]
+    kinds += [Amnesty, Acceptance, KnownUser, Applied, Override]
     names = {one.name for kind in kinds for one in fields(kind)} - {"seen"}  # flat
     assert set(first_cells(told)) == names
     values = [one.name for one in fields(DayEvidence)]

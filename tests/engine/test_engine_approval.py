@@ -33,14 +33,14 @@ from engine_rig import (
 )
 
 from reconciler.dates import iso, last_iso
-from reconciler.engine.results import Report, Situations, TeamsPlan, Terms, plan
+from reconciler.engine.results import Overriding, Report, Situations, TeamsPlan, Terms, plan
 from reconciler.engine.run import Apply
 from reconciler.engine.stop import Interrupts
 from reconciler.errors import ApiUnavailable, Refused, UsageError
 from reconciler.events import AppliedBefore, Created, LeftUndone, Planned, RunEvent
 from reconciler.formats.planfile import digest, read_plan
 from reconciler.http import Request, Response, Transport
-from reconciler.planning.plan import Options, Plan
+from reconciler.planning.plan import Options, Plan, all_findings
 
 MONTH = ONE.replace("2024-05-10", "2024-05-30")
 WHOLE_MONTH = "2024-05-01..2024-05-30"
@@ -317,6 +317,69 @@ def test_a_plan_that_a_guard_refused_may_be_done_where_none_does(tmp_path: Path)
     approved = saved(rig)
     rig.declare(MONTH)
     assert run(rig, approved=approved).created == [WHOLE_MONTH]
+
+
+# --- an override ----------------------------------------------------------------------------------
+
+GUARDED = MONTH.replace("version: 1\n", "version: 1\nguards: {max_days_per_apply: 20}\n")
+AGREED = Overriding(("max_days_per_apply",), "Agreed with finance", "https://ci.example/run/7")
+
+
+@pytest.mark.parametrize("by", ["planfile", "digest"])
+def test_an_override_lets_one_plan_pass_and_is_kept_with_who_and_why(by: str, tmp_path: Path) -> None:
+    rig = Rig(tmp_path, GUARDED)
+    approved = saved(rig)
+    terms: dict[str, Any] = {"approved": approved} if by == "planfile" else {"expect": digest(approved)}
+    with pytest.raises(Refused, match="A guard refuses"):
+        run(rig, **terms)
+    with pytest.raises(Refused, match="A guard refuses"):
+        run(rig, **terms, overriding=replace(AGREED, guards=("max_rows_per_apply",)))
+    assert rig.document().overrides == {}
+    assert run(rig, **terms, overriding=AGREED).created == [WHOLE_MONTH]
+    (kept,) = rig.document().overrides.values()
+    assert (kept.digest, kept.guards, kept.reason, kept.run) == (digest(approved), *_told(AGREED))
+    assert " on " in kept.who
+    (told,) = (one for one in all_findings(made_plan(rig)) if one.rule == "PL004")
+    assert "max_days_per_apply did not hold" in told.detail
+    assert "Agreed with finance" in told.detail
+
+
+def _told(said: Overriding) -> tuple[tuple[str, ...], str, str]:
+    return said.guards, said.reason, said.run
+
+
+def test_an_override_is_kept_before_anything_is_sent_and_told_until_a_later_plan_is_done(
+    tmp_path: Path,
+) -> None:
+    rig = Rig(tmp_path, GUARDED)
+    approved = saved(rig)
+    with suppress(Killed):
+        run(rig, killed(after=False), approved=approved, overriding=AGREED)
+    assert [*rig.document().overrides] == [digest(approved)]
+    rig.later(HOUR)
+    assert run(rig, approved=approved, overriding=AGREED).created == [WHOLE_MONTH]
+    rig.declare(GUARDED.replace("2024-05-30", "2024-05-31"))
+    assert any(one.rule == "PL004" for one in all_findings(made_plan(rig)))
+    assert run(rig, confirm=yes).created == ["2024-05-31..2024-05-31"]
+    assert not any(one.rule == "PL004" for one in all_findings(made_plan(rig)))
+
+
+def test_an_override_of_what_no_guard_refuses_leaves_no_trace(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, MONTH)
+    assert run(rig, approved=saved(rig), overriding=AGREED).created == [WHOLE_MONTH]
+    assert rig.document().overrides == {}
+
+
+@pytest.mark.parametrize(
+    "terms, what",
+    [
+        ({"overriding": AGREED}, "for one plan"),
+        ({"expect": "4" * 12, "overriding": Overriding(("x",), " ")}, "reason"),
+    ],
+)
+def test_an_override_takes_one_plan_and_a_reason(terms: dict[str, Any], what: str) -> None:
+    with pytest.raises(UsageError, match=what):
+        Terms(**terms)
 
 
 LIMITED = MONTH.replace("version: 1\n", "version: 1\nlimits: {max_creates_per_apply: 1}\n")

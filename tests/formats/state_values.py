@@ -23,6 +23,7 @@ from reconciler.model.memory import (
     Load,
     Origin,
     Outcome,
+    Override,
 )
 from reconciler.model.observed import Backfill, Status
 
@@ -137,6 +138,9 @@ def amnesties(draw: st.DrawFn) -> Amnesty:
 ACCEPTANCES = st.builds(Acceptance, IDS, IDS, IDS)
 USERS = st.builds(KnownUser, NONCES, IDS)
 APPLIES = st.builds(Applied, NONCES, IDS, TIMES, NAMES)
+OVERRIDES = st.builds(
+    Override, NONCES, st.lists(NAMES, max_size=2).map(tuple), NAMES, IDS, TIMES, NAMES, NAMES
+)
 OF_KIND: dict[str, st.SearchStrategy[Any]] = {
     "intents": intents(),
     "backfills": backfills(),
@@ -145,6 +149,7 @@ OF_KIND: dict[str, st.SearchStrategy[Any]] = {
     "acceptances": ACCEPTANCES,
     "users": USERS,
     "applies": APPLIES,
+    "overrides": OVERRIDES,
 }
 
 
@@ -156,6 +161,7 @@ def deltas() -> st.SearchStrategy[Delta]:
         drop_backfills=st.lists(IDS, max_size=3).map(tuple),
         drop_loads=st.lists(st.tuples(IDS, st.booleans(), DAYS), max_size=3).map(tuple),
         drop_applies=st.lists(NONCES, max_size=3).map(tuple),
+        drop_overrides=st.lists(NONCES, max_size=3).map(tuple),
     )
 
 

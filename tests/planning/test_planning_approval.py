@@ -37,7 +37,6 @@ from reconciler.planning.approval import (
     acts_alike,
     applied_before,
     approval_of,
-    differences,
     is_done,
     is_of,
     is_spent,
@@ -48,6 +47,7 @@ from reconciler.planning.approval import (
     remembering,
     still_approved,
 )
+from reconciler.planning.difference import differences
 from reconciler.planning.plan import ActionKind, Plan
 from reconciler.planning.planner import make_plan
 from reconciler.planning.situation import weigh
@@ -310,7 +310,7 @@ def test_a_plan_with_another_cancel_is_refused() -> None:
     plan = plan_of()
     retry = replace(plan.teams[0].actions[0], cancels=(50,))
     assert differences(plan, replace(plan, teams=(replace(plan.teams[0], actions=(retry,)),))) == [
-        "new: cancel of 5/50"
+        "new: cancel of backfill 50 of transfer-1"
     ]
 
 
@@ -333,8 +333,10 @@ def test_differences_are_told_in_words() -> None:
     longer = replace(before.teams[0].actions[0], end=before.teams[0].actions[0].end + 1, cancels=(50,))
     after = replace(before, teams=(replace(before.teams[0], actions=(longer,)),))
     told = differences(before, after)
-    assert [one.split(":")[0] for one in told] == ["no longer", "new", "new"]
-    assert told[2] == "new: cancel of 5/50"
+    assert told == [
+        "new: transfer-1 2024-01-11..2024-01-11",
+        "new: cancel of backfill 50 of transfer-1",
+    ]
     assert differences(before, before) == []
 
 

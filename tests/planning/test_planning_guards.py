@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from planning_values import (
     FORBIDDEN,
+    NOW,
     actions,
     backfill,
     document,
@@ -19,8 +20,11 @@ from planning_values import (
 )
 
 from reconciler.diagnostics import Severity
+from reconciler.model.deltas import apply_delta
 from reconciler.model.desired import Guards, Limits
-from reconciler.planning.guards import NO_HISTORY, TRIPPED, rows_per_day
+from reconciler.model.memory import Applied, Override
+from reconciler.planning.approval import KEPT_APPLIES, overriding
+from reconciler.planning.guards import GUARDS, NO_HISTORY, OVERRIDDEN, TRIPPED, overridden, rows_per_day
 from reconciler.planning.ledger import Bucket
 
 HISTORY = {
@@ -126,3 +130,67 @@ def test_rows_of_a_day_are_the_mean_of_completed_runs() -> None:
     assert rows_per_day(HISTORY[1]) == 200
     assert rows_per_day([run(1), run(2, "FAILED", rows=5)]) is None
     assert rows_per_day([]) is None
+
+
+# --- what is left, and what was overridden ----------------------------------------------------
+
+
+def test_a_plan_says_how_much_of_each_guard_it_uses() -> None:
+    plan = guarded(
+        Guards(max_days_per_apply=20, max_rows_per_apply=3000, owners={"crm": Guards(max_days_per_apply=4)})
+    )
+    used = [(use.owner, use.guard, use.planned, use.allowed, use.tripped) for use in plan.guards]
+    assert used == [
+        ("", "max_days_per_apply", 15, 20, False),
+        ("", "max_rows_per_apply", 2050, 3000, False),
+        ("crm", "max_days_per_apply", 5, 4, True),
+    ]
+
+
+def test_an_override_lets_pass_what_it_names_and_nothing_else() -> None:
+    plan = guarded(Guards(max_days_per_apply=14, max_rows_per_apply=2049))
+    one = overridden(plan, ("max_days_per_apply",))
+    assert (one.guarded, [finding.severity for finding in one.diagnostics]) == (
+        True,
+        [Severity.WARNING, Severity.ERROR],
+    )
+    assert not overridden(plan, GUARDS).guarded
+    assert overridden(plan, ()) == plan
+
+
+def override(number: int, serial: int = 1, run: str = "") -> Override:
+    return Override(
+        f"sha256:{number:064}", ("max_days_per_apply",), "Agreed", serial, NOW, "ann on ci-7", run
+    )
+
+
+@pytest.mark.parametrize(
+    "applies, told",
+    [
+        ([], True),
+        ([Applied(override(1).digest, 9, NOW, "ann")], True),  # the plan itself
+        ([Applied("sha256:other", 1, NOW, "ann")], True),  # an earlier one
+        ([Applied("sha256:other", 9, NOW, "ann")], False),
+    ],
+)
+@pytest.mark.parametrize("run_url", ["", "https://ci.example/run/7"])
+def test_an_override_is_told_until_a_later_plan_was_applied(
+    applies: list[Applied], told: bool, run_url: str
+) -> None:
+    memory = replace(
+        document(),
+        overrides={override(1).digest: override(1, run=run_url)},
+        applies={one.digest: one for one in applies},
+    )
+    plan = planned(team(transfer("1-10")), observed(), memory)
+    found = [one.detail for one in plan.diagnostics if one.rule == OVERRIDDEN]
+    assert bool(found) is told
+    assert all("by ann on ci-7 at 2026-11-22 09:00 UTC" in one and run_url in one for one in found)
+    assert not plan.guarded
+
+
+def test_a_state_names_the_last_overrides() -> None:
+    memory = document()
+    for number in range(KEPT_APPLIES + 5):
+        memory = apply_delta(memory, overriding(memory, override(number, memory.serial)))
+    assert sorted(memory.overrides) == [override(number).digest for number in range(5, KEPT_APPLIES + 5)]

@@ -47,7 +47,7 @@ from reconciler.model.desired import Guards, Limits
 from reconciler.planning.approval import approval_of, approved
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import ActionKind, DayCounts, Options, Plan, TeamPlan, TransferSummary
-from reconciler.render.text import summary_lines
+from reconciler.render.view import summary_lines
 
 HEAVY = settings.get_profile("planning-heavy")
 

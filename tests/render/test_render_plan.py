@@ -41,6 +41,7 @@ from reconciler.render import reasons
 from reconciler.render.fitting import fitted
 from reconciler.render.status import status_text
 from reconciler.render.text import Shown, plan_text
+from reconciler.render.view import view_of
 from reconciler.render.words import Paint
 
 SCREENS = Path(__file__).parent.parent / "cases" / "screens"
@@ -76,7 +77,7 @@ def test_a_picture(kind: str, width: int) -> None:
     plan, desired = everything()
     if kind == "plan":
         text = plan_text(
-            plan, Shown(Paint(), width, PLACES), apply_by="reconciler apply --expect 44db48b85094"
+            view_of(plan, PLACES, "reconciler apply --expect 44db48b85094"), Shown(Paint(), width)
         )
     else:
         _each, total = standings(plan, desired)
@@ -90,8 +91,8 @@ def test_a_picture(kind: str, width: int) -> None:
 
 def test_colour_changes_nothing_but_colour() -> None:
     plan, desired = everything()
-    plain = plan_text(plan, Shown(Paint(), 80, PLACES))
-    coloured = plan_text(plan, Shown(Paint(True), 80, PLACES))
+    plain = plan_text(view_of(plan, PLACES), Shown(Paint()))
+    coloured = plan_text(view_of(plan, PLACES), Shown(Paint(True)))
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain != coloured
     _each, total = standings(plan, desired)
     plain = status_text(team_standings(plan, desired, PLACES), total, Paint())
@@ -102,25 +103,25 @@ def test_colour_changes_nothing_but_colour() -> None:
 def test_thousands_of_transfers_that_wait_alike_are_counted() -> None:
     many = [transfer("1-10", id=number, name=f"transfer-{number:05}") for number in range(1, 3001)]
     plan = whole(planned(team(*many, limits=Limits(max_open_backfills=100)), observed()))
-    text = plan_text(plan, Shown(Paint()))
+    text = plan_text(view_of(plan), Shown(Paint()))
     assert len(text.splitlines()) < 350
     assert "  … 99 more like this, 990 days (--all)\n" in text
     assert "  2,900 transfers have to wait: limits.max_open_backfills (100 of 100)\n" in text
     assert "  > 29,000 days, about 29 more applies (--all)\n" in text
-    assert len(plan_text(plan, Shown(Paint(), whole=True)).splitlines()) > 6000
+    assert len(plan_text(view_of(plan), Shown(Paint(), whole=True)).splitlines()) > 6000
 
 
 def test_pieces_of_one_range_are_one_line() -> None:
     plan = whole(planned(team(transfer("1-366", chunk=Chunk.MONTH)), observed()))
-    told = [line for line in plan_text(plan, Shown(Paint())).splitlines() if " + " in line]
+    told = [line for line in plan_text(view_of(plan), Shown(Paint())).splitlines() if " + " in line]
     assert len(told) == 2, told  # and the legend
     assert re.search(r"366 days  in 12 backfills", told[0])
-    assert plan_text(plan, Shown(Paint(), whole=True)).count(" + 2024-") == 12
+    assert plan_text(view_of(plan), Shown(Paint(), whole=True)).count(" + 2024-") == 12
 
 
 def test_many_ranges_of_one_reason_are_counted() -> None:
     wanted = transfer(*(str(day) for day in range(1, 60, 2)), paused=True)
-    text = plan_text(whole(planned(team(wanted), observed())), Shown(Paint()))
+    text = plan_text(view_of(whole(planned(team(wanted), observed()))), Shown(Paint()))
     assert text.count("paused by you") == 3
     assert "27 days  the same, in 27 ranges (--all)" in text
 
@@ -157,7 +158,7 @@ def test_what_is_not_alike_is_not_told_as_one() -> None:
     """A pause of the file and one at the vendor; refusals with different answers."""
     half = [*many(10, paused=True), *(replace_id(one, 50) for one in many(15))]
     seen = observed(transfers=named(*range(1, 100), paused=range(1, 100)))
-    text = plan_text(whole(planned(team(*half), seen)), Shown(Paint()))
+    text = plan_text(view_of(whole(planned(team(*half), seen))), Shown(Paint()))
     assert "  10 transfers paused by you\n    . 100 days (--all)\n" in text
     assert "  15 transfers paused at the vendor; resume it there\n    ! 150 days (--all)\n" in text
     refusals = [
@@ -171,7 +172,9 @@ def test_what_is_not_alike_is_not_told_as_one() -> None:
         )
         for one in range(1, 26)
     ]
-    text = plan_text(whole(planned(team(*many(25)), observed(), document(*refusals))), Shown(Paint()))
+    text = plan_text(
+        view_of(whole(planned(team(*many(25)), observed(), document(*refusals)))), Shown(Paint())
+    )
     assert all(f"said {one}" in text.replace("\n" + " " * 40, " ") for one in range(1, 26))
 
 
@@ -184,7 +187,7 @@ def test_a_command_for_several_ranges_is_for_all_of_them() -> None:
     wanted = transfer("1-4", "11-14", name="ads")
     refused = [intent(text, nonce=text, **ANSWERED) for text in ("1-4", "11-14")]
     plan = whole(planned(team(wanted), observed(), document(*refused)))
-    assert "      reconciler retry ads\n" in plan_text(plan, Shown(Paint()))
+    assert "      reconciler retry ads\n" in plan_text(view_of(plan), Shown(Paint()))
     desired = Desired((team(wanted),), (), {})
     told = status_text(team_standings(plan, desired), standings(plan, desired)[1], Paint())
     assert "      reconciler retry ads\n" in told
@@ -194,7 +197,7 @@ def test_a_command_for_several_ranges_is_for_all_of_them() -> None:
 def test_of_two_teams_a_command_names_one_transfer() -> None:
     refused = document(intent("1-4", **ANSWERED))
     plans = [planned(team(transfer("1-4", name="ads")), observed(), refused) for _ in range(2)]
-    text = plan_text(whole(*plans), Shown(Paint()))
+    text = plan_text(view_of(whole(*plans)), Shown(Paint()))
     assert "reconciler retry 1 2024-01-01..2024-01-04\n" in text
 
 

@@ -10,7 +10,16 @@ from reconciler.ci import ci_run
 from reconciler.errors import StateRefused, UsageError
 from reconciler.formats.auditlines import message_of
 from reconciler.model.deltas import Delta, apply_delta
-from reconciler.model.memory import Acceptance, Amnesty, Applied, Document, IntentKind, Load, Outcome
+from reconciler.model.memory import (
+    Acceptance,
+    Amnesty,
+    Applied,
+    Document,
+    IntentKind,
+    Load,
+    Outcome,
+    Override,
+)
 from reconciler.stores.gitwords import GitFailed, Kind, shown, unreadable, unwritable
 from reconciler.stores.urls import is_on_disk, open_store
 
@@ -26,6 +35,7 @@ SUBJECTS = {
     "accepted the history of 1 transfer": Delta(acceptances=(Acceptance(1, 7, 5),)),
     "saw loads of 1 transfer": Delta(loads=(Load(1, 100, 103, NOW), Load(1, 200, 203, NOW))),
     "applied a plan": Delta(applies=(Applied("sha256:abc", 5, NOW, "ann"),)),
+    "overrides a guard": Delta(overrides=(Override("sha256:abc", ("days",), "why", 5, NOW, "ann"),)),
     "read the API": Delta(),
 }
 
@@ -38,6 +48,8 @@ def test_a_commit_says_what_happened(subject: str) -> None:
     assert said[-1] == "serial 7, lineage L, reconciler 1.0"
     assert "run https://ci.example/runs/9" in said
     assert ("plan sha256:abc, by ann" in said) == bool(SUBJECTS[subject].applies)
+    why = "days overridden for plan sha256:abc, by ann: why"
+    assert (why in said) == bool(SUBJECTS[subject].overrides)
 
 
 def test_the_first_commit_says_so() -> None:

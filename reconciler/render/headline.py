@@ -1,0 +1,157 @@
+"""The head of a plan as Markdown: what is done, how many days, what it adds to the base, why, and whose.
+
+It takes no more than 1,000 characters in any ordinary plan, and never more than some 2,500: of lists that may
+be long the first are named.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from reconciler.dates import iso
+from reconciler.diagnostics import Finding, Severity
+from reconciler.planning.difference import Changed, changes_of
+from reconciler.planning.guards import DAYS_GUARD, OVERRIDDEN, TRIPPED
+from reconciler.planning.plan import Action, ActionKind, GuardUse, Plan, all_findings
+from reconciler.render.escaping import code, escaped
+from reconciler.render.reasons import DUE
+from reconciler.render.view import View
+from reconciler.render.words import days, plural
+
+NAMED = 3  # of what may be thousands
+NAMED_CHANGES = 2
+LONGEST_NAME = 24  # characters of a name, a note twice as many
+
+
+def headline(view: View, base: Plan | None = None) -> list[str]:
+    """Return the paragraphs of the head, the one for ``base`` too if it is given."""
+    told = [*_facts(view.plan, base), f"**Digest**: `{view.digest}`"]
+    return [*bare(view)[:-1], *_alarms(view.plan), "\n".join(f"- {fact}" for fact in told)]
+
+
+def bare(view: View) -> list[str]:
+    """Return the least that any comment says: whose plan it is, the totals, and the digest."""
+    first, _, second = view.summary.partition("\n")
+    told = ["> **Incomplete**: a team could not be planned."] if view.plan.errored else []
+    told += [f"**{first}**\\\n{second}"] if view.plan.teams or not view.plan.errored else []
+    return [_title(view.plan), *told, f"Digest: `{view.digest}`"]
+
+
+def _title(plan: Plan) -> str:
+    teams = [f"team {team.team_id}" for team in plan.teams[:NAMED]]
+    teams += [f"{len(plan.teams) - NAMED} more"] if len(plan.teams) > NAMED else []
+    dates = sorted({iso(team.as_of) for team in plan.teams})
+    as_of = f", as of {dates[-1]}" if dates else ""
+    return f"### Backfill plan{': ' if teams else ''}{', '.join(teams)}{as_of}"
+
+
+def is_alarm(finding: Finding) -> bool:
+    """Tell whether a finding is for everybody: an error, or a guard that does not hold."""
+    return finding.severity is Severity.ERROR or finding.rule in (TRIPPED, OVERRIDDEN)
+
+
+def _alarms(plan: Plan) -> Iterator[str]:
+    found = [one for one in all_findings(plan) if is_alarm(one)]
+    told = [f"> **{escaped(one.summary)}.** {escaped(one.detail, 200)}" for one in found[:NAMED]]
+    told += [f"> And {len(found) - NAMED} more."] if len(found) > NAMED else []
+    if told:
+        yield "\n>\n".join(told)
+
+
+def _facts(plan: Plan, base: Plan | None) -> Iterator[str]:
+    if base is not None:
+        yield f"**Over the base**: {_over_the_base(changes_of(base, plan))}"
+    if plan.actions:
+        yield f"**Why**: {_why(plan.actions)}"
+        yield f"**Whose**: {_whose(plan.actions)}"
+        yield from _notes(plan.actions)
+    guards = [use for team in plan.teams for use in team.guards]
+    if guards:
+        yield f"**Guards**: {_most(map(_left_of, sorted(guards, key=_used)), NAMED, '; ')}"
+    waiting = Counter[str]()
+    for team in plan.teams:
+        for item in team.items:
+            waiting[item.reason] += len(item.days)
+    if waiting:
+        told = (f"{days(n)} {code(reason, LONGEST_NAME)}" for reason, n in waiting.most_common())
+        yield f"**Not now**: {_most(told, NAMED)}"
+
+
+# --- what it adds ---------------------------------------------------------------------------
+
+
+def _over_the_base(changes: Sequence[Changed]) -> str:
+    doing = [one for one in changes if one.acts]
+    more = [(one, len(one.more), len(one.sooner)) for one in doing if one.more]
+    fewer = [(one, len(one.fewer), len(one.later)) for one in doing if one.fewer]
+    told = [_sum(more, "more", "+", "deferred there")] if more else []
+    told += [_sum(fewer, "fewer", "−", "deferred now")] if fewer else []
+    cancels = sum(len(one.new_cancels) for one in doing)
+    told += [f"{plural(cancels, 'cancel')} more"] if cancels else []
+    kept = sum(len(one.kept) for one in doing)
+    told += [f"{plural(kept, 'cancel')} fewer"] if kept else []
+    return "; ".join(told) or "nothing, it plans the same"
+
+
+def _sum(found: list[tuple[Changed, int, int]], word: str, sign: str, moved: str) -> str:
+    """Return what is planned more, or fewer, and on which transfers most."""
+    most = sorted(found, key=lambda one: (-one[1], one[0].address))
+    named = _most((f"{_named(one.transfer)} {sign}{number}" for one, number, _moved in most), NAMED_CHANGES)
+    of_them = sum(number for _one, _number, number in found)
+    told = f", {of_them} of them {moved}" if of_them else ""
+    return f"**{days(sum(number for _one, number, _moved in found))} {word}** ({named}{told})"
+
+
+# --- why, and whose ---------------------------------------------------------------------------
+
+
+def _why(actions: Iterable[Action]) -> str:
+    reasons = Counter[str]()
+    for action in actions:
+        reasons.update(action.reasons)
+    counted = (f"{days(n)} {DUE.get(reason, escaped(reason, 40))}" for reason, n in reasons.most_common())
+    return _most(counted, NAMED)
+
+
+def _notes(actions: Iterable[Action]) -> Iterator[str]:
+    notes = Counter[str]()
+    for action in actions:
+        notes.update({note: len(action.days) for note in action.notes})
+    if notes:
+        said = (f"“{escaped(note, 2 * LONGEST_NAME)}”" for note, _days in notes.most_common())
+        yield f"**The file says**: {_most(said, NAMED)}"
+
+
+def _whose(actions: Iterable[Action]) -> str:
+    owned = Counter[str]()
+    for action in actions:
+        if action.kind is not ActionKind.CANCEL:
+            owned.update({owner: len(action.days) for owner in action.owners or ("",)})
+    named = (f"{_named(owner) or 'nobody'} {days(n)}" for owner, n in owned.most_common())
+    return _most(named, NAMED) or "no days"
+
+
+def _named(name: str) -> str:
+    return escaped(name, LONGEST_NAME)
+
+
+def _used(use: GuardUse) -> tuple[float, str, str]:
+    """Order guards: the one of which the least is left first."""
+    return (-use.planned / max(use.allowed, 1), use.owner, use.guard)
+
+
+def _left_of(use: GuardUse) -> str:
+    whose = _named(use.owner) if use.owner else f"team {use.team_id}"
+    unit = "days" if use.guard == DAYS_GUARD else "rows"
+    left = use.allowed - use.planned
+    if left < 0:
+        return f"{whose}: **{-left:,} {unit} too many** ({use.planned:,} of {use.allowed:,})"
+    return f"{whose}: {left:,} of {use.allowed:,} {unit} left"
+
+
+def _most(texts: Iterable[str], most: int, between: str = ", ") -> str:
+    """Return the first texts, and how many more there are."""
+    found = list(texts)
+    more = [f"and {len(found) - most:,} more"] if len(found) > most else []
+    return between.join([*found[:most], *more])

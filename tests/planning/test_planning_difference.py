@@ -1,0 +1,136 @@
+"""How two plans differ: a transfer each, by days and cancels; what else is told otherwise; in words."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planning_values import observed, planned, team, transfer, whole
+
+from reconciler.dates import DateSet, DaysByTransfer
+from reconciler.formats.plandiff import changes_json
+from reconciler.model.desired import Address, Limits
+from reconciler.planning.approval import planned_days
+from reconciler.planning.difference import Change, Changed, changes_of, differences
+from reconciler.planning.plan import ActionKind, Plan
+from reconciler.render.changes import changes_summary, changes_text
+from reconciler.render.words import Paint
+
+
+def plan(*transfers: Any, **more: Any) -> Plan:
+    return whole(planned(team(*transfers, **more), observed()))
+
+
+BASE = plan(transfer("1-10", id=1, name="ads"), transfer("1-10", id=2, name="crm"))
+CHANGES = {
+    "the same": (BASE, {}, "No difference."),
+    "added": (
+        plan(*(transfer("1-10", id=one, name=name) for one, name in ((1, "ads"), (2, "crm"), (3, "new")))),
+        {"new": Change.ADDED},
+        "10 days more.",
+    ),
+    "left out": (plan(transfer("1-10", id=1, name="ads")), {"crm": Change.LEFT_OUT}, "10 days fewer."),
+    "grew": (
+        plan(transfer("1-12", id=1, name="ads"), transfer("1-10", id=2, name="crm")),
+        {"ads": Change.GREW},
+        "2 days more.",
+    ),
+    "shrank": (
+        plan(transfer("3-10", id=1, name="ads"), transfer("1-10", id=2, name="crm")),
+        {"ads": Change.SHRANK},
+        "2 days fewer.",
+    ),
+    "moved": (
+        plan(transfer("3-12", id=1, name="ads"), transfer("1-10", id=2, name="crm")),
+        {"ads": Change.MOVED},
+        "2 days more, 2 days fewer.",
+    ),
+    "told otherwise": (
+        plan(transfer("1-10", id=1, name="ads", owners=("ann",)), transfer("1-10", id=2, name="shop")),
+        {"ads": Change.TOLD, "shop": Change.TOLD},
+        "The same is done; only told otherwise.",
+    ),
+    "cut otherwise": (
+        plan(
+            transfer("1-10", id=1, name="ads"),
+            transfer("1-10", id=2, name="crm"),
+            limits=Limits(max_days_per_backfill=3),
+        ),
+        {},
+        "No difference.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_has_its_name_and_its_days(name: str) -> None:
+    after, kinds, summary = CHANGES[name]
+    found = changes_of(BASE, after)
+    assert {one.transfer: one.change for one in found} == kinds
+    assert changes_summary(found) == summary
+    assert changes_text(found, Paint()).endswith(f"{summary}\n")
+    told = changes_json(BASE, after, found)
+    assert told["same"] is (name in ("the same", "told otherwise", "cut otherwise"))
+    assert [one["transfer"] for one in told["transfers"]] == [*kinds]
+    assert bool(differences(BASE, after)) is not told["same"]
+
+
+def test_what_else_is_told_otherwise_is_named() -> None:
+    after, _kinds, _summary = CHANGES["told otherwise"]
+    assert [one.fields for one in changes_of(BASE, after)] == [("owner",), ("name",)]
+    assert "      differ: owner\n" in changes_text(changes_of(BASE, after), Paint())
+
+
+def test_a_cancel_is_a_change() -> None:
+    (action,) = plan(transfer("1-10", id=1, name="ads")).actions
+    before = plan(transfer("1-10", id=1, name="ads"))
+    retry = replace(action, kind=ActionKind.RETRY, cancels=(50,))
+    after = replace(before, teams=(replace(before.teams[0], actions=(retry,)),))
+    (changed,) = changes_of(before, after)
+    assert (changed.change, changed.new_cancels, changed.kept) == (Change.MOVED, (50,), ())
+    assert "      cancels backfill 50\n" in changes_text((changed,), Paint())
+    assert changes_summary((changed,)) == "1 cancel more."
+    assert differences(after, before) == ["no longer: cancel of backfill 50 of ads"]
+
+
+def test_what_is_deferred_is_no_loss() -> None:
+    two = (transfer("11-20", id=1, name="ads"), transfer("1-10", id=2, name="new"))
+    limit = Limits(max_creates_per_apply=1)
+    before, after = plan(two[0], limits=limit), plan(*two, limits=limit)
+    ads, new = changes_of(before, after)
+    assert (len(ads.fewer), ads.later, len(new.more), len(new.sooner)) == (10, ads.fewer, 10, 0)
+    assert "deferred now" in changes_text((ads, new), Paint())
+    again = changes_of(after, before)
+    assert again[0].sooner == ads.fewer
+    assert "was deferred before" in changes_text(again, Paint())
+
+
+def test_another_api_is_a_difference() -> None:
+    assert differences(BASE, replace(BASE, api_url="https://other.example/v1")) == [
+        "another API: https://other.example/v1"
+    ]
+
+
+DECLARED = st.dictionaries(
+    st.integers(1, 4), st.sets(st.integers(0, 12), min_size=1).map(lambda days: DateSet.days(sorted(days)))
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(DECLARED, DECLARED)
+def test_the_days_are_those_of_the_sets(old: dict[int, DateSet], new: dict[int, DateSet]) -> None:
+    before, after = _of(old), _of(new)
+    found = changes_of(before, after)
+    gone, come = planned_days(before.actions), planned_days(after.actions)
+    assert _days(found, "more") == come - gone
+    assert _days(found, "fewer") == gone - come
+
+
+def _of(days: dict[int, DateSet]) -> Plan:
+    texts = {one: [f"{a + 1}-{b}" for a, b in found.intervals] for one, found in days.items()}
+    return plan(*(transfer(*parts, id=one) for one, parts in texts.items()))
+
+
+def _days(found: tuple[Changed, ...], name: str) -> DaysByTransfer[Address]:
+    return DaysByTransfer((one.address, getattr(one, name)) for one in found)
