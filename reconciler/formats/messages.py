@@ -102,9 +102,9 @@ def _one(standing: Standing, address: Address) -> dict[str, Any]:
 
 def _verdicts(standing: Standing) -> dict[str, Any]:
     counts = standing.counts
-    days = {bucket.value: None if counts is None else counts[bucket] for bucket in COUNTED}
+    days = counts.as_told() if counts else {bucket.value: None for bucket in COUNTED}
     verdicts = {"percent": standing.percent, "synced": standing.synced, "healthy": standing.healthy}
-    return {"days": {"declared": standing.declared, **days}, **verdicts}
+    return {"days": {**days, "declared": standing.declared}, **verdicts}
 
 
 def left_out_json(plan: Plan) -> Iterator[dict[str, Any]]:

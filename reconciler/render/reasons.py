@@ -22,7 +22,7 @@ LEGEND = {
     ".": "not yet",
     "!": "needs a person",
 }
-RESTING = (Reason.PAUSED.value, Reason.RECENT_REQUEST.value)
+_BY_TIME = (Reason.RECENT_REQUEST, Reason.UNRESOLVED, Reason.BEHIND_UNRESOLVED)
 
 DUE = {
     "never-loaded": "never loaded",
@@ -66,15 +66,16 @@ def sign_of(item: Item, paused_by_file: bool) -> tuple[str, str]:
             return LATER
         case Bucket.WAITING:
             return NOT_YET
-        case Bucket.BLOCKED if item.reason == Reason.RECENT_REQUEST or _is_declared_pause(
-            item, paused_by_file
-        ):
+        case Bucket.BLOCKED if _ends_by_itself(item, paused_by_file):
             return NOT_YET
     return PERSON
 
 
-def _is_declared_pause(item: Item, paused_by_file: bool) -> bool:
-    return item.reason == Reason.PAUSED and paused_by_file
+def _ends_by_itself(item: Item, paused_by_file: bool) -> bool:
+    """Tell whether nobody needs to look: time frees the days, or whoever wrote the file does."""
+    if item.reason == Reason.PAUSED:
+        return paused_by_file
+    return item.reason in _BY_TIME and item.until is not None
 
 
 def moment(at: datetime, now: datetime) -> str:
@@ -164,6 +165,7 @@ _WORDS: Mapping[str, Words] = {
     Reason.SETTLING: _until("what is told of them may change until", "what is told of them may change"),
     Reason.BACKOFF: _until("tried again from", "tried again later"),
     Reason.UNRESOLVED: _unresolved,
+    Reason.BEHIND_UNRESOLVED: _until("wait for a create of this transfer whose outcome is unknown, until"),
     Reason.RECENT_REQUEST: _until("a request of ours may still take effect until"),
     Reason.UNKNOWN_TRANSFER: _plainly("the team has no transfer of this id"),
     Reason.REFUSED: _refused,

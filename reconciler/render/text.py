@@ -68,8 +68,7 @@ def plan_text(plan: Plan, shown: Shown, *, apply_by: str = "") -> str:
     """Return the whole plan, its two last lines, and after them ``apply_by``: the command that applies just
     this plan, where it can be applied.
     """
-    paint = shown.paint
-    lines: list[str] = []
+    paint, lines = shown.paint, list[str]()
     names = Counter(one.name for one in plan.transfers)
     doubles = frozenset(name for name, number in names.items() if number > 1)
     for team in plan.teams:
@@ -202,7 +201,8 @@ class TeamText:
     def _heading(self, summary: TransferSummary) -> str:
         counts, paint = summary.counts, self.shown.paint
         flying = f"{counts[Bucket.IN_FLIGHT]:,} in flight · " if counts[Bucket.IN_FLIGHT] else ""
-        covered = f"{flying}{counts[Bucket.COVERED]:,} of {counts.declared:,} days"
+        loaded = "?" if counts.unread else f"{counts[Bucket.COVERED]:,}"
+        covered = f"{flying}{loaded} of {counts.declared:,} days"
         vendor = f' "{summary.vendor_name}"' if summary.vendor_name else ""
         rest = f"  {summary.address.transfer_id}{vendor}"
         name, width = f"  {summary.name}{rest}", self.shown.width
