@@ -217,8 +217,8 @@ def _stuck(ledger: TransferLedger) -> Iterator[Finding]:
     for backfill in ledger.stuck:
         detail = (
             f"Backfill {backfill.id} of {ledger.transfer.name} ({backfill.status.value}, {backfill.dates}): "
-            f"{backfill.completed} of {backfill.total} runs completed, and no read saw it move for longer "
-            "than `stuck_after`."
+            f"{backfill.completed} of {backfill.total} runs completed, and it has not moved for longer than "
+            "`stuck_after`."
         )
         yield _warning("OB010", "A backfill does not move", detail, "Look at it on the vendor's pages.")
 

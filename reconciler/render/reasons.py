@@ -82,8 +82,11 @@ def moment(at: datetime, now: datetime) -> str:
     """Return a time as people say it: without the date where that is today's. One that is to come is the
     next whole minute: by then it is over.
     """
-    if at > now:
-        at += timedelta(seconds=59, microseconds=999_999)
+    return past(at + timedelta(seconds=59, microseconds=999_999) if at > now else at, now)
+
+
+def past(at: datetime, now: datetime) -> str:
+    """Return the same of a time that is over, though it be the API's and its clock ahead of ours."""
     form = "%H:%M UTC" if at.date() == now.date() else "%Y-%m-%d %H:%M UTC"
     return at.strftime(form)
 
@@ -124,7 +127,7 @@ def _retry(item: Item) -> str:
 
 def _refused(item: Item, now: datetime) -> str:
     said = f": {item.answer.error}" if item.answer else ""
-    since = f" {moment(item.answer.at, now)}" if item.answer else ""
+    since = f" {past(item.answer.at, now)}" if item.answer else ""
     by = f"; backfill {', '.join(map(str, item.held_by))} is in the way" if item.held_by else ""
     again = f"\nagain from {moment(item.until, now)}, or once mended:" if item.until else "\nonce mended:"
     return f"refused{since}{said}{by}{again}{_retry(item)}"
