@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 
 class ReconcilerError(Exception):
-    """The base of all: a stable code, words for a person, and an exit status."""
+    """The base of all: a stable code, words for a person, and an exit status. ``besides``: what holds all the
+    same, by what was read before.
+    """
 
     code: ClassVar[str] = "error"
     exit_status: ClassVar[int] = 1
@@ -46,6 +48,7 @@ class ReconcilerError(Exception):
         self.summary = summary
         self.detail = detail
         self.hint = hint
+        self.besides: tuple[Finding, ...] = ()
 
 
 class ConfigError(ReconcilerError):

@@ -16,8 +16,18 @@ from reconciler.cli.terminal import err, is_a_terminal, out, out_json_line, pain
 from reconciler.cli.writing import save_unsaved
 from reconciler.diagnostics import Finding
 from reconciler.errors import ReconcilerError, status_of
-from reconciler.events import Created, Doing, Event, Planned, RunEvent, Started, Unsaved, Waiting
-from reconciler.formats.messages import event_json, left_out_json, summary_json
+from reconciler.events import (
+    Created,
+    Doing,
+    Event,
+    Planned,
+    RunEvent,
+    Started,
+    UnknownOutcome,
+    Unsaved,
+    Waiting,
+)
+from reconciler.formats.messages import event_json, left_json, left_out_json, summary_json
 from reconciler.planning.plan import ActionKind, Plan, all_findings
 from reconciler.render.doing import Tally
 from reconciler.render.endings import ending_text, summary_sentence
@@ -60,6 +70,7 @@ class Reporter:
     _findings: tuple[Finding, ...] = ()
     _done: list[int] = field(default_factory=list)
     _planned: list[int] = field(default_factory=list)
+    _unknown: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.display = Display(self.common, self._tally)
@@ -93,6 +104,8 @@ class Reporter:
         with self._lock:
             if isinstance(event, Created):
                 self._done.append(len(event.action.days))
+            if isinstance(event, UnknownOutcome):
+                self._unknown.append(event.intent.nonce)
             if self.common.json:
                 out_json_line(event_json(event))
             if isinstance(event, Waiting):
@@ -154,6 +167,8 @@ class Reporter:
         for error in report.errors:
             err(completed(error_text(error, self._paint()), self.common))
         if self.common.json:
+            for line in left_json(report.conclusion, self._unknown):
+                out_json_line(line)
             out_json_line(summary_json(report.exit, report.totals, self._findings, report.errors))
             return
         paint = paint_for(self.common.color, sys.stdout)

@@ -52,7 +52,9 @@ def too_many(ctx: click.Context, left: list[str]) -> UsageError:
     taken = [_named(param) for param in ctx.command.params if isinstance(param, click.Argument)]
     takes = f"takes {' and '.join(taken)} only" if taken else "takes no argument"
     hint = _see(path)
-    if os.path.exists(left[0]) and any("--config" in param.opts for param in ctx.command.params):
+    if left[0].startswith(".."):
+        hint = f"A range is one word: write {taken[-1] if taken else 'it'} without blanks, like START..END."
+    elif os.path.exists(left[0]) and any("--config" in param.opts for param in ctx.command.params):
         hint = f"Files are given with -c:{lines(f'{path} -c {quote(left[0])}')}"
     return UsageError("An argument too many", f"`{path}` {takes}, and not {told}.", hint)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -79,7 +79,7 @@ class Gathered:
     findings: list[Finding] = field(default_factory=list)
     statuses: set[int] = field(default_factory=set)
 
-    def each(self, teams: Iterable[DesiredTeam], do: Callable[[DesiredTeam], T]) -> list[T]:
+    def each(self, teams: Sequence[DesiredTeam], do: Callable[[DesiredTeam], T]) -> list[T]:
         done = []
         for team in teams:
             try:
@@ -91,6 +91,8 @@ class Gathered:
                 self.statuses.add(error.exit_status)
                 detail = f"Team {team.team_id} could not be planned. {error.detail}".rstrip()
                 self.findings.append(Finding(error.code, Severity.ERROR, error.summary, detail, error.hint))
+                prefix = f"Team {team.team_id}: " if len(teams) > 1 else ""
+                self.findings += (replace(one, detail=prefix + one.detail) for one in error.besides)
         return done
 
 

@@ -12,7 +12,7 @@ Nothing here prints or reads the environment. What happens is told to ``on_event
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -141,6 +141,10 @@ def locked(runs: Sequence[TeamRun], settings: RunSettings, operation: str) -> It
         yield
 
 
+def _held(plan: TeamsPlan, reports: Iterable[TeamReport]) -> frozenset[int]:
+    return plan.statuses.union(*(report.statuses for report in reports))
+
+
 @dataclass(slots=True)
 class Apply:
     """One apply over all teams of the files, on parts that are made already."""
@@ -182,7 +186,8 @@ class Apply:
         if plan is None:
             return Report((), frozenset({Exit.ERROR}), declined=True)
         if self._is_too_little(plan):
-            return Report((), plan.statuses, unplanned=True)
+            reports = tuple(part.run.left_alone(part.session) for part in self._parts.values())
+            return Report(reports, _held(plan, reports), unplanned=True)
         undone = self._tell_undone()
         if plan.actions:
             agreement.note_override(self.terms, self.terms.approved or plan, self._parts, plan)
@@ -190,8 +195,9 @@ class Apply:
         holes = self._holes()
         reports = self._carry_out(plan)
         partly = {Exit.PARTLY} if holes or undone else set()
-        held = plan.statuses.union(partly, *(report.statuses for report in reports))
-        return Report(reports, held, unplanned=plan.errored, holes=holes, undone=undone)
+        return Report(
+            reports, _held(plan, reports) | partly, unplanned=plan.errored, holes=holes, undone=undone
+        )
 
     def _leave_alone(self, before: Applied) -> Report:
         """Say that all was done; of a saved plan also what is due since then, which is for the next one."""
@@ -277,16 +283,14 @@ class Apply:
 
     def _carry_out(self, plan: Plan) -> tuple[TeamReport, ...]:
         with self.interrupts.only_noted():
-            reports = tuple(
-                self._carry_out_team(part, part.surveyed)
-                for part in self._parts.values()
-                if part.surveyed is not None
-            )
+            reports = tuple(self._carry_out_team(part, part.surveyed) for part in self._parts.values())
             agreement.note_applied(self.terms.approved or plan, self._parts, reports)
         return reports
 
-    def _carry_out_team(self, part: Part, surveyed: Surveyed) -> TeamReport:
+    def _carry_out_team(self, part: Part, surveyed: Surveyed | None) -> TeamReport:
         """Do one team's plan. What could not be saved in its state is told, whatever happens."""
+        if surveyed is None:
+            return part.run.left_alone(part.session)
         holds_lock = part.run.store.holds_lock if self.settings.lock else lambda: True
         try:
             return part.run.carry_out(part.session, surveyed, self.interrupts.signal, holds_lock)

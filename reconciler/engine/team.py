@@ -23,8 +23,8 @@ from reconciler.engine.rules import Rules
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import StopSignal
 from reconciler.engine.transfer import TransferApply
-from reconciler.engine.warnings import statuses, warnings
-from reconciler.errors import Exit, Interrupted, StateConflict
+from reconciler.engine.warnings import in_doubt, statuses, warnings
+from reconciler.errors import Exit, Interrupted, ReconcilerError, StateConflict
 from reconciler.events import RunEvent, Settled, UnknownOutcome
 from reconciler.model.deltas import apply_deltas
 from reconciler.model.desired import DesiredTeam
@@ -102,7 +102,7 @@ class TeamRun:
         meanwhile is no stranger's then.
         """
         document, revision = self.store.read()
-        situation = self._reader().survey(self.team, document or self.blank)
+        situation = self._read(document or self.blank)
         again, later = self.store.read()
         if again is None or later == revision:
             return situation
@@ -114,6 +114,15 @@ class TeamRun:
         situation = self.look()
         return Surveyed(team_plan(situation, approval), situation, read_at)
 
+    def _read(self, document: Document) -> Situation:
+        """Survey. An error says besides what is unknown by the state: it is so all the same."""
+        try:
+            return self._reader().survey(self.team, document)
+        except ReconcilerError as error:
+            terms = self.clock.now(), self.settings.settle, self.team.on_unknown
+            error.besides = tuple(in_doubt(unresolved(document), *terms))
+            raise
+
     def _reader(self) -> Reader:
         workers = self.settings.parallelism
         client, clock = self.client, self.clock
@@ -124,7 +133,7 @@ class TeamRun:
 
     def weighed(self, session: StateSession) -> Situation:
         """Read what a plan needs, on the state of a session. Nothing is written."""
-        return self._reader().survey(self.team, session.document)
+        return self._read(session.document)
 
     def open(self) -> StateSession:
         """Read the state for an apply. The lock is the caller's."""
@@ -173,6 +182,17 @@ class TeamRun:
         left = [action for transfer in transfers.values() for action in transfer.left]
         self._conclude(report, left, session, surveyed.situation)
         self._judge(report, endings, signal)
+        return report
+
+    def left_alone(self, session: StateSession) -> TeamReport:
+        """Return the report of a team that could not be read: only what the state calls unknown is known."""
+        report, now = TeamReport(self.team.team_id), self.clock.now()
+        creates = [one for one in unresolved(session.document) if self._is_held_up_by(one, now)]
+        report.doubts = [
+            UnknownOutcome(one, self._settles_at(one, now), one.answer, self.team.team_id) for one in creates
+        ]
+        report.unknown = len(creates)
+        report.statuses = {Exit.UNKNOWN} if creates else set()
         return report
 
     def _counting(self, report: TeamReport) -> Callable[[RunEvent], None]:

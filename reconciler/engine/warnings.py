@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from shlex import quote
 
 from reconciler.api.wording import cure
@@ -17,7 +17,7 @@ from reconciler.formats.answers import answers_told
 from reconciler.formats.commands import on_lines, resolving
 from reconciler.formats.reports import minute_after, on_the_minute
 from reconciler.model.desired import OnUnknown
-from reconciler.model.memory import Origin
+from reconciler.model.memory import Intent, Origin
 from reconciler.model.observed import Cause, RunStatus, Unreadable
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
 from reconciler.planning.plan import TeamPlan
@@ -34,7 +34,8 @@ def warnings(situation: Situation) -> tuple[Finding, ...]:
     for ledger in situation.ledgers:
         found += [finding for check in _CHECKS for finding in check(ledger)]
         found += _strangers(ledger, situation.document.serial)
-    return (*found, *_unresolved(situation))
+    doubts = situation.resolution.unresolved
+    return (*found, *in_doubt(doubts, situation.now, situation.settle, situation.team.on_unknown))
 
 
 def statuses(situation: Situation) -> frozenset[int]:
@@ -71,9 +72,10 @@ def _clocks(situation: Situation) -> Iterator[Finding]:
         yield _warning("OB005", "The clocks differ", detail, "Set this machine's clock.")
 
 
-def _unresolved(situation: Situation) -> Iterator[Finding]:
+def in_doubt(
+    doubts: Sequence[Intent], now: datetime, settle: timedelta, on_unknown: OnUnknown
+) -> Iterator[Finding]:
     """Warn of the creates whose outcome is unknown, all at once, and say from when a run settles them."""
-    doubts = situation.resolution.unresolved
     if not doubts:
         return
     alone, last = len(doubts) == 1, max(one.intended_at for one in doubts)
@@ -87,13 +89,10 @@ def _unresolved(situation: Situation) -> Iterator[Finding]:
     look = (
         "look at the vendor's pages, then give one of these:" if alone else "see how to settle each by hand:"
     )
-    settles = last + situation.settle
-    if situation.team.on_unknown is OnUnknown.SETTLE and situation.now < settles:
-        hint = (
-            f"An apply after {minute_after(settles)} settles {'it' if alone else 'them'} by itself; or {look}"
-        )
-    else:
-        hint = look.capitalize()
+    at = minute_after(last + settle)
+    by_time = f"An apply after {at} settles {'it' if alone else 'them'} by itself; or {look}"
+    settles = on_unknown is OnUnknown.SETTLE and now < last + settle
+    hint = by_time if settles else look.capitalize()
     hint += resolving(doubts[0].transfer, doubts[0].dates) if alone else on_lines("resolve")
     yield _warning("OB004", "The outcome of a create is unknown", detail, hint)
 
@@ -218,8 +217,8 @@ def _stuck(ledger: TransferLedger) -> Iterator[Finding]:
     for backfill in ledger.stuck:
         detail = (
             f"Backfill {backfill.id} of {ledger.transfer.name} ({backfill.status.value}, {backfill.dates}): "
-            f"{backfill.completed} of {backfill.total} runs completed, and no read saw it move for longer "
-            "than `stuck_after`."
+            f"{backfill.completed} of {backfill.total} runs completed, and it has not moved for longer than "
+            "`stuck_after`."
         )
         yield _warning("OB010", "A backfill does not move", detail, "Look at it on the vendor's pages.")
 

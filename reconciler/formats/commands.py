@@ -19,9 +19,7 @@ def on_lines(*commands: str) -> str:
     return lines(*(f"reconciler {command}" for command in commands))
 
 
-def resolving(transfer: str, dates: str, made: int | str = "ID") -> str:
-    """Return the commands that settle a create by hand, one for each way it may have gone. ``made``: the
-    backfill that it seems to have made.
-    """
+def resolving(transfer: str, dates: str) -> str:
+    """Return the commands that settle a create by hand, one for each way it may have gone."""
     settle = f"resolve {quote(transfer)} {dates} --as"
-    return on_lines(f"{settle} not-created", f"{settle} created:{made}")
+    return on_lines(f"{settle} not-created", f"{settle} created:ID")

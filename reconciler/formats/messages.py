@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, assert_never
 
@@ -10,6 +10,7 @@ from reconciler import events
 from reconciler.dates import iso, last_iso
 from reconciler.diagnostics import Finding, Severity
 from reconciler.errors import ReconcilerError
+from reconciler.events import Conclusion
 from reconciler.formats.planparts import encode_item, where, where_json
 from reconciler.formats.reports import encode_finding, encode_time, failure_json
 from reconciler.model.desired import Address
@@ -102,9 +103,9 @@ def _one(standing: Standing, address: Address) -> dict[str, Any]:
 
 def _verdicts(standing: Standing) -> dict[str, Any]:
     counts = standing.counts
-    days = {bucket.value: None if counts is None else counts[bucket] for bucket in COUNTED}
+    days = counts.as_told() if counts else {bucket.value: None for bucket in COUNTED}
     verdicts = {"percent": standing.percent, "synced": standing.synced, "healthy": standing.healthy}
-    return {"days": {"declared": standing.declared, **days}, **verdicts}
+    return {"days": {**days, "declared": standing.declared}, **verdicts}
 
 
 def left_out_json(plan: Plan) -> Iterator[dict[str, Any]]:
@@ -112,6 +113,15 @@ def left_out_json(plan: Plan) -> Iterator[dict[str, Any]]:
     for item in plan.of(Bucket.DEFERRED):
         if item.reason == NOT_APPROVED:
             yield {"type": NOT_APPROVED, **encode_item(item)}
+
+
+def left_json(ended: Conclusion, told: Container[str]) -> Iterator[dict[str, Any]]:
+    """Yield what an apply leaves: days that stay blocked or failed, and creates that are unknown, but for the
+    intents ``told`` as it went on.
+    """
+    for item in ended.holes:
+        yield {"type": item.bucket.value, **encode_item(item)}
+    yield from (event_json(one) for one in ended.doubts if one.intent.nonce not in told)
 
 
 def summary_json(

@@ -82,7 +82,7 @@ def _team_json(team: TeamPlan) -> Json:
 def _summary(plan: Plan) -> Json:
     counts = {kind.value: plan.number_of(kind) for kind in ActionKind}
     minimum = sum(team.minimum_creates for team in plan.teams)
-    return {**counts, "minimum_creates": minimum, "days": plan.counts.as_dict()}
+    return {**counts, "minimum_creates": minimum, "days": plan.counts.as_told()}
 
 
 def digest(plan: Plan) -> str:

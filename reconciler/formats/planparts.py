@@ -230,8 +230,17 @@ def unmanaged_of(data: Json) -> Unmanaged:
 
 # --- transfers and their counts ----------------------------------------------------------------
 
+_COUNTS: dict[str, tuple[CoreSchema, int]] = {
+    **{bucket.value: (NUMBER, 0) for bucket in COUNTED},
+    Bucket.COVERED.value: (core.nullable_schema(NUMBER), 0),
+}
 TRANSFER = an_object(
-    {"team_id": ID, "transfer": _NAME, "transfer_id": ID, "days": COUNTS},
+    {
+        "team_id": ID,
+        "transfer": _NAME,
+        "transfer_id": ID,
+        "days": an_object({"declared": NUMBER}, **_COUNTS),
+    },
     owner=(_OWNERS, ()),
     vendor_name=(core.nullable_schema(TEXT), None),
     paused=(core.bool_schema(strict=True), False),
@@ -247,15 +256,14 @@ def encode_transfer(summary: TransferSummary) -> Json:
         "vendor_name": summary.vendor_name or None,
         "owner": list(summary.owners),
         "paused": summary.paused_by_file,
-        "days": summary.counts.as_dict(),
+        "days": summary.counts.as_told(),
         **{bucket.value: day_texts(days) for bucket, days in summary.settled.items()},
     }
 
 
 def transfer_of(data: Json) -> TransferSummary:
-    known = {bucket: data["days"].get(bucket.value, 0) for bucket in COUNTED}
     settled = {bucket: days_of(data[bucket.value]) for bucket in SETTLED if data[bucket.value]}
-    named = (_address(data), data["transfer"], tuple(data["owner"]), DayCounts(known))
+    named = (_address(data), data["transfer"], tuple(data["owner"]), _counts_of(data["days"]))
     return TransferSummary(*named, data["vendor_name"] or "", data["paused"], settled)
 
 
@@ -272,6 +280,14 @@ def encode_guard(use: GuardUse) -> Json:
 
 def guard_of(data: Json) -> GuardUse:
     return GuardUse(data["team_id"], data["owner"] or "", data["guard"], data["allowed"], data["planned"])
+
+
+def _counts_of(days: Json) -> DayCounts:
+    known = {bucket: days[bucket.value] or 0 for bucket in COUNTED}
+    if days[Bucket.COVERED.value] is not None:
+        return DayCounts(known)
+    covered = {Bucket.COVERED: days["declared"] - sum(known.values())}
+    return DayCounts(known | covered, unread=True)
 
 
 # --- findings: written as everywhere (reports.py) ----------------------------------------------

@@ -249,18 +249,23 @@ class DayFacts:
     def _settles_at(self, intent: Intent) -> datetime:
         return intent.intended_at + self.evidence.settle
 
-    def unresolved(self, left: DateSet) -> tuple[Until, ...]:
-        """The days of creates whose outcome is unknown; within settle time all that would be due of ``left``.
+    @property
+    def unresolved(self) -> tuple[Until, ...]:
+        """The days of creates whose outcome is unknown."""
+        pending = (intent for intent in self._creates if intent.pending)
+        return tuple(
+            (one.days, None if is_settled(one, *self._clocks) else self._settles_at(one)) for one in pending
+        )
 
-        Until then nothing is created on the transfer: a newer create would hide from ``latest`` whether the
+    def behind_unresolved(self, left: DateSet) -> tuple[Until, ...]:
+        """All that would be due of ``left`` while settle time of such a create is not over.
+
+        Until then nothing is created on its transfer: a newer create would hide from ``latest`` whether the
         first one was made.
         """
-        pending = [intent for intent in self._creates if intent.pending]
-        fresh = [intent for intent in pending if not is_settled(intent, *self._clocks)]
-        own = (intent for intent in fresh if intent.transfer_id == self._own)
-        also = ((self._due(left), self._settles_at(intent)) for intent in own)
-        open_ = ((one.days, self._settles_at(one) if one in fresh else None) for one in pending)
-        return (*open_, *also)
+        own = (one for one in self._creates if one.pending and one.transfer_id == self._own)
+        fresh = (one for one in own if not is_settled(one, *self._clocks))
+        return tuple((self._due(left), self._settles_at(one)) for one in fresh)
 
     @property
     def _clocks(self) -> tuple[datetime, datetime, timedelta]:

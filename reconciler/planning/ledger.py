@@ -47,6 +47,7 @@ class Reason(StrEnum):
     SETTLING = "settling"
     BACKOFF = "backoff"
     UNRESOLVED = "unresolved"
+    BEHIND_UNRESOLVED = "behind-unresolved"
     PAUSED = "paused"
     UNKNOWN_TRANSFER = "unknown-transfer"
     REFUSED = "refused"
@@ -159,7 +160,8 @@ WAITING = (
     Rule(Bucket.WAITING, Reason.BACKOFF, lambda facts, left: facts.backoff),
 )
 HELD_UP = (
-    Rule(Bucket.BLOCKED, Reason.UNRESOLVED, lambda facts, left: facts.unresolved(left)),
+    Rule(Bucket.BLOCKED, Reason.UNRESOLVED, lambda facts, left: facts.unresolved),
+    Rule(Bucket.BLOCKED, Reason.BEHIND_UNRESOLVED, lambda facts, left: facts.behind_unresolved(left)),
     Rule(Bucket.BLOCKED, Reason.PAUSED, lambda facts, left: facts.paused),
     Rule(Bucket.BLOCKED, Reason.UNKNOWN_TRANSFER, lambda facts, left: facts.of_unknown_transfer),
     Rule(Bucket.BLOCKED, Reason.REFUSED, lambda facts, left: facts.refused),

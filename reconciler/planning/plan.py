@@ -135,14 +135,14 @@ class DayCounts:
     """How many declared days lie in each bucket; a bucket that is not named has none.
 
     ``stuck``: how many active backfills on them do not move; ``resting``: how many of the blocked days are so
-    because the file says so, or only until settle time is over; ``unread``: how many of them since what
-    loaded them could not be read.
+    because the file says so, or only until settle time is over; ``unread``: of some of them what loaded them
+    could not be read, so that how many are covered is unknown.
     """
 
     in_bucket: Mapping[Bucket, int] = field(default_factory=dict)
     stuck: int = 0
     resting: int = 0
-    unread: int = 0
+    unread: bool = False
 
     def __getitem__(self, bucket: Bucket) -> int:
         return self.in_bucket.get(bucket, 0)
@@ -150,7 +150,7 @@ class DayCounts:
     def __add__(self, other: DayCounts) -> DayCounts:
         buckets = {bucket: self[bucket] + other[bucket] for bucket in COUNTED}
         return DayCounts(
-            buckets, self.stuck + other.stuck, self.resting + other.resting, self.unread + other.unread
+            buckets, self.stuck + other.stuck, self.resting + other.resting, self.unread or other.unread
         )
 
     @property
@@ -175,6 +175,10 @@ class DayCounts:
 
     def as_dict(self) -> dict[str, int]:
         return {"declared": self.declared, **{bucket.value: self[bucket] for bucket in COUNTED}}
+
+    def as_told(self) -> dict[str, int | None]:
+        """Return the same for programs: what is unknown is ``None``."""
+        return {**self.as_dict(), **({Bucket.COVERED.value: None} if self.unread else {})}
 
 
 @dataclass(frozen=True, slots=True)

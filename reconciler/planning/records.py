@@ -55,16 +55,20 @@ def updated(record: BackfillRecord, seen: Backfill, vendor_now: datetime) -> Bac
         evidence=record.evidence if same else what_stays(record.evidence),
         settled=record.settled and same and (was_failed or seen.status is known.status),
         gone=False,
-        moved_at=_unmoved_since(record) if same and seen.status is known.status else vendor_now,
+        moved_at=_unmoved_since(record, vendor_now) if same and seen.status is known.status else vendor_now,
         ended_at=None if is_active(fresh) else ended_at,
         has_run=record.has_run or _has_run(fresh),
         was_failed=was_failed,
     )
 
 
-def _unmoved_since(record: BackfillRecord) -> datetime:
-    """Return when a backfill last moved. Of one that no read has seen move, its own begin tells."""
-    return record.moved_at or record.seen.start_time or record.seen.created_time
+def _unmoved_since(record: BackfillRecord, vendor_now: datetime) -> datetime:
+    """Return when a backfill last moved. Of one that no read has seen move, its own begin tells if no run of
+    it has ended; else the last one may have ended just now.
+    """
+    seen = record.seen
+    begun = vendor_now if seen.completed + seen.failed else seen.start_time or seen.created_time
+    return record.moved_at or begun
 
 
 def _had_failed(record: BackfillRecord) -> bool:

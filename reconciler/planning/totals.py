@@ -142,8 +142,8 @@ def summarise(ledger: TransferLedger, planned: DateSet) -> TransferSummary:
     due = len(ledger.days(Bucket.DUE))
     counts |= {Bucket.PLANNED: len(planned), Bucket.DEFERRED: due - len(planned)}
     resting = ledger.days(Bucket.BLOCKED) - ledger.holes
-    unread = (entry.days for entry in ledger.of(Bucket.BLOCKED) if entry.reason is Reason.NO_EVIDENCE)
-    divided = DayCounts(counts, len(ledger.stuck), len(resting), sum(map(len, unread)))
+    unread = any(entry.reason is Reason.NO_EVIDENCE for entry in ledger.of(Bucket.BLOCKED))
+    divided = DayCounts(counts, len(ledger.stuck), len(resting), unread)
     assert divided.declared == len(ledger.transfer.days)
     transfer, info = ledger.transfer, ledger.evidence.info
     settled = {bucket: days for bucket in SETTLED if (days := ledger.days(bucket))}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 
 from reconciler.dates import grouped
 from reconciler.formats.answers import answers_told
-from reconciler.formats.commands import resolving
+from reconciler.formats.commands import on_lines, resolving
 from reconciler.formats.reports import minute_after
 from reconciler.model.memory import Intent
 
@@ -34,7 +35,9 @@ class Doubt:
     @property
     def commands(self) -> str:
         named = str(self.intent.transfer_id) if self.team_id else self.intent.transfer
-        return resolving(named, self.intent.dates, self.made or "ID")
+        if self.made is not None:  # it would refuse to be told otherwise
+            return on_lines(f"resolve {quote(named)} {self.intent.dates} --as created:{self.made}")
+        return resolving(named, self.intent.dates)
 
 
 def resolve_text(doubts: Sequence[Doubt], now: datetime) -> str:
@@ -68,7 +71,7 @@ def _told(doubts: Sequence[Doubt], now: datetime) -> str:
 
 def _seen(doubt: Doubt) -> str:
     told = f"{doubt.where} was created, it seems: backfill {doubt.made} is just what was asked for."
-    return f"{told} An apply takes it for ours; or look at it, and say which:{doubt.commands}"
+    return f"{told} An apply takes it for ours; or look at it, and say so now:{doubt.commands}"
 
 
 def _lines(doubts: Sequence[Doubt]) -> Iterator[str]:

@@ -232,6 +232,7 @@ def _argument(address: Address, name: str, named: Mapping[str, int]) -> str:
 _LOOK = Advice("look at it on the vendor's pages, then retry", "retry")
 _CURES = {
     Reason.UNRESOLVED: Advice("the outcome of a create is unknown"),
+    Reason.BEHIND_UNRESOLVED: Advice("they wait for a create of their transfer whose outcome is unknown"),
     Reason.PAUSED: Advice("paused at the vendor, not by the file: resume it there, or set `paused: true`"),
     Reason.UNKNOWN_TRANSFER: Advice("the team has no such transfer: check transfer_id"),
     Reason.REFUSED: Advice("refused before, as the plan shows", "retry"),

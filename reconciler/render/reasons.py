@@ -22,7 +22,7 @@ LEGEND = {
     ".": "not yet",
     "!": "needs a person",
 }
-RESTING = (Reason.PAUSED.value, Reason.RECENT_REQUEST.value)
+_BY_TIME = (Reason.RECENT_REQUEST, Reason.UNRESOLVED, Reason.BEHIND_UNRESOLVED)
 
 DUE = {
     "never-loaded": "never loaded",
@@ -66,23 +66,27 @@ def sign_of(item: Item, paused_by_file: bool) -> tuple[str, str]:
             return LATER
         case Bucket.WAITING:
             return NOT_YET
-        case Bucket.BLOCKED if item.reason == Reason.RECENT_REQUEST or _is_declared_pause(
-            item, paused_by_file
-        ):
+        case Bucket.BLOCKED if _ends_by_itself(item, paused_by_file):
             return NOT_YET
     return PERSON
 
 
-def _is_declared_pause(item: Item, paused_by_file: bool) -> bool:
-    return item.reason == Reason.PAUSED and paused_by_file
+def _ends_by_itself(item: Item, paused_by_file: bool) -> bool:
+    """Tell whether nobody needs to look: time frees the days, or whoever wrote the file does."""
+    if item.reason == Reason.PAUSED:
+        return paused_by_file
+    return item.reason in _BY_TIME and item.until is not None
 
 
 def moment(at: datetime, now: datetime) -> str:
     """Return a time as people say it: without the date where that is today's. One that is to come is the
     next whole minute: by then it is over.
     """
-    if at > now:
-        at += timedelta(seconds=59, microseconds=999_999)
+    return past(at + timedelta(seconds=59, microseconds=999_999) if at > now else at, now)
+
+
+def past(at: datetime, now: datetime) -> str:
+    """Return the same of a time that is over, though it be the API's and its clock ahead of ours."""
     form = "%H:%M UTC" if at.date() == now.date() else "%Y-%m-%d %H:%M UTC"
     return at.strftime(form)
 
@@ -123,7 +127,7 @@ def _retry(item: Item) -> str:
 
 def _refused(item: Item, now: datetime) -> str:
     said = f": {item.answer.error}" if item.answer else ""
-    since = f" {moment(item.answer.at, now)}" if item.answer else ""
+    since = f" {past(item.answer.at, now)}" if item.answer else ""
     by = f"; backfill {', '.join(map(str, item.held_by))} is in the way" if item.held_by else ""
     again = f"\nagain from {moment(item.until, now)}, or once mended:" if item.until else "\nonce mended:"
     return f"refused{since}{said}{by}{again}{_retry(item)}"
@@ -164,6 +168,7 @@ _WORDS: Mapping[str, Words] = {
     Reason.SETTLING: _until("what is told of them may change until", "what is told of them may change"),
     Reason.BACKOFF: _until("tried again from", "tried again later"),
     Reason.UNRESOLVED: _unresolved,
+    Reason.BEHIND_UNRESOLVED: _until("wait for a create of this transfer whose outcome is unknown, until"),
     Reason.RECENT_REQUEST: _until("a request of ours may still take effect until"),
     Reason.UNKNOWN_TRANSFER: _plainly("the team has no transfer of this id"),
     Reason.REFUSED: _refused,

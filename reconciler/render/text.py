@@ -133,7 +133,8 @@ class TeamText:
     def _heading(self, summary: TransferSummary) -> str:
         counts, paint = summary.counts, self.shown.paint
         flying = f"{counts[Bucket.IN_FLIGHT]:,} in flight · " if counts[Bucket.IN_FLIGHT] else ""
-        covered = f"{flying}{counts[Bucket.COVERED]:,} of {counts.declared:,} days"
+        loaded = "?" if counts.unread else f"{counts[Bucket.COVERED]:,}"
+        covered = f"{flying}{loaded} of {counts.declared:,} days"
         vendor = f' "{summary.vendor_name}"' if summary.vendor_name else ""
         rest = f"  {summary.address.transfer_id}{vendor}"
         name, width = f"  {summary.name}{rest}", self.shown.width

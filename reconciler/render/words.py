@@ -22,8 +22,8 @@ class Paint:
 
 
 def span(start: Day, end: Day) -> str:
-    """Return a half-open interval as inclusive dates of constant width."""
-    return f"{iso(start)} .. {last_iso(end)}"
+    """Return a half-open interval as inclusive dates of constant width, fit to be pasted into a command."""
+    return f"{iso(start)}..{last_iso(end)}"
 
 
 def days(number: int) -> str:

@@ -87,7 +87,7 @@ def state(shop: Shop) -> dict[str, bytes]:
 def test_what_is_left_of_one_transfer_is_due(blind: Shop, name: str) -> None:
     assert due(blind, 6) == {}
     done = blind.run("accept", name, "--auto-approve", code=0)
-    for told in ("10001", "2024-05-04 .. 2024-05-05", "2024-05-01 .. 2024-05-03", "2024-05-06 .. 2024-05-10"):
+    for told in ("10001", "2024-05-04..2024-05-05", "2024-05-01..2024-05-03", "2024-05-06..2024-05-10"):
         assert told in done.out
     assert ("10002" in done.out, done.err) == (False, "")
     assert "What is due now:\n  reconciler plan" in done.out

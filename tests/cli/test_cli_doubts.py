@@ -59,6 +59,26 @@ def test_the_printed_command_works_whatever_became_of_the_transfer(
     assert shop.run("resolve", code=0).out == "Nothing is unresolved.\n"
 
 
+def test_what_is_unknown_is_told_also_when_nothing_can_be_read(in_doubt: tuple[Shop, Api]) -> None:
+    shop, _api = in_doubt
+    told, key = "ads 2024-05-01..2024-05-10", {"SUPERMETRICS_API_KEY": "invalid"}
+    *_, unknown, last = shop.run("apply", "--auto-approve", "--json", env=key, code=4).lines
+    assert (unknown["type"], unknown["transfer"], unknown["settles_at"]) == ("unknown", "ads", None)
+    assert (last["type"], last["exit"], last["unknown"]) == ("summary", 4, 1)
+    assert [one["code"] for one in last["diagnostics"]] == ["key-problem"]
+    done = shop.run("apply", "--auto-approve", env=key, code=4)
+    assert "unknown    1 create, 10 days: " in done.err
+    assert f"reconciler resolve {told} --as not-created" in done.err
+    for command in ("plan", "status"):
+        shown = shop.run(command, env=key, code=65)
+        assert f"Whether {told} was created" in " ".join(shown.err.split())
+        found = shop.run(command, "--json", env=key, code=65).json["diagnostics"]
+        assert [(one["code"], one["severity"]) for one in found] == [
+            ("key-problem", "error"),
+            ("OB004", "warning"),
+        ]
+
+
 def test_by_hand_within_settle_time_the_risk_is_told(in_doubt: tuple[Shop, Api]) -> None:
     shop, _api = in_doubt
     done = shop.run("resolve", *SETTLED, "--auto-approve", code=0)
@@ -115,7 +135,12 @@ def test_what_was_refused_is_not_called_done_by_the_next_run_of_the_job(shop: Sh
         where = {"team_id": TEAM, "transfer_id": 1, "start": "2024-05-01", "end": "2024-05-10", "days": 10}
         assert {"type": "not-done", "transfer": "ads", **where, "reason": "refused"} in lines
         assert api.made() == ["2024-04-01..2024-04-05"]
-        assert shop.run("apply", "--auto-approve", code=3)  # a plan of its own has nothing left to do
+        *left, last = shop.run("apply", "--auto-approve", "--json", code=3).lines  # nothing is left to do
+        assert (last["type"], last["refused"]) == ("summary", 0)
+        assert [(one["type"], one["transfer"], one["reason"], one["days"]) for one in left] == [
+            ("blocked", "ads", "refused", 10)
+        ]
+        assert (left[0]["answer"]["status"], left[0]["end"]) == (422, "2024-05-10")
 
 
 def test_a_saved_cancel_that_is_left_undone_is_told(shop: Shop) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
-from cli_rig import FILE
+from cli_rig import FILE, Shop
 
 from reconciler.cli.command import MEANINGS, Command
 from reconciler.cli.main import COMMANDS, SECTIONS, group, run
@@ -233,6 +233,14 @@ def test_zsh_and_fish_say_what_is_what(
 ) -> None:
     assert "ads\ntransfer 1" in _completed("reconciler retry ", "zsh", monkeypatch, capsys)
     assert "plain,ads\ttransfer 1" in _completed("reconciler retry ", "fish", monkeypatch, capsys)
+
+
+def test_a_range_with_blanks_is_told_how_to_write_it(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.write(FILE)
+    done = shop.run("retry", "ads", "2024-05-01", "..", "2024-05-10", code=64)
+    assert "write START..END without blanks" in " ".join(done.err.split())
+    assert "-c .." not in done.err
 
 
 # -- JSON ------------------------------------------------------------------------------------------

@@ -345,7 +345,10 @@ def test_blind_after_settle_time_only_its_own_days_stay_blocked(tmp_path: Path) 
     rig.apply(lost(after=False))
     rig.foreign(1, "2024-03-01", "2024-03-02")
     rig.declare(rig.text.replace("2024-05-01..2024-05-10", "2024-05-01..2024-05-20"))
-    assert rig.blocked() == ["a 2024-05-01..2024-05-20 unresolved"]
+    assert rig.blocked() == [
+        "a 2024-05-11..2024-05-20 behind-unresolved",
+        "a 2024-05-01..2024-05-10 unresolved",
+    ]
     rig.later(15 * MINUTE)
     assert rig.blocked() == ["a 2024-05-01..2024-05-10 unresolved"]
     assert rig.apply().exit == 4

@@ -290,7 +290,7 @@ class Oracle(Table):
         if any(one.outcome is Outcome.PENDING for one in self.creates_on(day)):
             return "unresolved"
         if is_due and "gone" not in held and self.has_recent_create():
-            return "unresolved"
+            return "behind-unresolved"
         shown = observed.transfers if not isinstance(observed.transfers, Unreadable) else None
         if self.transfer.paused or (shown and own in shown and shown[own].paused):
             return "paused"

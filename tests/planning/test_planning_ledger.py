@@ -197,7 +197,10 @@ def test_the_first_bucket_that_fits(entries: Any, seen: Any, desired: Any, expec
 @pytest.mark.parametrize(
     "more, expected",
     [
-        ({"at": NOW - timedelta(minutes=15) + SECOND}, {"blocked unresolved": "1-5"}),  # every due day
+        (  # every other due day waits for it
+            {"at": NOW - timedelta(minutes=15) + SECOND},
+            {"blocked unresolved": "2-3", "blocked behind-unresolved": "1 4-5"},
+        ),
         ({"at": NOW - timedelta(minutes=15)}, {"blocked unresolved": "2-3", "due never-loaded": "1 4-5"}),
         ({"at": NOW, "kind": "cancel"}, {"due never-loaded": "1-5"}),
         ({"at": NOW, "outcome": "abandoned"}, {"due never-loaded": "1-5"}),

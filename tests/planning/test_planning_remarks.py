@@ -232,8 +232,9 @@ def test_holes_are_days_that_need_somebody() -> None:
 def test_one_that_was_never_read_before_stands_still_since_it_began() -> None:
     """A new state does not make it young."""
     old = replace(backfill("1", "RUNNING", ran=0), created_time=NOW - 27 * DAY)
-    for began, stuck in ((None, (100,)), (NOW - HOUR, ())):
-        seen = situation(transfer("1"), listed=[replace(old, start_time=began)])
+    for began, ran, stuck in ((None, 0, (100,)), (NOW - HOUR, 0, ()), (NOW - 27 * DAY, 1, ())):
+        more = {"start_time": began, "completed": ran, "total": 2}  # of one that ran, the last run may be new
+        seen = situation(transfer("1"), listed=[replace(old, **more)])
         assert tuple(one.id for one in seen.ledgers[0].stuck) == stuck
         assert seen.ledgers[0].days(Bucket.IN_FLIGHT) == transfer("1").days
 

@@ -26,6 +26,8 @@ from planning_values import (
 from pydantic_core import SchemaValidator
 
 from reconciler.bounds import DEFAULT_SETTLE
+from reconciler.formats.messages import status_json
+from reconciler.formats.planfile import dump, encode_plan, read_plan
 from reconciler.formats.planparts import ACTION, ITEM, action_of, encode_action, encode_item, item_of
 from reconciler.model.desired import Desired, Limits, OnUnknown
 from reconciler.model.observed import ApiError, Unreadable
@@ -33,6 +35,8 @@ from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Answer, Item
 from reconciler.planning.situation import weigh
 from reconciler.planning.standing import standings, team_standings
+from reconciler.render.text import Shown, plan_text
+from reconciler.render.words import Paint
 
 SAID = ApiError(422, "WRONG", "No such thing", "R-1")
 
@@ -85,6 +89,25 @@ def test_what_could_not_be_read_stands_as_unknown() -> None:
     assert (all_of_them.declared, all_of_them.counts, all_of_them.healthy) == (14, None, None)
     _each, known = standings(whole(plan), Desired((read,), (), {}))
     assert known.percent == 100
+
+
+def test_how_many_are_covered_is_unknown_where_what_loaded_some_was_not_read() -> None:
+    desired = team(transfer("1-10"), transfer("1-4", id=2))
+    unread = observed(latest={1: FORBIDDEN}, runs={1: FORBIDDEN})
+    plan = whole(planned(desired, unread, document(record("1-4"), record("1-4", id=101, transfer_id=2))))
+    found = status_json(plan, *standings(plan, Desired((desired,), (), {})))
+    told = encode_plan(plan, "1")
+    expected: list[Any] = [(10, None, 6), (4, 4, 0), (14, None, 6)]
+    for days in (
+        [one["days"] for one in (*found["transfers"], found["total"])],
+        [*(one["days"] for one in told["transfers"]), told["summary"]["days"]],
+    ):
+        assert [(one["declared"], one["covered"], one["blocked"]) for one in days] == expected
+    read = read_plan(dump(told))
+    assert [one.counts.unread for one in read.transfers] == [True, False]
+    assert read.counts[Bucket.COVERED] == 8
+    shown_text = plan_text(read, Shown(Paint()))
+    assert "? of 10 days" in shown_text
 
 
 RECREATED = {"transfer_id": 6, "sources": (6, 1), "at": ago(2)}

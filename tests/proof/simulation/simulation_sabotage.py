@@ -125,7 +125,10 @@ def outcome_not_recorded() -> Any:
 
 
 def pending_does_not_block() -> Any:
-    return _put((DayFacts, "unresolved", lambda self, left: EMPTY))
+    return _put(
+        (DayFacts, "unresolved", property(lambda self: EMPTY)),
+        (DayFacts, "behind_unresolved", lambda self, left: EMPTY),
+    )
 
 
 # --- faults that the simulation found -----------------------------------------------------

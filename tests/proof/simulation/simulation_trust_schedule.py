@@ -32,7 +32,7 @@ from reconciler.sandbox.responses import Refusal
 from reconciler.stores.local import LocalStore
 
 FIRST_TRUST = 2_000_000  # seeds from here on are of trust
-PASSING = ("refused", "recent-request", "unresolved")  # what blocks a day for a time
+PASSING = ("refused", "recent-request", "unresolved", "behind-unresolved")  # what blocks a day for a time
 EXPIRY = 6 * 86400.0  # a plan is applied again while it is younger
 RESTING = 45
 
