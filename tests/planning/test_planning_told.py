@@ -36,6 +36,7 @@ from reconciler.planning.plan import Answer, Item
 from reconciler.planning.situation import weigh
 from reconciler.planning.standing import standings, team_standings
 from reconciler.render.text import Shown, plan_text
+from reconciler.render.view import view_of
 from reconciler.render.words import Paint
 
 SAID = ApiError(422, "WRONG", "No such thing", "R-1")
@@ -106,7 +107,7 @@ def test_how_many_are_covered_is_unknown_where_what_loaded_some_was_not_read() -
     read = read_plan(dump(told))
     assert [one.counts.unread for one in read.transfers] == [True, False]
     assert read.counts[Bucket.COVERED] == 8
-    shown_text = plan_text(read, Shown(Paint()))
+    shown_text = plan_text(view_of(read), Shown(Paint()))
     assert "? of 10 days" in shown_text
 
 
