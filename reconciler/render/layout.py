@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.dates import Day, iso, last_iso
-from reconciler.render.fitting import folded, is_command
+from reconciler.render.fitting import columns_of, folded, is_command
 from reconciler.render.words import DIM, Paint
 from reconciler.untrusted import harmless
 
@@ -73,7 +73,7 @@ def wrapped(text: str, width: int) -> Iterator[str]:
 
 def apart(left: str, right: str, width: int, shown: str = "") -> str:
     """Return two texts at both ends of a line, or on two lines; ``shown`` is ``left`` in colour."""
-    gap = width - len(left) - len(right)
+    gap = width - columns_of(left) - columns_of(right)
     if gap >= 2:
         return (shown or left) + " " * gap + right
     return f"{shown or left}\n{right:>{width}}"
@@ -83,7 +83,7 @@ def joined(parts: list[str], width: int, between: str = " · ", indent: str = ""
     """Return parts on one line, or on more where they do not fit, none broken."""
     lines = [parts[0]]
     for part in parts[1:]:
-        if len(lines[-1]) + len(between) + len(part) <= width:
+        if columns_of(lines[-1] + between + part) <= width:
             lines[-1] += between + part
         else:
             lines.append(indent + part)

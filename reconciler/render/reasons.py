@@ -24,6 +24,8 @@ LEGEND = {
 }
 _BY_TIME = (Reason.RECENT_REQUEST, Reason.UNRESOLVED, Reason.BEHIND_UNRESOLVED)
 
+COLOURS = dict((*SIGNS.values(), LATER, NOT_YET, PERSON))
+
 DUE = {
     "never-loaded": "never loaded",
     "stale": "loaded before stale_before",

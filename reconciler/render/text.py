@@ -14,9 +14,9 @@ from reconciler.diagnostics import Place
 from reconciler.planning.budget import CREATES, LIST_FULL, OPEN
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Item, TransferSummary, Unmanaged
-from reconciler.render.fitting import APPLY_BY
+from reconciler.render.fitting import APPLY_BY, columns_of
 from reconciler.render.layout import WIDTH, Line, apart, dates, joined
-from reconciler.render.reasons import LEGEND, sign_of
+from reconciler.render.reasons import COLOURS, LEGEND, sign_of
 from reconciler.render.view import Part, Row, TeamView, View
 from reconciler.render.words import BOLD, DIM, RED, Paint, days
 
@@ -38,7 +38,7 @@ def plan_text(view: View, shown: Shown) -> str:
     plan, paint = view.plan, shown.paint
     lines = [line for team in view.teams for line in TeamText(team, plan.created_at, shown).lines()]
     if lines:
-        lines += [*_legend(lines, shown.width), ""]
+        lines += [*_legend(lines, shown), ""]
     if plan.errored:
         lines.append(
             f"{paint('Incomplete', RED)}: a team could not be planned; its error is shown separately."
@@ -51,10 +51,10 @@ def plan_text(view: View, shown: Shown) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _legend(lines: Iterable[str], width: int) -> list[str]:
-    used = {line.split()[0] for line in lines if line.startswith("  ") and line.strip()}
-    signs = [f"{sign} {word}" for sign, word in LEGEND.items() if sign in {_bare(one) for one in used}]
-    return [joined([f"  {signs[0]}", *signs[1:]], width, "   ", "  ")] if signs else []
+def _legend(lines: Iterable[str], shown: Shown) -> list[str]:
+    used = {_bare(line.split()[0]) for line in lines if line.startswith("  ") and line.strip()}
+    signs = [f"{shown.paint(sign, COLOURS[sign])} {word}" for sign, word in LEGEND.items() if sign in used]
+    return [joined([f"  {signs[0]}", *signs[1:]], shown.width, "   ", "  ")] if signs else []
 
 
 def _bare(sign: str) -> str:
@@ -138,7 +138,7 @@ class TeamText:
         vendor = f' "{summary.vendor_name}"' if summary.vendor_name else ""
         rest = f"  {summary.address.transfer_id}{vendor}"
         name, width = f"  {summary.name}{rest}", self.shown.width
-        if len(name) > width:
+        if columns_of(name) > width:
             return f"  {paint(summary.name, BOLD)}\n{apart(rest, covered, width)}"
         return apart(name, covered, width, f"  {paint(summary.name, BOLD)}{rest}")
 

@@ -210,3 +210,17 @@ def test_what_could_not_be_read_is_not_called_a_figure() -> None:
     assert "unknown  ? / 10  10 blocked" in text
     assert "1 transfer" in text
     assert text.splitlines()[3].endswith("unknown if synced, not healthy")
+
+
+def test_wide_names_leave_the_count_in_one_piece() -> None:
+    seen = observed(transfers=named(1))
+    wide = {one: replace(info, name="広告の長い名前" * 3) for one, info in seen.transfers.items()}  # type: ignore[union-attr]
+    plan = whole(planned(team(transfer("1-10")), replace(seen, transfers=wide)))
+    for width in (40, 60, 80):
+        text = fitted(plan_text(view_of(plan), Shown(Paint(), width)), width)
+        assert any(line.endswith(" 0 of 10 days") for line in text.splitlines()), text
+
+
+def test_the_legend_has_the_colours_of_its_signs() -> None:
+    plan = whole(planned(team(transfer("1-10")), observed()))
+    assert plan_text(view_of(plan), Shown(Paint(on=True))).count("\x1b[32m+\x1b[0m") == 2
