@@ -81,12 +81,18 @@ class Loadings:
                 yield from self._made_under(load, part - failed_later, on)
 
     def _made_under(self, load: Load, days: DateSet, on: Day) -> Iterator[Loading]:
-        """Yield the days that a create of unknown end must have loaded: no backfill that was seen did."""
+        """Yield the days that a create of unknown end may have loaded, and no backfill that was seen did. One
+        that nobody saw may have: then it did so after that create was sent, and doubt buys nothing.
+        """
         for intent in self.dated_early if load.by_backfill else ():
-            if follows(load.at, intent) and days & intent.days:
-                seen = union(one.record.days for one in self.judged if made_within(one.record.seen, load.at))
-                bound = intent.stale_before
-                yield Loading((days & intent.days) - seen, load.at, on, made_under=bound)
+            if load.transfer_id == intent.transfer_id and follows(load.at, intent) and days & intent.days:
+                unexplained = (days & intent.days) - self._made_by_seen(load)
+                yield Loading(unexplained, load.at, on, made_under=intent.stale_before)
+
+    def _made_by_seen(self, load: Load) -> DateSet:
+        """Return the days of the backfills that may have made the runs of a load."""
+        own = (one.record for one in self.judged if one.record.transfer_id == load.transfer_id)
+        return union(record.days for record in own if made_within(record.seen, load.at))
 
     def _failed_after(self, load: Load) -> DateSet:
         """Return the days of which a later run failed, whichever kind of load remembers it."""

@@ -311,6 +311,17 @@ def test_what_others_made_then_does_not_count_under_it(by_schedule: bool) -> Non
     assert buckets(ledger_of(wanted, intent("1-3", **LOST), *entries)) == {"due stale": "1-3"}
 
 
+@pytest.mark.parametrize("ran_on, seen_on, expected", [(6, 9, "due stale"), (7, 6, "covered")])
+def test_only_loads_of_its_own_transfer_may_be_the_creates(ran_on: int, seen_on: int, expected: str) -> None:
+    """What ran on the predecessor is not the create's; a backfill there explains no run on the transfer."""
+    wanted = transfer(segment("1-3", stale_before=BOUND), id=7, previous_ids=(6,))
+    made = BOUND - 0.05 * HOUR
+    ran = load("1-3", made, id=ran_on, by_backfill=True)
+    theirs = record("1-3", transfer_id=seen_on, created=made, origin=Origin.OBSERVED, end_time=ago(41))
+    lost = intent("1-3", transfer_id=7, sources=(7, 6), **LOST)
+    assert buckets(ledger_of(wanted, lost, ran, theirs)) == {expected: "1-3"}
+
+
 @pytest.mark.parametrize(
     "sent, kept",
     [(LOST, True), ({**LOST, "unlisted_at": None}, False), ({**LOST, "vendor_at": BOUND}, False)],

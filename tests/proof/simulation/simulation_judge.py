@@ -283,7 +283,9 @@ class Judge:
             other = truth.world.backfills[number]
             if other.transfer != self.sent.transfer_id or not other.start <= day <= other.end:
                 continue
-            if number == self.record.id or other.created / 1000 < forgave or truth.is_echo(number):
+            if number == self.record.id or self._passes_for_anothers(number):
+                continue
+            if other.created / 1000 < forgave:
                 continue
             if since is not None and truth.vendor(other.created / 1000) < since:
                 continue
@@ -291,6 +293,15 @@ class Judge:
             if day in days and end < self.sent.surveyed:
                 found.append(end)
         return found
+
+    def _passes_for_anothers(self, number: int) -> bool:
+        """Tell whether the state cannot know that one is ours: a gateway made it of a create that had made
+        one before, or it arrived after a person's, of exactly its days and by our user, was taken for it.
+        """
+        truth = self.truth
+        sent = truth.made.get(number)
+        mistaken = sent is not None and truth.was_mistaken(sent)
+        return truth.is_echo(number) or (mistaken and not truth.is_recorded_as_ours(number))
 
     def _end(self, other: Backfill) -> tuple[float, DateSet]:
         """Return when one of ours ended as FAILED, and the days that had failed."""

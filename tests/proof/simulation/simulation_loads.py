@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from reconciler.model.desired import DesiredTransfer, Segment
+from reconciler.model.memory import Intent, IntentKind, Outcome
 from reconciler.sandbox import times
 from reconciler.sandbox.backfill import Backfill
 from reconciler.sandbox.runs import COMPLETED, FAILED
@@ -141,7 +142,7 @@ def counts(truth: Truth, load: Load, transfer: DesiredTransfer, as_of: int, zone
     since = segment.stale_before.timestamp() if segment.stale_before else None
     if since is not None and truth.vendor(max(at, load.asked)) < since:
         under = made.stale_before if made else truth.mistaken_under(load.record)
-        if under is None or under < since:
+        if (under is None or under < since) and not (kind and _passes_for_ours(truth, load, since)):
             return False
     on = date_of(truth.vendor(max(at, load.asked)), zone)
     if made is not None:
@@ -151,6 +152,39 @@ def counts(truth: Truth, load: Load, transfer: DesiredTransfer, as_of: int, zone
     if on >= load.day + max(segment.final_after or 0, 1):
         return True
     return as_of - (1 if segment.final_after is None else segment.final_after) <= load.day
+
+
+def _passes_for_ours(truth: Truth, load: Load, since: float) -> bool:
+    """Tell whether a load, which the vendor's clock dates before ``since``, may be that of a create of ours
+    whose outcome nobody can know, made under ``since``: it was made after that create's intent, by a backfill
+    that no read showed, and by none since. No run tells the two apart; by our clock the day was loaded after
+    ``since`` either way.
+    """
+    document = truth.document()
+    if document is None or load.record is None or load.record.id in truth.memory.recorded:
+        return False
+    return not _was_loaded_since(truth, load) and any(
+        _is_unknown(one)
+        and one.transfer_id == load.transfer_id
+        and load.day in one.days
+        and one.stale_before is not None
+        and one.stale_before.timestamp() >= since
+        and truth.intended[one.nonce] <= load.created
+        for one in document.intents.values()
+    )
+
+
+def _was_loaded_since(truth: Truth, load: Load) -> bool:
+    on = (one for one in truth.records(load.transfer_id) if one.start <= load.day <= one.end)
+    later = (one for one in on if one.scheduled / 1000 > load.created)
+    return any(_has_run(one, load.day, truth.stage.now) for one in later)
+
+
+def _is_unknown(intent: Intent) -> bool:
+    """Tell whether a create may have been made, and be over, as far as the state knows."""
+    given_up = intent.outcome is Outcome.ABANDONED and intent.unlisted_at is not None
+    open_ = intent.outcome in (Outcome.PENDING, Outcome.REFUSED)
+    return intent.kind is IntentKind.CREATE and (given_up or open_)
 
 
 def told_by_the_file(transfer: DesiredTransfer, day: int) -> bool:

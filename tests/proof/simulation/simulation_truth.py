@@ -119,15 +119,16 @@ class Truth:
         sent = self.made.get(number)
         if sent is None or all(one >= number for one, made in self.made.items() if made.nonce == sent.nonce):
             return False
-        document = self.document()
-        record = document.backfills.get(number) if document else None
-        return record is None or not record.ours
+        return not self.is_recorded_as_ours(number)
 
     def is_taken_for_ours(self, number: int) -> bool:
         """Tell whether a create of ours made it, or the state says so."""
+        return number in self.made or self.is_recorded_as_ours(number)
+
+    def is_recorded_as_ours(self, number: int) -> bool:
         document = self.document()
         record = document.backfills.get(number) if document else None
-        return number in self.made or (record is not None and record.ours)
+        return record is not None and record.ours
 
     def known_id(self) -> int | None:
         """Return an id that the state knows."""
