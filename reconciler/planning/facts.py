@@ -233,14 +233,11 @@ class DayFacts:
     @property
     def cut_by_api(self) -> DateSet:
         """The days that the API cut off at the start of a create: it does not reach back so far."""
-        own = (intent for intent in self._creates if intent.transfer_id == self._own)
-        made = ((intent, self._made_by(intent)) for intent in own)
+        made = ((one, self._made_by(one)) for one in self._creates if one.transfer_id == self._own)
         return union(days_cut_off(*pair)[0] - self.evidence.forgiven(pair[0]) for pair in made)
 
     def recent_request(self, left: DateSet) -> tuple[Until, ...]:
-        """The days of creates that may have been made in spite of the answer; blind, all that would be due of
-        ``left``: a newer create would hide them from ``latest``, and nothing else would tell.
-        """
+        """The days of creates that may have been made after all; blind, all that are due of ``left``."""
         doubted = [intent for intent in self._creates if is_in_doubt(intent, *self._clocks)]
         hides = (one for one in doubted if self.evidence.blind and one.transfer_id == self._own)
         also = ((self._due(left), self._settles_at(intent)) for intent in hides)
@@ -258,11 +255,7 @@ class DayFacts:
         )
 
     def behind_unresolved(self, left: DateSet) -> tuple[Until, ...]:
-        """All that would be due of ``left`` while settle time of such a create is not over.
-
-        Until then nothing is created on its transfer: a newer create would hide from ``latest`` whether the
-        first one was made.
-        """
+        """All that are due of ``left`` until settle time is over: a newer create would hide one from us."""
         own = (one for one in self._creates if one.pending and one.transfer_id == self._own)
         fresh = (one for one in own if not is_settled(one, *self._clocks))
         return tuple((self._due(left), self._settles_at(one)) for one in fresh)
