@@ -64,7 +64,8 @@ def printable(text: str, instead: str = "\ufffd") -> str:
     return "".join(char if char.isprintable() else instead for char in text)
 
 
-_LOGIN = re.compile(r"(?<=://)[^/@\s]+@")  # user:password of a URL
+# user:password of a URL, to the last @ before its path; what was not encoded may hold @ and blanks.
+_LOGIN = re.compile(r"(?<=://)(?:[^/\s@]*:[^/\n]*|[^/\s]+)@")
 
 
 def without_password(text: str) -> str:

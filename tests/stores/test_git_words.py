@@ -22,6 +22,7 @@ from reconciler.model.memory import (
 )
 from reconciler.stores.gitwords import GitFailed, Kind, shown, unreadable, unwritable
 from reconciler.stores.urls import is_on_disk, open_store
+from reconciler.untrusted import without_password
 
 DONE = replace(intent("a", Outcome.DONE), backfill_id=7)
 CANCELLED = replace(intent("c", Outcome.DONE), kind=IntentKind.CANCEL)
@@ -73,6 +74,23 @@ def test_the_first_commit_says_so() -> None:
 )
 def test_which_ci_run_this_is(environ: dict[str, str], url: str) -> None:
     assert ci_run(environ) == url
+
+
+URLS = {
+    "https://ann:hunter2@h/x.git": "https://***@h/x.git",
+    "https://hunter2@h/x.git": "https://***@h/x.git",
+    "https://ann:hun@ter2@h/x.git": "https://***@h/x.git",
+    "https://ann:hunter2 hunter2@h/x.git": "https://***@h/x.git",
+    "https://ann:hunter2 @hunter2@h": "https://***@h",
+    "'https://ann:hunter2@h/': or 'https://b:hunter2@h/a@b'": "'https://***@h/': or 'https://***@h/a@b'",
+    "https://h:8080/a@b and git@h:org/x.git": "https://h:8080/a@b and git@h:org/x.git",
+    "https://h failed, mail ann@h": "https://h failed, mail ann@h",
+}
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_of_a_url_no_part_of_a_password_is_shown(url: str) -> None:
+    assert without_password(url) == URLS[url]
 
 
 KINDS = {
