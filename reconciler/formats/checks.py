@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails, ValidationError
 K = TypeVar("K")
 
 MAX_ID = 2**63 - 1
+MAX_SERIAL = MAX_ID // 2  # a database must hold those that come after it, too
 
 
 class Bad(ValueError):

@@ -17,7 +17,7 @@ from pydantic_core import CoreSchema
 from pydantic_core import core_schema as core
 
 from reconciler.dates import EMPTY, DateSet, Day, dates_of, iso, last_iso, parse_iso, union
-from reconciler.formats.checks import MAX_ID, Bad, shown
+from reconciler.formats.checks import MAX_ID, MAX_SERIAL, Bad, shown
 from reconciler.model.memory import NOTHING_KNOWN, DayEvidence
 from reconciler.model.observed import ApiError
 
@@ -149,6 +149,7 @@ _TIME_FORM = r"^[0-8][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-
 
 WHOLE = Kind(core.int_schema(strict=True, ge=0, le=MAX_ID))
 POSITIVE = Kind(core.int_schema(strict=True, ge=1, le=MAX_ID))
+SERIAL = Kind(core.int_schema(strict=True, ge=1, le=MAX_SERIAL))
 FLAG = Kind(core.bool_schema(strict=True))
 TEXT = Kind(core.str_schema(strict=True, min_length=0))  # a bound: only then half a surrogate pair is refused
 FILLED = Kind(core.str_schema(strict=True, min_length=1))

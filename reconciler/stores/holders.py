@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.errors import StateLocked
+from reconciler.formats.checks import MAX_SERIAL
 from reconciler.untrusted import printable
 
 LONGEST_PLACE = 4096  # characters kept of where a state was moved to
@@ -87,7 +88,7 @@ def committed_of(text: bytes) -> Committed | None:
     """Return what a lock file says was committed; ``None`` for anything else, half a line too."""
     for data in _lines(text):
         lineage, serial = data.get("lineage"), data.get("serial")
-        if isinstance(lineage, str) and lineage and type(serial) is int and serial > 0:
+        if isinstance(lineage, str) and lineage and type(serial) is int and 0 < serial <= MAX_SERIAL:
             return Committed(lineage, serial, printable(str(data.get("moved", ""))[:LONGEST_PLACE], "?"))
     return None
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from reconciler.dates import LAST_DAY, DateSet
+from reconciler.formats.checks import MAX_SERIAL
 from reconciler.model.deltas import KEYS, Delta
 from reconciler.model.memory import (
     Acceptance,
@@ -171,7 +172,7 @@ def documents() -> st.SearchStrategy[Document]:
         team_id=IDS,
         api_url=NAMES,
         lineage=NAMES.filter(bool),
-        serial=st.integers(1, 2**63 - 1),
+        serial=st.integers(1, MAX_SERIAL),
         written_by=NAMES,
         commits=st.lists(NONCES, max_size=3).map(tuple),
         old_copy=st.booleans(),

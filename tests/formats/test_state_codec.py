@@ -141,6 +141,7 @@ BAD_EDITS: dict[str, tuple[Edit, str]] = {
     "serial true": (lambda data: data.update(serial=True), "at serial: True is not a whole number"),
     "serial 1.0": (lambda data: data.update(serial=1.0), "at serial: 1.0 is not a whole number"),
     "serial beyond int64": (lambda data: data.update(serial=2**63), "at serial: 9223372036854775808"),
+    "serial at the end": (lambda data: data.update(serial=2**62), "at serial: 4611686018427387904"),
     "a negative team": (lambda data: data.update(team_id=-1), "at team_id: -1 is not"),
     "an empty lineage": (lambda data: data.update(lineage=""), "at lineage: it is empty"),
     "a lineage null": (lambda data: data.update(lineage=None), "at lineage: None is not a string"),
