@@ -42,6 +42,7 @@ class ReconcilerError(Exception):
 
     code: ClassVar[str] = "error"
     exit_status: ClassVar[int] = 1
+    wrote_nothing: ClassVar[bool] = False  # of a store's write: nothing landed, and nothing of it ever will
 
     def __init__(self, summary: str, detail: str = "", hint: str = "") -> None:
         super().__init__(summary)
@@ -95,6 +96,7 @@ class StateNewer(StateError):
 
 class StateForeign(StateError):
     code = "state-foreign"
+    wrote_nothing = True
 
 
 class StateOldCopy(StateError):
@@ -121,12 +123,14 @@ class StateRefused(StateUnwritable):
 
     code = "state-refused"
     exit_status = 6
+    wrote_nothing = True
 
 
 class StateConflict(StateError):
     """The revision expected is not the revision there; nothing was written."""
 
     code = "state-conflict"
+    wrote_nothing = True
 
 
 class StateLocked(StateError):
@@ -137,6 +141,7 @@ class StateLocked(StateError):
 class Refused(ReconcilerError):
     code = "refused"
     exit_status = 6
+    wrote_nothing = True
 
 
 class QuotaUsedUp(ReconcilerError):

@@ -19,6 +19,7 @@ from reconciler.cli.places import each_team, held
 from reconciler.cli.terminal import agreed, out, out_json, paint_for
 from reconciler.errors import Exit, UsageError
 from reconciler.formats.commands import on_lines
+from reconciler.untrusted import without_password
 from reconciler.version import __version__
 
 if TYPE_CHECKING:
@@ -58,13 +59,14 @@ def migrate(common: Common, from_: str, to: str, team_id: int | None, auto_appro
     """
     for name, where in (("FROM", from_), ("TO", to)):
         _check_place(name, where)
-    question = f"Move the state from {from_} to {to}?"
+    question = f"Move the state from {without_password(from_)} to {without_password(to)}?"
     if not agreed(question, auto_approve, "reconciler state migrate"):
         return Exit.ERROR
     status = each_team(common, team_id, lambda team, parts: _move(common, parts, team, from_, to))
     if status == Exit.DONE:
-        told = f"From now on give --state {quote(to)}, or set RECONCILER_STATE:"
-        out(completed(told + on_lines(f"plan --state {quote(to)}"), common))
+        place = quote(without_password(to))
+        told = f"From now on give --state {place}, or set RECONCILER_STATE:"
+        out(completed(told + on_lines(f"plan --state {place}"), common))
     return status
 
 
@@ -106,8 +108,10 @@ def _store(parts: Parts, team: DesiredTeam, where: str) -> StateStore:
 def check(common: Common, url: str) -> int:
     """Test whether a state can be kept at URL, which is what --state would say: a line for each promise.
 
-    It works on a scratch place of its own there, team 0, which it removes at the end, and needs no files.
+    It works on a scratch place of its own there, of a team that is none, which it removes at the end, and
+    needs no files.
     """
+    from reconciler.cli.signals import Signals
     from reconciler.engine.check import counted
     from reconciler.engine.selftest import self_test
     from reconciler.render.checkup import check_text
@@ -115,10 +119,11 @@ def check(common: Common, url: str) -> int:
     _check_place("URL", url)
     found = []
     paint, width = paint_for(common.color, sys.stdout), shutil.get_terminal_size().columns
-    for one in self_test(url, f"reconciler {__version__}", common.lock):
-        found.append(one)
-        if not common.json:
-            out(check_text(one.about, one.told, one.ok, one.cure, paint, width))
+    with Signals().caught():  # it removes what it made, also when a job is cancelled
+        for one in self_test(url, f"reconciler {__version__}", common.lock):
+            found.append(one)
+            if not common.json:
+                out(check_text(one.about, one.told, one.ok, one.cure, paint, width))
     status = Exit.REFUSED if any(one.ok is False for one in found) else Exit.DONE
     if common.json:
         lines = [{"about": one.about, "ok": one.ok, "told": one.told, "cure": one.cure} for one in found]

@@ -21,7 +21,8 @@ must hold all the same:
    another team, API or lineage is refused on reading and on writing, and never overwritten.
 6. **A failed commit stops the caller.** ``StateUnwritable`` means that the change may or may
    not be durable. Nothing may be sent after it, and the store instance takes no further
-   commit: whoever goes on opens the store again and reads.
+   commit: whoever goes on opens the store again and reads. An error whose class has
+   ``wrote_nothing`` says that nothing was written, nor will be: no attempt is in doubt.
 7. **A lost answer is no conflict.** Each commit has a nonce, which the document keeps. If the
    answer to a commit is lost or refused, the store reads: the nonce is there: committed; the
    expected revision still is: once more; else ``StateConflict``.
@@ -29,7 +30,8 @@ must hold all the same:
    ended; a person may go on with it, and the document says so from then on.
 9. **A document that moves to another place lives in one of them.** The old place refuses every
    commit before the new one gets the document, remembers where it went, and keeps it until it is
-   known to be there. So a move that is broken off anywhere leaves nothing lost, and can go on.
+   known to be there. So a move that is broken off anywhere leaves nothing lost, and can go on. A place
+   to which it comes back, with a higher serial, says that it went away until it has it.
 
 The lock is manners, not safety: it keeps two runs from working against each other, and
 everything above holds without it. It belongs to one process; it is lost when that dies.
@@ -149,12 +151,13 @@ class StateStore(Protocol):
         """
         ...
 
-    def push(self, document: Document, another_lineage: bool = False) -> Revision:
+    def push(self, document: Document, another_lineage: bool = False, returns: bool = False) -> Revision:
         """Put a whole document in the place of what is there, with the next serial; return its revision.
 
-        A backup is kept. The lock is the caller's. Raises ``Refused`` for one that is older than what is
-        there, or does not know the last commit there, or has another lineage, unless that is permitted;
-        ``StateForeign`` for another team's or API's; and whatever ``read`` and ``commit`` raise.
+        ``returns``: it may be one that moved away from here. A backup is kept. The lock is the caller's.
+        Raises ``Refused`` for one that is older than what is there, or is not known to have the last commit
+        there, or has another lineage, unless that is permitted; ``StateForeign`` for another team's or
+        API's; and whatever ``read`` and ``commit`` raise.
         """
         ...
 
@@ -176,7 +179,8 @@ class StateStore(Protocol):
     def remove(self, retired: bool = False) -> bool:
         """Remove the document, keeping a backup; return whether there was one. The lock is the caller's.
 
-        ``retired``: where it went remains remembered, and else nothing.
+        ``retired``: where it went remains remembered, and else nothing. Raises ``StateConflict`` then for
+        one that moves nowhere.
         """
         ...
 

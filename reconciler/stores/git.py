@@ -39,6 +39,7 @@ from reconciler.stores.ownership import (
     first_document,
     moving,
     next_of_old_copy,
+    not_retired,
 )
 
 
@@ -119,12 +120,12 @@ class GitStore:
         self._branch.put(known, wanted)
         self._is_sound = True
 
-    def push(self, document: Document, another_lineage: bool = False) -> Revision:
+    def push(self, document: Document, another_lineage: bool = False, returns: bool = False) -> Revision:
         """See ``StateStore.push``."""
         check_owner(document, self._blank, "The file")
 
         def pushed(there: Document | None, committed: Committed | None) -> Document:
-            check_push(document, there, committed, another_lineage)
+            check_push(document, there, committed, another_lineage, returns)
             return replace(document, serial=document.serial + 1)
 
         return self._rewrite(pushed, "put a state in its place")
@@ -157,7 +158,9 @@ class GitStore:
         """See ``StateStore.remove``. The branch stays, with an empty commit: its history is the backup."""
         with self._mutex, self._writing():
             known = self._branch.look()
-            if retired and known.moved:
+            if retired:
+                if known.moved is None:
+                    raise not_retired(self._branch.source)
                 self._replace(known, None, known.moved, f"was moved to {known.moved.moved}")
                 return known.document is not None
             if known.document is not None or known.moved is not None:

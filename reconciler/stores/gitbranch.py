@@ -73,16 +73,18 @@ class StateBranch:
         try:
             for pause in _PAUSES:
                 pushed = self._push(Update(self._ref, wanted.commit, known.commit))
+                was_unclear = was_unclear or pushed.answer is Answer.UNCLEAR
                 there = wanted if pushed.answer is Answer.LANDED else self._after(known, wanted)
                 if there is not None:
                     self.known = there
                     return
                 if pushed.answer is Answer.REFUSED and not _is_in_use(pushed.said):
                     break
-                was_unclear = was_unclear or pushed.answer is Answer.UNCLEAR
                 self._sleep(pause)
-        except BaseException:
+        except BaseException as error:
             self.known = None
+            if isinstance(error, GitFailed):  # of the look: what an unclear push did stays unknown
+                raise unwritable(self.source, error, was_unclear) from error
             raise
         if pushed.answer is Answer.REFUSED and not was_unclear:  # else an earlier one may land yet
             raise refused(self.source, pushed.said)

@@ -38,6 +38,7 @@ from reconciler.stores.ownership import (
     first_document,
     moving,
     next_of_old_copy,
+    not_retired,
 )
 from reconciler.stores.sql import Known
 from reconciler.stores.troubles import gone
@@ -116,12 +117,12 @@ class LocalStore(StateDatabase):
         self._known = Known(head, bare, records, [*pending, delta])
         return revision_of(bare)
 
-    def push(self, document: Document, another_lineage: bool = False) -> Revision:
+    def push(self, document: Document, another_lineage: bool = False, returns: bool = False) -> Revision:
         """See ``StateStore.push``."""
         check_owner(document, self._blank, "The file")
 
         def pushed(there: Document | None, committed: Committed | None) -> Document:
-            check_push(document, there, committed, another_lineage)
+            check_push(document, there, committed, another_lineage, returns)
             return replace(document, serial=document.serial + 1)
 
         return self._rewrite(pushed)
@@ -159,16 +160,23 @@ class LocalStore(StateDatabase):
         """See ``StateStore.remove``."""
         with self._mutex, self._writing():
             if self._at_rest() is None:
+                self._check_retired(retired)
                 if not retired and self._run_lock.committed() is not None:  # one that is lost
                     self._run_lock.note(None)
                 return False
             with self._transaction() as connection:
+                self._check_retired(retired)
                 self._prepare(connection, self._blank)
                 if not retired:  # first: what is named there and gone would be an old copy
                     self._run_lock.note(None)
                 os.unlink(self._path)
             self._known = None
             return True
+
+    def _check_retired(self, expected: bool) -> None:
+        committed = self._run_lock.committed()
+        if expected and not (committed and committed.moved):
+            raise not_retired(self._path)
 
     def erase(self, memory: bool = True) -> None:
         """See ``StateStore.erase``."""

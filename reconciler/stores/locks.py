@@ -142,17 +142,18 @@ class RunLock:
 
     def note(self, committed: Committed | None, though_moved: bool = True) -> bool:
         """Have the file say what was committed; return whether it does: while another run holds it, it stays
-        as it is. Without ``though_moved`` what says that the state was moved stays too. Raises ``OSError``.
+        as it is. Without ``though_moved`` what says that this state, or a later one, was moved stays too.
+        Raises ``OSError``.
         """
         if (hold := self._hold) is not None and hold.pid == os.getpid():
-            if though_moved or not _is_moved(hold.text):
+            if though_moved or not _is_moved(hold.text, committed):
                 self._hold = replace(hold, text=_write(hold.fd, committed, hold.info))
             return True
         fd = os.open(self._path, _MADE, 0o600)
         try:
             if not flock_now(fd):
                 return False
-            if though_moved or not _is_moved(_content(fd)):
+            if though_moved or not _is_moved(_content(fd), committed):
                 _write(fd, committed, None)
             return True
         finally:
@@ -199,9 +200,9 @@ def _write(fd: int, committed: Committed | None, holder: LockInfo | None) -> byt
     return text
 
 
-def _is_moved(text: bytes) -> bool:
-    committed = committed_of(text)
-    return committed is not None and committed.moved != ""
+def _is_moved(text: bytes, committed: Committed | None) -> bool:
+    said = committed_of(text)
+    return bool(said and said.moved and (committed is None or committed.serial < said.serial))
 
 
 def _content(fd: int) -> bytes:

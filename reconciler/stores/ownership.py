@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,8 @@ from reconciler.stores.base import NEVER_WRITTEN, Revision
 from reconciler.stores.holders import LONGEST, Committed
 from reconciler.untrusted import printable
 
-SCRATCH_TEAM = 0  # no team of the vendor's: a self-test's
+SCRATCH_TEAMS = range(10**18, 2 * 10**18)  # no teams of the vendor's: those of self-tests
+_TEAM = re.compile(r"/team-\d+(?:\.db)?$")  # a document's place, below what --state names
 
 
 def check_owner(document: Document, blank: Document, source: str) -> None:
@@ -83,10 +85,10 @@ def check_not_older(
     """
     if committed is None or there.lineage not in ("", committed.lineage):
         return
-    if committed.moved:
-        raise moved_away(committed, source)
     if there.serial >= committed.serial:
-        return
+        return  # also if it moved away: it came back since
+    if committed.moved:
+        raise moved_away(committed, source, there.serial > 0)
     told = f"a run ended here with serial {committed.serial}: what was done since"
     if not there.serial:
         lies, hint = gone(source)
@@ -98,15 +100,22 @@ def check_not_older(
     )
 
 
-def moved_away(committed: Committed, source: str) -> StateMoved:
-    """Return the error for a place whose document goes on elsewhere."""
-    return StateMoved(
-        "The state was moved",
-        f"{source}: its state was moved to {committed.moved}, and goes on there with serial "
-        f"{committed.serial}.",
-        f"Give --state {quote(committed.moved)}. If that move was broken off, run its `state migrate` again.",
-        committed.moved,
-    )
+def moved_away(committed: Committed, source: str, is_here: bool) -> StateMoved:
+    """Return the error for a place whose document goes on elsewhere; ``is_here``: it is not removed yet."""
+    to = committed.moved
+    if is_here:
+        detail = f"{source}: its move to {to} is under way, or was broken off."
+        return StateMoved("The state is being moved", detail, _again(to, source), to)
+    told = f"its state was moved to {to}, and goes on there with serial {committed.serial}."
+    hint = f"Give --state {quote(to)}. If that move was broken off, run its `state migrate` again."
+    return StateMoved("The state was moved", f"{source}: {told}", hint, to)
+
+
+def _again(to: str, source: str) -> str:
+    """Return how to go on with a move; ``source`` is the document's place."""
+    place = quote(_TEAM.sub("", source)) if _TEAM.search(source) else "FROM"
+    command = on_lines(f"state migrate {place} {quote(to)}")
+    return f"No run goes on here. If that move was broken off, run it again:{command}"
 
 
 def moving(there: Revision, before: Committed | None, to: str, source: str) -> Committed:
@@ -114,36 +123,42 @@ def moving(there: Revision, before: Committed | None, to: str, source: str) -> C
 
     Raises ``StateMoved`` if it moves elsewhere already.
     """
-    if to and before is not None and before.moved not in ("", to) and before.lineage == there.lineage:
-        raise moved_away(before, source)
+    away = before is not None and before.lineage == there.lineage and before.serial > there.serial
+    if to and before is not None and away and before.moved not in ("", to):
+        raise moved_away(before, source, there.serial > 0)
     return Committed(there.lineage, there.serial + 1, to) if to else Committed(there.lineage, there.serial)
 
 
 def check_scratch(blank: Document) -> None:
     """Raise ``ValueError`` for a document of a real team: only what a self-test made may be erased."""
-    if blank.team_id != SCRATCH_TEAM:
+    if blank.team_id not in SCRATCH_TEAMS:
         raise ValueError(f"the state of team {blank.team_id} is not there to be erased")
 
 
 def knows(document: Document, other: Document) -> bool:
-    """Tell whether a document of the same lineage has every commit of the other one, as far as the nonces
-    reach back.
+    """Tell whether a document of the same lineage surely has every commit of the other one: the nonces tell,
+    which reach back ``NONCES_KEPT`` commits.
     """
-    return other.commits[-1:] == () or (
-        other.commits[-1] in document.commits or document.serial - other.serial >= NONCES_KEPT
-    )
+    return other.commits[-1:] == () or other.commits[-1] in document.commits
 
 
 def check_push(
-    document: Document, there: Document | None, committed: Committed | None, another_lineage: bool
+    document: Document,
+    there: Document | None,
+    committed: Committed | None,
+    another_lineage: bool,
+    returns: bool,
 ) -> None:
-    """Raise ``Refused`` unless ``document`` may take the place of what is there.
+    """Raise ``Refused`` unless ``document`` may take the place of what is there. ``returns``: it may have
+    moved away from there.
 
     The serial alone does not tell: of a state saved when a run failed, it is above that of another run's
     commits, which it does not know. Their nonces tell.
     """
-    if committed is not None and committed.moved and committed.lineage == document.lineage:
-        raise _lives_elsewhere(committed)
+    is_away = there is None or (committed is not None and there.serial < committed.serial)
+    ours = committed is not None and committed.moved and committed.lineage == document.lineage
+    if committed is not None and ours and is_away and not returns:
+        raise _lives_elsewhere(committed, there is not None)
     newest = [(one.lineage, one.serial) for one in (there, committed) if one is not None]
     for lineage, serial in newest:
         if document.lineage != lineage and not another_lineage:
@@ -157,24 +172,48 @@ def check_push(
             hint = f"Nothing was changed. The newer state is:{on_lines('state pull')}" if is_here else lost
             raise Refused("The file is older than the state", detail, hint)
     if there is not None and document.lineage == there.lineage and not knows(document, there):
+        raise _unknown_there(document, there)
+
+
+def _unknown_there(document: Document, there: Document) -> Refused:
+    if document.serial - there.serial < NONCES_KEPT:
         detail = f"Another run committed serial {there.serial}, which the file does not know."
         hint = f"What it lacks would be forgotten. The newer state is:{on_lines('state pull')}"
-        raise Refused("The file is older than the state", detail, hint)
+        return Refused("The file is older than the state", detail, hint)
+    detail = (
+        f"The file has serial {document.serial}, and serial {there.serial} is there. A file names its last "
+        f"{NONCES_KEPT} commits, so it cannot be told whether it knows that one."
+    )
+    told = "Compare the two. If the file knows all that counts, remove the other one first:"
+    hint = f"{told}{on_lines('state rm')}"
+    return Refused("The file may not know the state", detail, hint)
 
 
 def next_of_old_copy(there: Document, committed: Committed | None) -> Document:
     """Return what to go on with where an old copy lies, or nothing. Raises ``Refused`` where none does."""
     if committed is not None and committed.moved and not there.lineage:
-        raise _lives_elsewhere(committed)
+        raise _lives_elsewhere(committed, False)
     foreign = committed is None or there.lineage not in ("", committed.lineage)
     if foreign or committed is None or there.serial >= committed.serial:
         raise Refused("The state is no old copy", "It is as new as what was committed last.")
     return replace(there, lineage=committed.lineage, serial=committed.serial + 1, old_copy=True)
 
 
-def _lives_elsewhere(committed: Committed) -> Refused:
-    detail = f"It was moved to {committed.moved}, and goes on there."
-    return Refused("The state was moved", detail, f"Give --state {quote(committed.moved)}.")
+def not_retired(source: str) -> StateConflict:
+    """Return the error for a document that was to be removed since it moved, and that moves nowhere."""
+    detail = f"{source} does not move to another place any more: somebody else changed that."
+    hint = "Nothing was removed. Look what both places hold, and who works with them, before you go on."
+    return StateConflict("Another run changed the state", detail, hint)
+
+
+def _lives_elsewhere(committed: Committed, is_here: bool) -> Refused:
+    to = committed.moved
+    if is_here:
+        detail = f"Its move to {to} is under way, or was broken off."
+        return Refused("The state is being moved", detail, _again(to, ""))
+    return Refused(
+        "The state was moved", f"It was moved to {to}, and goes on there.", f"Give --state {quote(to)}."
+    )
 
 
 def first_document(blank: Document) -> Document:

@@ -161,7 +161,7 @@ def test_the_worst_status_of_all_teams_wins(place: str, run: Run, here: Path) ->
     begun(place, OTHER)
     damage(place, here)
     opened(place, OTHER).retire(opened(place, OTHER).read()[1], "elsewhere")
-    assert "was moved to elsewhere" in run("state", "list", "--state", place, code=1).out
+    assert "its move to elsewhere is under way" in run("state", "list", "--state", place, code=1).out
 
 
 @pytest.mark.parametrize("way", [("state", "git:origin"), ("git:origin", "kept"), ("state", "kept")])
@@ -309,6 +309,19 @@ def test_outside_of_a_checkout_it_says_so(run: Run, here: Path, monkeypatch: pyt
         done = run(*command, "--state", "git:origin", code=64)
         assert "not in a Git repository" in done.err + done.out
     assert "is not in a Git repository" in run("state", "check", "git:origin", code=64).err
+
+
+def test_a_move_shows_no_password(run: Run, tmp_path: Path) -> None:
+    url = "https://ann:hunter2@h.invalid/x.git"
+    git("config", f"url.{tmp_path}/remote.git.insteadOf", url)
+    begun("state")
+    done = run("state", "migrate", "state", f"git:{url}", code=64)
+    assert "hunter2" not in done.out + done.err
+    done = run("state", "migrate", "state", f"git:{url}", "--auto-approve")
+    assert "hunter2" not in done.out + done.err
+    assert "--state 'git:https://***@h.invalid/x.git'" in done.out
+    refused = run("plan", "--state", "state", code=6)
+    assert "hunter2" not in refused.out + refused.err
 
 
 def test_a_url_shows_no_password(run: Run) -> None:
