@@ -153,7 +153,7 @@ def _goes_on(here: Way, serial: int) -> None:
     "after", [pytest.param(True, marks=pytest.mark.proof), False], ids=["after", "before"]
 )
 @pytest.mark.parametrize(
-    "there", [pytest.param(one, marks=() if one.startswith("folder") else pytest.mark.proof) for one in WAYS]
+    "there", [pytest.param(one, marks=pytest.mark.proof if "Git" in one else ()) for one in WAYS]
 )
 def test_a_move_back_that_is_killed_anywhere_goes_on(there: str, after: bool, remote: Remote) -> None:
     """No place of the two is ever blank: whoever uses that would begin anew."""
@@ -185,11 +185,15 @@ ENDINGS: dict[str, tuple[Way, Callable[[], ReconcilerError | GitFailed], Any]] =
 }
 
 
-@pytest.mark.parametrize("lasting", [True, False], ids=["for good", "once"])
+@pytest.mark.parametrize(
+    "lasting", [True, pytest.param(False, marks=pytest.mark.proof)], ids=["for good", "once"]
+)
 @pytest.mark.parametrize(
     "after", [True, pytest.param(False, marks=pytest.mark.proof)], ids=["after", "before"]
 )
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(
+    "ending", [pytest.param(one, marks=pytest.mark.proof if "to Git" in one else ()) for one in ENDINGS]
+)
 def test_a_move_that_an_error_ends_anywhere_goes_on(
     ending: str, lasting: bool, after: bool, remote: Remote
 ) -> None:
