@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
@@ -209,6 +210,8 @@ def _answer(question: str) -> str:
 
 def _await_input() -> None:
     """Wait until there is a line, or a signal. One that comes just before a read begins would not end it."""
+    if threading.current_thread() is not threading.main_thread() or not _has_descriptor(sys.stdin):
+        return  # no signal comes here, or nothing can be waited for
     woken, waking = os.pipe()
     os.set_blocking(waking, False)
     before = signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
@@ -218,6 +221,13 @@ def _await_input() -> None:
         signal.set_wakeup_fd(before)
         os.close(woken)
         os.close(waking)
+
+
+def _has_descriptor(stream: TextIO) -> bool:
+    try:
+        return stream.fileno() >= 0
+    except OSError:  # of a program that embeds us
+        return False
 
 
 def agreed(question: str, auto_approve: bool, command: str) -> bool:

@@ -55,8 +55,8 @@ def test_days_out_of_attempts_are_due_again_all_of_them(worn: Shop, api: Api) ->
     assert due(worn) == []
     done = worn.run("retry", "ads", "--auto-approve", code=0)
     assert [line.split() for line in done.out.splitlines()[:2]] == [
-        ["2024-05-03", "..", "2024-05-04", "attempts"],
-        ["2024-05-08", "..", "2024-05-08", "attempts"],
+        ["2024-05-03..2024-05-04", "attempts"],
+        ["2024-05-08..2024-05-08", "attempts"],
     ]
     assert (done.err, "What is due now:\n  reconciler plan" in done.out) == ("", True)
     assert due(worn) == ["ads 2024-05-08..2024-05-08", "ads 2024-05-03..2024-05-04"]
