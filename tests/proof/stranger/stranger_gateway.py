@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Protocol
+
+from stranger_server import Server
 
 CALLS = [
     ("GET", "list", re.compile(r"/v1/teams/\d+/backfills")),
@@ -163,7 +165,7 @@ def gate(gateway: Gateway) -> Iterator[str]:
 
         do_GET = do_POST = do_PATCH = _handle  # noqa: N815 - http.server's names
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that hangs up
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

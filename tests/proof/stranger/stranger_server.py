@@ -11,6 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from stranger_api import Api
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128  # of more connections at once than wait here, some are made a minute later
+
+
 @contextmanager
 def serving(api: Api) -> Iterator[str]:
     """Serve on a free port of loopback; gives the base URL."""
@@ -38,7 +42,7 @@ def serving(api: Api) -> Iterator[str]:
 
         do_GET = do_POST = do_PATCH = _handle  # noqa: N815 - http.server's names
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that hangs up
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
