@@ -156,12 +156,16 @@ def _create(scratch: _Scratch) -> str:
 
 
 def _stale(scratch: _Scratch) -> str:
-    ours, theirs = scratch.opened(), scratch.opened()
+    _overtake(scratch, scratch.opened(), 2)
+    return "a commit that rests on an older state is refused, and leaves no trace"
+
+
+def _overtake(scratch: _Scratch, ours: StateStore, number: int) -> None:
+    """Commit what another has read before, then have it try."""
     _document, revision = ours.read()
-    newer = theirs.commit(_mark(2), revision)
+    newer = scratch.opened().commit(_mark(number), revision)
     _refused(ours, revision)
     _expect(scratch, newer)
-    return "a commit that rests on an older state is refused, and leaves no trace"
 
 
 def _lost_answer(scratch: _Scratch) -> str:
@@ -175,11 +179,7 @@ def _lost_answer(scratch: _Scratch) -> str:
 
 
 def _lost_refusal(scratch: _Scratch) -> str:
-    ours, theirs = scratch.opened(_Lost()), scratch.opened()
-    _document, revision = ours.read()
-    newer = theirs.commit(_mark(4), revision)
-    _refused(ours, revision)
-    _expect(scratch, newer)
+    _overtake(scratch, scratch.opened(_Lost()), 4)
     return "a commit that did not land, and whose answer is lost, is not believed"
 
 

@@ -46,7 +46,7 @@ from reconciler.stores.ownership import (
 class GitStore:
     """A ``StateStore`` on a branch of ``remote``, as seen from the checkout in ``folder``.
 
-    ``heard`` is called when a push has landed, before that is believed; its ``OSError`` is a lost answer.
+    ``heard`` is called when a push was answered, before that is believed; its ``OSError`` is a lost answer.
     """
 
     def __init__(

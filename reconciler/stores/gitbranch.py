@@ -43,7 +43,7 @@ class Known:
 class StateBranch:
     """The branch ``refs/heads/PREFIX/team-5`` of one team, and where the last run left it.
 
-    ``known`` is what was last seen or pushed. ``heard`` is called when a push has landed, before that is
+    ``known`` is what was last seen or pushed. ``heard`` is called when a push was answered, before that is
     believed; what it raises as ``OSError`` is a lost answer. Every method may raise ``GitFailed``.
     """
 
