@@ -40,11 +40,11 @@ for command in (list_, show, verify, migrate, check):
 @TEAM
 @shared("files", "api", "state", "output")
 def pull(common: Common, team_id: int | None) -> int:
-    """Print the state of TEAM as JSON."""
+    """Print the state of TEAM as JSON, also one whose move to another place is under way."""
     from reconciler.formats.statefile import encode_document
 
     team_id, store = store_of(common, team_id)
-    document, _revision = store.read()
+    document, _revision = store.read(retired=True)
     if document is None:
         err(f"Team {team_id} has no state yet.")
         return Exit.ERROR

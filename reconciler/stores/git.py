@@ -108,6 +108,8 @@ class GitStore:
             after = replace(after, written_by=self._blank.written_by)
             made = self._made(after, message_of(delta, after, ci_run(os.environ)), known.commit)
             self._put(known, Known(made, after, known.last))
+            if known.document is None:  # from its first commit on it is missed, should this run be killed
+                self._branch.note_last(made, known.last)
             return revision_of(after)
 
     def _made(self, document: Document | None, told: str, parent: str, moved: Committed | None = None) -> str:

@@ -18,9 +18,11 @@ from reconciler.stores.gitwords import GitFailed, Kind, refused, unwritable
 from reconciler.stores.holders import LONGEST, Committed, committed_of
 from reconciler.stores.ownership import changed, check_expected, check_not_older, check_owner
 from reconciler.untrusted import printable, without_password
+from reconciler.uptime import uptime
 
 MOVED_FILE = "moved.json"  # beside the document, and later in its stead: where it went
 _PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds before looking again at a host that is away
+_PATIENCE = 240.0  # seconds after which a host that falls silent again and again is asked no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class StateBranch:
 
     def put(self, known: Known, wanted: Known) -> None:
         """Push ``wanted`` in the place of what is known; when this returns it has landed."""
-        self.known, was_unclear = None, False
+        self.known, was_unclear, began = None, False, uptime()
         try:
             for pause in _PAUSES:
                 pushed = self._push(Update(self._ref, wanted.commit, known.commit))
@@ -78,7 +80,8 @@ class StateBranch:
                 if there is not None:
                     self.known = there
                     return
-                if pushed.answer is Answer.REFUSED and not _is_in_use(pushed.said):
+                is_refused = pushed.answer is Answer.REFUSED and not _is_in_use(pushed.said)
+                if is_refused or uptime() - began > _PATIENCE:
                     break
                 self._sleep(pause)
         except BaseException as error:
@@ -224,6 +227,7 @@ class StateBranch:
                 document = decode_document(
                     self._repo.content(last, self.file), f"{self.source}, {self.last_ref}"
                 )
+                check_owner(document, self._blank, f"{self.source}, {self.last_ref}")
                 found = Committed(document.lineage, document.serial)
             self._noted = (last, found)
         return self._noted[1] if last else None

@@ -104,12 +104,14 @@ class GitRepo:
     def push(self, *updates: Update) -> dict[str, Pushed]:
         """Push, each update only if its ref is what is expected; return what became of each.
 
-        An update that the remote had already is unclear: nothing says that this push did it.
+        An update that the remote had already is unclear: nothing says that this push did it. From the first
+        one on, what is read comes from where it went: a mirror to fetch from may lag behind.
         """
         leases = [f"--force-with-lease={one.ref}:{one.old}" for one in updates]
         wanted = [f"{one.new}:{one.ref}" for one in updates]
         flags = ("--porcelain", "--no-verify", "--no-signed", "--no-follow-tags", "--recurse-submodules=no")
-        ended = self._run("push", *flags, *leases, self._place()._push_url, *wanted)
+        self._url = self._place()._push_url
+        ended = self._run("push", *flags, *leases, self._push_url, *wanted)
         said = ended.stderr.decode("utf-8", "replace")
         heard = dict(_answers(ended.stdout.decode("utf-8", "replace"), said))
         if not heard and ended.returncode not in (0, 1):

@@ -19,6 +19,7 @@ class Kind(Enum):
     NO_REPOSITORY = "no repository"
     FULL = "full"
     TOO_OLD = "too old"
+    OTHER_FORMAT = "another object format"
     SILENT = "silent"
     AWAY = "away"
 
@@ -26,6 +27,7 @@ class Kind(Enum):
 _SAID = (  # the first that is found holds
     (Kind.SILENT, r"^git \S+ did not end within"),
     (Kind.TOO_OLD, r"unknown option|usage: git"),
+    (Kind.OTHER_FORMAT, r"mismatched algorithms|hash algorithm|unexpected capabilities\^\{\}"),
     (Kind.FULL, r"No space left|Disk quota"),
     (
         Kind.NOT_ALLOWED,
@@ -48,6 +50,8 @@ _CURES = {
     "may not read it.",
     Kind.FULL: "Free some space, then run again.",
     Kind.TOO_OLD: "Git 2.29 or newer is needed.",
+    Kind.OTHER_FORMAT: "That repository names its commits otherwise (sha1 or sha256) than this checkout: run it "
+    "in a clone of that one.",
     Kind.SILENT: "The host answers nothing. Check that it works, then run again.",
     Kind.AWAY: "Check that the host can be reached from here, then run again.",
 }

@@ -284,6 +284,20 @@ def test_whole_states_go_in_and_out(place: str, run: Run, here: Path) -> None:
     assert "no state yet" in run("state", "list", *state).out
 
 
+@pytest.mark.parametrize("place", PLACES)
+def test_a_state_whose_new_place_is_gone_for_good_comes_back(place: str, run: Run) -> None:
+    """Its move began, and can never end: what is pulled there is put back by hand."""
+    state = ("--state", place)
+    store = begun(place)
+    store.retire(store.read()[1], "git:gone")
+    assert "being moved" in run("plan", *state, code=6).err
+    Path("saved.json").write_text(run("state", "pull", *state).out)
+    assert "being moved" in run("state", "push", "saved.json", "--auto-approve", *state, code=6).err
+    run("state", "rm", "--auto-approve", *state)
+    run("state", "push", "saved.json", "--auto-approve", *state)
+    assert f"Team {TEAM}" in run("state", "show", *state).out
+
+
 def test_doctor_says_where_and_until_when(run: Run) -> None:
     store = begun("git:origin")
     url = "git:origin#reconciler-state"

@@ -2,15 +2,26 @@
 
 import json
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 from contract import API, TEAM, WRITER, Place, adds, holder, no_sleep, nonces_at, opened, written
 from git_rig import BRANCH, FILE, LAST, LOCK, place_in
 from git_servers import SERVERS, Remote, git
-from test_git_troubles import unslept
+from test_git_troubles import run_of, unslept
 
-from reconciler.errors import StateConflict, StateDamaged, StateError, StateLocked, StateMoved, StateRefused
+from reconciler.errors import (
+    StateConflict,
+    StateDamaged,
+    StateError,
+    StateForeign,
+    StateLocked,
+    StateMoved,
+    StateOldCopy,
+    StateRefused,
+)
+from reconciler.stores import gitbranch
 from reconciler.stores.base import NEVER_WRITTEN
 from reconciler.stores.gitconfig import quiet, settings
 from reconciler.stores.urls import open_store
@@ -98,6 +109,19 @@ def test_a_refusal_is_told_at_once_whatever_its_words(remote: Remote, place: Pla
     assert words in caught.value.detail
 
 
+@pytest.mark.parametrize(("passes", "asked"), [(0.0, 4), (300.0, 1)])
+def test_a_host_that_takes_long_is_asked_less_often(
+    remote: Remote, place: Place, monkeypatch: pytest.MonkeyPatch, passes: float, asked: int
+) -> None:
+    revision, now = written(place, "a"), count(0.0, passes)
+    remote.refuse("refs/heads/*", "cannot lock ref")  # as another push holds it: once more helps
+    monkeypatch.setattr(gitbranch, "uptime", lambda: next(now))
+    pauses: list[float] = []
+    with pytest.raises(StateRefused):
+        opened(place, pauses.append).commit(adds("b"), revision)
+    assert len(pauses) == asked - (asked == 1)
+
+
 def test_a_branch_that_is_in_the_way(remote: Remote, place: Place) -> None:
     remote.commit("taken", {"x": "y"})
     with pytest.raises(StateRefused) as caught:
@@ -178,3 +202,49 @@ def test_the_file_must_be_one(remote: Remote, place: Place) -> None:
     git(remote.bare, "update-ref", STATE, commit)
     with pytest.raises(StateDamaged):
         opened(place).read()
+
+
+def test_a_mirror_that_lags_is_not_asked_what_became_of_a_push(
+    remote: Remote, place: Place, tmp_path: Path
+) -> None:
+    """Its branch stays where it was: without the place pushed to, another run's commit looks like none."""
+    first = written(place, "a")
+    mirror = tmp_path / "mirror.git"
+    git(tmp_path, "clone", "--quiet", "--mirror", remote.url, str(mirror))
+    git(Path.cwd(), "remote", "set-url", "--push", "origin", remote.url)
+    git(Path.cwd(), "remote", "set-url", "origin", str(mirror))
+    ours, theirs = opened(place), opened(place)
+    revisions = [store.read()[1] for store in (ours, theirs)]
+    assert revisions == [first, first]
+    theirs.commit(adds("b"), first)
+    with pytest.raises(StateConflict):
+        ours.commit(adds("c"), first)
+    assert ours.read()[1].serial == 2
+
+
+def test_a_first_run_that_is_killed_is_missed(remote: Remote, place: Place) -> None:
+    """It never gave its lock back, and the branch is deleted: its days are not done again."""
+    opened(place).commit(adds("a"), NEVER_WRITTEN)
+    remote.delete(BRANCH)
+    with pytest.raises(StateOldCopy, match="is gone"):
+        opened(place).read()
+
+
+def test_a_memory_of_another_api_is_foreign(remote: Remote, place: Place) -> None:
+    run_of(place, "a")
+    remote.delete(BRANCH)
+    other = opened(place, api_url="https://other.example")
+    with pytest.raises(StateForeign, match="another API"):
+        other.accept_old_copy()
+    assert f"refs/heads/{BRANCH}" not in remote.refs()
+
+
+def test_a_host_whose_hashes_are_others_is_told_as_that(
+    remote: Remote, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_DEFAULT_HASH", "sha256")
+    git(tmp_path, "init", "--quiet", "here")
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(StateError) as caught:
+        opened(f"git:{remote.url}#reconciler-state", unslept).commit(adds("a"), NEVER_WRITTEN)
+    assert "names its commits otherwise" in caught.value.hint
