@@ -15,6 +15,7 @@ from reconciler.cli.places import each_team, shown
 from reconciler.cli.terminal import err, out, out_json
 from reconciler.errors import Exit, ReconcilerError
 from reconciler.formats.reports import encode_time, failure_json
+from reconciler.untrusted import one_line
 
 if TYPE_CHECKING:
     from reconciler.engine.parts import Parts
@@ -69,7 +70,7 @@ def _in_short(row: dict[str, Any]) -> str:
         return "no state yet"
     known = ", ".join(plural(row[f"{one}s"], one) for one in ("backfill", "intent"))
     copy = "; an old copy" if row["old_copy"] else ""
-    return f"serial {row['serial']}, {known}; lineage {row['lineage']}{copy}"
+    return f"serial {row['serial']}, {known}; lineage {one_line(row['lineage'])}{copy}"
 
 
 def _summary(document: Document | None) -> dict[str, Any]:
@@ -131,7 +132,7 @@ def show(common: Common, team_id: int | None) -> int:
         if common.json:
             told.append(_json(team, seen))
             return Exit.DONE
-        lines = [f"  {name:<10}  {text}" for name, text in _facts(seen)]
+        lines = [f"  {name:<10}  {one_line(text)}" for name, text in _facts(seen)]
         out("\n".join([f"Team {team.team_id}", *lines]))
         return Exit.DONE
 

@@ -50,8 +50,8 @@ _CURES = {
     "may not read it.",
     Kind.FULL: "Free some space, then run again.",
     Kind.TOO_OLD: "Git 2.29 or newer is needed.",
-    Kind.OTHER_FORMAT: "That repository names its commits otherwise (sha1 or sha256) than this checkout: run it "
-    "in a clone of that one.",
+    Kind.OTHER_FORMAT: "That repository names its commits otherwise (sha1, sha256) than this checkout: "
+    "run it in a clone of that one.",
     Kind.SILENT: "The host answers nothing. Check that it works, then run again.",
     Kind.AWAY: "Check that the host can be reached from here, then run again.",
 }

@@ -298,6 +298,24 @@ def test_a_state_whose_new_place_is_gone_for_good_comes_back(place: str, run: Ru
     assert f"Team {TEAM}" in run("state", "show", *state).out
 
 
+def test_what_a_person_wrote_into_the_state_steers_no_terminal(run: Run) -> None:
+    begun("git:origin")
+    branch, file = f"reconciler-state/team-{TEAM}", f"team-{TEAM}.json"
+    document = json.loads(git("-C", "../remote.git", "show", f"{branch}:{file}"))
+    hostile = "\x1b[2J\n::error::pwned\n##vso[task.x]"
+    changed = json.dumps(document | {"lineage": hostile, "written_by": hostile, "commits": [hostile]})
+    git("clone", "-q", "-b", branch, "../remote.git", "../edited")
+    Path("../edited", file).write_text(changed)
+    git("-C", "../edited", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qam", "by hand")
+    git("-C", "../edited", "push", "-q")
+    git("-C", "../remote.git", "update-ref", "-d", f"refs/reconciler/{branch}/last")
+    for command in ("show", "list"):
+        told = run("state", command, "--state", "git:origin").out
+        assert "pwned" in told
+        assert "\x1b" not in told
+        assert not any(line.startswith(("::", "##")) for line in told.splitlines())
+
+
 def test_doctor_says_where_and_until_when(run: Run) -> None:
     store = begun("git:origin")
     url = "git:origin#reconciler-state"
