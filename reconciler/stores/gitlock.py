@@ -162,8 +162,8 @@ class LeaseLock:
         with self._moving, suppress(GitFailed, StateError):
             free = [] if hold.lost else [Update(self.ref, "", hold.commit)]
             pushed = self._repo.push(*also, *free) if free or also else {}
-            if free and pushed[self.ref].answer is Answer.STALE:  # of a renewal nothing was heard
-                self.free(hold.info.id)
+            if free and pushed[self.ref].answer in (Answer.STALE, Answer.REFUSED):
+                self.free(hold.info.id)  # a renewal landed unheard, or a hook refused the others, and all
             return {ref: one.answer for ref, one in pushed.items()}
         return {}
 

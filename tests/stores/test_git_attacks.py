@@ -122,6 +122,16 @@ def test_a_host_that_takes_long_is_asked_less_often(
     assert len(pauses) == asked - (asked == 1)
 
 
+def test_a_hook_that_refuses_all_for_one_ref_keeps_no_lock(remote: Remote, place: Place) -> None:
+    store = opened(place)
+    with store.lock(holder(), 0):
+        store.commit(adds("a"), NEVER_WRITTEN)
+        store.commit(adds("b"), store.read()[1])
+        store.finish()
+        remote.refuse(LAST)
+    assert LOCK not in remote.refs()
+
+
 def test_a_branch_that_is_in_the_way(remote: Remote, place: Place) -> None:
     remote.commit("taken", {"x": "y"})
     with pytest.raises(StateRefused) as caught:
