@@ -16,6 +16,7 @@ from cli_rig import FILE, TEAM, Done, checked
 from reconciler.cli.main import run as run_command
 from reconciler.model.deltas import Delta
 from reconciler.model.memory import Acceptance
+from reconciler.stores import gitbranch
 from reconciler.stores.base import StateStore, this_process
 from reconciler.stores.urls import open_store
 
@@ -356,7 +357,8 @@ def test_a_move_shows_no_password(run: Run, tmp_path: Path) -> None:
     assert "hunter2" not in refused.out + refused.err
 
 
-def test_a_url_shows_no_password(run: Run) -> None:
+def test_a_url_shows_no_password(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gitbranch, "_PAUSES", (0.0, 0.0))
     done = run("plan", "--state", "git:https://ann:hunter2@127.0.0.1:9/x.git", code=1)
     assert "hunter2" not in done.out + done.err
     assert "***@127.0.0.1" in done.out + done.err

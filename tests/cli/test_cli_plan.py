@@ -269,6 +269,7 @@ def test_a_forbidden_key(shop: Shop, api: Api) -> None:
     assert "dwh_transfers_read" in done.err
 
 
+@pytest.mark.proof
 def test_nobody_listens(shop: Shop) -> None:
     """Retried for a while, then 69; the waits are real, so there are few of them."""
     env = {"RECONCILER_API_URL": "http://127.0.0.1:9/v1", "SUPERMETRICS_API_KEY": KEY}

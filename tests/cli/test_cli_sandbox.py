@@ -93,6 +93,7 @@ def test_a_port_in_use(shop: Shop) -> None:
 # -- large -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.proof
 def test_ten_thousand_ranges(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """A hundred transfers of a hundred ranges, ten years back; every second day is declared."""
     from datetime import date, timedelta
