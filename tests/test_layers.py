@@ -36,7 +36,8 @@ MAY_IMPORT = {
     "stores": "ci errors formats model untrusted uptime",
     "engine": "api bounds dates diagnostics durations errors events formats http model planning stores "
     "uptime version",
-    "render": "dates diagnostics errors events formats model planning untrusted",
+    "forge": "dates errors formats http model untrusted",
+    "render": "dates diagnostics errors events forge formats model planning untrusted",
     "cli": "*",
     "__init__": "*",  # the library's verbs, lazily
     "__main__": "cli",
@@ -48,7 +49,7 @@ HOMES = {
     "deepdiff": {"planning"},
     "rich": {"cli"},
     "pydantic": {"formats"},
-    "pydantic_core": {"config", "formats"},
+    "pydantic_core": {"config", "forge", "formats"},
     "sqlite3": {"cli", "sandbox", "stores"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

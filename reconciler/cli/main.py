@@ -44,6 +44,9 @@ SECTIONS = {
             "state:state",
         ),
     },
+    "In CI": {
+        "ci": ("Keep a comment on a pull request that shows its plan.", "ci:ci"),
+    },
     "To learn, and for editors": {
         "demo": ("See the whole story on the sandbox.", "demo:demo"),
         "sandbox": ("Serve, advance or reset the sandbox API.", "sandbox:sandbox"),

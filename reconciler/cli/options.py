@@ -150,7 +150,15 @@ def completed(text: str, common: Common) -> str:
     return re.sub(r"(?m)^( *)reconciler (.+)$", lambda found: found[1] + _flagged(found[2], common), text)
 
 
-_WITHOUT = ("demo", "diff", "init", "sandbox", "schema", "show")  # have no files, API or state to be told
+_WITHOUT = (
+    "ci",
+    "demo",
+    "diff",
+    "init",
+    "sandbox",
+    "schema",
+    "show",
+)  # have no files, API or state to be told
 
 
 def _flagged(command: str, common: Common) -> str:

@@ -56,6 +56,19 @@ WRITERS: Mapping[str, Callable[[View, Form], str]] = {
 }
 FORMATS = tuple(WRITERS)
 
+base_option = click.option(
+    "--base",
+    type=click.Path(path_type=Path),
+    metavar="PLANFILE",
+    help="The plan of the branch this is merged into: the Markdown says what this one adds to it.",
+)
+max_chars_option = click.option(
+    "--max-chars",
+    type=click.IntRange(min=LEAST_CHARS),
+    default=MAX_CHARS,
+    metavar="N",
+    help=f"Let the Markdown have at most this many characters ({MAX_CHARS}): less detail, nothing cut.",
+)
 _OPTIONS = (
     click.option(
         "--out",
@@ -64,19 +77,8 @@ _OPTIONS = (
         multiple=True,
         help=f"Save the plan; repeatable. Formats: {', '.join(FORMATS)} (default json).",
     ),
-    click.option(
-        "--base",
-        type=click.Path(path_type=Path),
-        metavar="PLANFILE",
-        help="The plan of the branch this is merged into: the Markdown says what this one adds to it.",
-    ),
-    click.option(
-        "--max-chars",
-        type=click.IntRange(min=LEAST_CHARS),
-        default=MAX_CHARS,
-        metavar="N",
-        help=f"Let the Markdown have at most this many characters ({MAX_CHARS}): less detail, nothing cut.",
-    ),
+    base_option,
+    max_chars_option,
     click.option("--all", "whole", is_flag=True, help="Show each backfill and range, however many."),
 )
 

@@ -48,11 +48,13 @@ class Marker:
 # --- writing --------------------------------------------------------------------------------
 
 
-def marker_of(plan: Plan, digest: str, most: int) -> str:
-    """Return the hidden line of a plan, of at most ``most`` characters, or without its days."""
+def marker_of(plan: Plan, digest: str, most: int, key: str = "") -> str:
+    """Return the hidden line of a plan, of at most ``most`` characters, or without its days. ``key``: another
+    one than the plan's own.
+    """
     days = _coded(planned_days(plan.actions))
     packed = base64.b64encode(zlib.compress(_json(days).encode(), 9)).decode()
-    head = {"v": VERSION, "key": key_of(plan), "digest": digest}
+    head = {"v": VERSION, "key": key or key_of(plan), "digest": digest}
     lines = (_line({**head, **more}) for more in ({"days": days}, {"packed": packed}, {"days": None}))
     *fuller, least = lines
     return next((line for line in fuller if len(line) <= most), least)

@@ -132,7 +132,8 @@ class HttpTransport:
                 (name.decode("ascii", "replace"), value.decode("latin-1"))
                 for name, value in answer.headers.raw
             )
-            body = self._body(answer, headers, MAX_BODY if request.method == "GET" else MAX_WRITE_BODY)
+            most = self._max_body if request.method == "GET" else min(MAX_WRITE_BODY, self._max_body)
+            body = self._body(answer, headers, most)
             response = Response(answer.status_code, headers, body, self._secret.hide)
             return without_secret(response, self._key)
 
@@ -152,7 +153,7 @@ class HttpTransport:
         success is lost by what cannot be read.
         """
         failed = not 200 <= answer.status_code < 300
-        most = min(MAX_ERROR_BODY if failed else most, self._max_body)
+        most = min(MAX_ERROR_BODY, most) if failed else most
         try:
             return unpacked(answer.iter_raw(), headers.get("content-encoding", ""), most, cut=failed)
         except AnswerLost:

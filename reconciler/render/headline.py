@@ -24,10 +24,10 @@ NAMED_CHANGES = 2
 LONGEST_NAME = 24  # characters of a name, a note twice as many
 
 
-def headline(view: View, base: Plan | None = None) -> list[str]:
-    """Return the paragraphs of the head, the one for ``base`` too if it is given."""
+def headline(view: View, base: Plan | None = None, besides: Sequence[str] = ()) -> list[str]:
+    """Return the paragraphs of the head, ``besides`` among them, the one for ``base`` too if it is given."""
     told = [*_facts(view.plan, base), f"**Digest**: `{view.digest}`"]
-    return [*bare(view)[:-1], *_alarms(view.plan), "\n".join(f"- {fact}" for fact in told)]
+    return [*bare(view)[:-1], *_alarms(view.plan), *besides, "\n".join(f"- {fact}" for fact in told)]
 
 
 def bare(view: View) -> list[str]:

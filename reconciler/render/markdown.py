@@ -8,7 +8,7 @@ nothing is cut. The totals, the digest and the hidden marker (``formats/marker.p
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from reconciler.dates import grouped
@@ -38,13 +38,21 @@ Level = Callable[[View], Iterator[str]]
 """Yields the paragraphs after the head, in one level of detail."""
 
 
-def markdown(view: View, max_chars: int = MAX_CHARS, base: Plan | None = None) -> str:
+def markdown(
+    view: View,
+    max_chars: int = MAX_CHARS,
+    base: Plan | None = None,
+    *,
+    key: str = "",
+    besides: Sequence[str] = (),
+) -> str:
     """Return the plan as Markdown of at most ``max_chars`` characters, which are at least ``LEAST_CHARS``.
 
-    ``base``: the plan of the branch that this one is to be merged into.
+    ``base``: the plan of the branch that this one is to be merged into; ``key``: the marker's, if it is not
+    the plan's own; ``besides``: paragraphs of the head.
     """
-    marker = marker_of(view.plan, view.digest, max_chars // _OF_MARKER)
-    head = headline(view, base)
+    marker = marker_of(view.plan, view.digest, max_chars // _OF_MARKER, key)
+    head = headline(view, base, besides)
     for level in LEVELS:
         text = _joined([*head, *level(view), *_command(view), marker])
         if len(text) <= max_chars:
