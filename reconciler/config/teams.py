@@ -120,17 +120,19 @@ def _apart(files: Sequence[TeamFile]) -> Iterator[Finding]:
 def _ids(files: Sequence[TeamFile]) -> Iterator[tuple[int, str, Place, Place]]:
     """Yield each transfer's id and name, with the places of both; also of one that is faulty otherwise."""
     for file in files:
-        for name, entry in at(file.whole, ("transfers",)).items():  # type: ignore[union-attr]
+        entries = at(file.whole, ("transfers",))
+        for name, entry in entries.items() if isinstance(entries, Block) else ():
             path = ("transfers", name)
             if number := _id_in(entry):
                 yield number, name, place_of(file.whole, (*path, "transfer_id")), key_place(file.whole, path)
 
 
-def _id_in(entry: Node) -> int | None:
+def _id_in(entry: Node) -> int:
+    """Return the id that a transfer's entry has; 0 for none."""
     try:
-        return ID.read(entry.get("transfer_id")) if isinstance(entry, Block) else None  # type: ignore[no-any-return]
+        return int(ID.read(entry.get("transfer_id"))) if isinstance(entry, Block) else 0
     except BrokenRule:
-        return None
+        return 0
 
 
 def _twice(files: Sequence[TeamFile]) -> Iterator[Finding]:

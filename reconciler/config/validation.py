@@ -16,7 +16,8 @@ from reconciler.diagnostics import Finding, Place
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """What of a file can be used. With findings, ``data`` and ``model`` lack the faulty parts; ``whole`` has them.
+    """What of a file can be used. With findings, ``data`` and ``model`` lack the faulty parts, and ``whole``
+    has them.
 
     The faulty parts are left out, not the file, so that checks across files are reported in
     the same run. ``secrets`` are the spans that must not be shown.

@@ -32,6 +32,10 @@ def commands(parent: click.Group = group, path: str = "reconciler") -> Iterator[
 
 
 ALL = dict(commands())
+MISTAKES = f"""\
+transfers:
+  ads: {{transfer_id: 1, ranges: [{", ".join(f"{day}.07.2024" for day in range(10, 30))}]}}
+"""
 
 WRONG = {
     "a command": ("plam", "Did you mean `reconciler plan`?"),
@@ -328,3 +332,12 @@ def test_findings_for_ci_systems(capsys: pytest.CaptureFixture[str]) -> None:
     Path("backfills.yaml").unlink()
     assert run(["validate", "--format", "github"]) == Exit.ERROR
     assert capsys.readouterr().out.startswith("::error title=BF001 ")
+
+
+def test_what_is_counted_as_alike_is_shown_by_a_command_that_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("my files.yaml").write_text(FILE.partition("transfers:")[0] + MISTAKES)
+    assert run(["validate", "-c", "my files.yaml"]) == Exit.ERROR
+    command = capsys.readouterr().err.rpartition("To see each, with its own cure:\n")[2].split("\n")[0]
+    assert run(shlex.split(command)[1:]) == Exit.ERROR
+    hints = {one["detail"].rpartition(". ")[2] for one in json.loads(capsys.readouterr().out)["diagnostics"]}
+    assert hints == {f"Write `2024-07-{day:02}`." for day in range(10, 30)}
