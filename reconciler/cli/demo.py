@@ -6,6 +6,7 @@ import sys
 import tempfile
 from contextlib import chdir
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,11 @@ from reconciler.render.view import view_of
 from reconciler.render.words import BOLD, DIM
 
 if TYPE_CHECKING:
+    from reconciler.model.desired import Desired
     from reconciler.sandbox import Sandbox
 
-# The three backfills are those of the vendor's own example of the list of incomplete backfills.
+# The three backfills are those of the vendor's own example of the list of incomplete backfills, but made in the
+# last two days: the older ones would be called stuck.
 WORLD: dict[str, Any] = {
     "now": "2024-03-01T15:00:00Z",
     "teams": {
@@ -56,9 +59,9 @@ WORLD: dict[str, Any] = {
                 for number, transfer_id, start, end, created, user, started, runs, completed in (
                     (12347, 456790, "2024-02-01", "2024-02-28", "2024-03-01T14:00:00Z", 789,
                      "2024-03-01T14:30:00Z", 28, 15),
-                    (12346, 456789, "2024-01-15", "2024-01-31", "2024-02-15T09:30:00Z", 790,
-                     "2024-02-15T10:00:00Z", 17, 10),
-                    (12345, 456788, "2024-01-01", "2024-01-14", "2024-02-01T08:00:00Z", 789, None, 14, 0),
+                    (12346, 456789, "2024-01-15", "2024-01-31", "2024-02-29T09:30:00Z", 790,
+                     "2024-02-29T10:00:00Z", 17, 10),
+                    (12345, 456788, "2024-01-01", "2024-01-14", "2024-02-29T08:00:00Z", 789, None, 14, 0),
                 )
             ],
         }
@@ -137,10 +140,12 @@ class Demo:
     def _command(self, name: str) -> None:
         out(paint_for(self.common.color, sys.stdout)(f"$ reconciler {name} --api sandbox", DIM))
 
+    def _load(self) -> Desired:
+        return reconciler.load(["backfills.yaml"], now=datetime.fromtimestamp(self.api.now(), UTC))
+
     def _plan(self) -> int:
         self._command("plan")
-        desired = reconciler.load(["backfills.yaml"])
-        made = reconciler.plan(reconciler.observe(desired, api=self.api, interrupts=self.signals))
+        made = reconciler.plan(reconciler.observe(self._load(), api=self.api, interrupts=self.signals))
         show(view_of(made, apply_by=apply_command(made, self.common)), self.common)
         return made.exit
 
@@ -148,7 +153,7 @@ class Demo:
         self._command("apply")
         with Reporter(self.common, show_plan=False) as reporter:
             report = reconciler.apply(
-                reconciler.load(["backfills.yaml"]),
+                self._load(),
                 api=self.api,
                 interrupts=self.signals,
                 confirm=lambda plan: True,
@@ -162,6 +167,6 @@ def _listing() -> str:
     shown = WORLD["teams"][12345]["backfills"]
     return "\n".join(
         f"  {one['transfer_backfill_id']}  transfer {one['transfer_id']}  "
-        f"{one['range_start_date']} .. {one['range_end_date']}  {one['status']}"
+        f"{one['range_start_date']}..{one['range_end_date']}  {one['status']}"
         for one in shown
     )

@@ -35,7 +35,7 @@ def _show(error: ReconcilerError, common: Common) -> None:
     if isinstance(error, Interrupted):
         err("Interrupted.")
     elif isinstance(error, ConfigError):
-        err(findings_text(error.findings, paint, error.line_of, width_of(sys.stderr)))
+        err(completed(findings_text(error.findings, paint, error.line_of, width_of(sys.stderr)), common))
     else:
         err(completed(error_text(error, paint), common))
 

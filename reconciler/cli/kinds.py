@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,11 +64,18 @@ class Date(_Date):
 
 
 def _meant_by(text: str) -> str:
-    """Return the hint that a file would give; a flag takes no relative day."""
+    """Return the hint that a file would give; a flag takes no relative day, so it says which date that is."""
     from reconciler.config.mistyped import no_day
+    from reconciler.config.ranges import parse_term
+    from reconciler.config.readings import readings
 
+    today = datetime.now(UTC).date()
+    relative = (parse_term(value) for value in (text, *readings(text)) if value[:1] in ("t", "y"))
+    if term := next(filter(None, relative), None):
+        day = date.fromordinal(term.resolve(today.toordinal()))
+        return f"Write the date itself. By this machine's clock, in UTC, it is `{day}`."
     hint = no_day(text).hint
-    return "Write a date like 2026-11-22." if "today" in hint or "yesterday" in hint else hint
+    return f"Write a date like {today}." if "today" in hint or "yesterday" in hint else hint
 
 
 class OutFile(_OutFile):

@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from reconciler.cli.options import Common
+from reconciler.cli.options import Common, completed
 from reconciler.cli.terminal import err, paint_for, width_of
 from reconciler.config.loading import default_paths, load, read_files
 from reconciler.config.selection import meant, select
@@ -70,7 +70,7 @@ def show_findings(desired: Desired, common: Common) -> None:
         from reconciler.render.findings import findings_text
 
         paint, width = paint_for(common.color, sys.stderr), width_of(sys.stderr)
-        err(findings_text(desired.findings, paint, desired.line, width))
+        err(completed(findings_text(desired.findings, paint, desired.line, width), common))
         err("")
 
 

@@ -117,7 +117,7 @@ class _Reading:
 
             self.texts[checked.file] = hidden(self.texts[checked.file], checked.secrets)
         if checked.model is not None:
-            file = TeamFile(checked.file, checked.model, checked.data, found.path, found.home)
+            file = TeamFile(checked.file, checked.model, checked.data, checked.whole, found.path, found.home)
             self.by_team.setdefault(checked.model.team_id, []).append(file)
 
     def resolve(self, as_of: date | None, now: datetime) -> tuple[DesiredTeam, ...]:

@@ -19,6 +19,7 @@ from reconciler.config.nodes import Block, Items, Node, Path, Text, TextSpan, at
 from reconciler.config.rules import MOST_FINDINGS, BrokenRule, finding, not_shown, shown, some_of_each
 from reconciler.config.sections import keys_of
 from reconciler.config.shapes import HINTS, SHAPES, misshapen
+from reconciler.config.texts import NAME_HINT
 from reconciler.config.values import nearest
 from reconciler.diagnostics import Finding, Place
 
@@ -52,6 +53,8 @@ class Mistakes:
             problem = fault["ctx"]["error"]
             if problem.rule == "BF025":
                 problem.hint = HINTS.get(str(path[-1]), problem.hint)
+            elif path[0] == "transfers" and path[2:] == ("[key]",) and problem.hint == NAME_HINT:
+                problem.hint = self._named_by_id(path[:2]) + problem.hint
             odd = odd_value(problem, self.root, path, self.text)
             self.findings.append(odd or broken(problem, self.root, path))
             if problem.rule == "BF034":
@@ -62,6 +65,13 @@ class Mistakes:
         problem = BrokenRule("BF040", "is two dates, but not as a range", f"Write `{pair}`.", TWO_DATES)
         found = broken(problem, self.root, path)
         self.findings += [] if found in self.findings else [found]
+
+    def _named_by_id(self, path: Path) -> str:
+        """Return what to call a transfer whose name holds nothing that could be spelled with a to z."""
+        entry = at(self.root, path)
+        number = entry.get("transfer_id") if isinstance(entry, Block) else None
+        like = f", like `transfer-{number}`" if isinstance(number, Text) and number.isdecimal() else ""
+        return f"Choose one of your own{like}: plans show the vendor's name beside it. "
 
     def _hide(self, path: Path) -> None:
         self.secrets.append(_span(at(self.root, path)))
@@ -173,7 +183,8 @@ def _hint_for(key: str, path: Path) -> str:
     for section, where in _HOMES:
         if word in keys_of(section) and word not in here:
             return f"`{word}` belongs {where}."
-    if near := nearest(word, here):
+    holding = [name for name in here if word in name.split("_")]
+    if near := holding[0] if len(holding) == 1 else nearest(word, here):
         return f"Did you mean `{near}`?"
     return "Keys allowed here: " + ", ".join(f"`{name}`" for name in here) + "."
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from shlex import quote
 
 from reconciler.config.values import nearest
 from reconciler.errors import UsageError
@@ -24,7 +26,8 @@ def select(desired: Desired, target: Sequence[str], exclude: Sequence[str]) -> D
     lost = [one for one in (*target, *exclude) if not any(_matches(each.name, (one,)) for each in transfers)]
     if lost:
         detail = f"No transfer in the files is named {', '.join(lost)}."
-        raise UsageError("A pattern matches no transfer", detail, meant(lost[0], transfers))
+        flag = "--exclude" if lost[0] in exclude else "--target"
+        raise UsageError("A pattern matches no transfer", detail, _meant_by(lost[0], flag, transfers))
     teams = tuple(_selected(team, target, exclude) for team in desired.teams)
     if target or exclude:
         teams = tuple(team for team in teams if team.transfers)  # the others are not read at all
@@ -48,6 +51,16 @@ def _selected(team: DesiredTeam, target: Sequence[str], exclude: Sequence[str]) 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _meant_by(pattern: str, flag: str, transfers: Sequence[DesiredTransfer]) -> str:
+    """Return the hint for a pattern that matches nothing; one flag takes one name."""
+    names = [name for name in re.split(r"[,;\s]+", pattern) if name]
+    lost = [one for one in names if not any(_matches(each.name, (one,)) for each in transfers)]
+    if len(names) < 2:
+        return meant(pattern, transfers)
+    repeated = f"Repeat the flag for each name: {' '.join(f'{flag} {quote(name)}' for name in names)}"
+    return f"{repeated}\n{meant(lost[0], transfers)}" if lost else repeated
 
 
 def meant(word: str, transfers: Sequence[DesiredTransfer]) -> str:

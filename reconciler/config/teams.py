@@ -9,11 +9,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from reconciler.config import schema
-from reconciler.config.nodes import key_place, place_of
+from reconciler.config.nodes import Block, Node, at, key_place, place_of
 from reconciler.config.reading import default_state
-from reconciler.config.rules import finding, shown
+from reconciler.config.rules import BrokenRule, finding, shown
 from reconciler.config.sections import keys_of
 from reconciler.config.transfers import TeamFile, Today, resolve_transfer
+from reconciler.config.values import ID
 from reconciler.diagnostics import Finding, Place
 from reconciler.errors import UsageError
 from reconciler.model.desired import DesiredTeam, DesiredTransfer, Guards, Limits
@@ -117,22 +118,32 @@ def _apart(files: Sequence[TeamFile]) -> Iterator[Finding]:
 
 
 def _ids(files: Sequence[TeamFile]) -> Iterator[tuple[int, str, Place, Place]]:
-    """Yield each transfer's id and name, with the places of both."""
+    """Yield each transfer's id and name, with the places of both; also of one that is faulty otherwise."""
     for file in files:
-        for name, transfer in file.model.transfers.items():
+        entries = at(file.whole, ("transfers",))
+        for name, entry in entries.items() if isinstance(entries, Block) else ():
             path = ("transfers", name)
-            place = place_of(file.data, (*path, "transfer_id"))
-            yield transfer.transfer_id, name, place, key_place(file.data, path)
+            if number := _id_in(entry):
+                yield number, name, place_of(file.whole, (*path, "transfer_id")), key_place(file.whole, path)
+
+
+def _id_in(entry: Node) -> int:
+    """Return the id that a transfer's entry has; 0 for none."""
+    try:
+        return int(ID.read(entry.get("transfer_id"))) if isinstance(entry, Block) else 0
+    except BrokenRule:
+        return 0
 
 
 def _twice(files: Sequence[TeamFile]) -> Iterator[Finding]:
-    ids: dict[int, Place] = {}
+    ids: dict[int, tuple[Place, Place]] = {}
     names: dict[str, Place] = {}
     for number, name, id_place, name_place in _ids(files):
-        first = ids.setdefault(number, id_place)
-        if first is not id_place:
+        first, holder = ids.setdefault(number, (id_place, name_place))
+        if holder is not name_place:
             detail = f"{first} also declares transfer {number}. Declare each transfer in one place."
-            yield finding("BF050", detail, "Put all its ranges under one name.", id_place, (first,))
+            place = name_place if first is id_place else id_place  # one that an alias repeats has one id only
+            yield finding("BF050", detail, "Put all its ranges under one name.", place, (first,))
         first = names.setdefault(name, name_place)
         if first is not name_place:
             detail = f"{first} also uses the name {shown(name)}. Within a team, each name must be unique."
@@ -157,9 +168,10 @@ def _clash(
     if other := declared.get(number):
         detail = f"{other} declares {number} as a transfer of its own, so its loads would count for both."
         yield finding("BF053", detail, "Remove it here, or remove that transfer.", place, (other,))
-    user, first = users.setdefault(number, (name, place))
-    if first is place:
+    if number not in users:
+        users[number] = (name, place)
         return
+    user, first = users[number]
     if user == name:
         yield finding("BF054", f"{number} is already in this list.", "Remove one of them.", place, (first,))
     else:

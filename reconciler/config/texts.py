@@ -130,9 +130,8 @@ OWNER: Final = Reads(
     {"type": "string", "pattern": f"^{_OWNER_PATTERN}$"},
 )
 OWNER_KEY: Final = Reads(lambda value: _owner(str(value)), OWNER.shape)
-NAME_KEY: Final = key(
-    r"[a-z0-9][a-z0-9._-]{0,62}", "Use up to 63 of a-z, 0-9, `.`, `_` and `-`; start with a letter or digit."
-)
+NAME_HINT: Final = "Use up to 63 of a-z, 0-9, `.`, `_` and `-`; start with a letter or digit."
+NAME_KEY: Final = key(r"[a-z0-9][a-z0-9._-]{0,62}", NAME_HINT)
 KEY_ENV: Final = matching(
     _ENV_PATTERN,
     "BF034",

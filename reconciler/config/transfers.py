@@ -30,7 +30,8 @@ _INHERITED: Final = ("chunk", "max_attempts", "retry_after", "evidence", "allow_
 
 @dataclass(frozen=True, slots=True)
 class TeamFile:
-    """One valid file of a team. ``data`` tells places; it may lack faulty parts, like ``model``.
+    """One valid file of a team. ``data`` tells places; it may lack faulty parts, like ``model``; ``whole``
+    lacks none.
 
     ``path`` is the file's as given, ``home`` the folder of the state if no file says otherwise.
     """
@@ -38,6 +39,7 @@ class TeamFile:
     file: str
     model: schema.BackfillsFile
     data: Node
+    whole: Node
     path: FilePath
     home: FilePath
 

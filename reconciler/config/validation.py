@@ -16,7 +16,8 @@ from reconciler.diagnostics import Finding, Place
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """What of a file can be used. With findings, ``data`` and ``model`` lack the faulty parts.
+    """What of a file can be used. With findings, ``data`` and ``model`` lack the faulty parts, and ``whole``
+    has them.
 
     The faulty parts are left out, not the file, so that checks across files are reported in
     the same run. ``secrets`` are the spans that must not be shown.
@@ -25,6 +26,7 @@ class Validated:
     file: str
     model: schema.BackfillsFile | None
     data: Node
+    whole: Node
     findings: tuple[Finding, ...]
     secrets: tuple[TextSpan, ...] = ()
 
@@ -35,15 +37,15 @@ def validate(source: Source, root: Node) -> Validated:
         from reconciler.config.mistakes import broken
 
         wrong = wrong_shape(root, "a mapping with `version`, `team_id` and `transfers`")
-        return Validated(source.file, None, root, (broken(wrong, root, ()),))
+        return Validated(source.file, None, root, root, (broken(wrong, root, ()),))
     if foreign := _foreign(root):
-        return Validated(source.file, None, root, (foreign,))
+        return Validated(source.file, None, root, root, (foreign,))
     try:
         model = schema.read_file(root)
     except ValidationError as error:
         return _faulty(source, root, error)
     empty = () if model.transfers or source.findings else (_no_transfers(root),)
-    return Validated(source.file, model, root, empty)
+    return Validated(source.file, model, root, root, empty)
 
 
 def _faulty(source: Source, root: Block, error: ValidationError) -> Validated:
@@ -52,7 +54,7 @@ def _faulty(source: Source, root: Block, error: ValidationError) -> Validated:
     faults = error.errors(include_url=False)
     report = report_of(root, source.text, faults, known={seen.place for seen in source.findings})
     model, data = salvaged(root, faults)
-    return Validated(source.file, model, data, tuple(report.findings), tuple(report.secrets))
+    return Validated(source.file, model, data, root, tuple(report.findings), tuple(report.secrets))
 
 
 def _no_transfers(root: Block) -> Finding:

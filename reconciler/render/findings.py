@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from reconciler.dates import grouped
 from reconciler.diagnostics import Finding, Place, Severity
 from reconciler.errors import ReconcilerError
+from reconciler.formats.commands import on_lines
 from reconciler.formats.reports import SourceLine
 from reconciler.render.fitting import folded
 from reconciler.render.words import BOLD, CYAN, RED, YELLOW, Paint, plural
@@ -25,13 +26,16 @@ _NARROWEST = 40
 def findings_text(
     findings: Sequence[Finding], paint: Paint, source_line: SourceLine, width: int = WIDTH
 ) -> str:
-    """Return findings one after the other; of many alike in one file the first, and the lines of the rest."""
+    """Return findings one after the other; of many alike in one file the first, the lines of the rest, and
+    at the end the command that shows each.
+    """
     return "\n\n".join(_blocks(findings, _Page(paint, source_line, max(width, _NARROWEST))))
 
 
 def _blocks(findings: Sequence[Finding], page: _Page) -> Iterator[str]:
     alike = grouped(findings, lambda one: one.kind)
     told: Counter[object] = Counter()
+    counted = False
     for one in findings:
         told[one.kind] += 1
         others = alike[one.kind][FEW:] if one.place and one.brief else []
@@ -39,6 +43,9 @@ def _blocks(findings: Sequence[Finding], page: _Page) -> Iterator[str]:
             yield "\n".join(page.finding(one))
         if told[one.kind] == FEW and len(others) > 1:
             yield "\n".join(page.wrapped(f"{len(others)} more like this, on {_lines(others)}."))
+            counted = True
+    if counted:
+        yield "\n".join(page.wrapped(f"To see each, with its own cure:{on_lines('validate --json')}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,8 @@ def test_demo_ends_with_no_changes(tmp_path: Path) -> None:
     done = shop.run("demo", code=0)
     assert done.summary.startswith("No changes. Days: ")
     assert "-/+ 2024-02-10 " in done.out
+    assert "warning" not in done.err, "a newcomer is told of nothing that is wrong"
+    assert "Team 12345 · as of 2024-03-01\n" in done.out, "the sandbox's own today"
     assert list(tmp_path.iterdir()) == [], "the demo leaves nothing behind"
 
 

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -31,6 +32,10 @@ def commands(parent: click.Group = group, path: str = "reconciler") -> Iterator[
 
 
 ALL = dict(commands())
+MISTAKES = f"""\
+transfers:
+  ads: {{transfer_id: 1, ranges: [{", ".join(f"{day}.07.2024" for day in range(13, 30))}]}}
+"""
 
 WRONG = {
     "a command": ("plam", "Did you mean `reconciler plan`?"),
@@ -55,7 +60,9 @@ WRONG = {
     "a date, day first": ("plan --as-of 31.07.2024", "Write `2024-07-31`."),
     "a date, either way": ("plan --as-of 01.07.2024", "`2024-07-01` if the day stands first, `2024-01-07`"),
     "a date of no month": ("plan --as-of 2024-02-30", "Days of 2024-02 are 01 to 29."),
-    "a relative date": ("plan --as-of yesterday", "Write a date like 2026-11-22."),
+    "a relative date": ("plan --as-of yesterday", "By this machine's clock, in UTC, it is `20"),
+    "a date some days ago": ("plan --as-of 7~days~ago", "By this machine's clock, in UTC, it is `20"),
+    "nothing like a date": ("plan --as-of soon", "Write a date like 20"),
     "a duration with no unit": ("apply --max-wait 5", "Write a whole number and its unit, like 90s,"),
     "a duration in words": ("apply --lock-timeout 5min", "Write `5m`."),
     "a duration of the sandbox": ("sandbox advance 1day", "Write `1d`."),
@@ -76,6 +83,11 @@ WRONG = {
     "an argument too few": ("retry", "`reconciler retry` needs TRANSFER."),
     "a target": ("plan --target adz", "Did you mean `ads` (transfer 1)? The files have ads (1), web (2)."),
     "an id as a target": ("plan --target 2", "Did you mean `web` (transfer 2)?"),
+    "targets in one flag": (
+        "plan --target ads,web",
+        "Repeat the flag for each name: --target ads --target web",
+    ),
+    "globs in one flag": ("plan --exclude a*,wbe", "--exclude 'a*' --exclude wbe\n  Did you mean `web`"),
     "no target": ("plan --target nobody", "The files have ads (1), web (2)."),
     "a selection of nothing": ("plan --target a* --exclude ads", "together leave none"),
     "a transfer to retry": ("retry adds", "Did you mean `ads` (transfer 1)?"),
@@ -103,6 +115,15 @@ def test_wrong_usage_is_told_in_one_voice(name: str, capsys: pytest.CaptureFixtu
     assert told.err.startswith("error[usage]: ")
     assert said in told.err
     assert not {"Usage:", "Try", "Error:"} & set(told.err.split())
+
+
+def test_a_relative_date_is_told_as_the_date_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, ago in {"yesterday": 1, "today": 0, "today-7d": 7, "2 weeks ago": 14}.items():
+        near_midnight = {datetime.now(UTC).date() - timedelta(ago)}
+        assert run(["plan", "--as-of", words]) == Exit.USAGE
+        near_midnight.add(datetime.now(UTC).date() - timedelta(ago))
+        told = capsys.readouterr().err
+        assert any(f"it is `{day}`." in told for day in near_midnight)
 
 
 @pytest.mark.parametrize("group_", ["", "state", "sandbox"])
@@ -311,3 +332,12 @@ def test_findings_for_ci_systems(capsys: pytest.CaptureFixture[str]) -> None:
     Path("backfills.yaml").unlink()
     assert run(["validate", "--format", "github"]) == Exit.ERROR
     assert capsys.readouterr().out.startswith("::error title=BF001 ")
+
+
+def test_what_is_counted_as_alike_is_shown_by_a_command_that_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("my files.yaml").write_text(FILE.partition("transfers:")[0] + MISTAKES)
+    assert run(["validate", "-c", "my files.yaml"]) == Exit.ERROR
+    command = capsys.readouterr().err.rpartition("To see each, with its own cure:\n")[2].split("\n")[0]
+    assert run(shlex.split(command)[1:]) == Exit.ERROR
+    told = " ".join(one["detail"] for one in json.loads(capsys.readouterr().out)["diagnostics"])
+    assert all(f"Write `2024-07-{day}`." in told for day in range(13, 30))

@@ -354,9 +354,9 @@ def test_the_starter_with_everything_uncommented_loads_too(tmp_path: Path) -> No
 
 
 def test_the_starter_for_known_transfers(tmp_path: Path) -> None:
-    found = names_for(["Google Ads (EU)", "Google_Ads. EU", "データ", "x" * 99, "Лента — Größe"])
-    assert found == ["google-ads-eu", "google-ads-eu-2", "transfer", "x" * 56, "lenta-grosse"]
-    team = the_team(load_text(tmp_path, starter(1, list(zip(found, range(4, 9), strict=True)))))
+    found = names_for(["Google Ads (EU)", "Google_Ads. EU", "広告", "データ", "x" * 99, "Лента — Größe"])
+    assert found == ["google-ads-eu", "google-ads-eu-2", "transfer", "deta", "x" * 56, "lenta-grosse"]
+    team = the_team(load_text(tmp_path, starter(1, list(zip(found, range(4, 10), strict=True)))))
     assert names(team) == found
 
 
@@ -373,6 +373,8 @@ def test_the_starter_for_known_transfers(tmp_path: Path) -> None:
         ("Türkiye Iğdır", "turkiye-igdir"),
         ("ＡＢＣ１", "abc1"),
         ("--x--", "x"),
+        ("광고", "gwanggo"),
+        ("ひろば カタカナ", "hiroba-katakana"),
         ("広告", ""),
         ("x" * 99, "x" * 63),
     ],

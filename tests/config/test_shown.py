@@ -108,7 +108,9 @@ def some(number: int, *, brief: str = "Alike") -> str:
 def test_many_alike_are_counted_with_their_lines() -> None:
     assert some(FEW + 1).count("Alike") == FEW + 1
     assert some(44).count("Alike") == FEW
-    assert some(44).endswith("\n\n  41 more like this, on lines 4-44.")
+    counted = "\n\n  41 more like this, on lines 4-44.\n\n"
+    assert some(44).endswith(f"{counted}  To see each, with its own cure:\n    reconciler validate --json")
+    assert "--json" not in some(FEW + 1)
     assert "more like this" not in some(44, brief="")
 
 
