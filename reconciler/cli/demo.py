@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from reconciler.model.desired import Desired
     from reconciler.sandbox import Sandbox
 
-# The three backfills are those of the vendor's own example of the list of incomplete backfills, but made in the
-# last two days: the older ones would be called stuck.
+# The three backfills are those of the vendor's own example of the list of incomplete backfills, but made in
+# the last two days: the older ones would be called stuck.
 WORLD: dict[str, Any] = {
     "now": "2024-03-01T15:00:00Z",
     "teams": {
