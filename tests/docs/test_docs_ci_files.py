@@ -74,6 +74,21 @@ def test_outputs_of_the_action_are_those_that_its_step_tells() -> None:
     )
 
 
+def first_cells(heading: str) -> set[str]:
+    """Return the names in backticks in the first cells of the tables below a heading of the page."""
+    page = (ROOT / "docs" / "ci.md").read_text("utf-8")
+    part = re.split(r"^##+ ", page.partition(f"# {heading}\n")[2], flags=re.MULTILINE)[0]
+    cells = re.findall(r"^\| (`[^|]+) \|", part, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([\w-]+)`", cell)}
+
+
+def test_inputs_and_outputs_are_documented() -> None:
+    action = read(ACTION)
+    assert first_cells("The action") == {*action["inputs"], *action["outputs"]}
+    spec, _ = yaml.safe_load_all((ROOT / "templates" / "reconciler.yml").read_text("utf-8"))
+    assert first_cells("GitLab") == set(spec["spec"]["inputs"])
+
+
 def test_the_component_never_cancels_what_writes_and_gives_a_fork_no_key() -> None:
     spec, jobs = yaml.safe_load_all((ROOT / "templates" / "reconciler.yml").read_text("utf-8"))
     used = set(
