@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_rig import FILE, KEY, TEAM, Api, serving
-from workflow_rig import MERGE, Ran, Repository, evaluate, git
+from workflow_rig import MERGE, ROOT, Ran, Repository, evaluate, git
+
+sys.path.insert(0, str(ROOT / "tests" / "forge"))
+import forge_stub
 
 READER = "sk-9876543210-may-only-read"
 MORE = FILE.replace("2024-04-01..2024-04-05]", "2024-04-01..2024-04-05, 2024-06-01..2024-06-03]")
 GROWN = MORE.replace("2024-06-03", "2024-06-04")
 ADS, WEB, NEW = "2024-05-01..2024-05-10", "2024-04-01..2024-04-05", "2024-06-01..2024-06-03"
-PUSH = {"event_name": "push", "ref": "refs/heads/main", "repository": "acme/backfills", "token": "ghs"}
+PUSH = {"event_name": "push", "ref": "refs/heads/main", "repository": "o/r", "token": forge_stub.TOKEN}
 
 
-def pull(head: str = "acme/backfills", login: str = "ann") -> dict[str, Any]:
-    request = {"number": 1, "head": {"repo": {"full_name": head}}, "user": {"login": login}}
-    event = {"event_name": "pull_request", "ref": MERGE, "event": {"pull_request": request}}
+def pull(head: str = "o/r", login: str = "ann") -> dict[str, Any]:
+    sides = {"head": {"repo": {"full_name": head}}, "base": {"repo": {"full_name": "o/r"}}}
+    request = {"number": 7, **sides, "user": {"login": login}}
+    event = {"event_name": "pull_request", "ref": MERGE, "event": {"number": 7, "pull_request": request}}
     return {**PUSH, **event}
 
 
@@ -58,19 +63,26 @@ def refs(repository: Repository) -> str:
     return git(repository.remote, "for-each-ref")
 
 
-def test_a_change_is_planned_on_its_branch_and_the_comment_says_what_it_adds(
+def test_a_change_is_planned_on_its_branch_and_one_comment_says_what_it_adds(
     repository: Repository, api: Api
 ) -> None:
-    repository.commit(MORE, "change")
     before = refs(repository)
-    repository.secrets, secrets = {}, repository.secrets
+    secrets, repository.secrets = repository.secrets, {}
+    repository.commit(MORE, "change")
     repository.job("review.yml", "validate", pull(), RECONCILER_API_URL="http://127.0.0.1:9")
     repository.secrets = secrets
-    plan = repository.job("review.yml", "plan", pull())
-    assert "**Plan: 3 to create (18 days), 0 to retry (0 days), 0 to cancel.**" in plan.comment
-    assert "- **Over the base**: **3 days more** (web +3)" in plan.comment
-    assert "<!-- reconciler: " in plan.comment
-    assert plan.summary == plan.comment
+    with forge_stub.serving() as forge:
+        repository.env |= {"GITHUB_API_URL": forge.url, "GITHUB_REPOSITORY": "o/r"}
+        plan = repository.job("review.yml", "plan", pull())
+        (comment,) = forge.bodies()
+        assert plan.summary[:1000] == comment[:1000]
+        assert "**Plan: 3 to create (18 days), 0 to retry (0 days), 0 to cancel.**" in comment
+        assert "- **Over the base**: **3 days more** (web +3)" in comment
+        repository.commit(GROWN, "change")  # and pushed again: the same comment
+        repository.job("review.yml", "plan", pull())
+        (comment,) = forge.bodies()
+        assert "**4 days more** (web +4)" in comment
+    git(repository.desk, "push", "--quiet", "origin", ":change", f":{MERGE}")
     assert (refs(repository), api.writes()) == (before, []), "a review wrote something"
 
 
@@ -126,8 +138,8 @@ def test_the_night_does_what_is_left_and_looks_whether_all_is_well(repository: R
 def test_a_plan_that_a_commit_brought_along_is_none_of_ours(repository: Repository) -> None:
     repository.commit("version: 9\n", "change", plan_json="{}", plan_md="@all")
     plan = repository.job("review.yml", "plan", pull(), wanted="failure")
-    assert plan.comment == ""
-    assert "@all" not in plan.summary
+    assert len(plan.done) == 3, "nothing is told of it, and nothing posted"
+    assert plan.summary == ""
 
 
 def test_expressions() -> None:

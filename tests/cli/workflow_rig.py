@@ -6,6 +6,7 @@ has ``main``, a branch of a change, and the merge of that, as the host keeps it 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -96,7 +97,6 @@ class Ran:
     done: list[Done] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
     summary: str = ""
-    comment: str = ""
     result: str = "success"
 
     @property
@@ -114,6 +114,7 @@ class Repository:
     artifacts: dict[str, Path] = field(default_factory=dict)
     jobs: int = 0
     more: str = ""
+    event: Any = None
 
     def __post_init__(self) -> None:
         git(self.root, "init", "--quiet", "--bare", "--initial-branch=main", "remote.git")
@@ -130,15 +131,15 @@ class Repository:
 
     def commit(self, text: str, branch: str = "main", **files: str) -> None:
         """Push a file of transfers; on another branch than ``main`` with its merge into that, too."""
-        git(self.desk, "checkout", "--quiet", "-B", branch)
+        git(self.desk, "checkout", "--quiet", "-B", branch, *(["origin/main"] if branch != "main" else []))
         (self.desk / "backfills.yaml").write_text(text, "utf-8")
         for name, content in files.items():
             (self.desk / name.replace("_", ".")).write_text(content, "utf-8")
         git(self.desk, "add", "-A")
         git(self.desk, "commit", "--quiet", "-m", f"on {branch}")
-        git(self.desk, "push", "--quiet", "origin", branch)
+        git(self.desk, "push", "--quiet", "--force", "origin", branch)
         if branch != "main":
-            git(self.desk, "checkout", "--quiet", "main")
+            git(self.desk, "checkout", "--quiet", "-B", "main", "origin/main")
             git(self.desk, "merge", "--quiet", "--no-ff", "-m", "merge", branch)
             git(self.desk, "push", "--quiet", "--force", "origin", f"HEAD:{MERGE}")
 
@@ -161,7 +162,7 @@ class Repository:
         job = yaml.safe_load((ROOT / "examples" / "github" / workflow).read_text("utf-8"))["jobs"][name]
         needed = {one: {"outputs": ran.outputs, "result": ran.result} for one, ran in (needs or {}).items()}
         context: dict[str, Any] = {"github": event, "secrets": self.secrets, "needs": needed}
-        self.more = more
+        self.more, self.event = more, event.get("event", {})
         self.jobs += 1
         ran = Ran(self.root / f"job-{self.jobs}" / "work")
         if not holds(job.get("if"), context, well=True):
@@ -207,10 +208,6 @@ class Repository:
         action = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
         assert set(given) <= set(action["inputs"]), given
         inputs = {name: one.get("default") for name, one in action["inputs"].items()} | dict(given)
-        if inputs["command"] == "ci comment":  # has tests of its own; here: what it would be given
-            assert inputs["token"]
-            ran.comment = (ran.folder / "plan.md").read_text("utf-8")
-            return {}
         if inputs["command"] == "apply":
             inputs["args"] += f"\n{self.more}"
         inside: dict[str, Any] = {"inputs": inputs}  # secrets are not seen in there
@@ -224,12 +221,14 @@ class Repository:
         script, outputs, summary = temp / "script.sh", temp / "outputs", temp / "summary"
         assert "${{" not in step["run"], "an expression in shell text"
         script.write_text(step["run"], "utf-8")
+        (temp / "event.json").write_text(json.dumps(self.event), "utf-8")
         outputs.write_text("", "utf-8")
         own = {key: filled(value, context) for key, value in step.get("env", {}).items()}
         there = {"CI": "true", "GITHUB_ACTIONS": "true", "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
         there |= dict.fromkeys(("HOME", "RUNNER_TEMP", "TMPDIR"), str(temp))
         there |= dict.fromkeys(("GITHUB_ACTION_PATH", "PYTHONPATH"), str(ROOT))
         there |= {
+            "GITHUB_EVENT_PATH": str(temp / "event.json"),
             "GITHUB_OUTPUT": str(outputs),
             "GITHUB_STEP_SUMMARY": str(summary),
             **self.env,
