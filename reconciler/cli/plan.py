@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from shlex import quote
@@ -23,7 +24,7 @@ from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import out, out_json
 from reconciler.dates import iso
 from reconciler.durations import worded
-from reconciler.engine.results import TeamsPlan
+from reconciler.engine.results import Situations, TeamsPlan
 from reconciler.engine.team import RunSettings
 from reconciler.errors import Exit, worst
 from reconciler.formats.planfile import digest, encode_plan, short
@@ -62,22 +63,27 @@ def plan(
     return worst({*made.statuses, *_statuses(made, detailed_exitcode)})
 
 
-def plan_teams(common: Common, desired: Desired, settings: RunSettings) -> TeamsPlan:
-    """Observe and plan, as ``status`` does too; a signal ends it."""
+def plan_teams(
+    common: Common,
+    desired: Desired,
+    settings: RunSettings,
+    look: Callable[[Situations], None] = lambda seen: None,
+) -> TeamsPlan:
+    """Observe and plan, as ``status`` does too; a signal ends it. ``look`` sees what the plan is made of."""
     signals = Signals()
     with signals.caught(), Display(common) as display:
-        return reconciler.plan(
-            reconciler.observe(
-                desired,
-                api=api_of(common),
-                key=read_key,
-                state=state_of(common),
-                settings=settings,
-                interrupts=signals,
-                verbose=verbose_of(common),
-                on_event=display.tell,
-            )
+        seen = reconciler.observe(
+            desired,
+            api=api_of(common),
+            key=read_key,
+            state=state_of(common),
+            settings=settings,
+            interrupts=signals,
+            verbose=verbose_of(common),
+            on_event=display.tell,
         )
+        look(seen)
+        return reconciler.plan(seen)
 
 
 def _statuses(made: Plan, detailed: bool) -> set[int]:

@@ -17,6 +17,7 @@ from reconciler.cli.writing import write_whole
 from reconciler.errors import UsageError
 from reconciler.formats.commands import on_lines
 from reconciler.formats.planfile import MAX_BYTES, dump, encode_plan, read_plan
+from reconciler.formats.widget import widget_json
 from reconciler.planning.plan import Plan
 from reconciler.render.markdown import LEAST_CHARS, MAX_CHARS, markdown
 from reconciler.render.text import Shown, plan_text
@@ -53,6 +54,7 @@ WRITERS: Mapping[str, Callable[[View, Form], str]] = {
     "json": lambda view, form: dump(encode_plan(view.plan, __version__)),
     "markdown": lambda view, form: markdown(view, form.max_chars, form.base),
     "text": lambda view, form: plan_text(view, Shown(Paint(), whole=form.whole)),
+    "terraform": lambda view, form: dump(widget_json(view.plan)),
 }
 FORMATS = tuple(WRITERS)
 

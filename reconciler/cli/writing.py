@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from reconciler.events import Unsaved
 
 
-def write_whole(path: str, text: str) -> None:
-    """Write a file, whole or not at all. Raises ``UsageError`` if it cannot be written."""
+def write_whole(path: str, text: str, what: str = "The plan", flag: str = "--out") -> None:
+    """Write a file, whole or not at all. Raises ``UsageError`` if it cannot be written, naming the flag."""
     given, target = Path(path), Path(os.path.realpath(path))
     try:
         if given.exists() and not given.is_file():  # a pipe or a device is written to, never replaced
@@ -36,7 +36,7 @@ def write_whole(path: str, text: str) -> None:
             raise
     except OSError as error:
         detail = f"{path}: {error.strerror}."
-        raise UsageError("The plan cannot be written", detail, "Check --out and its folder.") from None
+        raise UsageError(f"{what} cannot be written", detail, f"Check {flag} and its folder.") from None
 
 
 # --- what a state could not take --------------------------------------------------------------

@@ -97,12 +97,12 @@ class ForgeClient:
         except wire.AnswerUnreadable as error:
             raise PostLost(f"the answer cannot be read ({error})") from None
 
-    def edit(self, comment: Comment, text: str) -> Comment:
-        """Give a comment another text."""
+    def edit(self, comment: Comment, text: str) -> Comment | None:
+        """Give a comment another text. Returns it as it is now, or ``None`` if it was deleted meanwhile."""
         forge = self.review.forge
         path = self.review.root + forge.comment.format(number=self.review.number, id=comment.id)
-        answer = self._send(Request(forge.edit, path, json={"body": text}))
-        return self._parsed(lambda: wire.comment_of(answer, forge))
+        answer = self._send(Request(forge.edit, path, json={"body": text}), refused=(404,))
+        return None if answer.status == 404 else self._parsed(lambda: wire.comment_of(answer, forge))
 
     # --- pages
 

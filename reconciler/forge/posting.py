@@ -58,9 +58,16 @@ def _spot(client: ForgeClient, subject: Subject, me: str) -> Spot:
 
 def _write(client: ForgeClient, spot: Spot, text: str, look: Callable[[], Spot]) -> tuple[Step, Comment]:
     step = spot.step(text)
-    if spot.comment is None:
-        return step, _create(client, text, look)
-    return step, client.edit(spot.comment, text) if step is Step.EDIT else spot.comment
+    if step is not Step.CREATE and (there := _edited(client, spot, text)):
+        return step, there
+    return Step.CREATE, _create(client, text, look)
+
+
+def _edited(client: ForgeClient, spot: Spot, text: str) -> Comment | None:
+    """Return the comment that is there, with this text; ``None`` if none is, or none any more."""
+    if spot.comment is None or spot.step(text) is Step.LEAVE:
+        return spot.comment
+    return client.edit(spot.comment, text)
 
 
 def _create(client: ForgeClient, text: str, look: Callable[[], Spot]) -> Comment:
@@ -73,9 +80,8 @@ def _create(client: ForgeClient, text: str, look: Callable[[], Spot]) -> Comment
             lost = error
         for pause in _PAUSES:
             client.retry.sleep(pause)
-            found = look()
-            if found.comment is not None:
-                return client.edit(found.comment, text) if found.step(text) is Step.EDIT else found.comment
+            if found := _edited(client, look(), text):
+                return found
     name = client.review.forge.name
     raise ApiUnavailable(
         f"{name} does not answer as it should",

@@ -12,6 +12,10 @@ _FORKED = {
     GITHUB.name: "It comes from a fork: GitHub gives the runs of those a token that can only read. Write the "
     "plan into the run's summary there, or comment from a workflow that runs in this repository.",
 }
+_CLOSED = {
+    "is locked": "Unlock its conversation.",
+    "was archived": "An archived repository can only be read.",
+}
 
 
 def refusal(answer: Response, review: Review, *, writes: bool) -> ReconcilerError:
@@ -24,6 +28,8 @@ def refusal(answer: Response, review: Review, *, writes: bool) -> ReconcilerErro
     if status == 401:
         hint = f"{forge.token} has expired, or is not a token of {forge.name}."
         return KeyProblem(f"{forge.name} does not know the token", detail, hint)
+    if status == 403 and (closed := next((hint for word, hint in _CLOSED.items() if word in said), None)):
+        return Refused(f"Nobody can comment on this {forge.noun}", detail, closed)
     if status == 403:
         forked = _FORKED.get(forge.name) if review.forked else None
         verb = "comment" if writes else "read this"

@@ -12,7 +12,7 @@ from reconciler.render.escaping import escaped, short
 from reconciler.render.layout import dates
 from reconciler.render.words import days, plural
 
-_PULLS, _TRANSFERS = 5, 3  # that are named
+_PULLS, _TRANSFERS = 3, 3  # that are named
 _TITLE = 60  # characters
 
 Names = Mapping[Address, str]

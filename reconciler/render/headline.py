@@ -25,9 +25,9 @@ LONGEST_NAME = 24  # characters of a name, a note twice as many
 
 
 def headline(view: View, base: Plan | None = None, besides: Sequence[str] = ()) -> list[str]:
-    """Return the paragraphs of the head, ``besides`` among them, the one for ``base`` too if it is given."""
+    """Return the paragraphs of the head, the one for ``base`` too if it is given, and ``besides`` last."""
     told = [*_facts(view.plan, base), f"**Digest**: `{view.digest}`"]
-    return [*bare(view)[:-1], *_alarms(view.plan), *besides, "\n".join(f"- {fact}" for fact in told)]
+    return [*bare(view)[:-1], *_alarms(view.plan), "\n".join(f"- {fact}" for fact in told), *besides]
 
 
 def bare(view: View) -> list[str]:

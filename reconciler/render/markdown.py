@@ -49,7 +49,7 @@ def markdown(
     """Return the plan as Markdown of at most ``max_chars`` characters, which are at least ``LEAST_CHARS``.
 
     ``base``: the plan of the branch that this one is to be merged into; ``key``: the marker's, if it is not
-    the plan's own; ``besides``: paragraphs of the head.
+    the plan's own; ``besides``: paragraphs for the end of the head.
     """
     marker = marker_of(view.plan, view.digest, max_chars // _OF_MARKER, key)
     head = headline(view, base, besides)

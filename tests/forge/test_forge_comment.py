@@ -172,6 +172,29 @@ def test_an_incomplete_plan_takes_the_place_of_the_last_one_and_gives_it_back(
     assert forge.bodies() == [comment_of(plan_of())]
 
 
+def test_one_that_is_deleted_meanwhile_is_posted_anew(github: Job, forge: ForgeStub) -> None:
+    forge.add(7, BOT, comment_of(plan_of()))
+    forge.faults = [Fault("PATCH", (404, {}, {"message": "Not Found"}))]
+    assert github.comment(plan_of("1-40")).out == "Posted: https://github.test/c/102\n"
+
+
+def test_a_server_that_is_not_there_is_told(
+    github: Job, forge: ForgeStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:1")
+    done = github.comment(plan_of())
+    assert done.code == 69
+    assert "http://127.0.0.1:1: no connection could be made" in done.err
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[1]", b'{"message": 5}'])
+def test_an_error_that_says_nothing_is_told_by_its_status(body: bytes, github: Job, forge: ForgeStub) -> None:
+    forge.faults = [Fault("POST", (418, {}, body))]
+    done = github.comment(plan_of())
+    assert done.code == 6
+    assert "pull request 7 of o/r was answered with 418." in done.err
+
+
 def test_old_copies_are_named(github: Job, forge: ForgeStub) -> None:
     for _ in range(2):
         forge.add(7, BOT, comment_of(plan_of()))
@@ -204,7 +227,7 @@ def test_who_else_plans_the_same_days_is_said(github: Job, forge: ForgeStub) -> 
     forge.add(10, "somebody", comment_of(plan_of()))
     done = github.comment(plan_of())
     (body,) = forge.bodies()
-    assert body.index("> - #8") < body.index("**Digest**")
+    assert body.index("**Digest**") < body.index("> - #8") < body.index("| Action")
     assert "&lt;b&gt;" in body
     assert "@all" not in body
     assert "12 days of google-ads" in body
@@ -340,6 +363,7 @@ def test_a_comment_that_never_comes_is_told(github: Job, forge: ForgeStub) -> No
     [
         ("GET /user", 401, "Bad credentials", 65, ["does not know the token", "GITHUB_TOKEN"]),
         ("POST", 403, "Resource not accessible by integration", 65, ["pull-requests: write"]),
+        ("POST", 403, "Unable to create comment because issue is locked.", 6, ["Unlock its conversation"]),
         ("issues/7", 404, "Not Found", 65, ["There is no such pull request", "Not Found"]),
         ("POST", 422, "Body is too long (maximum is 65536 characters)", 6, ["too long", "--max-chars"]),
         ("POST", 410, "Gone \x1b[31m\n::error::", 6, ["turned the request away", "410: Gone ::error::"]),

@@ -35,6 +35,7 @@ from planning_values import (
 )
 
 from reconciler.diagnostics import Finding, Severity
+from reconciler.forge.sticky import Elsewhere, Overlap, Pull
 from reconciler.formats.marker import Marker, key_of, read_marker
 from reconciler.formats.planfile import digest, dump, encode_plan, read_plan
 from reconciler.model.desired import Address, Chunk, Guards, Limits
@@ -42,6 +43,7 @@ from reconciler.model.memory import Override
 from reconciler.model.observed import ApiError
 from reconciler.planning.approval import planned_days
 from reconciler.planning.plan import ActionKind, Plan
+from reconciler.render.elsewhere import elsewhere_markdown, names_of
 from reconciler.render.escaping import code, escaped
 from reconciler.render.headline import LONGEST_NAME
 from reconciler.render.markdown import LEAST_CHARS, LEVELS, MAX_CHARS, markdown
@@ -153,6 +155,13 @@ def comments() -> dict[str, str]:
     told = {name: markdown(view_of(plan, {}, APPLY)) for name, plan in PLANS.items()}
     told["over-the-base"] = markdown(view_of(PLANS["usual"], {}, APPLY), base=usual())
     told["under-the-base"] = markdown(view_of(usual(), {}, APPLY), base=PLANS["usual"])
+    days = planned_days(PLANS["usual"].actions)
+    others = (
+        Overlap(Pull(12, "Reload Sweden | @all"), days),
+        Overlap(Pull(15, "Everything"), None),
+    )
+    paragraphs = elsewhere_markdown(Elsewhere("#", "pull request", others), names_of(PLANS["usual"]))
+    told["elsewhere"] = markdown(view_of(PLANS["usual"], {}, APPLY), besides=paragraphs)
     return told | {f"level-{name}": text for name, text in at_each_level().items()}
 
 
@@ -167,7 +176,7 @@ def told() -> dict[str, str]:
 
 # --- as it is ---------------------------------------------------------------------------------
 
-NAMES = [*PLANS, "over-the-base", "under-the-base"]
+NAMES = [*PLANS, "over-the-base", "under-the-base", "elsewhere"]
 
 
 @pytest.mark.parametrize("name", [*NAMES, *(f"level-{one}" for one in LEVEL_NAMES)])
