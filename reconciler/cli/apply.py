@@ -114,7 +114,7 @@ def apply(
         raise UsageError("--reason needs --override", "It says why a guard is overridden.", "Leave it out.")
     _check_usage(common, terms, auto_approve)
     if saved is not None:
-        common = note(_following(common, saved.options))
+        common = note(_following(common, saved.options, str(planfile)))
     again = " ".join(["apply", *([quote(str(planfile))] if planfile else []), *_kept()])
     if saved is not None:
         _refuse_other_api(saved, common, again)
@@ -147,14 +147,16 @@ def _refuse_other_api(saved: Plan, common: Common, again: str) -> None:
     raise Refused("The plan file cannot be applied", detail, hint)
 
 
-def _following(common: Common, options: Options) -> Common:
+def _following(common: Common, options: Options, planfile: str) -> Common:
     """Return the flags with what a saved plan brings. Raises ``Refused`` if its files are not here."""
     missing = [path for path in options.config if not Path(path).exists()]
     if missing and not common.config:
+        there = " ".join(f"-c {quote(f'/path/to/{path}')}" for path in options.config)
         raise Refused(
             "The files of the plan are not here",
             f"It was made from {', '.join(missing)}, and there is no such path in {Path.cwd()}.",
-            "Run it where it was made, or give the files: reconciler apply PLANFILE -c PATH",
+            "Run it where it was made; or say where its files are:"
+            + on_lines(f"apply {quote(planfile)} {there}"),
         )
     return common.following(options)
 

@@ -33,7 +33,7 @@ def failed(error: Exception, arguments: Sequence[str], common: Common | None) ->
 def _show(error: ReconcilerError, common: Common) -> None:
     paint = paint_for(common.color, sys.stderr)
     if isinstance(error, Interrupted):
-        err("Interrupted.")
+        err(f"{error.summary}.")
     elif isinstance(error, ConfigError):
         err(completed(findings_text(error.findings, paint, error.line_of, width_of(sys.stderr)), common))
     else:

@@ -29,6 +29,7 @@ from reconciler.events import RunEvent, Settled, UnknownOutcome
 from reconciler.model.deltas import apply_deltas
 from reconciler.model.desired import DesiredTeam
 from reconciler.model.memory import Document, Intent, Outcome
+from reconciler.model.observed import ApiError
 from reconciler.planning.approval import Approval, Approvals
 from reconciler.planning.intents import is_settled, unresolved
 from reconciler.planning.ledger import Bucket
@@ -179,7 +180,7 @@ class TeamRun:
             with signal.stopping():
                 self.store.finish()
         report.adopted += len(surveyed.situation.resolution.adopted_creates)
-        left = [action for transfer in transfers.values() for action in transfer.left]
+        left = [one for transfer in transfers.values() for one in transfer.unfinished]
         self._conclude(report, left, session, surveyed.situation)
         self._judge(report, endings, signal)
         return report
@@ -228,7 +229,11 @@ class TeamRun:
         )
 
     def _conclude(
-        self, report: TeamReport, left: Iterable[Action], session: StateSession, situation: Situation
+        self,
+        report: TeamReport,
+        left: Iterable[tuple[Action, ApiError | None]],
+        session: StateSession,
+        situation: Situation,
     ) -> None:
         """Say what is unknown, and what was not sent, also where the state could not take it."""
         document = apply_deltas(session.document, tuple(session.unsaved))

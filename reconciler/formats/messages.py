@@ -37,13 +37,16 @@ def event_json(event: events.Event) -> dict[str, Any]:
         case events.UnknownOutcome(intent=intent, settles_at=settles_at):
             when = encode_time(settles_at) if settles_at else None
             unknown: dict[str, Any] = {"settles_at": when, "answer": _answer_json(event.error)}
-            return {**intent_json("unknown", intent), **unknown, "why": event.why}
+            told = intent_json("unknown", intent, event.team_id)
+            return {**told, **unknown, "why": event.why}
         case events.Withdrawn(action=action, why=why):
             return {**_action_json("withdrawn", action), "why": why}
         case events.Settled(intent=intent):
-            return {**intent_json("settled", intent), "outcome": intent.outcome.value}
-        case events.Waiting(seconds=seconds, why=why):
-            return {"type": "waiting", "seconds": seconds, "why": why}
+            told = intent_json("settled", intent, event.team_id)
+            return {**told, "outcome": intent.outcome.value}
+        case events.Waiting(seconds=seconds, why=why, transfer=transfer):
+            whose = {"transfer": transfer} if transfer else {}
+            return {"type": "waiting", "seconds": seconds, "why": why, **whose}
         case events.LeftUndone(address=address, cancels=cancels, reason=reason):
             told = where_json(address, event.start, event.end)
             return {
@@ -67,11 +70,12 @@ def _answer_json(error: ApiError | None) -> dict[str, Any] | None:
     return asdict(error) if error else None
 
 
-def intent_json(kind: str, intent: Intent) -> dict[str, Any]:
+def intent_json(kind: str, intent: Intent, team_id: int) -> dict[str, Any]:
     """Return an intent as a JSON object of the given ``type``."""
     return {
         "type": kind,
         "action": intent.kind.value,
+        "team_id": team_id,
         "transfer": intent.transfer,
         "transfer_id": intent.transfer_id,
         "start": iso(intent.start),
@@ -116,9 +120,11 @@ def left_out_json(plan: Plan) -> Iterator[dict[str, Any]]:
 
 
 def left_json(ended: Conclusion, told: Container[str]) -> Iterator[dict[str, Any]]:
-    """Yield what an apply leaves: days that stay blocked or failed, and creates that are unknown, but for the
-    intents ``told`` as it went on.
+    """Yield what an apply leaves: writes that were turned away, days that stay blocked or failed, and creates
+    that are unknown, but for the intents ``told`` as it went on.
     """
+    for one in ended.turned_away:
+        yield {**_action_json("turned-away", one.action), "answer": asdict(one.error)}
     for item in ended.holes:
         yield {"type": item.bucket.value, **encode_item(item)}
     yield from (event_json(one) for one in ended.doubts if one.intent.nonce not in told)

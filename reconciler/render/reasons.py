@@ -145,6 +145,11 @@ def _failed(item: Item, _now: datetime) -> str:
     return f"failed as often as max_attempts allows{error}; once mended:{_retry(item)}"
 
 
+def _forgotten(item: Item, _now: datetime) -> str:
+    known = f"once you know what is loaded:\nreconciler accept {quote(item.transfer)}"
+    return f"the state may have forgotten what loaded them; {known}"
+
+
 def _look(text: str) -> Words:
     return lambda item, _now: f"{text}; look at the vendor's page, then:{_retry(item)}"
 
@@ -179,7 +184,7 @@ _WORDS: Mapping[str, Words] = {
     ),
     Reason.GONE: _look("a backfill of them is gone, and nothing tells what it loaded"),
     Reason.NO_EVIDENCE: _unread,
-    Reason.UNKNOWN_HISTORY: _plainly("the state may have forgotten what loaded them (see above)"),
+    Reason.UNKNOWN_HISTORY: _forgotten,
     Reason.UNKNOWN_STATUS: _look("ended with a status that tells nothing"),
     Reason.STUCK: _look("have been running for longer than stuck_after"),
     Reason.ATTEMPTS: _failed,

@@ -63,9 +63,13 @@ def test_what_follows_an_unknown_create_is_withdrawn_and_named(tmp_path: Path) -
     assert doubt.why == "the connection broke"
 
 
-def test_what_a_quota_leaves_was_not_sent(tmp_path: Path) -> None:
+def test_what_a_quota_leaves_was_not_sent_but_for_what_was_answered(tmp_path: Path) -> None:
     applied = Rig(tmp_path, CHUNKS).apply(answered(429, "API_ROW_QUOTA_EXCEEDED"))
-    assert [len(action.days) for action in applied.report.not_sent] == [5, 5]
+    assert [len(action.days) for action in applied.report.not_sent] == [5]
+    (turned_away,) = applied.report.turned_away
+    assert (len(turned_away.action.days), turned_away.error.code) == (5, "API_ROW_QUOTA_EXCEEDED")
+    (error,) = applied.report.errors
+    assert "POST …/transfers/1/backfills (a 2024-" in error.detail
     assert (applied.report.refused, applied.report.withdrawn, applied.report.unknown) == (0, 0, 0)
 
 
@@ -75,7 +79,11 @@ def test_a_refusal_that_is_the_keys_is_taken_back(tmp_path: Path) -> None:
     applied = Rig(tmp_path, TWO).apply(denied, denied)
     assert len(applied.of(WriteRefused)) == 1
     assert (applied.report.refused, applied.report.outcomes) == (0, [])
-    assert sorted(action.transfer for action in applied.report.not_sent) == ["a", "b"]
+    assert applied.report.not_sent == []
+    assert sorted(one.action.transfer for one in applied.report.turned_away) == ["a", "b"]
+    (error,) = applied.report.errors
+    assert "(b 2024-" in error.detail
+    assert "like a write on another transfer before it, was answered with 403" in error.detail
     assert applied.exit == 65
 
 
