@@ -56,7 +56,8 @@ class TransferApply:
     """Carries out the actions of one transfer, one write at a time.
 
     ``freshness`` is that of what they were planned from; ``document`` returns the state as committed so far.
-    ``left`` are the actions that nothing has become of yet.
+    ``left`` are the actions that nothing has become of yet; ``unclear`` says by nonce, in a clause, why it is
+    unknown what became of a create.
     """
 
     actions: Sequence[Action]
@@ -66,6 +67,7 @@ class TransferApply:
     rules: Rules
     new_nonce: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
     left: Sequence[Action] = field(init=False)
+    unclear: dict[str, str] = field(default_factory=dict)
     _sender: Sender = field(init=False)
 
     def __post_init__(self) -> None:
@@ -215,6 +217,7 @@ class TransferApply:
 
     def _find_out(self, action: Action, intent: Intent, answer: Unknown) -> Steps:
         """Look for some 30 seconds what became of a create; what is not found, a later run settles."""
+        self.unclear[intent.nonce] = answer.why
         for pause in LOOKS:
             if pause:
                 yield Pause(pause, UNKNOWN, action.transfer)

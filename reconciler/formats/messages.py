@@ -19,7 +19,7 @@ from reconciler.model.observed import ApiError
 from reconciler.planning.items import NOT_APPROVED
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import COUNTED, LISTED, Action, Plan, all_findings
-from reconciler.planning.standing import Standing
+from reconciler.planning.standing import Standing, failed_before
 
 
 def event_json(event: events.Event) -> dict[str, Any]:
@@ -90,11 +90,13 @@ def status_json(plan: Plan, each: Iterable[Standing], total: Standing) -> dict[s
     a plan.
     """
     held_up = {bucket.value: [encode_item(item) for item in plan.of(bucket)] for bucket in LISTED}
+    failed = [encode_item(item) for team in plan.teams for item in failed_before(team)]
     return {
         "format_version": "1.0",
         "errored": plan.errored,
         "diagnostics": [encode_finding(one) for one in all_findings(plan)],
         **held_up,
+        "failed_before": failed,
         "transfers": [_one(standing, standing.address) for standing in each if standing.address],
         "total": _verdicts(total),
     }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from shlex import quote
 from typing import NamedTuple
 
 from reconciler.dates import DateSet, grouped, union
 from reconciler.durations import worded
+from reconciler.errors import Exit
 from reconciler.events import Conclusion, LeftUndone, TurnedAway, UnknownOutcome, WriteRefused
 from reconciler.formats.answers import answers_told
 from reconciler.formats.commands import on_lines, resolving
@@ -173,8 +174,19 @@ _AFTER_CAUSE = {  # by the code of what ended the run, the worst first
     "quota-used-up": "once the quota or licence is raised, or its next period has begun, run the same again:",
     "api-unavailable": "run the same again {when}:",
 }
+_UNREAD = {  # by the exit status of a plan or status, the worst first; asking again may give the same
+    Exit.KEY: _AFTER_CAUSE["key-problem"],
+    Exit.QUOTA: _AFTER_CAUSE["quota-used-up"],
+    Exit.UNAVAILABLE: "once it can be read, run the same again:",
+}
 _OTHERWISE = "once that is over or mended, run the same again:"
 _RETRY = "once the cause is fixed, have them tried again at once{some}:"
+
+
+def unread_text(statuses: Collection[int], again: str) -> str:
+    """Return what comes next after a plan or status with these exit statuses, "" if it could read all."""
+    words = next((told for status, told in _UNREAD.items() if status in statuses), "")
+    return f"Next: {words}{on_lines(again)}" if words else ""
 
 
 def _steps(ended: Conclusion, again: str) -> Iterator[Advice]:
