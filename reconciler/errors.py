@@ -32,6 +32,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from reconciler.diagnostics import Finding, Place
 
 
@@ -155,18 +157,28 @@ class KeyProblem(ReconcilerError):
 
 
 class ApiUnavailable(ReconcilerError):
+    """``wait``: how long the API asks us to wait, if it does."""
+
     code = "api-unavailable"
     exit_status = 69
 
+    def __init__(self, summary: str, detail: str = "", hint: str = "", wait: timedelta | None = None) -> None:
+        super().__init__(summary, detail, hint)
+        self.wait = wait
+
+
+_SIGNALS = {1: ("Hung up", "SIGHUP"), 2: ("Interrupted", "SIGINT"), 15: ("Terminated", "SIGTERM")}
+
 
 class Interrupted(ReconcilerError):
-    """A signal ended the run. ``exit_status`` is 128 + the signal's number."""
+    """A signal ended the run, and the summary says which. The status is 128 + its number, ``signum``."""
 
     code = "interrupted"
     exit_status = 130
 
     def __init__(self, signum: int) -> None:
-        super().__init__("Interrupted")
+        summary, name = _SIGNALS.get(signum, ("Interrupted", f"signal {signum}"))
+        super().__init__(summary, f"{name} ended the run.")
         self.signum = signum
 
 

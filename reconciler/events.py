@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reconciler.dates import Day, Span
 from reconciler.model.desired import Address
@@ -139,12 +139,23 @@ Event = (
 
 
 @dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """A write was sent and surely not done, for no fault of its own: a rate limit, a quota, the key. It stays
+    due.
+    """
+
+    action: Action
+    error: ApiError
+
+
+@dataclass(frozen=True, slots=True)
 class Conclusion:
     """How an apply ended: what was done (``totals``, by the names of the JSON summary), and what was not.
 
-    ``doubts`` are the creates that are unresolved in the end; ``not_sent`` what was planned, and stays due;
-    ``holes`` the days that stay failed or blocked; ``undone`` what a saved plan was to do, and is not done
-    under it. ``unplanned``: a team could not be planned. ``causes``: the codes of the errors that ended it.
+    ``doubts`` are the creates that are unresolved in the end; ``not_sent`` what was planned, and stays due,
+    and so does what was sent and ``turned_away``; ``holes`` the days that stay failed or blocked; ``undone``
+    what a saved plan was to do, and is not done under it. ``unplanned``: a team could not be planned.
+    ``causes``: the codes of the errors that ended it; ``wait``: how long the API asked to be left alone.
     """
 
     exit: int
@@ -156,6 +167,8 @@ class Conclusion:
     undone: tuple[LeftUndone, ...] = ()
     unplanned: bool = False
     causes: frozenset[str] = frozenset()
+    turned_away: tuple[TurnedAway, ...] = ()
+    wait: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

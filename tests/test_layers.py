@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "engine": "api bounds dates diagnostics durations errors events formats http model planning stores "
     "uptime version",
     "forge": "dates errors formats http model untrusted",
-    "render": "dates diagnostics errors events forge formats model planning untrusted",
+    "render": "dates diagnostics durations errors events forge formats model planning untrusted",
     "cli": "*",
     "__init__": "*",  # the library's verbs, lazily
     "__main__": "cli",

@@ -44,9 +44,12 @@ class NotSentOutcome:
 
 @dataclass(frozen=True, slots=True)
 class RateLimited:
-    """Not done. ``retry_after``: the seconds the API asked for (at most a day), if it said."""
+    """Not done. ``retry_after``: the seconds the API asked for (at most a day), if it said. ``error``: what
+    it answered; ``None`` where nothing was asked, since an earlier answer holds us back.
+    """
 
     retry_after: float | None = None
+    error: ApiError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +202,7 @@ def _of_response(response: Response) -> Backfill | WriteOutcome:
         case Meaning.QUOTA:
             return OutOfQuota(error)
         case Meaning.RATE_LIMIT:
-            return RateLimited(retry_after(response.headers))
+            return RateLimited(retry_after(response.headers), error)
         case Meaning.DENIED:
             return Denied(error)
         case Meaning.PERHAPS_KEY:

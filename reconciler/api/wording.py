@@ -81,20 +81,23 @@ def failed(request: Request, failure: Exception, max_wait: float) -> ReconcilerE
     raise AssertionError(failure)
 
 
-def denied(write: outcome.Denied, asked: str = "A write") -> KeyProblem:
+def denied(write: outcome.Denied, asked: str) -> KeyProblem:
     """Return the exception for a write that the key does not allow; ``asked`` names it."""
     return _key_problem(asked, write.error, WRITE_SCOPE)
 
 
-def shared(refusal: outcome.Rejected) -> KeyProblem | QuotaUsedUp:
-    """Return the exception for a refusal of writes that turned out to be of the key, or of the licence."""
+def shared(refusal: outcome.Rejected, asked: str, several: bool) -> KeyProblem | QuotaUsedUp:
+    """Return the exception for a refusal of a write that turned out to be of the key, or of the licence.
+    ``several``: a write on another transfer was refused so before.
+    """
     assert refusal.matter is not None
+    asked = f"{asked}, like a write on another transfer before it," if several else asked
     if refusal.matter is outcome.Matter.KEY:
-        return _key_problem("A write", refusal.error, WRITE_SCOPE)
-    return _quota_used_up("A write on each of several transfers", refusal.error)
+        return _key_problem(asked, refusal.error, WRITE_SCOPE)
+    return _quota_used_up(asked, refusal.error)
 
 
-def out_of_quota(write: outcome.OutOfQuota, asked: str = "A write") -> QuotaUsedUp:
+def out_of_quota(write: outcome.OutOfQuota, asked: str) -> QuotaUsedUp:
     """Return the exception for a write beyond a quota or licence; ``asked`` names it."""
     return _quota_used_up(asked, write.error)
 
@@ -198,7 +201,7 @@ def unavailable(request: Request, failure: GaveUp, max_wait: float) -> ApiUnavai
         asked = timedelta(seconds=ceil(last.after or 0))
         when = f"in {worded(asked)}" if asked else "later"
         hint = f"Run again {when}; or let `apply` wait for longer, with --max-wait."
-        return ApiUnavailable("The API rate limit was reached", detail, hint)
+        return ApiUnavailable("The API rate limit was reached", detail, hint, asked or None)
     return ApiUnavailable(
         "The API gives no usable answer", detail, "Run again later; check the network and the API's URL."
     )

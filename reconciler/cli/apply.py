@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from shlex import quote
 
 import click
-from click.core import ParameterSource
 
 import reconciler
 from reconciler import bounds
@@ -19,7 +17,7 @@ from reconciler.cli.arguments import address_of, api_of, read_key, state_of, ver
 from reconciler.cli.command import ASKS, CALLS_API, Command
 from reconciler.cli.kinds import Duration
 from reconciler.cli.loading import load_selected
-from reconciler.cli.options import Common, completed, note, settle_option, shared
+from reconciler.cli.options import Common, completed, kept, note, settle_option, shared
 from reconciler.cli.planfiles import load_plan
 from reconciler.cli.progress import Reporter
 from reconciler.cli.screen import places_of
@@ -114,8 +112,8 @@ def apply(
         raise UsageError("--reason needs --override", "It says why a guard is overridden.", "Leave it out.")
     _check_usage(common, terms, auto_approve)
     if saved is not None:
-        common = note(_following(common, saved.options))
-    again = " ".join(["apply", *([quote(str(planfile))] if planfile else []), *_kept()])
+        common = note(_following(common, saved.options, str(planfile)))
+    again = f"apply{f' {quote(str(planfile))}' if planfile else ''}{kept(*_KEPT)}"
     if saved is not None:
         _refuse_other_api(saved, common, again)
     return apply_teams(common, terms, settings, auto_approve=auto_approve, again=again)
@@ -123,18 +121,6 @@ def apply(
 
 _KEPT = ("strict", "override", "reason", "plan_expiry", "parallelism", "max_wait", "lock", "lock_timeout")
 """Flags that are of the run, and so of the same run made again."""
-
-
-def _kept() -> Iterator[str]:
-    context = click.get_current_context()
-    for param in context.command.params:
-        name = str(param.name)
-        if name in _KEPT and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            value = context.params[name]
-            flag = f"--{name.replace('_', '-')}"
-            for one in value if isinstance(value, tuple) else (value,):
-                told = worded(one) if isinstance(one, timedelta) else quote(str(one))
-                yield (flag if one else f"--no-{name}") if isinstance(one, bool) else f"{flag} {told}"
 
 
 def _refuse_other_api(saved: Plan, common: Common, again: str) -> None:
@@ -147,14 +133,16 @@ def _refuse_other_api(saved: Plan, common: Common, again: str) -> None:
     raise Refused("The plan file cannot be applied", detail, hint)
 
 
-def _following(common: Common, options: Options) -> Common:
+def _following(common: Common, options: Options, planfile: str) -> Common:
     """Return the flags with what a saved plan brings. Raises ``Refused`` if its files are not here."""
     missing = [path for path in options.config if not Path(path).exists()]
     if missing and not common.config:
+        there = " ".join(f"-c {quote(f'/path/to/{path}')}" for path in options.config)
         raise Refused(
             "The files of the plan are not here",
             f"It was made from {', '.join(missing)}, and there is no such path in {Path.cwd()}.",
-            "Run it where it was made, or give the files: reconciler apply PLANFILE -c PATH",
+            "Run it where it was made; or say where its files are:"
+            + on_lines(f"apply {quote(planfile)} {there}"),
         )
     return common.following(options)
 

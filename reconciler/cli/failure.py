@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from reconciler.cli.options import Common, completed
+from reconciler.cli.options import Common, completed, completed_json
 from reconciler.cli.terminal import err, has_result, out_json, out_json_line, paint_for, width_of
 from reconciler.errors import ConfigError, Exit, Interrupted, ReconcilerError, status_of
 from reconciler.formats.reports import failure_json
@@ -26,25 +26,25 @@ def failed(error: Exception, arguments: Sequence[str], common: Common | None) ->
         status = int(Exit.ERROR)
         _report(error)
     if "--json" in arguments and not has_result():
-        _tell_programs(error, status, arguments)
+        _tell_programs(error, status, arguments, common or Common())
     return status
 
 
 def _show(error: ReconcilerError, common: Common) -> None:
     paint = paint_for(common.color, sys.stderr)
     if isinstance(error, Interrupted):
-        err("Interrupted.")
+        err(f"{error.summary}.")
     elif isinstance(error, ConfigError):
         err(completed(findings_text(error.findings, paint, error.line_of, width_of(sys.stderr)), common))
     else:
         err(completed(error_text(error, paint), common))
 
 
-def _tell_programs(error: Exception, status: int, arguments: Sequence[str]) -> None:
+def _tell_programs(error: Exception, status: int, arguments: Sequence[str], common: Common) -> None:
     """Write what a program that reads our stdout needs, where nothing stands there yet: of ``apply``, whose
     output is lines, the summary; else a document that says that it is none of the expected ones.
     """
-    told: dict[str, Any] = failure_json(error)
+    told: dict[str, Any] = completed_json(failure_json(error), common)
     if arguments[0] != "apply":
         out_json({"format_version": "1.0", "errored": True, "exit": status, **told})
         return

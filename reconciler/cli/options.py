@@ -150,6 +150,31 @@ def completed(text: str, common: Common) -> str:
     return re.sub(r"(?m)^( *)reconciler (.+)$", lambda found: found[1] + _flagged(found[2], common), text)
 
 
+def completed_json(document: dict[str, Any], common: Common) -> dict[str, Any]:
+    """Add the same to the commands of a document's diagnostics."""
+    told = [
+        {**one, "commands": [completed(command, common) for command in one["commands"]]}
+        if "commands" in one
+        else one
+        for one in document.get("diagnostics", ())
+    ]
+    return {**document, "diagnostics": told} if told else document
+
+
+def kept(*names: str) -> str:
+    """Return those of a command's own flags that were given, each with a blank before it."""
+    context = click.get_current_context()
+    told = []
+    for param in context.command.params:
+        if param.name in names and context.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+            value, flag = context.params[param.name], param.opts[-1]
+            for one in value if isinstance(value, tuple) else (value,):
+                words = worded(one) if isinstance(one, timedelta) else quote(str(one))
+                off = f"--no-{param.name}"
+                told.append((flag if one else off) if isinstance(one, bool) else f"{flag} {words}")
+    return "".join(f" {one}" for one in told)
+
+
 _WITHOUT = (
     "ci",
     "demo",

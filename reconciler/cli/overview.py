@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.command import READS_FILES, Command
-from reconciler.cli.options import Common, completed, shared
+from reconciler.cli.options import Common, completed, completed_json, shared
 from reconciler.cli.places import each_team, shown
 from reconciler.cli.terminal import err, out, out_json
 from reconciler.errors import Exit, ReconcilerError
@@ -49,7 +49,7 @@ def list_(common: Common) -> int:
     def failed(team: DesiredTeam, error: ReconcilerError) -> None:
         if not rows or rows[-1]["team_id"] != team.team_id:  # its place is not known
             rows.append({"team_id": team.team_id, "where": None, **_summary(None)})
-        rows[-1] |= failure_json(error)
+        rows[-1] |= completed_json(failure_json(error), common)
         broken[team.team_id] = error
 
     status = each_team(common, None, row, failed)
@@ -137,7 +137,7 @@ def show(common: Common, team_id: int | None) -> int:
         return Exit.DONE
 
     def failed(team: DesiredTeam, error: ReconcilerError) -> None:
-        told.append({"team_id": team.team_id, **failure_json(error)})
+        told.append({"team_id": team.team_id, **completed_json(failure_json(error), common)})
 
     status = each_team(common, team_id, look, failed if common.json else None)
     if common.json:

@@ -16,9 +16,17 @@ from reconciler.cli.arguments import api_of, read_key, state_of, verbose_of
 from reconciler.cli.command import CALLS_API, Command
 from reconciler.cli.display import Display
 from reconciler.cli.loading import load_selected
-from reconciler.cli.options import Common, command_of, completed, settle_option, shared
+from reconciler.cli.options import (
+    Common,
+    command_of,
+    completed,
+    completed_json,
+    kept,
+    settle_option,
+    shared,
+)
 from reconciler.cli.planfiles import Form, form_options
-from reconciler.cli.progress import show_diagnostics
+from reconciler.cli.progress import show_diagnostics, show_next
 from reconciler.cli.screen import places_of, shown_on
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import out, out_json
@@ -60,6 +68,10 @@ def plan(
     view = view_of(made, places_of(common, desired), apply_by)
     form.write(view)
     show(view, common, whole=form.whole)
+    if not common.json:
+        outs = "".join(f" --out {quote('='.join(one))}" for one in form.outs)
+        again = f"plan{outs}{kept('base', 'max_chars', 'whole', 'detailed_exitcode')}"
+        show_next(made.statuses, again, common)
     return worst({*made.statuses, *_statuses(made, detailed_exitcode)})
 
 
@@ -115,7 +127,7 @@ def _apply_saved(common: Common, path: str, settle: timedelta) -> str:
 def show(view: View, common: Common, *, whole: bool = False) -> None:
     """Print a plan: JSON, or its findings and its text, with the command that applies it."""
     if common.json:
-        out_json(encode_plan(view.plan, __version__))
+        out_json(completed_json(encode_plan(view.plan, __version__), common))
         return
     show_diagnostics(view.plan, common)
     out(completed(plan_text(view, shown_on(sys.stdout, common, whole=whole)), common))

@@ -116,7 +116,6 @@ def load_plan(path: Path) -> Plan:
         data = read_bounded(path, MAX_BYTES + 1)
     except OSError as error:
         detail = f"{path}: {error.strerror}."
-        raise UsageError(
-            "The plan file cannot be read", detail, f"Make one:{on_lines('plan --out plan.json')}"
-        ) from None
+        make = f"Make one:{on_lines(f'plan --out {quote(str(path))}')}"
+        raise UsageError("The plan file cannot be read", detail, make) from None
     return read_plan(data)

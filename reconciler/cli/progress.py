@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.cli.display import Display
-from reconciler.cli.options import Common, completed
+from reconciler.cli.options import Common, completed, completed_json
 from reconciler.cli.screen import shown_on
 from reconciler.cli.terminal import err, is_a_terminal, out, out_json_line, paint_for, width_of
 from reconciler.cli.writing import save_unsaved
@@ -30,7 +30,7 @@ from reconciler.events import (
 from reconciler.formats.messages import event_json, left_json, left_out_json, summary_json
 from reconciler.planning.plan import ActionKind, Plan, all_findings
 from reconciler.render.doing import Tally
-from reconciler.render.endings import ending_text, summary_sentence
+from reconciler.render.endings import ending_text, summary_sentence, unread_text
 from reconciler.render.findings import error_text, findings_text
 from reconciler.render.progress import Columns, event_line
 from reconciler.render.text import plan_text
@@ -50,6 +50,12 @@ def show_diagnostics(plan: Plan, common: Common) -> None:
         paint = paint_for(common.color, sys.stderr)
         err(completed(findings_text(findings, paint, lambda place: None, width_of(sys.stderr)), common))
         err("")
+
+
+def show_next(statuses: Collection[int], again: str, common: Common) -> None:
+    """Print to stderr what comes next where a plan or a status could not read all."""
+    if told := unread_text(statuses, again):
+        err(completed(f"\n{told}", common))
 
 
 @dataclass(slots=True)
@@ -157,7 +163,10 @@ class Reporter:
         if self.common.json:
             status = status_of(error)
             totals = Report((), frozenset({status})).totals
-            out_json_line(summary_json(status, totals, self._findings, [error]))
+            self._summary(status, totals, [error])
+
+    def _summary(self, status: int, totals: Mapping[str, int], errors: Iterable[ReconcilerError]) -> None:
+        out_json_line(completed_json(summary_json(status, totals, self._findings, errors), self.common))
 
     def summarise(self, report: Report, again: str = "apply") -> None:
         """Print the end of an apply: the last JSON line, or the last line of text, and what comes next.
@@ -169,7 +178,7 @@ class Reporter:
         if self.common.json:
             for line in left_json(report.conclusion, self._unknown):
                 out_json_line(line)
-            out_json_line(summary_json(report.exit, report.totals, self._findings, report.errors))
+            self._summary(report.exit, report.totals, report.errors)
             return
         paint = paint_for(self.common.color, sys.stdout)
         out(paint(summary_sentence(report.exit, report.totals), BOLD))

@@ -104,7 +104,7 @@ def _list(
     if transfer is not None and not found:
         _find(parts, teams, transfer)  # nothing is unresolved, or the name is a typo
     if common.json:
-        shown = [{"team_id": team.team_id, **intent_json("create", one)} for team, _document, one in found]
+        shown = [intent_json("create", one, team.team_id) for team, _document, one in found]
         out_json({"unresolved": shown})
         return Exit.DONE
     doubtful = {team.team_id: team for team, *_ in found}

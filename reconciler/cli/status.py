@@ -10,9 +10,9 @@ import click
 
 from reconciler.cli.command import CALLS_API, Command
 from reconciler.cli.loading import load_selected
-from reconciler.cli.options import Common, completed, shared
+from reconciler.cli.options import Common, completed, completed_json, kept, shared
 from reconciler.cli.plan import plan_teams
-from reconciler.cli.progress import show_diagnostics
+from reconciler.cli.progress import show_diagnostics, show_next
 from reconciler.cli.screen import places_of, shown_on
 from reconciler.cli.terminal import out, out_json
 from reconciler.cli.writing import write_whole
@@ -68,11 +68,12 @@ def status(common: Common, check: str | None, metrics: str | None) -> int:
         text = metrics_text(Measured(each, moments.read, moments.applied))
         write_whole(metrics, text, "The metrics", "--metrics")
     if common.json:
-        out_json(status_json(made, each, total))
+        out_json(completed_json(status_json(made, each, total), common))
     else:
         show_diagnostics(made, common)
         teams = team_standings(made, desired, places_of(common, desired))
         shown = shown_on(sys.stdout, common)
         out(completed(status_text(teams, total, shown.paint, shown.width), common))
+        show_next(made.statuses, f"status{kept('check')}", common)
     good = total.healthy and (total.synced or check != "synced")
     return worst({*made.statuses, *(() if good or not check else (Exit.PARTLY,))})

@@ -23,27 +23,28 @@ NotDone = NotSentOutcome | RateLimited | OutOfQuota | Denied
 
 @dataclass(slots=True)
 class Backoff:
-    """The pauses of one write. ``max_wait`` bounds their sum, in seconds; ``asked`` names the write."""
+    """The pauses of one write. ``max_wait`` bounds their sum, in seconds."""
 
     max_wait: float
-    asked: str = "A write"
     _waited: float = 0.0
     _not_sent: Iterator[float] = field(default_factory=lambda: iter(NOT_SENT_PAUSES))
 
-    def after(self, answer: NotDone) -> Pause | Stop:
-        """Return the pause before another attempt, or the stop: of everything, of the team, for now."""
+    def after(self, answer: NotDone, asked: str) -> Pause | Stop:
+        """Return the pause before another attempt, or the stop: of everything, of the team, for now.
+        ``asked`` names the write: its method, path, transfer and days.
+        """
         match answer:
             case OutOfQuota():
-                return Stop(wording.out_of_quota(answer, self.asked), everywhere=True)
+                return Stop(wording.out_of_quota(answer, asked), everywhere=True)
             case Denied():
-                return Stop(wording.denied(answer, self.asked))
-            case RateLimited(retry_after=asked):
-                pause = RATE_LIMIT_PAUSE if asked is None else asked
-                return self._paused(pause, "the API rate limit was reached") or self._limited(answer)
+                return Stop(wording.denied(answer, asked))
+            case RateLimited(retry_after=seconds):
+                pause = RATE_LIMIT_PAUSE if seconds is None else seconds
+                return self._paused(pause, "the API rate limit was reached") or self._limited(answer, asked)
             case NotSentOutcome(why=why, passing=False):
-                return Stop(wording.no_tls(self.asked, why))
-            case NotSentOutcome():
-                return self._paused(next(self._not_sent, None), "no connection") or _unreachable()
+                return Stop(wording.no_tls(asked, why))
+            case NotSentOutcome(why=why):
+                return self._paused(next(self._not_sent, None), "no connection") or _unreachable(asked, why)
             case never:
                 assert_never(never)
 
@@ -53,7 +54,7 @@ class Backoff:
         self._waited += seconds
         return Pause(seconds, why)
 
-    def _limited(self, answer: RateLimited) -> Stop:
+    def _limited(self, answer: RateLimited, asked: str) -> Stop:
         pause, most = (
             worded(timedelta(seconds=ceil(one))) for one in (answer.retry_after or 0, self.max_wait)
         )
@@ -62,11 +63,13 @@ class Backoff:
             if answer.retry_after
             else "and it is not told for how long"
         )
-        detail = f"{self.asked} was not done, {told}; --max-wait allows {most} in total."
+        said = f"was answered with {answer.error}" if answer.error else "was not sent"
+        detail = f"{asked} {said}, {told}; --max-wait allows {most} in total."
         later = f"Run again in {pause}: nothing is lost." if answer.retry_after else _LATER
-        return Stop(ApiUnavailable("The API rate limit was reached", detail, later))
+        wait = timedelta(seconds=ceil(answer.retry_after)) if answer.retry_after else None
+        return Stop(ApiUnavailable("The API rate limit was reached", detail, later, wait))
 
 
-def _unreachable() -> Stop:
-    detail = "No connection could be made; nothing was sent."
+def _unreachable(asked: str, why: str) -> Stop:
+    detail = f"{asked} was not sent: {why or 'no connection could be made'}."
     return Stop(ApiUnavailable("The API cannot be reached", detail, _LATER))

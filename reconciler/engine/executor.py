@@ -32,6 +32,7 @@ from reconciler.engine.effects import (
     Withheld,
 )
 from reconciler.engine.observe import answered_at
+from reconciler.engine.sending import named
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import INTERRUPT_GRACE, StopSignal
 from reconciler.engine.suspicion import Suspicion
@@ -197,7 +198,7 @@ class Executor:
     def _suspect(self, intent: Intent, refusal: Rejected) -> tuple[str, ...]:
         alike = self.suspicion.confirmed(intent, refusal)
         if alike:
-            self._stop(wording.shared(refusal), everywhere=False)
+            self._stop(wording.shared(refusal, named(intent), len(alike) > 1), everywhere=False)
         return alike
 
     def _stop(self, error: ReconcilerError, everywhere: bool) -> None:

@@ -6,9 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from reconciler.errors import ReconcilerError
-from reconciler.events import Cancelled, Created, RunEvent, UnknownOutcome, Withdrawn, WriteRefused
+from reconciler.events import (
+    Cancelled,
+    Created,
+    RunEvent,
+    TurnedAway,
+    UnknownOutcome,
+    Withdrawn,
+    WriteRefused,
+)
 from reconciler.model.deltas import Delta
 from reconciler.model.memory import Intent, IntentKind, Outcome
+from reconciler.model.observed import ApiError
 from reconciler.planning.plan import Action, ActionKind
 
 
@@ -17,7 +26,8 @@ class TeamReport:
     """What an apply did for one team. ``statuses`` are the exit statuses that hold for it.
 
     ``outcomes`` are the refusals and withdrawals, as they were told; ``doubts`` the creates that are
-    unresolved in the end, those of earlier runs too; ``not_sent`` what was planned, and stays due.
+    unresolved in the end, those of earlier runs too; ``not_sent`` what was planned, and stays due, and so
+    does what was sent and ``turned_away``.
     """
 
     team_id: int
@@ -34,6 +44,7 @@ class TeamReport:
     outcomes: list[WriteRefused | Withdrawn] = field(default_factory=list)
     doubts: list[UnknownOutcome] = field(default_factory=list)
     not_sent: list[Action] = field(default_factory=list)
+    turned_away: list[TurnedAway] = field(default_factory=list)
 
     def count(self, event: RunEvent) -> None:
         self.refused += isinstance(event, WriteRefused)
@@ -64,11 +75,17 @@ class TeamReport:
         shared = [one for one in self.outcomes if isinstance(one, WriteRefused) and one.suspect in nonces]
         self.outcomes = [one for one in self.outcomes if one not in shared]
         self.refused -= len(shared)
-        self.not_sent += [one.action for one in shared]
+        self.turned_away += [TurnedAway(one.action, one.error) for one in shared if one.error]
 
-    def leave(self, actions: Iterable[Action], known: Iterable[Intent]) -> None:
-        """Note the actions that nothing has become of: they were not sent, unless an intent tells more."""
+    def leave(self, left: Iterable[tuple[Action, ApiError | None]], known: Iterable[Intent]) -> None:
+        """Note the actions that nothing has become of: they were not sent, or turned away with an answer,
+        unless an intent tells more.
+        """
         written = {(one.transfer_id, one.start, one.end) for one in known}
-        for action in actions:
-            if (action.address.transfer_id, action.start, action.end) not in written:
+        for action, answer in left:
+            if (action.address.transfer_id, action.start, action.end) in written:
+                continue
+            if answer is None:
                 self.not_sent.append(action)
+            else:
+                self.turned_away.append(TurnedAway(action, answer))

@@ -13,7 +13,7 @@ from reconciler.engine.report import TeamReport
 from reconciler.engine.stop import Interrupts
 from reconciler.engine.team import team_plan
 from reconciler.engine.warnings import told_apart
-from reconciler.errors import Interrupted, ReconcilerError, UsageError, worst
+from reconciler.errors import ApiUnavailable, Interrupted, ReconcilerError, UsageError, worst
 from reconciler.events import Conclusion, LeftUndone
 from reconciler.formats.planfile import dump, encode_plan, is_digest
 from reconciler.model.desired import DesiredTeam
@@ -192,6 +192,11 @@ class Report:
             self.undone,
             self.unplanned,
             frozenset(error.code for error in self.errors),
+            tuple(one for team in self.teams for one in team.turned_away),
+            max(
+                (one.wait for one in self.errors if isinstance(one, ApiUnavailable) and one.wait),
+                default=None,
+            ),
         )
 
     @property

@@ -6,9 +6,9 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reconciler.api.outcome import Done, DoneInPart, RateLimited, Rejected, Unknown
+from reconciler.api.outcome import Done, DoneInPart, NotSentOutcome, RateLimited, Rejected, Unknown
 from reconciler.bounds import SEND_WITHIN
-from reconciler.engine.backoff import Backoff
+from reconciler.engine.backoff import Backoff, NotDone
 from reconciler.engine.clock import Clock
 from reconciler.engine.effects import (
     Committed,
@@ -30,7 +30,7 @@ from reconciler.engine.rules import Rules
 from reconciler.events import Withdrawn
 from reconciler.model.deltas import Delta
 from reconciler.model.memory import BackfillRecord, Document, Intent, IntentKind
-from reconciler.model.observed import Unreadable
+from reconciler.model.observed import ApiError, Unreadable
 from reconciler.planning import intents
 from reconciler.planning.plan import Action
 
@@ -44,22 +44,32 @@ def withdraw(action: Action, why: str) -> Steps:
     return Ending.WITHDRAWN
 
 
-def _named(action: Action, cancels: BackfillRecord | None) -> str:
+def named(intent: Intent) -> str:
     """Name a write as people and the API's support do."""
-    if cancels:
-        return f"PATCH …/backfills/{cancels.id} ({action.transfer} {cancels.dates})"
-    return f"POST …/transfers/{action.address.transfer_id}/backfills ({action.transfer} {action.dates})"
+    whose = f"({intent.transfer} {intent.dates})"
+    if intent.kind is IntentKind.CANCEL:
+        return f"PATCH …/backfills/{intent.backfill_id} {whose}"
+    return f"POST …/transfers/{intent.transfer_id}/backfills {whose}"
+
+
+def _error_of(answer: NotDone) -> ApiError | None:
+    return None if isinstance(answer, NotSentOutcome) else answer.error
 
 
 @dataclass(slots=True)
 class Sender:
-    """Sends the writes of one transfer. The fields are those of ``TransferApply``."""
+    """Sends the writes of one transfer. The fields are those of ``TransferApply``.
+
+    ``turned_away``: what the API answered to the newest write of an action, where that surely was not done
+    and is no refusal of it: a rate limit, a quota, the key.
+    """
 
     freshness: Freshness
     document: Callable[[], Document]
     clock: Clock
     rules: Rules
     new_nonce: Callable[[], str]
+    turned_away: ApiError | None = None
 
     def intent(self, action: Action, cancels: BackfillRecord | None = None) -> Intent:
         """Return an intent as of now: to create the action's backfill, or to cancel one of ours."""
@@ -88,7 +98,7 @@ class Sender:
         """Commit an intent and send it; again with a new one while it surely was not done. ``following`` are
         the actions still to come, which are read for too.
         """
-        backoff, late = Backoff(self.rules.max_wait, _named(action, cancels)), 0
+        backoff, late = Backoff(self.rules.max_wait), 0
         while True:
             outdated = yield from self._read_again(action, following)
             if outdated is not None:
@@ -113,7 +123,8 @@ class Sender:
                     continue
                 stopped = answer is Withheld.STOPPED
                 return Ending.STOPPED if stopped else (yield from withdraw(action, answer.value))
-            then = backoff.after(answer)
+            self.turned_away = _error_of(answer) or self.turned_away
+            then = backoff.after(answer, named(intent))
             yield replace(then, transfer=action.transfer) if isinstance(then, Pause) else then
             if isinstance(then, Stop):
                 return Ending.STOPPED

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -29,6 +29,7 @@ from reconciler.events import RunEvent, Settled, UnknownOutcome
 from reconciler.model.deltas import apply_deltas
 from reconciler.model.desired import DesiredTeam
 from reconciler.model.memory import Document, Intent, Outcome
+from reconciler.model.observed import ApiError
 from reconciler.planning.approval import Approval, Approvals
 from reconciler.planning.intents import is_settled, unresolved
 from reconciler.planning.ledger import Bucket
@@ -37,6 +38,7 @@ from reconciler.planning.planner import make_plan
 from reconciler.planning.resolution import settles_at
 from reconciler.planning.situation import Situation, weigh
 from reconciler.stores.base import StateStore
+from reconciler.stores.holders import is_at_work
 
 MAX_SURVEYS = 20
 _HELD = (Bucket.BLOCKED, Bucket.FAILED)
@@ -99,14 +101,16 @@ class TeamRun:
 
     def look(self) -> Situation:
         """Read what a plan needs, and write nothing. The state is read last, once more: what another run made
-        meanwhile is no stranger's then.
+        meanwhile is no stranger's then. Where a create is in doubt, who is at work on the state is, too.
         """
         document, revision = self.store.read()
         situation = self._read(document or self.blank)
         again, later = self.store.read()
-        if again is None or later == revision:
-            return situation
-        return weigh(self.team, again, situation.observed, situation.now, situation.settle)
+        if again is not None and later != revision:
+            situation = weigh(self.team, again, situation.observed, situation.now, situation.settle)
+        holder = self.store.holder() if situation.resolution.unresolved else None
+        at_work = holder is not None and is_at_work(holder, self.clock.now())
+        return replace(situation, run=str(holder)) if at_work else situation
 
     def plan(self, approval: Approval | None = None) -> Surveyed:
         """Return what apply would do."""
@@ -179,8 +183,9 @@ class TeamRun:
             with signal.stopping():
                 self.store.finish()
         report.adopted += len(surveyed.situation.resolution.adopted_creates)
-        left = [action for transfer in transfers.values() for action in transfer.left]
-        self._conclude(report, left, session, surveyed.situation)
+        left = [one for transfer in transfers.values() for one in transfer.unfinished]
+        unclear = {nonce: why for one in transfers.values() for nonce, why in one.unclear.items()}
+        self._conclude(report, left, session, surveyed.situation, unclear)
         self._judge(report, endings, signal)
         return report
 
@@ -228,7 +233,12 @@ class TeamRun:
         )
 
     def _conclude(
-        self, report: TeamReport, left: Iterable[Action], session: StateSession, situation: Situation
+        self,
+        report: TeamReport,
+        left: Iterable[tuple[Action, ApiError | None]],
+        session: StateSession,
+        situation: Situation,
+        unclear: Mapping[str, str],
     ) -> None:
         """Say what is unknown, and what was not sent, also where the state could not take it."""
         document = apply_deltas(session.document, tuple(session.unsaved))
@@ -239,7 +249,10 @@ class TeamRun:
         for intent in creates:
             if intent.nonce not in told:
                 at = self._settles_at(intent, vendor_now)
-                cut_off = "" if intent.nonce in before else "the run ended before its outcome was known"
+                so_far = f"{why}, and " if (why := unclear.get(intent.nonce)) else ""
+                cut_off = (
+                    "" if intent.nonce in before else f"{so_far}the run ended before its outcome was known"
+                )
                 told[intent.nonce] = UnknownOutcome(intent, at, intent.answer, self.team.team_id, cut_off)
                 if intent.nonce not in before:  # its request was under way when the run was interrupted
                     self.on_event(told[intent.nonce])

@@ -11,7 +11,7 @@ it whatever else touches its days; the rest goes on.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
@@ -38,7 +38,7 @@ from reconciler.engine.sending import Sender, withdraw
 from reconciler.events import UNKNOWN, Cancelled, Created, UnknownOutcome, WriteRefused
 from reconciler.model.deltas import Delta
 from reconciler.model.memory import BackfillRecord, Document, Intent, KnownUser, Origin, Outcome
-from reconciler.model.observed import Backfill, Status
+from reconciler.model.observed import ApiError, Backfill, Status
 from reconciler.planning import intents, matching
 from reconciler.planning.plan import Action, ActionKind
 from reconciler.planning.records import updated
@@ -56,7 +56,8 @@ class TransferApply:
     """Carries out the actions of one transfer, one write at a time.
 
     ``freshness`` is that of what they were planned from; ``document`` returns the state as committed so far.
-    ``left`` are the actions that nothing has become of yet.
+    ``left`` are the actions that nothing has become of yet; ``unclear`` says by nonce, in a clause, why it is
+    unknown what became of a create.
     """
 
     actions: Sequence[Action]
@@ -66,17 +67,24 @@ class TransferApply:
     rules: Rules
     new_nonce: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
     left: Sequence[Action] = field(init=False)
+    unclear: dict[str, str] = field(default_factory=dict)
     _sender: Sender = field(init=False)
 
     def __post_init__(self) -> None:
         self.left = self.actions
         self._sender = Sender(self.freshness, self.document, self.clock, self.rules, self.new_nonce)
 
+    @property
+    def unfinished(self) -> Iterator[tuple[Action, ApiError | None]]:
+        """Yield what is left; with the first, what its newest write was answered that was turned away."""
+        for number, action in enumerate(self.left):
+            yield action, None if number else self._sender.turned_away
+
     def steps(self) -> Steps:
         """Yield the steps. The generator's return value tells how it ended."""
         ending, barred = Ending.FINISHED, EMPTY
         for number, action in enumerate(self.actions):
-            self.left = self.actions[number:]
+            self.left, self._sender.turned_away = self.actions[number:], None
             assert action.address.transfer_id == self.freshness.sources[0]
             touched = self._touched(action)
             if touched & barred:
@@ -204,10 +212,12 @@ class TransferApply:
         turned_away = [one for one in known if one is not None and one.outcome in intents.OPEN]
         if turned_away:
             yield Record(Delta(intents=tuple(map(intents.withdrawn, turned_away))))
+        self._sender.turned_away = refusal.error if alike else None
         return bool(alike)
 
     def _find_out(self, action: Action, intent: Intent, answer: Unknown) -> Steps:
         """Look for some 30 seconds what became of a create; what is not found, a later run settles."""
+        self.unclear[intent.nonce] = answer.why
         for pause in LOOKS:
             if pause:
                 yield Pause(pause, UNKNOWN, action.transfer)

@@ -12,6 +12,7 @@ from shlex import quote
 from reconciler.api.wording import cure
 from reconciler.dates import DateSet, dates_of, iso
 from reconciler.diagnostics import Finding, Severity
+from reconciler.engine.unread import unread_findings
 from reconciler.errors import Exit
 from reconciler.formats.answers import answers_told
 from reconciler.formats.commands import on_lines, resolving
@@ -30,12 +31,13 @@ MANY_DAYS_AGAIN = 31  # of days due once more, how many are worth a word
 
 def warnings(situation: Situation) -> tuple[Finding, ...]:
     """Return everything there is to warn of, in a stable order."""
-    found = [*_transfer_list(situation), *_clocks(situation)]
+    found = [*_transfer_list(situation), *_clocks(situation), *unread_findings(situation.ledgers)]
     for ledger in situation.ledgers:
         found += [finding for check in _CHECKS for finding in check(ledger)]
         found += _strangers(ledger, situation.document.serial)
     doubts = situation.resolution.unresolved
-    return (*found, *in_doubt(doubts, situation.now, situation.settle, situation.team.on_unknown))
+    terms = situation.now, situation.settle, situation.team.on_unknown
+    return (*found, *in_doubt(doubts, *terms, situation.run))
 
 
 def statuses(situation: Situation) -> frozenset[int]:
@@ -73,9 +75,11 @@ def _clocks(situation: Situation) -> Iterator[Finding]:
 
 
 def in_doubt(
-    doubts: Sequence[Intent], now: datetime, settle: timedelta, on_unknown: OnUnknown
+    doubts: Sequence[Intent], now: datetime, settle: timedelta, on_unknown: OnUnknown, run: str = ""
 ) -> Iterator[Finding]:
-    """Warn of the creates whose outcome is unknown, all at once, and say from when a run settles them."""
+    """Warn of the creates whose outcome is unknown, all at once, and say from when a run settles them.
+    ``run``: one that is at it.
+    """
     if not doubts:
         return
     alone, last = len(doubts) == 1, max(one.intended_at for one in doubts)
@@ -92,27 +96,17 @@ def in_doubt(
     at = minute_after(last + settle)
     by_time = f"An apply after {at} settles {'it' if alone else 'them'} by itself; or {look}"
     settles = on_unknown is OnUnknown.SETTLE and now < last + settle
+    if run:
+        detail += f" A run is at work: {run}."
+        hint = f"Wait until that run has ended: it may find out; then look again:{on_lines('status')}"
+        yield _warning("OB004", "The outcome of a create is unknown", detail, hint)
+        return
     hint = by_time if settles else look.capitalize()
     hint += resolving(doubts[0].transfer, doubts[0].dates) if alone else on_lines("resolve")
     yield _warning("OB004", "The outcome of a create is unknown", detail, hint)
 
 
 # --- of one transfer --------------------------------------------------------------------------
-
-
-def _unread(ledger: TransferLedger) -> Iterator[Finding]:
-    if _in(ledger, Reason.UNKNOWN_TRANSFER):
-        return  # it is told that there is no such transfer
-    blocked = _in(ledger, Reason.NO_EVIDENCE)
-    for answer in dict.fromkeys(ledger.evidence.unread):
-        shows = "Days of {} that only it can show are blocked" if blocked else "No day of {} waits for it yet"
-        detail = f"{shows.format(ledger.transfer.name)}: {answer.said}."
-        hint = " Or: ".join(filter(None, (cure(answer), _BLIND if answer.cause in _BY_FILE else "")))
-        yield _warning("OB002", "Something could not be read", detail, hint)
-
-
-_BY_FILE = (Cause.FORBIDDEN, Cause.NOT_FOUND, Cause.UNDATED)
-_BLIND = "`evidence: backfills` does without run lists, only if no schedule loads these days."
 
 
 def _unknown_transfer(ledger: TransferLedger) -> Iterator[Finding]:
@@ -243,7 +237,7 @@ def _once_more(ledger: TransferLedger) -> Iterator[Finding]:
 
 
 _CHECKS = (
-    *(_unread, _unknown_transfer, _forgotten_predecessor, _unknown_history, _unseen_schedule, _undated),
+    *(_unknown_transfer, _forgotten_predecessor, _unknown_history, _unseen_schedule, _undated),
     *(_odd_counts, _odd_words, _stuck, _own_day, _once_more),
 )
 

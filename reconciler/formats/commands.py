@@ -6,7 +6,10 @@ flags of its run to such lines (``cli/options.py``).
 
 from __future__ import annotations
 
+import re
 from shlex import quote
+
+_COMMAND = re.compile(r"\n +((?:reconciler|git|cp|mv) .+)")
 
 
 def lines(*commands: str) -> str:
@@ -17,6 +20,11 @@ def lines(*commands: str) -> str:
 def on_lines(*commands: str) -> str:
     """Return the same of commands of ours, given without the name of the program."""
     return lines(*(f"reconciler {command}" for command in commands))
+
+
+def parted(text: str) -> tuple[str, list[str]]:
+    """Return a text without the commands that have a line of their own, and these."""
+    return _COMMAND.sub("", text), _COMMAND.findall(text)
 
 
 def resolving(transfer: str, dates: str) -> str:

@@ -19,7 +19,7 @@ from reconciler.model.observed import ApiError
 from reconciler.planning.items import NOT_APPROVED
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import COUNTED, LISTED, Action, Plan, all_findings
-from reconciler.planning.standing import Standing
+from reconciler.planning.standing import Standing, failed_before
 
 
 def event_json(event: events.Event) -> dict[str, Any]:
@@ -37,13 +37,16 @@ def event_json(event: events.Event) -> dict[str, Any]:
         case events.UnknownOutcome(intent=intent, settles_at=settles_at):
             when = encode_time(settles_at) if settles_at else None
             unknown: dict[str, Any] = {"settles_at": when, "answer": _answer_json(event.error)}
-            return {**intent_json("unknown", intent), **unknown, "why": event.why}
+            told = intent_json("unknown", intent, event.team_id)
+            return {**told, **unknown, "why": event.why}
         case events.Withdrawn(action=action, why=why):
             return {**_action_json("withdrawn", action), "why": why}
         case events.Settled(intent=intent):
-            return {**intent_json("settled", intent), "outcome": intent.outcome.value}
-        case events.Waiting(seconds=seconds, why=why):
-            return {"type": "waiting", "seconds": seconds, "why": why}
+            told = intent_json("settled", intent, event.team_id)
+            return {**told, "outcome": intent.outcome.value}
+        case events.Waiting(seconds=seconds, why=why, transfer=transfer):
+            whose = {"transfer": transfer} if transfer else {}
+            return {"type": "waiting", "seconds": seconds, "why": why, **whose}
         case events.LeftUndone(address=address, cancels=cancels, reason=reason):
             told = where_json(address, event.start, event.end)
             return {
@@ -67,11 +70,12 @@ def _answer_json(error: ApiError | None) -> dict[str, Any] | None:
     return asdict(error) if error else None
 
 
-def intent_json(kind: str, intent: Intent) -> dict[str, Any]:
+def intent_json(kind: str, intent: Intent, team_id: int) -> dict[str, Any]:
     """Return an intent as a JSON object of the given ``type``."""
     return {
         "type": kind,
         "action": intent.kind.value,
+        "team_id": team_id,
         "transfer": intent.transfer,
         "transfer_id": intent.transfer_id,
         "start": iso(intent.start),
@@ -86,11 +90,13 @@ def status_json(plan: Plan, each: Iterable[Standing], total: Standing) -> dict[s
     a plan.
     """
     held_up = {bucket.value: [encode_item(item) for item in plan.of(bucket)] for bucket in LISTED}
+    failed = [encode_item(item) for team in plan.teams for item in failed_before(team)]
     return {
         "format_version": "1.0",
         "errored": plan.errored,
         "diagnostics": [encode_finding(one) for one in all_findings(plan)],
         **held_up,
+        "failed_before": failed,
         "transfers": [_one(standing, standing.address) for standing in each if standing.address],
         "total": _verdicts(total),
     }
@@ -116,9 +122,11 @@ def left_out_json(plan: Plan) -> Iterator[dict[str, Any]]:
 
 
 def left_json(ended: Conclusion, told: Container[str]) -> Iterator[dict[str, Any]]:
-    """Yield what an apply leaves: days that stay blocked or failed, and creates that are unknown, but for the
-    intents ``told`` as it went on.
+    """Yield what an apply leaves: writes that were turned away, days that stay blocked or failed, and creates
+    that are unknown, but for the intents ``told`` as it went on.
     """
+    for one in ended.turned_away:
+        yield {**_action_json("turned-away", one.action), "answer": asdict(one.error)}
     for item in ended.holes:
         yield {"type": item.bucket.value, **encode_item(item)}
     yield from (event_json(one) for one in ended.doubts if one.intent.nonce not in told)

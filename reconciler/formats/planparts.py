@@ -17,9 +17,9 @@ from pydantic_core import core_schema as core
 
 from reconciler.dates import FIRST_DAY, Day, iso, last_iso, parse_iso
 from reconciler.diagnostics import Finding, Place, Severity
+from reconciler.formats import statekinds
+from reconciler.formats.commands import lines
 from reconciler.formats.reports import encode_time
-from reconciler.formats.statekinds import day_texts
-from reconciler.formats.statekinds import days as days_of
 from reconciler.model.desired import Address
 from reconciler.model.observed import ApiError
 from reconciler.planning.ledger import Bucket
@@ -257,12 +257,12 @@ def encode_transfer(summary: TransferSummary) -> Json:
         "owner": list(summary.owners),
         "paused": summary.paused_by_file,
         "days": summary.counts.as_told(),
-        **{bucket.value: day_texts(days) for bucket, days in summary.settled.items()},
+        **{bucket.value: statekinds.day_texts(days) for bucket, days in summary.settled.items()},
     }
 
 
 def transfer_of(data: Json) -> TransferSummary:
-    settled = {bucket: days_of(data[bucket.value]) for bucket in SETTLED if data[bucket.value]}
+    settled = {bucket: statekinds.days(data[bucket.value]) for bucket in SETTLED if data[bucket.value]}
     named = (_address(data), data["transfer"], tuple(data["owner"]), _counts_of(data["days"]))
     return TransferSummary(*named, data["vendor_name"] or "", data["paused"], settled)
 
@@ -292,9 +292,9 @@ def _counts_of(days: Json) -> DayCounts:
 
 # --- findings: written as everywhere (reports.py) ----------------------------------------------
 
-FINDING = an_object({"code": TEXT, "severity": TEXT, "summary": TEXT}, detail=(TEXT, ""))
+FINDING = an_object({"code": TEXT, "severity": TEXT, "summary": TEXT}, detail=_ERROR, commands=_PLACES)
 
 
 def finding_of(data: Json) -> Finding:
     severity = read("severity", data["severity"], Severity)
-    return Finding(data["code"], severity, data["summary"], data["detail"])
+    return Finding(data["code"], severity, data["summary"], data["detail"] + lines(*data["commands"]))

@@ -8,6 +8,7 @@ from typing import Any
 
 from reconciler.diagnostics import Finding, Place, Severity
 from reconciler.errors import ConfigError, ReconcilerError
+from reconciler.formats.commands import parted
 from reconciler.untrusted import one_line
 
 LONGEST_LINE = 120  # characters of a line that are shown
@@ -31,18 +32,25 @@ def minute_after(moment: datetime) -> str:
 
 
 def encode_finding(finding: Finding) -> dict[str, Any]:
-    """Return a finding in the shape of ``terraform validate -json``, its rule id in ``code``."""
+    """Return a finding in the shape of ``terraform validate -json``, its rule id in ``code``; the commands
+    that its text has on lines of their own are in ``commands``.
+    """
     encoded: dict[str, Any] = {
         "code": finding.rule,
         "severity": finding.severity.value,
         "summary": finding.summary,
-        "detail": one_line(f"{finding.detail} {finding.hint}"),
+        **_detail(finding.detail, finding.hint),
     }
     if finding.place is not None:
         encoded["range"] = _range(finding.place)
     if finding.also:
         encoded["also"] = [_range(place) for place in finding.also]
     return encoded
+
+
+def _detail(detail: str, hint: str) -> dict[str, Any]:
+    words, commands = parted(f"{detail} {hint}".strip())
+    return {"detail": one_line(words), **({"commands": commands} if commands else {})}
 
 
 def _range(place: Place) -> dict[str, Any]:
@@ -70,10 +78,11 @@ def failure_json(error: Exception) -> dict[str, Any]:
     """Return what ended a command, as the diagnostics of a document that has nothing else to say."""
     if isinstance(error, ConfigError):
         return {"diagnostics": [_with_snippet(finding, error.line_of) for finding in error.findings]}
-    told = {"code": "bug", "summary": "This is a bug in reconciler", "detail": type(error).__name__}
+    told: dict[str, Any] = {"code": "bug", "summary": "This is a bug in reconciler"}
     if isinstance(error, ReconcilerError):
-        detail = one_line(f"{error.detail} {error.hint}".strip())
-        told = {"code": error.code, "summary": error.summary, "detail": detail}
+        told = {"code": error.code, "summary": error.summary, **_detail(error.detail, error.hint)}
+    else:
+        told["detail"] = type(error).__name__
     return {"diagnostics": [{**told, "severity": "error"}]}
 
 

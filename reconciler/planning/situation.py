@@ -29,7 +29,8 @@ from reconciler.planning.transfer_evidence import TransferEvidence
 @dataclass(frozen=True, slots=True)
 class Situation:
     """All that a plan is made from. ``document`` has ``delta`` applied in memory: ``plan``
-    leaves it at that, ``apply`` commits it first. ``now`` is our clock's.
+    leaves it at that, ``apply`` commits it first. ``now`` is our clock's. ``run``: another run that is at
+    work on the state, in words; "" if none is seen, or nobody looked.
     """
 
     team: DesiredTeam
@@ -40,6 +41,7 @@ class Situation:
     ledgers: tuple[TransferLedger, ...]
     now: datetime
     settle: timedelta
+    run: str = ""
 
     @property
     def open_creates(self) -> Iterator[Intent]:

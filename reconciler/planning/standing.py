@@ -9,7 +9,7 @@ from datetime import datetime
 
 from reconciler.dates import Day, grouped
 from reconciler.model.desired import Address, Desired, DesiredTeam
-from reconciler.planning.ledger import Bucket
+from reconciler.planning.ledger import Bucket, Reason
 from reconciler.planning.plan import DayCounts, Item, Plan, TeamPlan, TransferSummary
 
 
@@ -41,8 +41,8 @@ class Standing:
 @dataclass(frozen=True, slots=True)
 class TeamStanding:
     """The transfers of one team as of a date. ``places``: what its API and state are called. ``remarks``: why
-    days are blocked or failed, the ranges of each reason together, and whether the file pauses the transfer.
-    ``unknown``: why the team could not be read, "" if it was.
+    days are blocked or failed, or failed before, the ranges of each reason together, and whether the file
+    pauses the transfer. ``unknown``: why the team could not be read, "" if it was.
     """
 
     team_id: int
@@ -87,9 +87,17 @@ def _why_unread(plan: Plan, team: DesiredTeam) -> str:
 
 def _remarks(team: TeamPlan, doubles: frozenset[str]) -> Iterator[tuple[tuple[Item, ...], bool]]:
     paused = {one.address: one.paused_by_file for one in team.transfers}
-    held = (item for item in team.items if item.bucket in (Bucket.BLOCKED, Bucket.FAILED))
-    for group in grouped(held, lambda item: (item.address, *item.said)).values():
+    told = [item for item in team.items if item.bucket in (Bucket.BLOCKED, Bucket.FAILED) or item.error]
+    for group in grouped((*told, *failed_before(team)), lambda item: (item.address, *item.said)).values():
         yield tuple(named(item, doubles) for item in group), paused.get(group[0].address, False)
+
+
+def failed_before(team: TeamPlan) -> Iterator[Item]:
+    """Yield the days that are made again after the API said why they failed."""
+    for one in team.actions:
+        if one.error:
+            where = (Bucket.PLANNED, one.address, one.transfer, one.start, one.end)
+            yield Item(*where, Reason.FAILED, one.declared_at, error=one.error)
 
 
 def named(item: Item, doubles: frozenset[str]) -> Item:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from shlex import quote
 from typing import NamedTuple
 
 from reconciler.dates import DateSet, grouped, union
-from reconciler.events import Conclusion, LeftUndone, UnknownOutcome, WriteRefused
+from reconciler.durations import worded
+from reconciler.errors import Exit
+from reconciler.events import Conclusion, LeftUndone, TurnedAway, UnknownOutcome, WriteRefused
 from reconciler.formats.answers import answers_told
 from reconciler.formats.commands import on_lines, resolving
 from reconciler.formats.reports import minute_after
 from reconciler.model.desired import Address
+from reconciler.model.observed import ApiError
 from reconciler.planning.items import NOT_APPROVED
 from reconciler.planning.ledger import Reason
 from reconciler.planning.plan import Action, ActionKind, Item
@@ -49,10 +52,10 @@ def ending_text(ended: Conclusion, again: str, width: int = WIDTH) -> str:
     if not ended.exit:
         return ""
     rows = [_row(label, text, width) for label, text in _rows(ended)]
-    steps = list(_steps(ended, again))
-    first = [f"  Next: {steps[0].words}{_deeper(steps[0])}"] if steps else []
+    steps = list(_steps(ended, again)) or [Advice(_OTHERWISE, on_lines(again))]
+    first = f"  Next: {steps[0].words}{_deeper(steps[0])}"
     others = [f"  Or: {step.words}{_deeper(step)}" for step in steps[1:]]
-    return "\n".join(["", *rows, *([""] if steps else []), *first, *others])
+    return "\n".join(["", *rows, "", first, *others])
 
 
 def _row(label: str, text: str, width: int) -> str:
@@ -66,6 +69,7 @@ def _rows(ended: Conclusion) -> Iterator[tuple[str, str]]:
     yield "done", _done(ended.totals)
     if ended.unplanned:
         yield "unread", "a team could not be planned, as told above: what is due there is left"
+    yield from (("answered", told) for told in _turned_away(ended.turned_away))
     yield "not sent", _not_sent(ended.not_sent)
     refused = [one for one in ended.outcomes if isinstance(one, WriteRefused)]
     yield from (("refused", told) for told in _refused(refused))
@@ -89,6 +93,12 @@ def _done(totals: Mapping[str, int]) -> str:
 
 def _not_sent(actions: tuple[Action, ...]) -> str:
     return f"{_counted(actions)}: still due, nothing is lost" if actions else "none"
+
+
+def _turned_away(those: tuple[TurnedAway, ...]) -> Iterator[str]:
+    """Yield what was answered, in short: the words stand with the error that ended the run."""
+    for (status, code), alike in grouped(those, lambda one: (one.error.status, one.error.code)).items():
+        yield f"{_counted(one.action for one in alike)}: {ApiError(status, code)}; not done, still due"
 
 
 def _counted(actions: Iterable[Action]) -> str:
@@ -162,12 +172,27 @@ def _deeper(step: Advice) -> str:
 _AFTER_CAUSE = {  # by the code of what ended the run, the worst first
     "key-problem": "once the key is in order, run the same again:",
     "quota-used-up": "once the quota or licence is raised, or its next period has begun, run the same again:",
-    "api-unavailable": "run the same again later:",
+    "api-unavailable": "run the same again {when}:",
 }
+_UNREAD = {  # by the exit status of a plan or status, the worst first; asking again may give the same
+    Exit.KEY: _AFTER_CAUSE["key-problem"],
+    Exit.QUOTA: _AFTER_CAUSE["quota-used-up"],
+    Exit.UNAVAILABLE: "once it can be read, run the same again:",
+}
+_OTHERWISE = "once that is over or mended, run the same again:"
 _RETRY = "once the cause is fixed, have them tried again at once{some}:"
 
 
+def unread_text(statuses: Collection[int], again: str) -> str:
+    """Return what comes next after a plan or status with these exit statuses, "" if it could read all."""
+    words = next((told for status, told in _UNREAD.items() if status in statuses), "")
+    return f"Next: {words}{on_lines(again)}" if words else ""
+
+
 def _steps(ended: Conclusion, again: str) -> Iterator[Advice]:
+    if ended.exit > 128 and not _is_anything_left(ended):
+        yield Advice("nothing of it is left to do; to see where the days stand:", on_lines("status"))
+        return
     if words := _when(ended):
         yield Advice(words, on_lines(again))
     if ended.doubts:
@@ -190,20 +215,25 @@ def _steps(ended: Conclusion, again: str) -> Iterator[Advice]:
         yield Advice("once you know what is loaded, say so:", on_lines(*_each("accept", forgotten)))
 
 
+def _is_anything_left(ended: Conclusion) -> bool:
+    left = (ended.turned_away, ended.not_sent, ended.outcomes, ended.doubts, ended.holes, ended.undone)
+    return ended.unplanned or any(left)
+
+
 def _when(ended: Conclusion) -> str:
     """Say when this run is to be made again; nothing if that does nothing."""
     if ended.exit > 128:
         return "to go on, run the same again:"
     for code, words in _AFTER_CAUSE.items():
         if code in ended.causes:
-            return words
+            return words.format(when=f"in {worded(ended.wait)}" if ended.wait else "later")
     if ended.causes or ended.unplanned:
         return "once what is told above is fixed, run the same again:"
     if at := _settles_at(ended.doubts):
         return f"an apply after {at} settles what is unknown:"
     if any(item.reason == Reason.NO_EVIDENCE for item in ended.holes):
         return "once it can be read, run the same again:"
-    is_left = ended.not_sent or len(ended.outcomes) > ended.totals["refused"]
+    is_left = ended.not_sent or ended.turned_away or len(ended.outcomes) > ended.totals["refused"]
     return "run the same again for what is left:" if is_left else ""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from shlex import quote
 
@@ -64,6 +65,8 @@ def _cancels(action: Action) -> str:
 def sign_of(item: Item, paused_by_file: bool) -> tuple[str, str]:
     """Return the sign and its colour: a later apply does it, time does, or a person must."""
     match item.bucket:
+        case Bucket.PLANNED:
+            return SIGNS[ActionKind.CREATE]
         case Bucket.DEFERRED:
             return LATER
         case Bucket.WAITING:
@@ -140,9 +143,22 @@ def _unread(item: Item, _now: datetime) -> str:
     return f"what loaded them could not be read{said}"
 
 
+def _error(item: Item) -> str:
+    return f": {item.error}" if item.error else ""
+
+
+def _tried_again(item: Item, now: datetime) -> str:
+    when = f"from {moment(item.until, now)}" if item.until else "later"
+    return f"failed{_error(item)}; tried again {when}" if item.error else f"tried again {when}"
+
+
 def _failed(item: Item, _now: datetime) -> str:
-    error = f": {item.error}" if item.error else ""
-    return f"failed as often as max_attempts allows{error}; once mended:{_retry(item)}"
+    return f"failed as often as max_attempts allows{_error(item)}; once mended:{_retry(item)}"
+
+
+def _forgotten(item: Item, _now: datetime) -> str:
+    known = f"once you know what is loaded:\nreconciler accept {quote(item.transfer)}"
+    return f"the state may have forgotten what loaded them; {known}"
 
 
 def _look(text: str) -> Words:
@@ -168,7 +184,8 @@ _WORDS: Mapping[str, Words] = {
     NOT_APPROVED: _plainly("not in the approved plan: it takes a new one"),
     Reason.STALE: _stale,
     Reason.SETTLING: _until("what is told of them may change until", "what is told of them may change"),
-    Reason.BACKOFF: _until("tried again from", "tried again later"),
+    Reason.BACKOFF: _tried_again,
+    Reason.FAILED: lambda item, _now: f"failed{_error(item)}; to be made again",
     Reason.UNRESOLVED: _unresolved,
     Reason.BEHIND_UNRESOLVED: _until("wait for a create of this transfer whose outcome is unknown, until"),
     Reason.RECENT_REQUEST: _until("a request of ours may still take effect until"),
@@ -179,12 +196,23 @@ _WORDS: Mapping[str, Words] = {
     ),
     Reason.GONE: _look("a backfill of them is gone, and nothing tells what it loaded"),
     Reason.NO_EVIDENCE: _unread,
-    Reason.UNKNOWN_HISTORY: _plainly("the state may have forgotten what loaded them (see above)"),
+    Reason.UNKNOWN_HISTORY: _forgotten,
     Reason.UNKNOWN_STATUS: _look("ended with a status that tells nothing"),
     Reason.STUCK: _look("have been running for longer than stuck_after"),
     Reason.ATTEMPTS: _failed,
     Reason.UNLOCATED: _look("nothing tells which of them were loaded"),
 }
+
+
+def words_of_all(items: Iterable[Item], now: datetime, paused_by_file: bool) -> str:
+    """Return the same of days of many transfers that are alike: the last time of all, no single request, and
+    a command for one of them.
+    """
+    last = max(items, key=lambda item: (str(item.until), item.end))
+    answer = last.answer and replace(last.answer, error=last.answer.error.anonymous)
+    told = words_of(replace(last, answer=answer), now, paused_by_file, several=True)
+    own = f"\nreconciler {'accept' if last.reason == Reason.UNKNOWN_HISTORY else 'retry'} "
+    return told.replace(f":{own}", f", for each as here:{own}")
 
 
 def words_of(item: Item, now: datetime, paused_by_file: bool, several: bool = False) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from reconciler.dates import iso
+from reconciler.dates import grouped, iso
 from reconciler.planning.ledger import Bucket
+from reconciler.planning.plan import Item
 from reconciler.planning.standing import Standing, TeamStanding
 from reconciler.render.layout import WIDTH, joined, wrapped
-from reconciler.render.reasons import sign_of, words_of
+from reconciler.render.reasons import sign_of, words_of, words_of_all
+from reconciler.render.text import ALIKE, MANY
 from reconciler.render.words import BOLD, Paint, plural
 
 UNKNOWN = "unknown"
@@ -97,20 +100,64 @@ def _total(total: Standing, number: int) -> Row:
 
 
 def _remarks(team: TeamStanding, paint: Paint, width: int) -> Iterator[str]:
-    """Yield why days are blocked or failed, once for each transfer and reason."""
-    for items, paused in team.remarks:
-        item, number = items[-1], sum(len(one.days) for one in items)
-        sign, colour = sign_of(item, paused)
-        place = f" ({item.declared_at[0].file}:{item.declared_at[0].line})" if item.declared_at else ""
-        head = f"  {sign} {item.transfer}  {plural(number, 'day')}"
-        shown = head.replace(sign, paint(sign, colour), 1)
-        first, *rest = words_of(item, team.now, paused, several=len(items) > 1).splitlines()
-        if len(head) + 2 + len(first) + len(place) <= width:
-            yield f"{shown}  {first}{place}"
+    """Yield why days are blocked or failed, once for each transfer and reason; of many transfers, those that
+    are alike together.
+    """
+    fewer = len(team.remarks) > MANY
+    for alike in grouped(team.remarks, lambda one: _kind(one) if fewer else id(one)).values():
+        if len(alike) > ALIKE:
+            yield from _remark(_of_all(alike, team.now), paint, width)
         else:
-            yield f"{shown}{place}"
-            rest = [first, *rest]
-        yield from (" " * _BELOW + line for one in rest for line in wrapped(one, width - _BELOW))
+            yield from (line for one in alike for line in _remark(_of_one(*one, team.now), paint, width))
+
+
+Remark = tuple[tuple[Item, ...], bool]
+
+
+def _kind(remark: Remark) -> tuple[object, ...]:
+    (first, *_), paused = remark
+    return (first.bucket, paused, *first.said)
+
+
+def _of_one(items: tuple[Item, ...], paused: bool, now: datetime) -> _Told:
+    item = items[-1]
+    place = f" ({item.declared_at[0].file}:{item.declared_at[0].line})" if item.declared_at else ""
+    words = words_of(item, now, paused, several=len(items) > 1)
+    return _Told(sign_of(item, paused), item.transfer, _days_of(items), words, place)
+
+
+def _of_all(alike: Sequence[Remark], now: datetime) -> _Told:
+    items, paused = [item for those, _paused in alike for item in those], alike[0][1]
+    words = words_of_all(items, now, paused)
+    return _Told(sign_of(items[0], paused), f"{len(alike):,} transfers", _days_of(items), words)
+
+
+def _days_of(items: Iterable[Item]) -> int:
+    return sum(len(one.days) for one in items)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A remark: its sign and the colour of that, whose days, how many, why, and where they are declared."""
+
+    sign: tuple[str, str]
+    whose: str
+    number: int
+    words: str
+    place: str = ""
+
+
+def _remark(told: _Told, paint: Paint, width: int) -> Iterator[str]:
+    sign, colour = told.sign
+    head, place = f"  {sign} {told.whose}  {plural(told.number, 'day')}", told.place
+    shown = head.replace(sign, paint(sign, colour), 1)
+    first, *rest = told.words.splitlines()
+    if len(head) + 2 + len(first) + len(place) <= width:
+        yield f"{shown}  {first}{place}"
+    else:
+        yield f"{shown}{place}"
+        rest = [first, *rest]
+    yield from (" " * _BELOW + line for one in rest for line in wrapped(one, width - _BELOW))
 
 
 def _bar(percent: int | None) -> str:

@@ -14,9 +14,9 @@ from reconciler.diagnostics import Place
 from reconciler.planning.budget import CREATES, LIST_FULL, OPEN
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Item, TransferSummary, Unmanaged
-from reconciler.render.fitting import APPLY_BY, columns_of
+from reconciler.render.fitting import APPLY_BY, columns_of, folded
 from reconciler.render.layout import WIDTH, Line, apart, dates, joined
-from reconciler.render.reasons import COLOURS, LEGEND, sign_of
+from reconciler.render.reasons import COLOURS, LEGEND, sign_of, words_of_all
 from reconciler.render.view import Part, Row, TeamView, View
 from reconciler.render.words import BOLD, DIM, RED, Paint, days
 
@@ -104,12 +104,15 @@ class TeamText:
         items = [item for part in alike for item in part.items]
         number = sum(len(item.days) for item in items)
         first = max(items, key=lambda item: (str(item.until), item.end))  # the last to be free
-        sign, colour = sign_of(first, alike[0].summary.paused_by_file)
+        paused = alike[0].summary.paused_by_file
+        sign, colour = sign_of(first, paused)
         if first.bucket is Bucket.DEFERRED and first.limit:
             told = f"have to wait: limits.{first.reason} ({first.limit} of {first.limit})"
         else:
-            told = alike[0].told(first).partition("\n")[0]
-        yield f"  {len(alike):,} transfers {told}"
+            told = words_of_all(items, self.now, paused)
+        head, *rest = f"{len(alike):,} transfers {told}".splitlines()
+        yield from (f"  {line}" for line in folded(head, self.shown.width - 2, hanging=4))
+        yield from (" " * 6 + line for one in rest for line in folded(one, self.shown.width - 6))
         more = self._applies(first, len(items))
         yield f"  {self.shown.paint(f'{sign:>3}', colour)} {number:,} days{more} (--all)"
         yield ""

@@ -130,6 +130,11 @@ def is_alive(holder: LockInfo) -> bool | None:
     return True
 
 
+def is_at_work(holder: LockInfo, now: datetime) -> bool:
+    """Tell whether the run that a lock names goes on, as far as can be seen from here."""
+    return holder.until > now if holder.until else is_alive(holder) is True
+
+
 Waits = Callable[[LockInfo | None], None]
 """Told once, as soon as a lock must be waited for: who holds it, if that is known."""
 

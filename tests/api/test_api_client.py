@@ -581,7 +581,9 @@ def test_a_write_whose_connection_is_never_made() -> None:
 def test_a_write_that_is_held_back_is_told_so_at_once() -> None:
     time, api = Time(), Api(fails(429, Retry_After="30"), ok(backfill()))
     client = client_of(api, time)
-    assert client.create(5, START, END, ()) == RateLimited(30)
+    answer = client.create(5, START, END, ())
+    assert isinstance(answer, RateLimited)
+    assert (answer.retry_after, answer.error and answer.error.status) == (30, 429)
     time.slept.clear()
     assert client.wait_for_turn() == RateLimited(30)
     time.now += 10
@@ -645,10 +647,10 @@ def test_a_write_that_is_denied_tells_as_much_as_a_read() -> None:
         client.list_incomplete()
     write = client.create(5, START, END, ())
     assert isinstance(write, Rejected)
-    problem = wording.shared(write)
+    problem = wording.shared(write, "POST …/transfers/5/backfills (ads 2024-05-01)", several=False)
     told = f"was answered with 403 FORBIDDEN: Forbidden: {VENDORS[:-1]} (request R-1)."
     assert read.value.detail == f"GET /teams/77/backfills {told}"
-    assert problem.detail == f"A write {told}"
+    assert problem.detail == f"POST …/transfers/5/backfills (ads 2024-05-01) {told}"
     assert "dwh_transfers_write" in problem.hint
 
 
@@ -670,13 +672,15 @@ def test_a_key_s_problem_is_told_by_its_code(code: str, summary: str, hint: str)
 
 
 def test_words_for_writes_that_end_everything() -> None:
-    licence = wording.shared(Rejected(ApiError(403, "LICENSE_EXPIRED"), Matter.LICENCE))
+    licence = wording.shared(Rejected(ApiError(403, "LICENSE_EXPIRED"), Matter.LICENCE), "POST x", True)
     assert isinstance(licence, QuotaError)
-    assert licence.detail == "A write on each of several transfers was answered with 403 LICENSE_EXPIRED."
-    assert "SUPERMETRICS_API_KEY" in wording.denied(Denied(ApiError(401))).hint
+    assert licence.detail == (
+        "POST x, like a write on another transfer before it, was answered with 403 LICENSE_EXPIRED."
+    )
+    assert "SUPERMETRICS_API_KEY" in wording.denied(Denied(ApiError(401)), "POST x").hint
     quota = ApiError(429, "API_ROW_QUOTA_EXCEEDED", "Used up.", "R-1")
-    told = "A write was answered with 429 API_ROW_QUOTA_EXCEEDED: Used up (request R-1)."
-    assert wording.out_of_quota(OutOfQuota(quota)).detail == told
+    told = "POST x was answered with 429 API_ROW_QUOTA_EXCEEDED: Used up (request R-1)."
+    assert wording.out_of_quota(OutOfQuota(quota), "POST x").detail == told
 
 
 # --- all of it

@@ -99,7 +99,9 @@ def test_never_connected_is_not_sent() -> None:
     "headers, seconds", [({"Retry-After": "60"}, 60.0), ({}, None), ({"Retry-After": "0"}, None)]
 )
 def test_rate_limit(code: str | None, headers: dict[str, str], seconds: float | None) -> None:
-    assert create(Response(429, Headers(headers), error(code))) == RateLimited(seconds)
+    answer = create(Response(429, Headers(headers), error(code)))
+    assert isinstance(answer, RateLimited)
+    assert (answer.retry_after, answer.error and answer.error.code) == (seconds, code)
 
 
 @pytest.mark.parametrize("status", [429, 403, 402])

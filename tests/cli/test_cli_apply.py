@@ -414,8 +414,9 @@ def test_a_refusal_says_why_and_what_the_support_asks_for(online: Shop, api: Api
 @pytest.mark.parametrize("call", ["list", "create"])
 def test_a_403_tells_as_much_on_a_write_as_on_a_read(call: str, online: Shop, api: Api) -> None:
     api.sandbox.faults(f"status-403-before@{call}")
-    done = online.run("apply", "--auto-approve", code=65)
-    asked = "A write" if call == "create" else "GET /teams/12345/backfills"
+    done = online.run("apply", "--auto-approve", "--parallelism", "1", code=65)
+    sent = "POST …/transfers/2/backfills (web 2024-04-01..2024-04-05), like a write on another transfer"
+    asked = f"{sent} before it," if call == "create" else "GET /teams/12345/backfills"
     told = " ".join(done.err.split())
     assert f"{asked} was answered with 403 FORBIDDEN: This key may not do that: " in told
     assert "(request fault-0000)." in told

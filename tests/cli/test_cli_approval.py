@@ -30,7 +30,7 @@ def test_files_that_are_not_here_are_named(online: Shop, api: Api) -> None:
     (online.folder / "backfills.yaml").rename(online.folder / "moved.yaml")
     done = online.run("apply", "plan.json", code=6)
     assert "backfills.yaml" in done.err
-    assert "-c PATH" in done.err
+    assert "\n    reconciler apply plan.json -c /path/to/backfills.yaml" in done.err
     assert api.writes() == []
     online.run("apply", "plan.json", "-c", "moved.yaml", code=0)
     assert api.made() == [WEB, ADS]

@@ -9,12 +9,16 @@ import pytest
 from cli_rig import FILE, TEAM, Api, Done, Shop, serving
 from test_cli_paste import ONE_LOOK
 
+from reconciler.errors import Interrupted
+
 FILES = FILE + "  shop:\n    transfer_id: 3\n    chunk: month\n    ranges: [2024-02-28..2024-03-02]\n"
 """Four backfills, of 10, 5, 2 and 2 days."""
 
 QUOTA = """
   done       none
-  not sent   4 backfills, 19 days: still due, nothing is lost
+  answered   1 backfill, 10 days: 429 API_ROW_QUOTA_EXCEEDED; not done, still
+             due
+  not sent   3 backfills, 9 days: still due, nothing is lost
   unknown    none
 
   Next: once the quota or licence is raised, or its next period has begun, run the same again:
@@ -22,7 +26,17 @@ QUOTA = """
 """
 KEY = """
   done       none
-  not sent   4 backfills, 19 days: still due, nothing is lost
+  answered   1 backfill, 10 days: 401 UNAUTHORIZED; not done, still due
+  not sent   3 backfills, 9 days: still due, nothing is lost
+  unknown    none
+
+  Next: once the key is in order, run the same again:
+      reconciler apply
+"""
+MAY_NOT = """
+  done       none
+  answered   2 backfills, 15 days: 403 FORBIDDEN; not done, still due
+  not sent   2 backfills, 4 days: still due, nothing is lost
   unknown    none
 
   Next: once the key is in order, run the same again:
@@ -30,10 +44,11 @@ KEY = """
 """
 RATE_LIMIT = """
   done       none
-  not sent   4 backfills, 19 days: still due, nothing is lost
+  answered   1 backfill, 10 days: 429 TOO_MANY_REQUESTS; not done, still due
+  not sent   3 backfills, 9 days: still due, nothing is lost
   unknown    none
 
-  Next: run the same again later:
+  Next: run the same again in 1d:
       reconciler apply
 """
 UNREAD = """
@@ -84,7 +99,7 @@ UNKNOWN = """
 ENDINGS = {
     "quota-rows@create": (7, "0 created, 0 retried, 0 cancelled (0 days).", QUOTA),
     "status-401-before@create": (65, "0 created, 0 retried, 0 cancelled (0 days).", KEY),
-    "status-403-before@create": (65, "0 created, 0 retried, 0 cancelled (0 days).", KEY),
+    "status-403-before@create": (65, "0 created, 0 retried, 0 cancelled (0 days).", MAY_NOT),
     "rate-limit-day@create": (69, "0 created, 0 retried, 0 cancelled (0 days).", RATE_LIMIT),
     "status-400-before@list": (69, "0 created, 0 retried, 0 cancelled (0 days).", UNREAD),
     "status-422-before@create": (
@@ -174,7 +189,7 @@ HOLES: dict[Callable[[Shop, Api], None], tuple[str, str]] = {
     paused: (
         "blocked    10 days of ads: paused at the vendor, not by the file: resume it\n"
         "             there, or set `paused: true`",
-        "",
+        "reconciler apply",
     ),
 }
 
@@ -190,7 +205,7 @@ def test_a_hole_is_told_with_its_cure(before: Callable[[Shop, Api], None], shop:
         done = shop.run("apply", "--auto-approve", code=3)
         told = ending(done, api)
         assert wanted in told
-        assert (f"      {command}\n" in told) if command else ("Next" not in told)
+        assert f"      {command}\n" in told
 
 
 def test_what_was_made_and_is_not_in_the_answer_is_told_truly(online: Shop, api: Api) -> None:
@@ -230,3 +245,44 @@ def test_two_teams_are_told_apart_and_a_damaged_state_stops_its_own_alone(online
     assert "Team 12345 could not be planned." in done.err
     assert "team 54321  web  2024-04-01..2024-04-05" in done.err
     assert "  unread     a team could not be planned" in done.err
+
+
+@pytest.mark.parametrize(
+    ("command", "fault", "code", "words"),
+    [
+        (
+            "plan --detailed-exitcode",
+            "status-401-before@list",
+            65,
+            "once the key is in order, run the same again:",
+        ),
+        ("status --check", "status-400-before@latest", 69, "once it can be read, run the same again:"),
+        ("status", "", 0, ""),
+    ],
+)
+def test_a_plan_or_status_that_could_not_read_all_says_what_is_next(
+    command: str, fault: str, code: int, words: str, online: Shop, api: Api
+) -> None:
+    online.write(FILE.replace("transfers:", "defaults: {evidence: backfills}\ntransfers:"))
+    api.sandbox.faults(*filter(None, [fault]))
+    done = online.run(*command.split(), "--target", "ads", code=code)
+    if not words:
+        assert "Next" not in done.err
+        return
+    again = "reconciler plan --detailed-exitcode" if code == 65 else "reconciler status --check healthy"
+    assert done.err.endswith(f"\nNext: {words}\n  {again} --api {api.url} --target ads\n")
+    json = online.run(*command.split(), "--json", code=code)
+    assert "Next" not in json.err
+
+
+def test_commands_in_json_are_those_of_this_run(online: Shop, api: Api) -> None:
+    """The text has them on lines of their own; so a program gets them as a list, to be shown or run."""
+    done = online.run("apply", "none.json", "--json", code=64)
+    (told,) = done.lines[-1]["diagnostics"]
+    assert told["commands"] == [f"reconciler plan --out none.json --api {api.url}"]
+    assert told["detail"].endswith("Make one:")
+
+
+def test_a_signal_is_called_by_its_name() -> None:
+    assert [Interrupted(number).summary for number in (1, 2, 15)] == ["Hung up", "Interrupted", "Terminated"]
+    assert Interrupted(15).detail == "SIGTERM ended the run."

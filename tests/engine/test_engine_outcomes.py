@@ -454,7 +454,7 @@ def test_a_quota_stops_all_transfers_and_says_which(tmp_path: Path) -> None:
 
 
 def test_a_write_that_tls_keeps_from_leaving_is_not_tried_again() -> None:
-    stop = Backoff(300.0).after(NotSentOutcome("the certificate is not trusted", passing=False))
+    stop = Backoff(300.0).after(NotSentOutcome("the certificate is not trusted", passing=False), "POST x")
     assert isinstance(stop, Stop)
     assert "SSL_CERT_FILE" in stop.error.hint
-    assert isinstance(Backoff(300.0).after(NotSentOutcome("no connection")), Pause)
+    assert isinstance(Backoff(300.0).after(NotSentOutcome("no connection"), "POST x"), Pause)

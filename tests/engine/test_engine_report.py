@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from engine_rig import ONE, TWO, Act, Rig, answered, lost, on_transfer, open_store, passed
 
-from reconciler.errors import StateUnwritable
+from reconciler.errors import Interrupted, StateUnwritable
 from reconciler.events import UnknownOutcome, Withdrawn, WriteRefused
+from reconciler.stores.holders import is_at_work, this_process
 
 CHUNKS = ONE.replace("    ranges", "    chunk: week\n    ranges")
 """Two creates of one transfer, of 5 and 5 days."""
@@ -63,9 +66,13 @@ def test_what_follows_an_unknown_create_is_withdrawn_and_named(tmp_path: Path) -
     assert doubt.why == "the connection broke"
 
 
-def test_what_a_quota_leaves_was_not_sent(tmp_path: Path) -> None:
+def test_what_a_quota_leaves_was_not_sent_but_for_what_was_answered(tmp_path: Path) -> None:
     applied = Rig(tmp_path, CHUNKS).apply(answered(429, "API_ROW_QUOTA_EXCEEDED"))
-    assert [len(action.days) for action in applied.report.not_sent] == [5, 5]
+    assert [len(action.days) for action in applied.report.not_sent] == [5]
+    (turned_away,) = applied.report.turned_away
+    assert (len(turned_away.action.days), turned_away.error.code) == (5, "API_ROW_QUOTA_EXCEEDED")
+    (error,) = applied.report.errors
+    assert "POST …/transfers/1/backfills (a 2024-" in error.detail
     assert (applied.report.refused, applied.report.withdrawn, applied.report.unknown) == (0, 0, 0)
 
 
@@ -75,10 +82,50 @@ def test_a_refusal_that_is_the_keys_is_taken_back(tmp_path: Path) -> None:
     applied = Rig(tmp_path, TWO).apply(denied, denied)
     assert len(applied.of(WriteRefused)) == 1
     assert (applied.report.refused, applied.report.outcomes) == (0, [])
-    assert sorted(action.transfer for action in applied.report.not_sent) == ["a", "b"]
+    assert applied.report.not_sent == []
+    assert sorted(one.action.transfer for one in applied.report.turned_away) == ["a", "b"]
+    (error,) = applied.report.errors
+    assert "(b 2024-" in error.detail
+    assert "like a write on another transfer before it, was answered with 403" in error.detail
     assert applied.exit == 65
 
 
 def test_a_refusal_that_stays_its_transfers_is_kept(tmp_path: Path) -> None:
     applied = Rig(tmp_path, TWO).apply(answered(403, "FORBIDDEN"), wanted=on_transfer(1))
     assert (applied.report.refused, applied.report.created, applied.report.not_sent) == (1, 1, [])
+
+
+def test_a_look_up_that_is_interrupted_still_tells_why_it_was_made(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+
+    def ends(_seconds: float) -> None:
+        raise Interrupted(15)
+
+    rig.time.sleep = ends  # type: ignore[method-assign]
+    applied = rig.apply(lost(after=False))
+    (doubt,) = applied.report.doubts
+    assert doubt.why == "the connection broke, and the run ended before its outcome was known"
+    assert applied.of(UnknownOutcome) == [doubt]
+
+
+def test_a_plan_beside_a_run_at_work_says_so(tmp_path: Path) -> None:
+    """What is unknown may just be looked up: nobody is to settle it by hand meanwhile."""
+    rig = Rig(tmp_path)
+    rig.apply(lost(after=False))
+    (alone,) = rig.plan().plan.diagnostics
+    assert "reconciler resolve a 2024-05-01..2024-05-10 --as not-created" in alone.hint
+    with open_store(tmp_path).lock(this_process("apply", rig.time.wall()), 0.0):
+        (beside,) = rig.plan().plan.diagnostics
+    assert "A run is at work: apply by " in beside.detail
+    assert "resolve" not in beside.hint
+    assert beside.hint.startswith("Wait until that run has ended")
+
+
+def test_who_is_at_work() -> None:
+    now = datetime(2024, 6, 1, tzinfo=UTC)
+    ours = this_process("apply", now)
+    assert is_at_work(ours, now)
+    assert not is_at_work(replace(ours, host="elsewhere"), now)
+    lease = replace(ours, host="elsewhere", until=now + timedelta(minutes=1))
+    assert is_at_work(lease, now)
+    assert not is_at_work(lease, now + timedelta(minutes=1))

@@ -31,7 +31,8 @@ from planning_values import (
 from planning_worlds import Tape, World, tapes, worlds
 
 from reconciler.diagnostics import Finding, Place, Severity
-from reconciler.errors import Refused
+from reconciler.errors import Refused, StateError
+from reconciler.formats.commands import on_lines
 from reconciler.formats.planfile import (
     MAX_BYTES,
     begins,
@@ -42,7 +43,8 @@ from reconciler.formats.planfile import (
     read_plan,
     short,
 )
-from reconciler.formats.reports import encode_finding, encode_time
+from reconciler.formats.planparts import finding_of
+from reconciler.formats.reports import encode_finding, encode_time, failure_json
 from reconciler.model.desired import Guards, Limits
 from reconciler.planning.approval import approval_of, approved
 from reconciler.planning.ledger import Bucket
@@ -386,6 +388,17 @@ def test_a_finding_is_shaped_as_terraform_s() -> None:
         "also": [{"filename": "g", "start": {"line": 4, "column": 5}, "end": {"line": 6, "column": 7}}],
     }
     assert "range" not in encode_finding(Finding("BF1", Severity.ERROR, "sum", ""))
+
+
+def test_the_commands_of_a_finding_are_a_list_and_come_back_as_lines() -> None:
+    hint = f"Look; then either of:{on_lines('retry ads', 'accept ads')}\n(ID: its number)."
+    encoded = encode_finding(Finding("OB1", Severity.WARNING, "sum", "detail.", hint))
+    assert encoded["detail"] == "detail. Look; then either of: (ID: its number)."
+    assert encoded["commands"] == ["reconciler retry ads", "reconciler accept ads"]
+    again = finding_of({**encoded})
+    assert again.detail.splitlines()[1:] == ["  reconciler retry ads", "  reconciler accept ads"]
+    (told,) = failure_json(StateError("sum", "detail.", hint))["diagnostics"]
+    assert told["commands"] == encoded["commands"]
 
 
 # --- the frozen line ----------------------------------------------------------------------

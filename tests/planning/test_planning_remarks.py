@@ -41,7 +41,7 @@ from reconciler.engine.team import team_plan
 from reconciler.engine.warnings import statuses, told_apart, warnings
 from reconciler.model.desired import EvidenceMode, Rerun
 from reconciler.model.memory import KnownUser, Origin
-from reconciler.model.observed import ApiError, TransferInfo
+from reconciler.model.observed import ApiError, Cause, TransferInfo, Unreadable
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.situation import Situation, refresh, weigh
 
@@ -52,7 +52,8 @@ LISTED = {1: TransferInfo(1, "Transfer 1", paused=False)}
 
 def situation(desired: Any, *entries: Any, **seen: Any) -> Situation:
     found = observed(**{"transfers": LISTED, **seen})
-    return weigh(team(desired), document(*entries), found, NOW, DEFAULT_SETTLE)
+    wanted = team(*desired) if isinstance(desired, list) else team(desired)
+    return weigh(wanted, document(*entries), found, NOW, DEFAULT_SETTLE)
 
 
 def recent(**more: Any) -> Any:
@@ -61,6 +62,14 @@ def recent(**more: Any) -> Any:
 
 
 SAID = ApiError(503, "BUSY")
+
+
+def failed_read(transfer_id: int, status: int) -> Unreadable:
+    error = ApiError(status, request_id=f"R-{transfer_id}")
+    said = f"GET /transfers/{transfer_id}/runs was answered with {error}"
+    return Unreadable(Cause.FAILED, said, error)
+
+
 ODD = replace(run(1, "OTHER"), word="SKIPPED", ended_time=ago(9))
 OWN_DAY = replace(run(1, backfill=False, created=NOW - 2 * DAY), day=TODAY - 2)
 WARNED: dict[str, tuple[Callable[[], Situation], list[str], set[int], str]] = {
@@ -102,6 +111,25 @@ WARNED: dict[str, tuple[Callable[[], Situation], list[str], set[int], str]] = {
         set(),
         "5 backfills were created is not known (the last one intended 2026-11-22 08:54 UTC; each answered "
         "503 BUSY)",
+    ),
+    "an unresolved create that a run is at": (
+        lambda: replace(
+            situation(transfer("1", **BLIND), intent("1", at=ago(0.1))), run="apply by root, process 7"
+        ),
+        ["OB004"],
+        set(),
+        "A run is at work: apply by root, process 7. Wait until that run has ended",
+    ),
+    "many reads that fail alike are one finding": (
+        lambda: situation(
+            [transfer("1", id=one) for one in range(1, 13)],
+            transfers={one: TransferInfo(one, "", paused=False) for one in range(1, 13)},
+            runs={one: failed_read(one, 503 + (one == 12)) for one in range(1, 13)},
+        ),
+        ["OB002", "OB002"],
+        {69},
+        "Days of 11 transfers (transfer-1, transfer-2, transfer-3 and 8 more) that only it can show are "
+        "blocked: each alike, as of transfer-1: GET /transfers/1/runs was answered with 503 (request R-1).",
     ),
     "an unresolved create that only a person can tell": (
         lambda: situation(transfer("1", **BLIND), intent("1", at=ago(1)), latest={1: backfill("9", id=77)}),

@@ -111,6 +111,17 @@ def test_how_many_are_covered_is_unknown_where_what_loaded_some_was_not_read() -
     assert "? of 10 days" in shown_text
 
 
+def test_days_that_failed_and_are_made_again_keep_their_reason() -> None:
+    desired = team(transfer("1-31"), transfer("1-4", id=2))
+    error = {"failed": 1, "names": "3", "error": "No such account", "end_time": ago(30)}
+    plan = planned(desired, observed(), document(record("1-31", "FAILED", ended_at=ago(30), **error)))
+    assert sorted(action.error for action in plan.actions) == ["", "No such account"]
+    (standing,) = team_standings(whole(plan), Desired((desired,), (), {}))
+    (((item,), paused),) = standing.remarks
+    assert (item.bucket, item.reason, item.error) == (Bucket.PLANNED, "failed", "No such account")
+    assert not paused
+
+
 RECREATED = {"transfer_id": 6, "sources": (6, 1), "at": ago(2)}
 
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from reconciler.dates import parse_iso
-from reconciler.events import Conclusion, UnknownOutcome, WriteRefused
+from reconciler.events import Conclusion, TurnedAway, UnknownOutcome, WriteRefused
+from reconciler.formats.messages import left_json
 from reconciler.model.desired import Address
 from reconciler.model.memory import Intent, IntentKind
 from reconciler.model.observed import ApiError
-from reconciler.planning.plan import Action, ActionKind
+from reconciler.planning.ledger import Bucket, Reason
+from reconciler.planning.plan import Action, ActionKind, Item
 from reconciler.render.doubts import Doubt, resolve_text
 from reconciler.render.endings import ending_text
 
 NOW = datetime(2026, 11, 28, 8, 18, 22, tzinfo=UTC)
 FIRST = parse_iso("2024-05-01")
 SAID = ApiError(422, "TOO_SHORT", "Not so", "R-1", "At least 30 days.")
+HELD = st.sampled_from([Bucket.BLOCKED, Bucket.FAILED])
 TOTALS = dict.fromkeys(
     ("created", "retried", "cancelled", "adopted", "refused", "withdrawn", "unknown", "days"), 0
 )
@@ -51,6 +58,67 @@ def test_refusals_that_are_alike_are_one_row() -> None:
     ) in told
     assert "at once (the first 3 of 41):\n" in told
     assert told.count("reconciler retry") == 3
+
+
+def outcomes() -> st.SearchStrategy[WriteRefused]:
+    made = st.builds(refused, st.integers(1, 3), st.integers(0, 40))
+    return st.builds(
+        lambda one, blocker, error, hand: replace(one, blocker=blocker, error=error, by_hand=hand),
+        made,
+        st.none() | st.just(9),
+        st.none() | st.just(SAID),
+        st.booleans(),
+    )
+
+
+def holes() -> st.SearchStrategy[Item]:
+    where = (Address(5, 1), "t1", FIRST, FIRST + 10)
+    return st.builds(lambda bucket, reason: Item(bucket, *where, reason.value), HELD, st.sampled_from(Reason))
+
+
+@given(
+    st.sampled_from([1, 3, 4, 7, 65, 69, 129, 143]),
+    st.lists(outcomes(), max_size=2),
+    st.lists(holes(), max_size=2),
+    st.sets(st.sampled_from(["key-problem", "quota-used-up", "api-unavailable", "state-unwritable"])),
+    st.booleans(),
+)
+def test_every_ending_has_a_next_command(
+    status: int, refusals: list[WriteRefused], left: list[Item], causes: set[str], unplanned: bool
+) -> None:
+    totals = TOTALS | {"refused": len(refusals)}
+    ended = Conclusion(
+        status, totals, tuple(refusals), holes=tuple(left), unplanned=unplanned, causes=frozenset(causes)
+    )
+    told = ending_text(ended, "apply --parallelism 2")
+    assert re.search(r"(?m)^  Next: .*:\n      reconciler \w+", told)
+
+
+def test_what_was_answered_is_not_said_to_be_unsent() -> None:
+    first, second = (refused(number).action for number in (1, 2))
+    limit = ApiError(429, "TOO_MANY_REQUESTS", "Slow down", "R-1")
+    ended = Conclusion(
+        69,
+        TOTALS,
+        not_sent=(second,),
+        causes=frozenset({"api-unavailable"}),
+        turned_away=(TurnedAway(first, limit),),
+        wait=timedelta(hours=2),
+    )
+    told = ending_text(ended, "apply")
+    assert "  answered   1 backfill, 10 days: 429 TOO_MANY_REQUESTS; not done, still due\n" in told
+    assert "  not sent   1 backfill, 10 days: still due" in told
+    assert "  Next: run the same again in 2h:\n" in told
+    (line,) = left_json(ended, ())
+    assert (line["type"], line["transfer"], line["answer"]["status"]) == ("turned-away", "t1", 429)
+
+
+def test_a_run_that_a_signal_ended_with_all_done_is_not_to_be_made_again() -> None:
+    told = ending_text(Conclusion(129, TOTALS | {"created": 2, "days": 9}), "apply")
+    assert (
+        "  Next: nothing of it is left to do; to see where the days stand:\n      reconciler status" in told
+    )
+    assert "reconciler apply" not in told
 
 
 def test_a_retry_of_several_ranges_names_them() -> None:

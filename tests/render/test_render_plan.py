@@ -32,6 +32,7 @@ from planning_values import (
     whole,
 )
 
+from reconciler.formats.messages import status_json
 from reconciler.model.desired import Chunk, Desired, Limits
 from reconciler.model.observed import ApiError
 from reconciler.planning.ledger import Reason
@@ -176,6 +177,65 @@ def test_what_is_not_alike_is_not_told_as_one() -> None:
         view_of(whole(planned(team(*many(25)), observed(), document(*refusals)))), Shown(Paint())
     )
     assert all(f"said {one}" in text.replace("\n" + " " * 40, " ") for one in range(1, 26))
+
+
+def refused_alike(number: int) -> tuple[Plan, Desired]:
+    wanted = team(*many(number))
+    answers = [
+        intent(
+            "1-10",
+            nonce=str(one),
+            outcome="refused",
+            at=ago(1),
+            answer=replace(SAID, request_id=f"R-{one}"),
+            transfer_id=one,
+            sources=(one,),
+        )
+        for one in range(1, number + 1)
+    ]
+    return whole(planned(wanted, observed(), document(*answers))), Desired((wanted,), (), {})
+
+
+def test_many_refusals_that_are_alike_are_told_once_with_what_lifts_them() -> None:
+    plan, desired = refused_alike(30)
+    told = (
+        "refused 08:00 UTC: 422 UNPROCESSABLE_ENTITY: It cannot be carried out: A range has at most 30 days "
+        "again from 2026-11-23 04:00 UTC, or once mended, for each as here: "
+        "reconciler retry transfer-1"
+    )
+    text = plan_text(view_of(plan), Shown(Paint()))
+    assert f"30 transfers {told} ! 300 days (--all)" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\n      reconciler retry transfer-1\n" in text
+    text = status_text(team_standings(plan, desired), standings(plan, desired)[1], Paint())
+    assert f"! 30 transfers 300 days {told}" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
+    assert len(text.splitlines()) < 45
+    few, desired = refused_alike(3)
+    text = status_text(team_standings(few, desired), standings(few, desired)[1], Paint())
+    assert text.count("reconciler retry transfer-") == 3
+
+
+def test_days_that_failed_and_are_made_again_tell_why() -> None:
+    """Due again at once, or after a pause: nobody has to wait for the last attempt to read the reason."""
+    wanted = team(transfer("1-31", name="ads"))
+    for ended, told in (
+        (
+            ago(30),
+            "+ ads 1 day (backfills.yaml:1) failed: Connection timeout to data source; to be made again",
+        ),
+        (
+            ago(0.1),
+            ". ads 1 day (backfills.yaml:1) failed: Connection timeout to data source; tried again from",
+        ),
+    ):
+        failed = record("1-31", "FAILED", id=8, **{**FAILED, "ended_at": ended, "end_time": ended})
+        plan, desired = whole(planned(wanted, observed(), document(failed))), Desired((wanted,), (), {})
+        text = status_text(team_standings(plan, desired), standings(plan, desired)[1], Paint())
+        assert told in " ".join(text.split())
+        told_json = status_json(plan, *standings(plan, desired))
+        (one,) = told_json["failed_before"] + [one for one in told_json["waiting"] if one.get("error")]
+        assert one["error"] == "Connection timeout to data source"
 
 
 def replace_id(one: Any, by: int) -> Any:
