@@ -75,5 +75,7 @@ def each(document: object, parse: Callable[[dict[str, object]], T]) -> list[T]:
         for item in items:
             parsed.append(parse(an_object(item)))
     except AnswerUnreadable as error:
-        raise AnswerUnreadable(f"item {len(parsed) + 1} of {len(items)}: {error}", *error.args[1:]) from None
+        bare = "it is an array without the envelope, and of that " if items is document else ""
+        told = f"{bare}item {len(parsed) + 1} of {len(items)}: {error}"
+        raise AnswerUnreadable(told, *error.args[1:]) from None
     return parsed

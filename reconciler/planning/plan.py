@@ -135,8 +135,8 @@ class DayCounts:
     """How many declared days lie in each bucket; a bucket that is not named has none.
 
     ``stuck``: how many active backfills on them do not move; ``resting``: how many of the blocked days are so
-    because the file says so, or only until settle time is over; ``unread``: of some of them what loaded them
-    could not be read, so that how many are covered is unknown.
+    because the file says so, or only until settle time is over; ``unread``: what loaded some of them
+    could not be read, or may be forgotten, so that how many are covered is unknown.
     """
 
     in_bucket: Mapping[Bucket, int] = field(default_factory=dict)

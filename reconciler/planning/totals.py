@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from reconciler.dates import EMPTY, DateSet, Day, DaysByTransfer, Span
 from reconciler.diagnostics import Finding, Severity
@@ -136,13 +137,19 @@ def prunes_undone(
     )
 
 
+_UNTOLD: Final = (
+    Reason.NO_EVIDENCE,
+    Reason.UNKNOWN_HISTORY,
+)  # of such days nobody knows whether they are loaded
+
+
 def summarise(ledger: TransferLedger, planned: DateSet) -> TransferSummary:
     """Return the counts of a transfer: what is due is planned, or deferred."""
     counts = {bucket: len(ledger.days(bucket)) for bucket in COUNTED}
     due = len(ledger.days(Bucket.DUE))
     counts |= {Bucket.PLANNED: len(planned), Bucket.DEFERRED: due - len(planned)}
     resting = ledger.days(Bucket.BLOCKED) - ledger.holes
-    unread = any(entry.reason is Reason.NO_EVIDENCE for entry in ledger.of(Bucket.BLOCKED))
+    unread = any(entry.reason in _UNTOLD for entry in ledger.of(Bucket.BLOCKED))
     divided = DayCounts(counts, len(ledger.stuck), len(resting), unread)
     assert divided.declared == len(ledger.transfer.days)
     transfer, info = ledger.transfer, ledger.evidence.info

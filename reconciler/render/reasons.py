@@ -80,6 +80,8 @@ def _ends_by_itself(item: Item, paused_by_file: bool) -> bool:
     """Tell whether nobody needs to look: time frees the days, or whoever wrote the file does."""
     if item.reason == Reason.PAUSED:
         return paused_by_file
+    if item.reason == Reason.NO_EVIDENCE and item.answer:
+        return item.answer.error.status >= 500  # an outage ends, a key or an id is mended by somebody
     return item.reason in _BY_TIME and item.until is not None
 
 

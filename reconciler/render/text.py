@@ -37,8 +37,8 @@ def plan_text(view: View, shown: Shown) -> str:
     """Return the whole plan, its two last lines, and after them the command that applies just this plan."""
     plan, paint = view.plan, shown.paint
     lines = [line for team in view.teams for line in TeamText(team, plan.created_at, shown).lines()]
-    if lines:
-        lines += [*_legend(lines, shown), ""]
+    if lines and (legend := _legend(lines, shown)):
+        lines += [*legend, ""]
     if plan.errored:
         lines.append(
             f"{paint('Incomplete', RED)}: a team could not be planned; its error is shown separately."

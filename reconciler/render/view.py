@@ -15,6 +15,7 @@ from itertools import groupby
 from reconciler.dates import Day, grouped
 from reconciler.diagnostics import Place
 from reconciler.formats.planfile import digest
+from reconciler.planning.budget import CREATES, OPEN, OPEN_ON_TRANSFER
 from reconciler.planning.plan import (
     COUNTED,
     LISTED,
@@ -30,6 +31,7 @@ from reconciler.planning.standing import named
 from reconciler.render.reasons import SIGNS, sign_of, why, words_of
 from reconciler.render.words import worded
 
+OUT_OF_TURN = "\none place is for the other end"
 SHOWN_ITEMS = 3  # of one reason on one transfer, where not all are asked for
 
 
@@ -109,7 +111,15 @@ class Part:
 
     def told(self, item: Item, several: bool = False) -> str:
         """Return why days are not done, and what frees them."""
-        return words_of(item, self.now, self.summary.paused_by_file, several)
+        told = words_of(item, self.now, self.summary.paused_by_file, several)
+        return f"{told}{OUT_OF_TURN}" if self._is_leapt_over(item) else told
+
+    def _is_leapt_over(self, item: Item) -> bool:
+        """Tell whether days are put off that lie between what is created: one place went out of turn."""
+        if item.reason not in (CREATES, OPEN, OPEN_ON_TRANSFER):
+            return False
+        made = [one for one in self.actions if one.kind is ActionKind.CREATE]
+        return any(one.start >= item.end for one in made) and any(one.end <= item.start for one in made)
 
     def sign(self, item: Item) -> tuple[str, str]:
         """Return the sign, and its colour, of days that are not done."""

@@ -274,7 +274,9 @@ def test_not_a_list(document: object) -> None:
 def test_a_bad_item_makes_the_whole_list_unreadable() -> None:
     for bad in (item(range_start_date="x"), None, [], 7):
         with pytest.raises(AnswerUnreadable, match="item 2 of 3"):
-            wire.parse_backfills([item(), bad, item()])
+            wire.parse_backfills({"data": [item(), bad, item()]})
+    with pytest.raises(AnswerUnreadable, match="an array without the envelope, and of that item 1 of 1"):
+        wire.parse_backfills([{"meta": {}, "data": [item()]}])
 
 
 def test_transfers() -> None:
@@ -296,7 +298,7 @@ def test_transfers() -> None:
         TransferInfo(36092, "", paused=True),
         TransferInfo(36093, "x", paused=True),
     )
-    with pytest.raises(AnswerUnreadable, match="item 1 of 1"):
+    with pytest.raises(AnswerUnreadable, match="item 1 of 1: "):
         wire.parse_transfers([{"display_name": "x"}])
 
 

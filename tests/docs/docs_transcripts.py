@@ -2,7 +2,8 @@
 
 ``sh``: every line must succeed; what it prints is not looked at. ``console``: what stands behind ``$ ``
 is run (``> `` goes on with it), and stdout and stderr together must be what stands below. A line of
-only ``...`` stands for any lines. Lines that begin with ``make`` are not run here: see the tests.
+only ``...`` stands for any lines. Lines that begin with ``make`` are not run here: see the tests. Of a
+fence that is marked ``no-run`` only its ``cd`` is.
 
 What differs from run to run is made equal on both sides before comparing:
 
@@ -63,14 +64,14 @@ class Ran:
 
 
 def commands_of(fence: Fence) -> list[Command]:
-    """Return what a fence runs; nothing for one that is marked ``no-run`` or is no shell."""
-    if "no-run" in fence.words or fence.language not in ("sh", "console"):
-        return []
+    """Return what a fence runs; nothing for one that is no shell."""
     if fence.language == "sh":
-        lines = [line for line in fence.body.splitlines() if not line.startswith("make ")]
+        only = "cd " if "no-run" in fence.words else ""
+        lines = [line for line in fence.body.splitlines() if line.startswith(only)]
+        lines = [line for line in lines if not line.startswith("make ")]
         text = "\n".join(lines)
         return [Command(fence, text, None, last=True)] if text.strip() else []
-    return list(_console(fence))
+    return list(_console(fence)) if fence.language == "console" else []
 
 
 def _console(fence: Fence) -> Iterator[Command]:
@@ -114,7 +115,8 @@ def run_all(commands: list[Command], folder: Path) -> list[Ran]:
 def _environment(folder: Path) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(_STRIPPED)}
     path = f"{folder.parent / 'bin'}{os.pathsep}{kept.get('PATH', os.defpath)}"
-    return {**kept, "PATH": path, "NO_COLOR": "1", "HOME": str(folder), "TERM": "dumb", "TZ": "UTC"}
+    ours = {"PATH": path, "HOME": str(folder), "TMPDIR": str(folder.parent)}
+    return {**kept, **ours, "NO_COLOR": "1", "TERM": "dumb", "TZ": "UTC"}
 
 
 def checkout(parent: Path) -> Path:
@@ -131,7 +133,7 @@ def checkout(parent: Path) -> Path:
 
 def normalised(text: str, folder: Path | None = None) -> list[str]:
     """Return the lines of a text with all that differs from run to run made equal."""
-    text = text if folder is None else text.replace(str(folder), SHOWN_FOLDER)
+    text = text if folder is None else _placed(text, folder)
     for pattern, word in _VOLATILE:
         text = pattern.sub(word, text)
     lines: list[str] = []
@@ -139,6 +141,11 @@ def normalised(text: str, folder: Path | None = None) -> list[str]:
         together = list(group)
         lines += sorted(together) if progress else together
     return lines
+
+
+def _placed(text: str, folder: Path) -> str:
+    """Return a text with the folder, or a temporary one of a page's own, as a reader may have it."""
+    return re.sub(rf"{re.escape(str(folder.parent))}/({folder.name}|tmp\.\w{{10}})\b", SHOWN_FOLDER, text)
 
 
 def _is_progress(line: str) -> bool:
@@ -158,7 +165,7 @@ def fits(shown: str, printed: str, folder: Path) -> bool:
 
 def rewritten(shown: str, printed: str, folder: Path) -> str:
     """Return what is to stand in the docs: what was printed, cut where it was cut before."""
-    lines = printed.replace(str(folder), SHOWN_FOLDER).strip("\n").split("\n")
+    lines = _placed(printed, folder).strip("\n").split("\n")
     old = shown.strip("\n").split("\n")
     if "..." in old:
         cut = old.index("...")

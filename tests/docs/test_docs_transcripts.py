@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from docs_fences import MARKDOWN, PAGES, README, ROOT, Fence, fences
-from docs_transcripts import Ran, checkout, commands_of, fits, rewritten, run_all
+from docs_transcripts import Command, Ran, checkout, commands_of, fits, rewritten, run_all
 
 UPDATE = os.environ.get("UPDATE_DOCS") == "1"
 KNOWN_WORDS = {"no-run", "fragment", "world"}
@@ -24,10 +24,16 @@ def test_shell_blocks_print_what_they_show(page: Path, tmp_path: Path) -> None:
         assert not os.environ.get("CI"), "this page shows jq"
         pytest.skip("needs jq")
     folder = checkout(tmp_path)
+    if page == README:
+        _cloned(folder)
+        commands = _twice(page)
     ran = run_all(commands, folder)
     for one in ran:
         told = f"{one.command.fence.where}: {one.command.text}\n{one.output}"
         assert one.status == one.wanted_status, told
+    if page == README:
+        assert _left_in(folder) == "", "a clone stays clean"
+        ran = list({id(one.command): one for one in reversed(ran)}.values())[::-1]  # the first time of each
     if UPDATE:
         _update(page, ran, folder)
         return
@@ -37,6 +43,23 @@ def test_shell_blocks_print_what_they_show(page: Path, tmp_path: Path) -> None:
                 f"{one.command.fence.where}: $ {one.command.text}\n{one.output}\n(UPDATE_DOCS=1 rewrites it)"
             )
             assert fits(one.command.shown, one.output, folder), told
+
+
+def _twice(page: Path) -> list[Command]:
+    """Return what a page runs, each block twice: it works where the reader stands then, too."""
+    setup, *blocks = [own for fence in fences(page) if (own := commands_of(fence))]
+    return [*setup, *(command for block in blocks for command in (*block, *block))]
+
+
+def _cloned(folder: Path) -> None:
+    shutil.copy(ROOT / ".gitignore", folder)
+    for command in ("init -q .", "add .", "-c user.name=a -c user.email=a@b commit -qm a"):
+        subprocess.run(["git", *command.split()], cwd=folder, check=True, timeout=60)
+
+
+def _left_in(folder: Path) -> str:
+    command = ["git", "status", "--short"]
+    return subprocess.run(command, cwd=folder, check=True, timeout=60, capture_output=True, text=True).stdout
 
 
 def _update(page: Path, ran: list[Ran], folder: Path) -> None:

@@ -29,7 +29,8 @@ from reconciler.bounds import DEFAULT_SETTLE
 from reconciler.formats.messages import status_json
 from reconciler.formats.planfile import dump, encode_plan, read_plan
 from reconciler.formats.planparts import ACTION, ITEM, action_of, encode_action, encode_item, item_of
-from reconciler.model.desired import Desired, Limits, OnUnknown
+from reconciler.model.desired import Desired, EvidenceMode, Limits, OnUnknown
+from reconciler.model.memory import Origin
 from reconciler.model.observed import ApiError, Unreadable
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.plan import Answer, Item
@@ -120,6 +121,32 @@ def test_days_that_failed_and_are_made_again_keep_their_reason() -> None:
     (((item,), paused),) = standing.remarks
     assert (item.bucket, item.reason, item.error) == (Bucket.PLANNED, "failed", "No such account")
     assert not paused
+
+
+def test_how_many_are_covered_is_unknown_where_the_state_may_have_forgotten() -> None:
+    blind = transfer("1-10", evidence=EvidenceMode.BACKFILLS)
+    forgotten = record("1-4", origin=Origin.UNEXPLAINED)
+    plan = whole(planned(team(blind), observed(), document(forgotten)))
+    (told,) = encode_plan(plan, "1")["transfers"]
+    assert (told["days"]["covered"], told["days"]["blocked"]) == (None, 6)
+    (standing, _total) = standings(plan, Desired((team(blind),), (), {}))
+    assert [(one.percent, one.synced, one.healthy) for one in standing] == [(None, None, False)]
+
+
+def test_an_outage_ends_by_itself_and_a_refusal_needs_a_person() -> None:
+    for status, legend in ((503, "\n  . not yet\n"), (403, "\n  ! needs a person\n")):
+        answer = replace(FORBIDDEN, error=replace(SAID, status=status))
+        away = observed(latest={1: answer}, runs={1: answer})
+        told = plan_text(view_of(whole(planned(team(transfer("1-10")), away))), Shown(Paint()))
+        assert legend in told
+
+
+def test_what_is_last_is_followed_by_one_blank_line() -> None:
+    theirs = observed(backfill("1-4"))
+    told = plan_text(view_of(whole(planned(team(transfer("1-4")), theirs))), Shown(Paint()))
+    assert "  Unmanaged backfills, never touched\n" in told
+    assert "\n\nNo changes.\n" in told
+    assert "\n\n\n" not in told
 
 
 RECREATED = {"transfer_id": 6, "sources": (6, 1), "at": ago(2)}
