@@ -43,6 +43,7 @@ def ci() -> None:
     exits={
         Exit.DONE: "posted, changed, or up to date",
         Exit.REFUSED: "the plan file is unfit, or the comment was turned away",
+        Exit.USAGE: "wrong usage, or it is not known of which pull request",
         Exit.KEY: "the token is missing or wrong, or may not comment",
         Exit.UNAVAILABLE: "GitHub or GitLab is away, or limits us",
     },

@@ -295,6 +295,8 @@ def test_only_the_newest_of_many_are_looked_at(github: Job, forge: ForgeStub) ->
         ((403, {"Retry-After": "17"}, LIMITED), 17),
         ((429, {"Retry-After": "3"}, {}), 3),
         ((403, {}, LIMITED), 60),
+        ((429, {"Retry-After": "0"}, {}), 60),
+        ((429, {"RateLimit-Reset": "1764337225", "Date": "Fri, 28 Nov 2025 13:40:00 GMT"}, {}), 25),
         (
             (
                 403,
