@@ -31,7 +31,7 @@ from reconciler.planning.standing import named
 from reconciler.render.reasons import SIGNS, sign_of, why, words_of
 from reconciler.render.words import worded
 
-OUT_OF_TURN = "\none place is for the other end"
+OUT_OF_TURN = "\none place goes to the last in line"
 SHOWN_ITEMS = 3  # of one reason on one transfer, where not all are asked for
 
 
