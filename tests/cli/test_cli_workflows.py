@@ -142,6 +142,14 @@ def test_a_plan_that_a_commit_brought_along_is_none_of_ours(repository: Reposito
     assert plan.summary == ""
 
 
+def test_what_the_action_is_given_is_no_shell_text(repository: Repository) -> None:
+    hostile = 'a b$(touch pwned)`touch pwned`"; touch pwned; "*'
+    ran = repository.action(command="validate", config=f"{hostile}\nother", args="--color\nnever")
+    assert ran.done[-1].code == 1
+    assert "a b$(touch pwned)`touch pwned`" in ran.told
+    assert not list(repository.root.rglob("pwned"))
+
+
 def test_expressions() -> None:
     context = {"github": {"event_name": "push", "event": {"a": "x"}}, "cancelled": False}
     assert evaluate("github.event_name == 'push' && (github.event.b == '' || 'no')", context)

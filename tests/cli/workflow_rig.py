@@ -174,6 +174,14 @@ class Repository:
         assert ran.result == wanted, (ran.result, ran.told)
         return ran
 
+    def action(self, **given: str) -> Ran:
+        """Run the action alone, in an empty folder."""
+        self.jobs += 1
+        ran = Ran(self.root / f"job-{self.jobs}" / "work")
+        self._tool(ran)
+        self._ours(ran, given, {}, {})
+        return ran
+
     def _tool(self, ran: Ran) -> None:
         tool = ran.folder.parent / "temp" / "reconciler" / "bin" / "reconciler"
         tool.parent.mkdir(parents=True)
