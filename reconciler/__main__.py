@@ -35,8 +35,9 @@ def leave_on_signals() -> None:
 
 
 def _leave(signum: int, _frame: FrameType | None) -> None:
+    told = {signal.SIGINT: b"Interrupted.\n", signal.SIGTERM: b"Terminated.\n"}  # as ``errors.py`` has it
     with suppress(OSError):
-        os.write(2, b"Interrupted.\n")
+        os.write(2, told.get(signal.Signals(signum), b"Hung up.\n"))
     os._exit(128 + signum)
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -24,7 +24,7 @@ from reconciler.engine.session import StateSession
 from reconciler.engine.stop import StopSignal
 from reconciler.engine.transfer import TransferApply
 from reconciler.engine.warnings import in_doubt, statuses, warnings
-from reconciler.errors import Exit, Interrupted, ReconcilerError, StateConflict
+from reconciler.errors import Exit, Interrupted, ReconcilerError, StateConflict, StateError
 from reconciler.events import RunEvent, Settled, UnknownOutcome
 from reconciler.model.deltas import apply_deltas
 from reconciler.model.desired import DesiredTeam
@@ -108,9 +108,15 @@ class TeamRun:
         again, later = self.store.read()
         if again is not None and later != revision:
             situation = weigh(self.team, again, situation.observed, situation.now, situation.settle)
-        holder = self.store.holder() if situation.resolution.unresolved else None
-        at_work = holder is not None and is_at_work(holder, self.clock.now())
-        return replace(situation, run=str(holder)) if at_work else situation
+        return replace(situation, run=self._run_at_work()) if situation.resolution.unresolved else situation
+
+    def _run_at_work(self) -> str:
+        """Return who holds the lock, "" if nobody does; not to see it is no reason to plan nothing."""
+        with suppress(StateError):
+            holder = self.store.holder()
+            if holder is not None and is_at_work(holder, self.clock.now()):
+                return str(holder)
+        return ""
 
     def plan(self, approval: Approval | None = None) -> Surveyed:
         """Return what apply would do."""

@@ -107,10 +107,10 @@ class TeamText:
         paused = alike[0].summary.paused_by_file
         sign, colour = sign_of(first, paused)
         if first.bucket is Bucket.DEFERRED and first.limit:
-            told = f"have to wait: limits.{first.reason} ({first.limit} of {first.limit})"
+            told = f" have to wait: limits.{first.reason} ({first.limit} of {first.limit})"
         else:
-            told = words_of_all(items, self.now, paused)
-        head, *rest = f"{len(alike):,} transfers {told}".splitlines()
+            told = f": {words_of_all(items, self.now, paused)}"
+        head, *rest = f"{len(alike):,} transfers{told}".splitlines()
         yield from (f"  {line}" for line in folded(head, self.shown.width - 2, hanging=4))
         yield from (" " * 6 + line for one in rest for line in folded(one, self.shown.width - 6))
         more = self._applies(first, len(items))

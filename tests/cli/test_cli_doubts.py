@@ -26,6 +26,8 @@ from cli_rig import (
 )
 from test_cli_signals import creates, gated
 
+from reconciler.errors import Interrupted
+
 SETTLED = "ads", "2024-05-01..2024-05-10", "--as", "not-created"
 BLOCKING = FILE.replace("version: 1\n", "version: 1\non_unknown: block\n")
 
@@ -261,7 +263,7 @@ def test_a_signal_while_modules_are_imported_is_no_traceback(module: str, signum
         check=False,
         timeout=60,
     )
-    assert (process.returncode, process.stderr) == (128 + signum, "Interrupted.\n")
+    assert (process.returncode, process.stderr) == (128 + signum, f"{Interrupted(signum).summary}.\n")
 
 
 # -- output that cannot be written -------------------------------------------------------------------

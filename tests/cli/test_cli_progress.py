@@ -206,7 +206,10 @@ def test_a_rate_limit_is_waited_for_with_a_name(shop: Shop) -> None:
         process.send_signal(signal.SIGTERM)
         done = ended(process)
         assert done.code == 143
-        assert "  not sent   2 backfills, 15 days: still due, nothing is lost" in done.err
+        assert re.search(
+            r"  answered   1 backfill, \d+ days: 429 TOO_MANY_REQUESTS; not done, still due", done.err
+        )
+        assert re.search(r"  not sent   1 backfill, \d+ days: still due, nothing is lost", done.err)
 
 
 # -- what is asked about was seen --------------------------------------------------------------

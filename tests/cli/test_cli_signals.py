@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from cli_rig import COMMAND, FILE, KEY, TEAM, Api, Shop, Terminal, ended, serving, until
 
+from reconciler.errors import Interrupted
+
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 IDS = ["int", "term", "hup"]
 
@@ -183,7 +185,7 @@ def test_a_read_that_hangs_is_left_at_once(signum: int, code: int, command: str,
         process.send_signal(signum)
         done = ended(process, 30)
         assert done.code == code
-        assert done.err.splitlines()[-1] == "Interrupted."
+        assert done.err.splitlines()[-1] == f"{Interrupted(signum).summary}."
         gate.open.set()
         if command != "plan":
             check_the_state_is_free(shop, api)

@@ -160,8 +160,8 @@ def test_what_is_not_alike_is_not_told_as_one() -> None:
     half = [*many(10, paused=True), *(replace_id(one, 50) for one in many(15))]
     seen = observed(transfers=named(*range(1, 100), paused=range(1, 100)))
     text = plan_text(view_of(whole(planned(team(*half), seen))), Shown(Paint()))
-    assert "  10 transfers paused by you\n    . 100 days (--all)\n" in text
-    assert "  15 transfers paused at the vendor; resume it there\n    ! 150 days (--all)\n" in text
+    assert "  10 transfers: paused by you\n    . 100 days (--all)\n" in text
+    assert "  15 transfers: paused at the vendor; resume it there\n    ! 150 days (--all)\n" in text
     refusals = [
         intent(
             "1-10",
@@ -204,7 +204,7 @@ def test_many_refusals_that_are_alike_are_told_once_with_what_lifts_them() -> No
         "reconciler retry transfer-1"
     )
     text = plan_text(view_of(plan), Shown(Paint()))
-    assert f"30 transfers {told} ! 300 days (--all)" in " ".join(text.split())
+    assert f"30 transfers: {told} ! 300 days (--all)" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 80
     assert "\n      reconciler retry transfer-1\n" in text
     text = status_text(team_standings(plan, desired), standings(plan, desired)[1], Paint())
