@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.options import SANDBOX
 from reconciler.cli.terminal import err
-from reconciler.errors import KeyProblem, UsageError
+from reconciler.errors import ConfigError, KeyProblem, UsageError
 
 if TYPE_CHECKING:
     from reconciler.api.client import Verbose
     from reconciler.cli.options import Common
     from reconciler.cli.signals import Signals
-    from reconciler.engine.parts import EmbeddedApi, Parts
+    from reconciler.engine.parts import EmbeddedApi, Parts, States
     from reconciler.model.desired import DesiredTeam
     from reconciler.sandbox import Sandbox
 
-SANDBOX_STATE = "state/sandbox"
-SANDBOX_FILE = "state/sandbox/world.db"
+WORLD = "world.db"
 MOST_OF_KEY_FILE = 16 * 1024  # bytes
 
 
@@ -47,18 +46,41 @@ def address_of(common: Common) -> str:
 
 def opened_sandbox(common: Common) -> Sandbox:
     """Return the embedded sandbox that ``--api`` names. Raises ``UsageError`` for a file that holds none."""
-    return open_sandbox(common.api.partition(":")[2] or SANDBOX_FILE)
+    return open_sandbox(common.api.partition(":")[2] or os.path.join(sandbox_folder(common), WORLD))
+
+
+def sandbox_folder(common: Common) -> str:
+    """Return where the embedded sandbox lies: in the state folder of the files; without files, of this one.
+
+    Raises ``UsageError`` where the files have several.
+    """
+    from reconciler.config.loading import default_paths, state_folders
+
+    try:
+        folders = state_folders(common.config or default_paths())
+    except ConfigError:
+        folders = ()
+    if len(folders) > 1:
+        detail = f"The states of the files lie in {', '.join(folders)}."
+        raise UsageError("Which sandbox is meant remains open", detail, "Name its file: --api sandbox:FILE")
+    return os.path.join(*(folders or ("state",)), SANDBOX)
 
 
 def is_sandbox(common: Common) -> bool:
     return common.api == SANDBOX or common.api.startswith(SANDBOX + ":")
 
 
-def state_of(common: Common) -> str | None:
-    """Return where the flags or the environment say that the state is; the sandbox's lies apart."""
-    if not is_sandbox(common):
-        return common.state
-    return common.state or SANDBOX_STATE
+def state_of(common: Common) -> States:
+    """Return where the flags or the environment say that the state is; the sandbox's lies apart, in a folder
+    of that of the files.
+    """
+    return common.state or _of_sandbox if is_sandbox(common) else common.state
+
+
+def _of_sandbox(team: DesiredTeam) -> str:
+    from reconciler.engine.parts import state_url
+
+    return os.path.join(state_url(None, team), SANDBOX)
 
 
 def verbose_of(common: Common) -> Verbose | None:

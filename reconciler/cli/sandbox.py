@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.arguments import SANDBOX_FILE, SANDBOX_STATE, open_sandbox
+from reconciler.cli.arguments import WORLD, open_sandbox, sandbox_folder
 from reconciler.cli.command import Commands
 from reconciler.cli.kinds import Duration
+from reconciler.cli.options import SANDBOX, Common, shared
 from reconciler.cli.signals import Signals
 from reconciler.cli.terminal import err, out
 from reconciler.errors import Exit, UsageError
@@ -31,8 +32,7 @@ _DATA = click.option(
     "--data",
     metavar="FILE",
     type=click.Path(),
-    default=SANDBOX_FILE,
-    help=f"The world's file (default: {SANDBOX_FILE}).",
+    help=f"The world's file (default: {SANDBOX}/{WORLD} in the state folder of the files).",
 )
 
 
@@ -130,11 +130,14 @@ def _announce(url: str) -> None:
 )
 @click.argument("duration", type=Duration())
 @_DATA
-def advance(duration: timedelta, data: str) -> None:
+@shared("files")
+def advance(common: Common, duration: timedelta, data: str | None) -> None:
     """Move the sandbox's clock on by DURATION, such as 90s, 15m, 6h or 3d."""
+    flags = [f" --data {quote(data)}"] if data else [f" -c {quote(path)}" for path in common.config]
+    data = data or os.path.join(sandbox_folder(common), WORLD)
     if not os.path.exists(data):
         detail = f"There is no file {data}; nothing was done on a sandbox kept there."
-        begin = on_lines("sandbox reset" + ("" if data == SANDBOX_FILE else f" --data {quote(data)}"))
+        begin = on_lines(f"sandbox reset{''.join(flags)}")
         hint = f"Name the sandbox's file with --data, or begin one there:{begin}"
         raise UsageError("There is no such sandbox", detail, hint)
     opened = open_sandbox(data)
@@ -148,26 +151,28 @@ def advance(duration: timedelta, data: str) -> None:
 )
 @click.option("--world", metavar="FILE", type=click.Path(), help="A world file that sets the scene.")
 @_DATA
-def reset(world: str | None, data: str) -> None:
+@shared("files")
+def reset(common: Common, world: str | None, data: str | None) -> None:
     """Start the sandbox over, with its own state."""
     from reconciler.sandbox import SceneError
 
-    opened = open_sandbox(data)
+    folder = sandbox_folder(common) if data is None else ""
+    opened = open_sandbox(data or os.path.join(folder, WORLD))
     try:
         opened.reset(world)
     except (SceneError, OSError) as wrong:
         raise _no_world(wrong) from None
-    removed = _forget_state() if data == SANDBOX_FILE else 0
-    files = f"{plural(removed, 'state file')} in {SANDBOX_STATE}/ {'was' if removed == 1 else 'were'}"
+    removed = _forget_state(folder) if folder else 0
+    files = f"{plural(removed, 'state file')} in {folder}/ {'was' if removed == 1 else 'were'}"
     told = f"; {files} removed" if removed else ""
     out(f"The sandbox was reset{told}. Its clock is at {opened.now_text()}.")
 
 
-def _forget_state() -> int:
+def _forget_state(folder: str) -> int:
     """Remove what was remembered of the old world: its ids mean nothing in the new one."""
-    for lock in Path(SANDBOX_STATE).glob("team-*.lock"):
+    for lock in Path(folder).glob("team-*.lock"):
         os.truncate(lock, 0)  # it names what was committed, and what is named and gone would be an old copy
-    files = [*Path(SANDBOX_STATE).glob("team-*.db*")]
+    files = [*Path(folder).glob("team-*.db*")]
     for file in files:
         file.unlink(missing_ok=True)
     return len(files)

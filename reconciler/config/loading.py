@@ -14,17 +14,25 @@ from pathlib import Path
 from reconciler.collector import collector_paused
 from reconciler.config.neighbours import unread
 from reconciler.config.nodes import key_place
-from reconciler.config.reading import Found, default_paths, find, identity, read
+from reconciler.config.reading import (
+    Found,
+    default_paths,
+    default_state,
+    find,
+    home_of,
+    identity,
+    read,
+)
 from reconciler.config.rules import MOST_FINDINGS, REFUSALS, finding, not_shown, some_of_each
 from reconciler.config.source import parse
-from reconciler.config.teams import resolve_team
+from reconciler.config.teams import resolve_team, state_folder
 from reconciler.config.transfers import TeamFile
 from reconciler.config.validation import Validated, validate
 from reconciler.diagnostics import Finding, Place, Severity, has_errors, sorted_findings
 from reconciler.errors import ConfigError, FilesUnread
 from reconciler.model.desired import Desired, DesiredTeam
 
-__all__ = ["default_paths", "error_of", "load", "read_files"]
+__all__ = ["default_paths", "error_of", "load", "read_files", "state_folders"]
 
 
 def load(paths: Sequence[Path | str], as_of: date | None = None, now: datetime | None = None) -> Desired:
@@ -39,6 +47,21 @@ def load(paths: Sequence[Path | str], as_of: date | None = None, now: datetime |
     if error := error_of(desired):
         raise error
     return desired
+
+
+def state_folders(paths: Sequence[Path | str]) -> tuple[str, ...]:
+    """Return the folders in which the states of files lie if no flag says otherwise, each once.
+
+    What is wrong with the files is not told: of one that cannot be read, its place decides.
+    """
+    reading = _Reading()
+    try:
+        reading.read(paths)
+    except OSError:
+        reading.by_team.clear()
+    found = [state_folder(files) for files in reading.by_team.values()]
+    found = found or [default_state(home_of(Path(path)) for path in paths)]
+    return tuple(dict.fromkeys(folder for folder in found if folder))
 
 
 def error_of(desired: Desired) -> ConfigError | None:

@@ -47,6 +47,12 @@ def resolve_team(
     return team, findings
 
 
+def state_folder(files: Sequence[TeamFile]) -> str | None:
+    """Return where the state of a team lies if no flag says otherwise; ``None`` if that remains open."""
+    set_here = (_team_value(file, "state") for file in files if file.model.state is not None)
+    return next(set_here, None) or default_state(file.home for file in files)
+
+
 def _check_as_of(as_of: date | None, today: date) -> None:
     if as_of is not None and as_of > today:
         detail = f"--as-of is {as_of}, but today is {today} in the team's timezone. Later days are unknown."

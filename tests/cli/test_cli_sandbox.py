@@ -23,8 +23,9 @@ def test_the_embedded_sandbox_from_first_to_last(shop: Shop) -> None:
     assert done.summary.startswith("No changes. Days: 15 declared: 15 in flight")
     assert "clock is at" in shop.run("sandbox", "advance", "3d", code=0).out
     assert shop.run("plan", env=env, code=0).summary.startswith("No changes. Days: 15 declared: 15 covered")
-    assert (shop.state / "sandbox" / f"team-{TEAM}.db").exists()
-    assert list(production.iterdir()) == [], "a file's production state is never touched"
+    assert [one.name for one in production.iterdir()] == ["sandbox"], "the production state is never touched"
+    assert {f"team-{TEAM}.db", "world.db"} <= {one.name for one in (production / "sandbox").iterdir()}
+    assert not shop.state.exists()
     assert not (shop.folder / "elsewhere").exists()
     assert "was reset" in shop.run("sandbox", "reset", code=0).out
     assert "Plan: 2 to create (15 days)" in shop.run("plan", env=env, code=0).summary
@@ -38,6 +39,30 @@ def test_the_embedded_sandbox_with_a_state_and_a_file_of_ones_own(shop: Shop) ->
     assert not shop.state.exists()
     shop.run("sandbox", "advance", "1d", "--data", "worlds/one.db", code=0)
     assert "15 covered" in shop.run("plan", *flags, code=0).summary
+
+
+def test_the_world_lies_with_the_files_wherever_a_command_runs(shop: Shop) -> None:
+    shop.write(FILE, "de eu/backfills.yaml")
+    flags = ["-c", "de eu/backfills.yaml"]
+    shop.run("apply", "--auto-approve", "--api", "sandbox", *flags, code=0)
+    elsewhere = Shop(shop.folder / "de eu")
+    assert "clock is at" in elsewhere.run("sandbox", "advance", "3d", code=0).out
+    assert "15 covered" in shop.run("plan", "--api", "sandbox", *flags, code=0).summary
+    assert not shop.state.exists()
+    lost = shop.run("sandbox", "advance", "3d", "-c", "other/backfills.yaml", code=64)
+    assert "reconciler sandbox reset -c other/backfills.yaml" in lost.err
+    done = shop.run("sandbox", "reset", *flags, code=0)
+    assert "in de eu/state/sandbox/ was removed" in done.out
+    assert "15 planned" in shop.run("plan", "--api", "sandbox", *flags, code=0).summary
+
+
+def test_of_files_with_several_state_folders_the_world_is_to_be_named(shop: Shop) -> None:
+    shop.write(FILE, "eu/backfills.yaml")
+    shop.write(FILE.replace(str(TEAM), "6"), "us/backfills.yaml")
+    flags = ["-c", "eu/backfills.yaml", "-c", "us/backfills.yaml"]
+    assert "eu/state, us/state" in shop.run("plan", "--api", "sandbox", *flags, code=64).err
+    shop.run("apply", "--auto-approve", "--api", "sandbox:one.db", *flags, code=0)
+    assert (shop.folder / "us" / "state" / "sandbox" / "team-6.db").exists()
 
 
 def test_a_world_file_sets_the_scene(shop: Shop) -> None:

@@ -141,6 +141,17 @@ def test_an_outage_ends_by_itself_and_a_refusal_needs_a_person() -> None:
         assert legend in told
 
 
+@pytest.mark.parametrize("places, told", [(1, False), (2, True), (3, True), (4, False)])
+def test_days_put_off_between_what_is_created_say_that_a_place_goes_to_the_other_end(
+    places: int, told: bool
+) -> None:
+    wanted = team(transfer("1-2", "5-6", "9-10", "13-14"), limits=Limits(max_open_per_transfer=places))
+    plan = whole(planned(wanted, observed()))
+    assert len(plan.actions) == places
+    text = plan_text(view_of(plan), Shown(Paint()))
+    assert ("one place is for the other end" in text) is told
+
+
 def test_what_is_last_is_followed_by_one_blank_line() -> None:
     theirs = observed(backfill("1-4"))
     told = plan_text(view_of(whole(planned(team(transfer("1-4")), theirs))), Shown(Paint()))
