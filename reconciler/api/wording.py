@@ -114,29 +114,9 @@ def unread(seen: Unreadable) -> KeyProblem | ApiUnavailable:
     return ApiUnavailable("A transfer could not be read", f"{seen.said}.", "Its days are left; others go on.")
 
 
-_CURES = {
-    Cause.FORBIDDEN: f"Give the key the scope {READ_SCOPE}.",
-    Cause.NOT_FOUND: "Check the id of the transfer.",
-    Cause.FAILED: "Run again once the API answers.",
-}
-_SAME = "Asking again gives the same"
-
-
-def cure(seen: Unreadable) -> str:
-    """Return what helps where something could not be read, a sentence; "" if nothing but the file can.
-
-    By the code of a refusal: not every 403 is for want of a scope.
-    """
-    code = (seen.error.code if seen.error else None) or ""
-    if code.startswith("LICENSE"):
-        return "It is the licence's, or the data source's: renew or extend it, then run again."
-    if code in outcome.KEY_CODES:
-        return "It is the key's: allow this machine's address, give its account the permission, or enable it."
-    if not seen.lasting:
-        return _CURES.get(seen.cause, "")
-    if seen.error:
-        return f"{_SAME}: check the API's URL and the ids in the file; else ask the vendor why."
-    return f"{_SAME}: report it to the vendor, or to us if the vendor is right."
+def _permitting(scope: str) -> str:
+    permission = "dwh.transfer.view" if scope == READ_SCOPE else "dwh.transfer.edit"
+    return f"Give the key the scope {scope}, and its account the permission {permission}."
 
 
 _KEY_WORDS = {
@@ -153,6 +133,29 @@ _KEY_WORDS = {
         "Enable it, or give another key (SUPERMETRICS_API_KEY, or what key_env names).",
     ),
 }
+_CURES = {
+    Cause.FORBIDDEN: _permitting(READ_SCOPE),
+    Cause.NOT_FOUND: "Check the id of the transfer.",
+    Cause.FAILED: "Run again once the API answers.",
+}
+_SAME = "Asking again gives the same"
+
+
+def cure(seen: Unreadable) -> str:
+    """Return what helps where something could not be read, a sentence; "" if nothing but the file can.
+
+    By the code of a refusal: not every 403 is for want of a scope.
+    """
+    code = (seen.error.code if seen.error else None) or ""
+    if code.startswith("LICENSE"):
+        return "It is the licence's, or the data source's: renew or extend it, then run again."
+    if code in _KEY_WORDS:
+        return _KEY_WORDS[code][1]
+    if not seen.lasting:
+        return _CURES.get(seen.cause, "")
+    if seen.error:
+        return f"{_SAME}: check the API's URL and the ids in the file; else ask the vendor why."
+    return f"{_SAME}: report it to the vendor, or to us if the vendor is right."
 
 
 def _key_problem(asked: str, error: ApiError, scope: str) -> KeyProblem:
@@ -172,10 +175,10 @@ def _key_problem(asked: str, error: ApiError, scope: str) -> KeyProblem:
             detail,
             "Check team_id, that the key belongs to this team, and the API's URL.",
         )
-    permission = "dwh.transfer.view" if scope == READ_SCOPE else "dwh.transfer.edit"
-    give = f"Give the key the scope {scope}, and its account the permission {permission}."
     other = " Or team_id is wrong: of a team that is not the key's the API says the same."
-    return KeyProblem("The key may not do this", detail, give + (other if scope == READ_SCOPE else ""))
+    return KeyProblem(
+        "The key may not do this", detail, _permitting(scope) + (other if scope == READ_SCOPE else "")
+    )
 
 
 def quota_used_up(request: Request, error: ApiError) -> QuotaUsedUp:

@@ -21,6 +21,7 @@ import pytest
 from reconciler.api import wording
 from reconciler.api.client import ApiClient
 from reconciler.api.outcome import (
+    KEY_CODES,
     Denied,
     Done,
     Matter,
@@ -399,6 +400,15 @@ def test_a_read_that_fails_says_what_was_answered(read: Callable[[ApiClient], ob
     assert seen.error == ApiError(status, "SOME_CODE", "No.", "R-1")
     assert f"{status} SOME_CODE: No (request R-1)" in said_of(seen)
     assert ("Run again" in wording.cure(seen)) == (status >= 500)
+
+
+@pytest.mark.parametrize("code", [*sorted(map(str, KEY_CODES)), "FORBIDDEN", None])
+def test_a_refusal_of_the_key_has_one_cure_whatever_it_kept_from_being_read(code: str | None) -> None:
+    error = ApiError(403, code, "No")
+    problem = wording.key_problem(Request("GET", "/x"), error)
+    cure = wording.cure(Unreadable(Cause.FORBIDDEN, "GET /x", error))
+    assert cure
+    assert problem.hint.startswith(cure)
 
 
 def test_a_read_that_is_told_to_wait_too_long_says_how_long() -> None:
