@@ -69,7 +69,7 @@ fork: $(VENV)/.dev ## The tests of http/ on httpx2, the fork of httpx, which is 
 	PYTHONPATH=tests $(BIN)/pytest -p on_httpx2 tests/test_http.py tests/test_http_proxies.py
 
 proof: $(VENV)/.dev ## The long runs: worlds, schedules, kills, races, faults on sockets, fuzzing.
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m proof --timeout 3000 --durations 15 tests/proof tests/cli tests/stores
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m proof --timeout 3000 --durations 15 tests/proof tests/cli tests/stores tests/docs
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal tests/planning # the laws, with thousands of examples
 
 kill: $(VENV)/.dev ## Kill and fail an apply at every step; needs strace for all of it.
