@@ -149,7 +149,7 @@ def test_days_put_off_between_what_is_created_say_that_a_place_goes_to_the_other
     plan = whole(planned(wanted, observed()))
     assert len(plan.actions) == places
     text = plan_text(view_of(plan), Shown(Paint()))
-    assert ("one place is for the other end" in text) is told
+    assert ("one place goes to the last in line" in text) is told
 
 
 def test_what_is_last_is_followed_by_one_blank_line() -> None:
