@@ -40,7 +40,7 @@ def test_a_few_points_converge() -> None:
         (("forks", "--embedded", "--every", "6"), 220),
         (("forks", "--served", "--every", "40"), 20),
         (("twice", "--pairs", "40"), 40),
-        (("signals", "--every", "18"), 40),
+        (("signals", "--every", "16"), 40),
         (("errors", "--every", "12"), 100),
     ],
     ids=["forks", "served", "twice", "signals", "errors"],
