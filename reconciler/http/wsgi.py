@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlencode
 
@@ -28,12 +29,9 @@ class WsgiTransport:
     def send(self, request: Request, *, read_timeout: float) -> Response:
         """Call the application once. Raises ``AnswerLost``. There is nothing to time out: it is a call."""
         environ = self._environ(request)
-        lost = ""
-        try:
+        with suppress(OSError):
             return _call(self._app, environ)
-        except OSError as error:
-            lost = type(error).__name__
-        raise AnswerLost(f"the connection broke before a whole answer ({lost})")
+        raise AnswerLost("the connection broke before a whole answer")
 
     def _environ(self, request: Request) -> dict[str, Any]:
         body = request.body() or b""

@@ -13,8 +13,13 @@ from reconciler.untrusted import one_line
 _APART = "&#8288;"
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _MARKS = re.compile(r"[\\`*_\[\]|~$]")
-# What is a mention, a reference, a label or an emoji before a word, and an address within one.
-_LIVE = re.compile(r"(?<=[@#!%^~+])(?=[\w\"'-])|(?<=:)(?=//|[a-z_+-])|(?<=\bwww)(?=\.)", re.I)
+# What is a mention, a reference, a label or an emoji before a word, and an address within one. Digits of a
+# commit, and keys of other trackers, stay: request ids look like them, and are copied.
+_LIVE = re.compile(
+    r"(?<=[@#!%^~+])(?=[\w\"'-])|(?<=&)(?=\d)|(?<=:)(?=//|[a-z_+-]|\d\w*:)|(?<=\bwww)(?=\.)"
+    r"|(?<=\bgh)(?=-\d)",
+    re.I,
+)
 _TICKS = re.compile(r"`+")
 
 
