@@ -14,6 +14,7 @@ from reconciler.cli.options import Common, shared
 from reconciler.cli.planfiles import base_option, load_plan, max_chars_option
 from reconciler.cli.reading import read_bounded
 from reconciler.cli.terminal import err, out
+from reconciler.dates import DaysByTransfer
 from reconciler.errors import Exit
 from reconciler.forge.client import MAX_BODY, ForgeClient
 from reconciler.forge.posting import Posted, Subject, post
@@ -22,6 +23,7 @@ from reconciler.forge.sticky import Elsewhere
 from reconciler.formats.marker import key_of
 from reconciler.http import HttpTransport, Retry
 from reconciler.planning.approval import planned_days
+from reconciler.planning.difference import unplanned
 from reconciler.planning.plan import Plan
 from reconciler.render.elsewhere import Names, elsewhere_lines, elsewhere_markdown, names_of
 from reconciler.render.markdown import markdown
@@ -96,9 +98,16 @@ def _wait(seconds: float) -> None:
 
 
 def _subject(plan: Plan, base: Plan | None) -> Subject:
-    """Return what the comment is about: of what the base plans too, nobody asks who else does."""
+    """Return what the comment is about: of what the base plans too, nobody asks who else does, nor of what
+    it could not plan.
+    """
     days = planned_days(plan.actions)
-    return Subject(key_of(plan), days - planned_days(base.actions) if base else days, plan.errored)
+    if base is None:
+        return Subject(key_of(plan), days, plan.errored)
+    unknown = unplanned(base, plan)
+    asked = DaysByTransfer((one, days[one]) for one in days if one.team_id not in unknown)
+    unasked = tuple(sorted({one.team_id for one in days}.intersection(unknown)))
+    return Subject(key_of(plan), asked - planned_days(base.actions), plan.errored, unasked)
 
 
 def _tell(posted: Posted, review: Review, names: Names) -> None:

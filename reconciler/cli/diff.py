@@ -14,7 +14,7 @@ from reconciler.cli.terminal import out, out_json, paint_for, width_of
 from reconciler.errors import Exit
 from reconciler.formats.plandiff import changes_json
 from reconciler.planning.difference import changes_of
-from reconciler.render.changes import changes_text
+from reconciler.render.changes import changes_text, unknown_of
 
 
 @click.command(
@@ -32,4 +32,5 @@ def diff(common: Common, before: Path, after: Path) -> None:
     if common.json:
         out_json(changes_json(old, new, changes))
     else:
-        out(changes_text(changes, paint_for(common.color, sys.stdout), width_of(sys.stdout)))
+        unknown = unknown_of(old, new, "the earlier plan", "the later plan")
+        out(changes_text(changes, paint_for(common.color, sys.stdout), width_of(sys.stdout), unknown))

@@ -19,12 +19,13 @@ _PAUSES = (1.0, 4.0)  # seconds before each look for a comment whose answer was 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What a comment is about. ``days``: those that other pull requests are asked for; ``incomplete``: a team
-    could not be planned.
+    could not be planned; ``unasked``: teams that the base could not plan, so nobody knows what to ask for.
     """
 
     key: str
     days: DaysByTransfer[Address]
     incomplete: bool = False
+    unasked: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def post(client: ForgeClient, subject: Subject, text_of: Callable[[str, Elsewher
     """
     me = client.me()
     spot = _spot(client, subject, me)
-    elsewhere = _elsewhere(client, subject.days, me)
+    elsewhere = replace(_elsewhere(client, subject.days, me), unasked=subject.unasked)
     text = text_of(spot.key, elsewhere)
     step, comment = _write(client, spot, text, lambda: _spot(client, subject, me))
     return Posted(step, comment, elsewhere, me, spot.spare)

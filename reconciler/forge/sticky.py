@@ -72,7 +72,8 @@ class Overlap:
 class Elsewhere:
     """What other open pull requests plan of the same days. ``sign``: what a number has before it; ``noun``:
     what they are called; ``unlooked``: how many, those changed longest ago, were not looked at; ``unread``:
-    why they could not be read, "" if they were.
+    why they could not be read, "" if they were; ``unasked``: teams whose days nobody was asked for, because
+    the base could not plan them.
     """
 
     sign: str
@@ -80,6 +81,7 @@ class Elsewhere:
     overlaps: tuple[Overlap, ...] = ()
     unlooked: int = 0
     unread: str = ""
+    unasked: tuple[int, ...] = ()
 
 
 def spot_of(comments: Iterable[Comment], me: str, key: str, *, incomplete: bool = False) -> Spot:

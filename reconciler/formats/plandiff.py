@@ -8,20 +8,26 @@ from typing import Any
 from reconciler.dates import DateSet
 from reconciler.formats.planfile import digest
 from reconciler.formats.statekinds import day_texts
-from reconciler.planning.difference import Changed
+from reconciler.planning.difference import Changed, unplanned
 from reconciler.planning.plan import FORMAT_VERSION, Plan
 
 Json = dict[str, Any]
 
 
 def changes_json(before: Plan, after: Plan, changes: Iterable[Changed]) -> Json:
-    """Return how two plans differ. ``same``: what is done is the same."""
+    """Return how two plans differ. ``same``: what is done is the same; ``None``: a team could not be planned
+    in one that is ``incomplete``, so nobody knows.
+    """
     found = tuple(changes)
+    acts = any(one.acts for one in found)
+    incomplete = [name for name, plan in (("from", before), ("to", after)) if plan.errored]
     return {
         "format_version": FORMAT_VERSION,
         "from": digest(before),
         "to": digest(after),
-        "same": not any(one.acts for one in found),
+        "same": None if incomplete and not acts else not acts,
+        "incomplete": incomplete,
+        "unknown_teams": sorted({*unplanned(before, after), *unplanned(after, before)}),
         "days": {"more": sum(len(one.more) for one in found), "fewer": sum(len(one.fewer) for one in found)},
         "transfers": [_changed_json(one) for one in found],
     }

@@ -68,7 +68,20 @@ class Changed:
 
 
 def changes_of(before: Plan, after: Plan) -> tuple[Changed, ...]:
-    """Return what is otherwise in ``after``, a transfer each, by their ids; none if nothing is."""
+    """Return what is otherwise in ``after``, a transfer each, by their ids; none if nothing is. Nothing is
+    said of teams that one of them could not plan.
+    """
+    unknown = {*unplanned(before, after), *unplanned(after, before)}
+    return tuple(one for one in _changes(before, after) if one.address.team_id not in unknown)
+
+
+def unplanned(plan: Plan, other: Plan) -> tuple[int, ...]:
+    """Return the teams that ``other`` has and that are missing in a plan because it is incomplete, by id."""
+    missing = {one.team_id for one in other.teams} - {one.team_id for one in plan.teams}
+    return tuple(sorted(missing)) if plan.errored else ()
+
+
+def _changes(before: Plan, after: Plan) -> tuple[Changed, ...]:
     old, new = _told(before.actions), _told(after.actions)
     put_off, waited = _deferred(after), _deferred(before)
     empty: dict[str, Any] = {"days": DateSet(), "cancels": [], "name": "", "owner": []}
@@ -79,8 +92,10 @@ def changes_of(before: Plan, after: Plan) -> tuple[Changed, ...]:
 
 
 def differences(before: Plan, after: Plan) -> list[str]:
-    """Return a clause for each difference in what two plans do, in a stable order; none if they agree."""
-    clauses = [clause for changed in changes_of(before, after) for clause in changed.clauses]
+    """Return a clause for each difference in what two plans do, in a stable order; none if they agree. A
+    team that one of them could not plan is a difference.
+    """
+    clauses = [clause for changed in _changes(before, after) for clause in changed.clauses]
     if before.api_url != after.api_url:
         clauses.append(f"another API: {after.api_url}")
     return clauses

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from reconciler.dates import DateSet
-from reconciler.planning.difference import Change, Changed
-from reconciler.render.layout import WIDTH, Line, apart
-from reconciler.render.words import BOLD, DIM, GREEN, RED, Paint, days, plural
+from reconciler.planning.difference import Change, Changed, unplanned
+from reconciler.planning.plan import Plan
+from reconciler.render.layout import WIDTH, Line, apart, wrapped
+from reconciler.render.words import BOLD, DIM, GREEN, RED, Paint, days, plural, teams
 
 _WORDS = {
     Change.ADDED: "added",
@@ -19,10 +20,26 @@ _WORDS = {
 }
 
 
-def changes_text(changes: Sequence[Changed], paint: Paint, width: int = WIDTH) -> str:
-    """Return what is otherwise in the later plan, and the sum, which is the last line."""
+def changes_text(changes: Sequence[Changed], paint: Paint, width: int = WIDTH, unknown: str = "") -> str:
+    """Return what is otherwise in the later plan, of what that is not known (``unknown_of``), and the sum."""
     lines = [line for one in changes for line in _transfer(one, paint, width)]
-    return "\n".join([*lines, paint(changes_summary(changes), BOLD)]) + "\n"
+    told = [f"{unknown[0].upper()}{unknown[1:]}."] if unknown else []
+    told += [] if unknown and not changes else [changes_summary(changes)]
+    return "\n".join([*lines, *(paint(line, BOLD) for one in told for line in wrapped(one, width))]) + "\n"
+
+
+def unknown_of(before: Plan, after: Plan, earlier: str, later: str) -> str:
+    """Return a clause that says of which teams nobody knows what differs, "" if of none. ``earlier`` and
+    ``later``: what the plans are called.
+    """
+    pairs = ((before, after, earlier), (after, before, later))
+    missing = {name: unplanned(one, other) for one, other, name in pairs if one.errored}
+    whose = {teams(ids): [name] for name, ids in missing.items() if ids}
+    if missing and not whose:
+        whose = {"a team": list(missing)}
+    clauses = (f"{of} ({' and '.join(names)} could not be planned there)" for of, names in whose.items())
+    told = " and ".join(clauses)
+    return f"not known of {told}" if told else ""
 
 
 def changes_summary(changes: Sequence[Changed]) -> str:

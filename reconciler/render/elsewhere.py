@@ -10,7 +10,7 @@ from reconciler.model.desired import Address
 from reconciler.planning.plan import Plan
 from reconciler.render.escaping import escaped, short
 from reconciler.render.layout import dates
-from reconciler.render.words import days, plural
+from reconciler.render.words import days, plural, teams
 
 _PULLS, _TRANSFERS = 3, 3  # that are named
 _TITLE = 60  # characters
@@ -24,19 +24,23 @@ def names_of(plan: Plan) -> Names:
 
 
 def elsewhere_markdown(elsewhere: Elsewhere, names: Names) -> list[str]:
-    """Return the paragraph for a comment, none where there is nothing to tell."""
+    """Return the paragraphs for a comment, none where there is nothing to tell."""
+    unasked = [f"> {line}" for line in _unasked(elsewhere)]
     if elsewhere.unread:
-        return [f"> Whether another {elsewhere.noun} plans the same days could not be read."]
+        return [f"> Whether another {elsewhere.noun} plans the same days could not be read.", *unasked]
     told = [
         f"> - {elsewhere.sign}{one.pull.number} “{escaped(one.pull.title, _TITLE)}”: "
         + escaped(_what(one, names))
         for one in elsewhere.overlaps[:_PULLS]
     ]
     if not told:
-        return []
+        return unasked
     more = len(elsewhere.overlaps) - len(told)
     told += [f"> - and {plural(more, elsewhere.noun)} more"] if more else []
-    return ["\n".join([f"> **The same days are planned in another {elsewhere.noun}, too**:\n>", *told])]
+    return [
+        "\n".join([f"> **The same days are planned in another {elsewhere.noun}, too**:\n>", *told]),
+        *unasked,
+    ]
 
 
 def elsewhere_lines(elsewhere: Elsewhere, names: Names) -> Iterator[str]:
@@ -49,6 +53,13 @@ def elsewhere_lines(elsewhere: Elsewhere, names: Names) -> Iterator[str]:
         yield f"The same days are planned in {number} “{short(one.pull.title, _TITLE)}”: {_what(one, names)}"
     if elsewhere.unlooked:
         yield f"Not looked at: {plural(elsewhere.unlooked, elsewhere.noun)}, those that changed longest ago."
+    yield from _unasked(elsewhere)
+
+
+def _unasked(elsewhere: Elsewhere) -> Iterator[str]:
+    if elsewhere.unasked:
+        which = f"Whether another {elsewhere.noun} plans the same days"
+        yield f"{which} is not known of {teams(elsewhere.unasked)}: the base could not be planned there."
 
 
 def _what(overlap: Overlap, names: Names) -> str:

@@ -14,6 +14,7 @@ from reconciler.diagnostics import Finding, Severity
 from reconciler.planning.difference import Changed, changes_of
 from reconciler.planning.guards import DAYS_GUARD, OVERRIDDEN, TRIPPED
 from reconciler.planning.plan import Action, ActionKind, GuardUse, Plan, all_findings
+from reconciler.render.changes import unknown_of
 from reconciler.render.escaping import code, escaped
 from reconciler.render.reasons import DUE
 from reconciler.render.view import View
@@ -61,7 +62,7 @@ def _alarms(plan: Plan) -> Iterator[str]:
 
 def _facts(plan: Plan, base: Plan | None) -> Iterator[str]:
     if base is not None:
-        yield f"**Over the base**: {_over_the_base(changes_of(base, plan))}"
+        yield f"**Over the base**: {_over_the_base(base, plan)}"
     if plan.actions:
         yield f"**Why**: {_why(plan.actions)}"
         yield f"**Whose**: {_whose(plan.actions)}"
@@ -81,8 +82,15 @@ def _facts(plan: Plan, base: Plan | None) -> Iterator[str]:
 # --- what it adds ---------------------------------------------------------------------------
 
 
-def _over_the_base(changes: Sequence[Changed]) -> str:
-    doing = [one for one in changes if one.acts]
+def _over_the_base(base: Plan, plan: Plan) -> str:
+    told = _more_or_less([one for one in changes_of(base, plan) if one.acts])
+    unknown = unknown_of(base, plan, "the base", "this plan")
+    if unknown:
+        return f"**{unknown}**{f'; otherwise {told}' if told else ''}"
+    return told or "nothing, it plans the same"
+
+
+def _more_or_less(doing: Sequence[Changed]) -> str:
     more = [(one, len(one.more), len(one.sooner)) for one in doing if one.more]
     fewer = [(one, len(one.fewer), len(one.later)) for one in doing if one.fewer]
     told = [_sum(more, "more", "+", "deferred there")] if more else []
@@ -91,7 +99,7 @@ def _over_the_base(changes: Sequence[Changed]) -> str:
     told += [f"{plural(cancels, 'cancel')} more"] if cancels else []
     kept = sum(len(one.kept) for one in doing)
     told += [f"{plural(kept, 'cancel')} fewer"] if kept else []
-    return "; ".join(told) or "nothing, it plans the same"
+    return "; ".join(told)
 
 
 def _sum(found: list[tuple[Changed, int, int]], word: str, sign: str, moved: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.dates import Day, iso, last_iso
@@ -9,6 +10,7 @@ from reconciler.diagnostics import Finding, Severity
 
 GREEN, RED, YELLOW, CYAN, BOLD, DIM = "32", "31", "33", "36", "1", "2"
 WIDEST = 32  # columns kept for names; longer ones are out of line
+_NAMED = 3  # teams
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,13 @@ def days(number: int) -> str:
 
 def plural(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def teams(ids: Sequence[int]) -> str:
+    """Return teams by id: ``team 5``, or ``teams 5, 6, 7 and 2 more``."""
+    named = ", ".join(map(str, ids[:_NAMED]))
+    more = f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else ""
+    return f"{'team' if len(ids) == 1 else 'teams'} {named}{more}"
 
 
 def worded(bucket: str) -> str:

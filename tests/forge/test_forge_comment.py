@@ -244,6 +244,17 @@ def test_what_the_base_plans_too_is_not_asked_for(github: Job, forge: ForgeStub)
     assert github.comment(plan_of(), "--base", "base.json").err == ""
 
 
+def test_of_what_the_base_could_not_plan_it_is_not_known(github: Job, forge: ForgeStub) -> None:
+    forge.titles = {7: "Ours", 8: "Theirs"}
+    forge.add(8, BOT, comment_of(plan_of()))
+    (github.folder / "base.json").write_text(dump(encode_plan(unread(plan_of()), "0")))
+    told = "Whether another pull request plans the same days is not known of team 5: "
+    assert github.comment(plan_of(), "--base", "base.json").err.startswith(told)
+    (body,) = forge.bodies()
+    assert f"> {told}the base could not be planned there.\n" in body
+    assert "**not known of team 5 (the base could not be planned there)**\n" in body
+
+
 @pytest.mark.parametrize(
     "broken",
     [

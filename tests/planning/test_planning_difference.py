@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planning_values import observed, planned, team, transfer, whole
+from planning_values import TEAM, observed, planned, team, transfer, whole
 
 from reconciler.dates import DateSet, DaysByTransfer
 from reconciler.formats.plandiff import changes_json
@@ -14,7 +14,7 @@ from reconciler.model.desired import Address, Limits
 from reconciler.planning.approval import planned_days
 from reconciler.planning.difference import Change, Changed, changes_of, differences
 from reconciler.planning.plan import ActionKind, Plan
-from reconciler.render.changes import changes_summary, changes_text
+from reconciler.render.changes import changes_summary, changes_text, unknown_of
 from reconciler.render.words import Paint
 
 
@@ -110,6 +110,59 @@ def test_another_api_is_a_difference() -> None:
     assert differences(BASE, replace(BASE, api_url="https://other.example/v1")) == [
         "another API: https://other.example/v1"
     ]
+
+
+def lacking(plan: Plan, team_id: int) -> Plan:
+    """A plan in which a team could not be planned."""
+    return replace(plan, teams=tuple(one for one in plan.teams if one.team_id != team_id), errored=True)
+
+
+MORE = plan(transfer("1-12", id=1, name="ads"), transfer("1-10", id=2, name="crm"))
+OTHER = planned(team(transfer("1-5", address=Address(6, 9), name="shop"), team_id=6), observed())
+EARLIER = "Not known of team 6 (the earlier plan could not be planned there).\n"
+LATER = EARLIER.replace("earlier", "later")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "more", "same", "ids", "words"),
+    [
+        (lacking(whole(*BASE.teams, OTHER), 6), whole(*MORE.teams, OTHER), 2, False, [6], EARLIER),
+        (whole(*BASE.teams, OTHER), lacking(whole(*BASE.teams, OTHER), 6), 0, None, [6], LATER),
+        (lacking(BASE, TEAM), BASE, 0, None, [TEAM], EARLIER.replace("6", str(TEAM))),
+        (
+            *(lacking(BASE, TEAM), lacking(BASE, TEAM), 0, None, []),
+            "Not known of a team (the earlier plan and the later plan could not be planned there).\n",
+        ),
+        (lacking(BASE, 6), BASE, 0, None, [], EARLIER.replace("team 6", "a team")),
+        (
+            *(lacking(whole(*BASE.teams, OTHER), 6), lacking(whole(*BASE.teams, OTHER), TEAM)),
+            *(0, None, [TEAM, 6], f"{EARLIER[:-2]} and team {TEAM} ({LATER[21:]}"),
+        ),
+        (BASE, whole(*BASE.teams, OTHER), 5, False, [], "5 days more.\n"),
+    ],
+)
+def test_of_a_team_that_could_not_be_planned_no_difference_is_told(
+    before: Plan, after: Plan, more: int, same: bool | None, ids: list[int], words: str
+) -> None:
+    found = changes_of(before, after)
+    told = changes_json(before, after, found)
+    assert (told["days"], told["same"], told["unknown_teams"]) == ({"more": more, "fewer": 0}, same, ids)
+    assert told["incomplete"] == [name for name, one in (("from", before), ("to", after)) if one.errored]
+    unknown = unknown_of(before, after, "the earlier plan", "the later plan")
+    text = changes_text(found, Paint(), 200, unknown)
+    assert words in text
+    assert ("No difference" in text) is False
+    assert text.endswith("days more.\n" if more else "there).\n")
+
+
+def test_a_plan_that_lacks_a_team_is_not_the_approved_one() -> None:
+    assert differences(BASE, lacking(BASE, TEAM))
+
+
+def test_of_many_teams_the_first_are_named() -> None:
+    many = tuple(replace(OTHER, team_id=one) for one in range(10, 15))
+    told = unknown_of(replace(BASE, errored=True), whole(*BASE.teams, *many), "a", "b")
+    assert told == "not known of teams 10, 11, 12 and 2 more (a could not be planned there)"
 
 
 DECLARED = st.dictionaries(

@@ -241,6 +241,19 @@ def test_what_the_base_plans_too_is_nothing_more() -> None:
     assert "- **Over the base**: nothing, it plans the same\n" in markdown(view_of(usual()), base=usual())
 
 
+def test_what_could_not_be_planned_is_no_difference() -> None:
+    other, ours = two_teams(), usual()
+    lacking = replace(ours, errored=True)  # its second team could not be planned
+    more = markdown(view_of(other), base=lacking)
+    there = "(the base could not be planned there)"
+    assert f"- **Over the base**: **not known of team 6 {there}**\n" in more
+    added = whole(*usual(SWEDEN).teams, other.teams[1])
+    told = markdown(view_of(added), base=lacking)
+    assert f"team 6 {there}**; otherwise **62 days more** (google-ads-se +62)\n" in told
+    fewer = markdown(view_of(lacking), base=other)
+    assert "**not known of team 6 (this plan could not be planned there)**\n" in fewer
+
+
 # --- it fits ----------------------------------------------------------------------------------
 
 
