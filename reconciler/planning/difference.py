@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from reconciler.dates import DateSet, dates_of, grouped, union
+from reconciler.dates import DateSet, DaysByTransfer, dates_of, grouped, union
 from reconciler.model.desired import Address
 from reconciler.planning.approval import planned_days
 from reconciler.planning.ledger import Bucket
@@ -89,6 +89,14 @@ def _changes(before: Plan, after: Plan) -> tuple[Changed, ...]:
         _changed(address, old.get(address, empty), new.get(address, empty), fields, waited, put_off)
         for address, fields in sorted(_differing(old, new).items())
     )
+
+
+def due_days(plan: Plan) -> DaysByTransfer[Address]:
+    """Return the days that a plan loads, now or later: those of its creates, and those that it puts off for a
+    limit, a time or a person. A later apply loads these without being asked anew.
+    """
+    left = ((item.address, item.days) for team in plan.teams for item in team.items)
+    return planned_days(plan.actions) | DaysByTransfer(left)
 
 
 def differences(before: Plan, after: Plan) -> list[str]:

@@ -7,11 +7,13 @@ be long the first are named.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from reconciler.dates import iso
+from reconciler.dates import DaysByTransfer, iso
 from reconciler.diagnostics import Finding, Severity
-from reconciler.planning.difference import Changed, changes_of
+from reconciler.model.desired import Address
+from reconciler.planning.approval import planned_days
+from reconciler.planning.difference import changes_of, due_days, unplanned
 from reconciler.planning.guards import DAYS_GUARD, OVERRIDDEN, TRIPPED
 from reconciler.planning.plan import Action, ActionKind, GuardUse, Plan, all_findings
 from reconciler.render.changes import unknown_of
@@ -83,32 +85,53 @@ def _facts(plan: Plan, base: Plan | None) -> Iterator[str]:
 
 
 def _over_the_base(base: Plan, plan: Plan) -> str:
-    told = _more_or_less([one for one in changes_of(base, plan) if one.acts])
+    told = "; ".join(_more_or_less(base, plan))
     unknown = unknown_of(base, plan, "the base", "this plan")
     if unknown:
         return f"**{unknown}**{f'; otherwise {told}' if told else ''}"
     return told or "nothing, it plans the same"
 
 
-def _more_or_less(doing: Sequence[Changed]) -> str:
-    more = [(one, len(one.more), len(one.sooner)) for one in doing if one.more]
-    fewer = [(one, len(one.fewer), len(one.later)) for one in doing if one.fewer]
-    told = [_sum(more, "more", "+", "deferred there")] if more else []
-    told += [_sum(fewer, "fewer", "−", "deferred now")] if fewer else []
-    cancels = sum(len(one.new_cancels) for one in doing)
-    told += [f"{plural(cancels, 'cancel')} more"] if cancels else []
-    kept = sum(len(one.kept) for one in doing)
-    told += [f"{plural(kept, 'cancel')} fewer"] if kept else []
-    return "; ".join(told)
+def _more_or_less(base: Plan, plan: Plan) -> Iterator[str]:
+    """Yield which days are loaded now or later that were not, or no longer; and which at another time."""
+    unknown = {*unplanned(base, plan), *unplanned(plan, base)}
+    before, after = (_known(due_days(one), unknown) for one in (base, plan))
+    then, now = (_known(planned_days(one.actions), unknown) for one in (base, plan))
+    names = _names(base) | _names(plan)
+    if added := after - before:
+        at_once, all_of_them = _count(added & now), _count(added)
+        told = f", {at_once or 'none'} of them now" if at_once < all_of_them else ""
+        yield f"**{days(all_of_them)} more** ({_sum(added, '+', names)}{told})"
+    if removed := before - after:
+        yield f"**{days(_count(removed))} fewer** ({_sum(removed, '−', names)})"
+    if sooner := _count((now - then) & before):
+        yield f"{days(sooner)} sooner"
+    if later := _count((then - now) & after):
+        yield f"{days(later)} put off"
+    doing = changes_of(base, plan)
+    if cancels := sum(len(one.new_cancels) for one in doing):
+        yield f"{plural(cancels, 'cancel')} more"
+    if kept := sum(len(one.kept) for one in doing):
+        yield f"{plural(kept, 'cancel')} fewer"
 
 
-def _sum(found: list[tuple[Changed, int, int]], word: str, sign: str, moved: str) -> str:
-    """Return what is planned more, or fewer, and on which transfers most."""
-    most = sorted(found, key=lambda one: (-one[1], one[0].address))
-    named = _most((f"{_named(one.transfer)} {sign}{number}" for one, number, _moved in most), NAMED_CHANGES)
-    of_them = sum(number for _one, _number, number in found)
-    told = f", {of_them} of them {moved}" if of_them else ""
-    return f"**{days(sum(number for _one, number, _moved in found))} {word}** ({named}{told})"
+def _known(found: DaysByTransfer[Address], unknown: Collection[int]) -> DaysByTransfer[Address]:
+    return DaysByTransfer((one, found[one]) for one in found if one.team_id not in unknown)
+
+
+def _names(plan: Plan) -> dict[Address, str]:
+    names = {item.address: item.transfer for team in plan.teams for item in team.items}
+    return names | {action.address: action.transfer for action in plan.actions}
+
+
+def _count(found: DaysByTransfer[Address]) -> int:
+    return sum(map(len, found.values()))
+
+
+def _sum(found: DaysByTransfer[Address], sign: str, names: Mapping[Address, str]) -> str:
+    """Return on which transfers most days are."""
+    most = sorted(found, key=lambda one: (-len(found[one]), one))
+    return _most((f"{_named(names[one])} {sign}{len(found[one]):,}" for one in most), NAMED_CHANGES)
 
 
 # --- why, and whose ---------------------------------------------------------------------------

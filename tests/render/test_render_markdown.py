@@ -241,6 +241,22 @@ def test_what_the_base_plans_too_is_nothing_more() -> None:
     assert "- **Over the base**: nothing, it plans the same\n" in markdown(view_of(usual()), base=usual())
 
 
+@pytest.mark.parametrize(
+    ("places", "told"),
+    [
+        (3, "**7 days more** (ads +7)"),
+        (2, "**7 days more** (ads +7, none of them now)"),
+        (1, "**7 days more** (ads +7, none of them now); 5 days put off"),
+    ],
+)
+def test_what_a_limit_puts_off_is_added_too(places: int, told: str) -> None:
+    """A later apply loads it, and asks nobody again."""
+    limits = Limits(max_creates_per_apply=places)
+    before = whole(planned(team(transfer("1-5", "21-25", name="ads")), observed()))
+    after = whole(planned(team(transfer("1-5", "9-15", "21-25", name="ads"), limits=limits), observed()))
+    assert f"- **Over the base**: {told}\n" in markdown(view_of(after), base=before)
+
+
 def test_what_could_not_be_planned_is_no_difference() -> None:
     other, ours = two_teams(), usual()
     lacking = replace(ours, errored=True)  # its second team could not be planned
