@@ -9,6 +9,7 @@ from reconciler.forge.sticky import Elsewhere, Overlap
 from reconciler.model.desired import Address
 from reconciler.planning.plan import Plan
 from reconciler.render.escaping import escaped, short
+from reconciler.render.headline import Aside
 from reconciler.render.layout import dates
 from reconciler.render.words import days, plural, teams
 
@@ -23,11 +24,14 @@ def names_of(plan: Plan) -> Names:
     return {action.address: action.transfer for action in plan.actions}
 
 
-def elsewhere_markdown(elsewhere: Elsewhere, names: Names) -> list[str]:
+def elsewhere_markdown(elsewhere: Elsewhere, names: Names) -> list[Aside]:
     """Return the paragraphs for a comment, none where there is nothing to tell."""
-    unasked = [f"> {line}" for line in _unasked(elsewhere)]
+    unknown = f"> Whether another {elsewhere.noun} plans the same days"
+    unasked = [Aside(f"> {line}", f"{unknown} is not known of each team.") for line in _unasked(elsewhere)]
     if elsewhere.unread:
-        return [f"> Whether another {elsewhere.noun} plans the same days could not be read.", *unasked]
+        unread = f"{unknown} could not be read."
+        return [Aside(unread, unread), *unasked]
+    same = f"> **The same days are planned in another {elsewhere.noun}, too**:"
     told = [
         f"> - {elsewhere.sign}{one.pull.number} “{escaped(one.pull.title, _TITLE)}”: "
         + escaped(_what(one, names))
@@ -37,10 +41,16 @@ def elsewhere_markdown(elsewhere: Elsewhere, names: Names) -> list[str]:
         return unasked
     more = len(elsewhere.overlaps) - len(told)
     told += [f"> - and {plural(more, elsewhere.noun)} more"] if more else []
-    return [
-        "\n".join([f"> **The same days are planned in another {elsewhere.noun}, too**:\n>", *told]),
-        *unasked,
+    return [Aside("\n".join([f"{same}\n>", *told]), f"{same} {_numbers(elsewhere)}."), *unasked]
+
+
+def _numbers(elsewhere: Elsewhere) -> str:
+    named = [
+        f"{elsewhere.sign}{one.pull.number}{'' if one.days else ' (perhaps)'}"
+        for one in elsewhere.overlaps[:_PULLS]
     ]
+    more = len(elsewhere.overlaps) - len(named)
+    return ", ".join(named) + (f" and {more:,} more" if more else "")
 
 
 def elsewhere_lines(elsewhere: Elsewhere, names: Names) -> Iterator[str]:

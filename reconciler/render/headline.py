@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from reconciler.dates import DaysByTransfer, iso
 from reconciler.diagnostics import Finding, Severity
@@ -27,18 +28,34 @@ NAMED_CHANGES = 2
 LONGEST_NAME = 24  # characters of a name, a note twice as many
 
 
-def headline(view: View, base: Plan | None = None, besides: Sequence[str] = ()) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A paragraph that is not of the plan itself. ``brief``: the same in at most some 150 characters."""
+
+    whole: str
+    brief: str
+
+
+def headline(view: View, base: Plan | None = None, besides: Sequence[Aside] = ()) -> list[str]:
     """Return the paragraphs of the head, the one for ``base`` too if it is given, and ``besides`` last."""
     told = [*_facts(view.plan, base), f"**Digest**: `{view.digest}`"]
-    return [*bare(view)[:-1], *_alarms(view.plan), "\n".join(f"- {fact}" for fact in told), *besides]
+    facts = "\n".join(f"- {fact}" for fact in told)
+    return [*_totals(view), *_alarms(view.plan), facts, *(one.whole for one in besides)]
 
 
-def bare(view: View) -> list[str]:
-    """Return the least that any comment says: whose plan it is, the totals, and the digest."""
+def bare(view: View, besides: Sequence[Aside] = ()) -> list[str]:
+    """Return the least that any comment says: whose plan it is, the totals, that it is not to be applied as
+    it is, ``besides`` in few words, and the digest.
+    """
+    told = [*_totals(view), *_alarms_in_brief(view.plan), *(one.brief for one in besides)]
+    return [*told, f"Digest: `{view.digest}`"]
+
+
+def _totals(view: View) -> list[str]:
     first, _, second = view.summary.partition("\n")
     told = ["> **Incomplete**: a team could not be planned."] if view.plan.errored else []
     told += [f"**{first}**\\\n{second}"] if view.plan.teams or not view.plan.errored else []
-    return [_title(view.plan), *told, f"Digest: `{view.digest}`"]
+    return [_title(view.plan), *told]
 
 
 def _title(plan: Plan) -> str:
@@ -60,6 +77,17 @@ def _alarms(plan: Plan) -> Iterator[str]:
     told += [f"> And {len(found) - NAMED} more."] if len(found) > NAMED else []
     if told:
         yield "\n>\n".join(told)
+
+
+def _alarms_in_brief(plan: Plan) -> Iterator[str]:
+    found = all_findings(plan)
+    errors = sum(one.severity is Severity.ERROR and one.rule != TRIPPED for one in found)
+    if plan.guarded:
+        yield "> **A guard refuses this plan.**"
+    if errors:
+        yield f"> **{plural(errors, 'error')}**: see the plan file."
+    if any(one.rule == OVERRIDDEN for one in found):
+        yield "> **A guard was overridden.**"
 
 
 def _facts(plan: Plan, base: Plan | None) -> Iterator[str]:

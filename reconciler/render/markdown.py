@@ -17,7 +17,7 @@ from reconciler.planning.plan import Action, Plan, all_findings
 from reconciler.render.calendar import calendar, legend, ruler
 from reconciler.render.escaping import code, escaped
 from reconciler.render.fitting import is_command
-from reconciler.render.headline import bare, headline, is_alarm
+from reconciler.render.headline import Aside, bare, headline, is_alarm
 from reconciler.render.layout import dates
 from reconciler.render.reasons import DUE
 from reconciler.render.view import Part, Row, View
@@ -44,7 +44,7 @@ def markdown(
     base: Plan | None = None,
     *,
     key: str = "",
-    besides: Sequence[str] = (),
+    besides: Sequence[Aside] = (),
 ) -> str:
     """Return the plan as Markdown of at most ``max_chars`` characters, which are at least ``LEAST_CHARS``.
 
@@ -57,7 +57,7 @@ def markdown(
         text = _joined([*head, *level(view), *_command(view), marker])
         if len(text) <= max_chars:
             return text
-    return _joined([*bare(view), marker])
+    return _joined([*bare(view, besides), marker])
 
 
 def _joined(paragraphs: Iterable[str]) -> str:

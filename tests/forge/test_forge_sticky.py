@@ -83,7 +83,9 @@ def kinds(text: str) -> list[str]:
 def test_a_title_is_nothing_but_text(title: str) -> None:
     days = DaysByTransfer([(ADS, DateSet.span(FIRST, FIRST + 2))])
     elsewhere = Elsewhere("#", "pull request", (Overlap(Pull(8, title), days),))
-    (paragraph,) = elsewhere_markdown(elsewhere, {ADS: "ads"})
+    (aside,) = elsewhere_markdown(elsewhere, {ADS: "ads"})
+    paragraph = aside.whole
+    assert aside.brief == "> **The same days are planned in another pull request, too**: #8."
     tame = paragraph.replace(paragraph[paragraph.index("“") : paragraph.index("”")], "“a")
     assert kinds(paragraph) == kinds(tame)
     assert all(line.startswith(">") for line in paragraph.splitlines())

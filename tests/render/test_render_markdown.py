@@ -273,6 +273,45 @@ def test_what_could_not_be_planned_is_no_difference() -> None:
 # --- it fits ----------------------------------------------------------------------------------
 
 
+REFUSED = {
+    "guarded": (PLANS["guarded"], "> **A guard refuses this plan.**"),
+    "incomplete": (PLANS["incomplete"], "> **Incomplete**: a team could not be planned."),
+    "an error": (PLANS["incomplete"], "> **1 error**: see the plan file."),
+    "overridden": (PLANS["overridden"], "> **A guard was overridden.**"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_shortest_comment_says_that_a_plan_is_not_to_be_applied(name: str) -> None:
+    plan, words = REFUSED[name]
+    text = markdown(view_of(plan, {}, APPLY), LEAST_CHARS)
+    assert len(text) <= LEAST_CHARS
+    assert "**Digest**" not in text, "it is not the barest one"
+    assert f"\n{words}\n" in text
+    assert text.index(words) < text.index("\nDigest: ")
+    assert "A guard" not in markdown(view_of(PLANS["usual"]), LEAST_CHARS)
+
+
+def test_the_shortest_comment_says_who_else_plans_the_same_days() -> None:
+    """Also with all else that it may have to say, in large numbers."""
+    everything, number = PLANS["guarded"], 10**9
+    found = (*incomplete().diagnostics, *overridden().teams[0].diagnostics)
+    teams = (replace(everything.teams[0], team_id=number - n) for n in range(9))
+    plan = replace(everything, teams=tuple(teams), errored=True, diagnostics=found)
+    days = planned_days(PLANS["usual"].actions)
+    overlaps = tuple(Overlap(Pull(number + n, "@" * 99), days if n else None) for n in range(1000))
+    asides = elsewhere_markdown(
+        Elsewhere("!", "merge request", overlaps, unasked=(number,) * 9), names_of(PLANS["usual"])
+    )
+    text = markdown(view_of(plan), LEAST_CHARS, besides=asides)
+    assert len(text) <= LEAST_CHARS
+    same = "> **The same days are planned in another merge request, too**: "
+    assert f"\n{same}!1000000000 (perhaps), !1000000001, !1000000002 and 997 more.\n" in text
+    assert "\n> Whether another merge request plans the same days is not known of each team.\n" in text
+    assert all(f"\n{words}\n" in text for _plan, words in REFUSED.values())
+    assert is_whole(text)
+
+
 @pytest.fixture(scope="module")
 def huge() -> View:
     return view_of(many(5000))
