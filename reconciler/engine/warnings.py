@@ -94,7 +94,8 @@ def in_doubt(
         "look at the vendor's pages, then give one of these:" if alone else "see how to settle each by hand:"
     )
     at = minute_after(last + settle)
-    by_time = f"An apply after {at} settles {'it' if alone else 'them'} by itself; or {look}"
+    it = "it" if alone else "them"
+    by_time = f"An apply after {at} settles {it} by itself, if the API tells; or {look}"
     settles = on_unknown is OnUnknown.SETTLE and now < last + settle
     if run:
         detail += f" A run is at work: {run}."

@@ -87,4 +87,5 @@ def _waiting(doubts: Sequence[Doubt], now: datetime) -> str:
     if now >= max(times):
         return f", or look whether an apply settles {it} now."
     minutes = -(-(max(times) - now).seconds // 60)
-    return f", or wait: an apply after {minute_after(max(times))} (in {minutes} min) settles {it}."
+    after = f"an apply after {minute_after(max(times))} (in {minutes} min)"
+    return f", or wait: {after} settles {it}, if the API tells."

@@ -91,7 +91,7 @@ def _unknown(event: events.UnknownOutcome) -> str:
     answered = f"answered {event.error}" if event.error else event.why or "no answer came"
     if event.settles_at is None:
         return f"{answered}; `resolve` settles it"
-    return f"{answered}; an apply after {minute_after(event.settles_at)} settles it"
+    return f"{answered}; an apply after {minute_after(event.settles_at)} settles it, if the API tells"
 
 
 def _settled(intent: Intent) -> str:

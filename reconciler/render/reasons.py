@@ -123,7 +123,7 @@ def _until(text: str, otherwise: str = "") -> Words:
 
 def _unresolved(item: Item, now: datetime) -> str:
     said = f" (answered {item.answer.error})" if item.answer else ""
-    by_time = f"an apply settles it after {moment(item.until, now)}" if item.until else ""
+    by_time = f"an apply settles it after {moment(item.until, now)}, if the API tells" if item.until else ""
     by_hand = "look at the vendor's page, then:\nreconciler resolve"
     return f"whether they were created is unknown{said}; {by_time or by_hand}"
 

@@ -151,13 +151,14 @@ def test_doubts_that_are_alike_are_one_question() -> None:
         "  reconciler resolve t1 2024-05-01..2024-05-10 --as not-created\n"
         "  reconciler resolve t1 2024-05-01..2024-05-10 --as created:ID\n"
         "(ID: the backfill's number), or wait: an apply after 2026-11-28 08:34 UTC (in 15 min) settles "
-        "them.\n"
+        "them, if the API tells.\n"
         "\n"
         "Was t3 2024-05-01..2024-05-10 created (no answer is known)? Look at the vendor's page of transfer "
         "3. Then either of:\n"
         "  reconciler resolve t3 2024-05-01..2024-05-10 --as not-created\n"
         "  reconciler resolve t3 2024-05-01..2024-05-10 --as created:ID\n"
-        "(ID: the backfill's number), or wait: an apply after 2026-11-28 08:34 UTC (in 15 min) settles it."
+        "(ID: the backfill's number), or wait: an apply after 2026-11-28 08:34 UTC (in 15 min) settles it, "
+        "if the API tells."
     )
 
 
