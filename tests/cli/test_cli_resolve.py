@@ -30,7 +30,8 @@ def test_what_is_unresolved_is_shown_ready_to_paste(in_doubt: Shop, api: Api) ->
         "Look at the vendor's page of transfer 1. Then either of:\n"
         f"  reconciler resolve ads {RANGE} --as not-created --api {api.url}\n"
         f"  reconciler resolve ads {RANGE} --as created:ID --api {api.url}\n"
-        "(ID: the backfill's number), or wait: an apply after TIME (in 15 min) settles it, if the API tells.\n"
+        "(ID: the backfill's number), or wait: an apply after TIME (in 15 min) settles it, "
+        "if the API tells.\n"
         "\n"
         "1 unresolved.\n"
     )
