@@ -194,7 +194,7 @@ def test_a_server_that_falls_silent_is_given_up(
     by_http: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_HTTP_LOW_SPEED_TIME", "1")
-    monkeypatch.setattr(gitbranch, "_PAUSES", (0.0,))
+    monkeypatch.setattr(gitbranch, "_PAUSES", (0.0, 0.0))
     place = place_in(by_http, tmp_path)
     revision = written(place, "a")
     assert by_http.http is not None
@@ -202,7 +202,7 @@ def test_a_server_that_falls_silent_is_given_up(
     assert opened(place, sleep=unslept).commit(adds("b"), revision).serial == 2
     by_http.http.meet(FETCH_REFS, "hang")
     assert opened(place, sleep=unslept).read()[1].serial == 2  # looked at again
-    by_http.http.meet(FETCH_REFS, "hang", "hang")
+    by_http.http.meet(FETCH_REFS, "hang", "hang", "hang")
     with pytest.raises(StateError, match="cannot be read"):
         opened(place, sleep=unslept).read()
 
