@@ -43,7 +43,7 @@ def ci() -> None:
     cls=Command,
     examples=("reconciler ci comment plan.json", "reconciler ci comment plan.json --base base.json"),
     exits={
-        Exit.DONE: "posted, changed, or up to date",
+        Exit.DONE: "posted, changed, or up to date; also where a newer plan is shown",
         Exit.REFUSED: "the plan file is unfit, or the comment was turned away",
         Exit.USAGE: "wrong usage, or it is not known of which pull request",
         Exit.KEY: "the token is missing or wrong, or may not comment",
@@ -103,11 +103,12 @@ def _subject(plan: Plan, base: Plan | None) -> Subject:
     """
     days = planned_days(plan.actions)
     if base is None:
-        return Subject(key_of(plan), days, plan.errored)
+        return Subject(key_of(plan), plan.created_at, days, plan.errored)
     unknown = unplanned(base, plan)
     asked = DaysByTransfer((one, days[one]) for one in days if one.team_id not in unknown)
     unasked = tuple(sorted({one.team_id for one in days}.intersection(unknown)))
-    return Subject(key_of(plan), asked - planned_days(base.actions), plan.errored, unasked)
+    more = asked - planned_days(base.actions)
+    return Subject(key_of(plan), plan.created_at, more, plan.errored, unasked)
 
 
 def _tell(posted: Posted, review: Review, names: Names) -> None:

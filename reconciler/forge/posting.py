@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from reconciler.dates import DaysByTransfer
 from reconciler.errors import ApiUnavailable, ReconcilerError
@@ -18,11 +19,13 @@ _PAUSES = (1.0, 4.0)  # seconds before each look for a comment whose answer was 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a comment is about. ``days``: those that other pull requests are asked for; ``incomplete``: a team
-    could not be planned; ``unasked``: teams that the base could not plan, so nobody knows what to ask for.
+    """What a comment is about. ``made``: when it was planned; ``days``: those that other pull requests are
+    asked for; ``incomplete``: a team could not be planned; ``unasked``: teams that the base could not plan,
+    so nobody knows what to ask for.
     """
 
     key: str
+    made: datetime
     days: DaysByTransfer[Address]
     incomplete: bool = False
     unasked: tuple[int, ...] = ()
@@ -45,9 +48,9 @@ def post(client: ForgeClient, subject: Subject, text_of: Callable[[str, Elsewher
     Raises what the client does; what keeps us from reading other pull requests is told in the text instead.
     """
     me = client.me()
-    spot = _spot(client, subject, me)
     elsewhere = replace(_elsewhere(client, subject.days, me), unasked=subject.unasked)
-    text = text_of(spot.key, elsewhere)
+    spot = _spot(client, subject, me)  # last, so that little time is left for another job to write
+    text = _Text(text_of(spot.key, elsewhere), subject.made)
     step, comment = _write(client, spot, text, lambda: _spot(client, subject, me))
     return Posted(step, comment, elsewhere, me, spot.spare)
 
@@ -57,32 +60,40 @@ def _spot(client: ForgeClient, subject: Subject, me: str) -> Spot:
     return spot_of(comments, me, subject.key, incomplete=subject.incomplete)
 
 
-def _write(client: ForgeClient, spot: Spot, text: str, look: Callable[[], Spot]) -> tuple[Step, Comment]:
-    step = spot.step(text)
-    if step is not Step.CREATE and (there := _edited(client, spot, text)):
-        return step, there
-    return Step.CREATE, _create(client, text, look)
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A comment's text, and when its plan was made."""
+
+    text: str
+    made: datetime
 
 
-def _edited(client: ForgeClient, spot: Spot, text: str) -> Comment | None:
-    """Return the comment that is there, with this text; ``None`` if none is, or none any more."""
-    if spot.comment is None or spot.step(text) is Step.LEAVE:
-        return spot.comment
-    return client.edit(spot.comment, text)
+def _write(client: ForgeClient, spot: Spot, text: _Text, look: Callable[[], Spot]) -> tuple[Step, Comment]:
+    return _edited(client, spot, text) or _create(client, text, look)
 
 
-def _create(client: ForgeClient, text: str, look: Callable[[], Spot]) -> Comment:
+def _edited(client: ForgeClient, spot: Spot, text: _Text) -> tuple[Step, Comment] | None:
+    """Return what becomes of the comment that is there, and it; ``None`` if none is, or none any more."""
+    if spot.comment is None:
+        return None
+    step = spot.step(text.text, text.made)
+    there = client.edit(spot.comment, text.text) if step is Step.EDIT else spot.comment
+    return (step, there) if there else None
+
+
+def _create(client: ForgeClient, text: _Text, look: Callable[[], Spot]) -> tuple[Step, Comment]:
     """Post a comment; where the answer is lost, look whether it is there before it is posted again."""
     lost = PostLost("")
     for _ in range(_POSTS):
         try:
-            return client.post(text)
+            return Step.CREATE, client.post(text.text)
         except PostLost as error:
             lost = error
         for pause in _PAUSES:
             client.retry.sleep(pause)
             if found := _edited(client, look(), text):
-                return found
+                step, there = found
+                return step if step is Step.OLDER else Step.CREATE, there
     name = client.review.forge.name
     raise ApiUnavailable(
         f"{name} does not answer as it should",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from reconciler.dates import DaysByTransfer
@@ -39,24 +40,29 @@ class Step(Enum):
     CREATE = "posted"
     EDIT = "changed"
     LEAVE = "unchanged"
+    OLDER = "a newer plan is shown there"
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
     """Where a plan's comment goes. ``key``: what the marker is to say; ``comment``: the one whose place it
-    takes, ``None`` if there is none; ``spare``: later ones of ours with the same key, which show old plans.
+    takes, ``None`` if there is none; ``made``: when the plan that it shows was made, if that is known;
+    ``spare``: others of ours with the same key, which show older plans.
     """
 
     key: str
     comment: Comment | None = None
+    made: datetime | None = None
     spare: tuple[Comment, ...] = ()
 
-    def step(self, text: str) -> Step:
-        """Return what is to be done so that the comment has this text. White space at the ends, and how lines
-        end, is the forge's: it keeps neither as sent.
+    def step(self, text: str, made: datetime) -> Step:
+        """Return what is to be done so that the comment has this text, of a plan that was made then. White
+        space at the ends, and how lines end, is the forge's: it keeps neither as sent.
         """
         if self.comment is None:
             return Step.CREATE
+        if self.made is not None and made < self.made:
+            return Step.OLDER
         return Step.LEAVE if _plain(self.comment.body) == _plain(text) else Step.EDIT
 
 
@@ -85,19 +91,26 @@ class Elsewhere:
 
 
 def spot_of(comments: Iterable[Comment], me: str, key: str, *, incomplete: bool = False) -> Spot:
-    """Return where the comment with a key goes: into the place of the oldest of ours that has it.
+    """Return where the comment with a key goes: into the place of that one of ours which has it and shows the
+    newest plan; of those that were made at once, or nobody knows when, it is the oldest comment.
 
     ``incomplete``: some team could not be planned, and the key names none that is unknown. Then, if none has
     the key, the only comment of ours will be the one; it keeps its own key, so that the next plan finds it.
     """
     own = [(one, marker) for one in comments if (marker := marker_by(one, me))]
-    fitting = sorted((one for one, marker in own if marker.key == key), key=lambda one: one.id)
+    fitting = sorted((pair for pair in own if pair[1].key == key), key=_newest_first)
     if fitting:
-        return Spot(key, fitting[0], tuple(fitting[1:]))
+        (first, marker), *rest = fitting
+        return Spot(key, first, marker.made, tuple(one for one, _marker in rest))
     if incomplete and len(own) == 1:
         ((only, marker),) = own
-        return Spot(marker.key, only)
+        return Spot(marker.key, only, marker.made)
     return Spot(key)
+
+
+def _newest_first(pair: tuple[Comment, Marker]) -> tuple[float, int]:
+    comment, marker = pair
+    return (-marker.made.timestamp() if marker.made else 0.0, comment.id)
 
 
 def marker_by(comment: Comment, me: str) -> Marker | None:

@@ -1,12 +1,12 @@
 """The hidden line by which a comment is known again: whose plan it shows, which, and the days it would load.
 
-``<!-- reconciler: {"v":1,"key":"…","digest":"sha256:…","days":{"5":{"6":"20240101:31,29,5"}}} -->``
+``<!-- reconciler: {"v":1,"key":"…","digest":"…","made":"…","days":{"5":{"6":"20240101:31,29,5"}}} -->``
 
 ``key`` names what is planned (the API, the teams, the files, the selection), so that the next plan of the
-same takes the comment's place. Days are run-length coded by team and transfer id: from that first day on 31
-are planned, then 29 not, then 5 planned. Where that takes too much room it is ``packed`` (deflate, Base64),
-and where even that does, ``days`` is null: nobody can tell then. A comment may come from anybody: what does
-not read as one of ours is none.
+same takes the comment's place; ``made`` is when it was planned, so that an older one does not. Days are
+run-length coded by team and transfer id: from that first day on 31 are planned, then 29 not, then 5 planned.
+Where that takes too much room it is ``packed`` (deflate, Base64), and where even that does, ``days`` is null:
+nobody can tell then. A comment may come from anybody: what does not read as one of ours is none.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +26,8 @@ from pydantic_core import SchemaValidator, ValidationError
 from pydantic_core import core_schema as core
 
 from reconciler.dates import LAST_DAY, DateSet, DaysByTransfer, iso, parse_iso
+from reconciler.formats.planparts import time_of
+from reconciler.formats.reports import encode_time
 from reconciler.model.desired import Address
 from reconciler.planning.approval import planned_days
 from reconciler.planning.plan import Plan
@@ -38,11 +41,14 @@ _UNSAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What a comment's hidden line says. ``days``: those its plan would load; ``None``: too many to tell."""
+    """What a comment's hidden line says. ``days``: those its plan would load; ``None``: too many to tell.
+    ``made``: when it was planned, to the second; ``None`` where an earlier release wrote it.
+    """
 
     key: str
     digest: str
     days: DaysByTransfer[Address] | None
+    made: datetime | None = None
 
 
 # --- writing --------------------------------------------------------------------------------
@@ -54,7 +60,8 @@ def marker_of(plan: Plan, digest: str, most: int, key: str = "") -> str:
     """
     days = _coded(planned_days(plan.actions))
     packed = base64.b64encode(zlib.compress(_json(days).encode(), 9)).decode()
-    head = {"v": VERSION, "key": key or key_of(plan), "digest": digest}
+    made = encode_time(plan.created_at)
+    head = {"v": VERSION, "key": key or key_of(plan), "digest": digest, "made": made}
     lines = (_line({**head, **more}) for more in ({"days": days}, {"packed": packed}, {"days": None}))
     *fuller, least = lines
     return next((line for line in fuller if len(line) <= most), least)
@@ -107,6 +114,7 @@ _SCHEMA = SchemaValidator(
             "v": core.typed_dict_field(core.literal_schema([VERSION])),
             "key": core.typed_dict_field(_TEXT),
             "digest": core.typed_dict_field(_TEXT),
+            "made": core.typed_dict_field(_TEXT, required=False),
             "days": core.typed_dict_field(core.nullable_schema(_DAYS), required=False),
             "packed": core.typed_dict_field(core.str_schema(strict=True), required=False),
         },
@@ -131,7 +139,9 @@ def _marker(data: dict[str, Any]) -> Marker:
         packed = base64.b64decode(data["packed"], validate=True)
         opened = zlib.decompressobj().decompress(packed, MAX_UNPACKED)
         days = SchemaValidator(_DAYS).validate_json(opened)
-    return Marker(data["key"], data["digest"], None if days is None else DaysByTransfer(_decoded(days)))
+    told = None if days is None else DaysByTransfer(_decoded(days))
+    made = time_of("made", data["made"]) if "made" in data else None
+    return Marker(data["key"], data["digest"], told, made)
 
 
 def _decoded(days: dict[str, dict[str, str]]) -> Iterator[tuple[Address, DateSet]]:

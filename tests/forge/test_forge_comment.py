@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from forge_stub import BOT, LOST, TOKEN, Fault, ForgeStub
-from planning_values import observed, planned, team, transfer, whole
+from planning_values import NOW, observed, planned, team, transfer, whole
 
 from reconciler.cli.main import run
 from reconciler.diagnostics import Finding, Severity
@@ -201,6 +202,39 @@ def test_old_copies_are_named(github: Job, forge: ForgeStub) -> None:
     done = github.comment(plan_of("1-40"))
     assert done.out == "Changed: https://github.test/c/101\n"
     assert "delete it: https://github.test/c/102" in done.err
+
+
+def test_a_plan_that_is_older_than_the_one_shown_changes_nothing(github: Job, forge: ForgeStub) -> None:
+    """The job of an earlier push that is slower, or run again with its old plan."""
+    newer = replace(plan_of("1-40"), created_at=NOW + timedelta(seconds=2))
+    github.comment(newer)
+    for older in (plan_of(), unread(plan_of())):
+        done = github.comment(older)
+        assert (done.code, done.out, done.err) == (
+            *(0, "A newer plan is shown there: https://github.test/c/101\n", ""),
+        )
+    assert forge.bodies() == [comment_of(newer)]
+    latest = replace(plan_of(), created_at=NOW + timedelta(seconds=3))
+    assert github.comment(latest).out.startswith("Changed")
+    assert forge.bodies() == [comment_of(latest)]
+
+
+def test_of_two_comments_the_one_with_the_newest_plan_is_kept(github: Job, forge: ForgeStub) -> None:
+    forge.add(7, BOT, comment_of(plan_of()))
+    forge.add(7, BOT, comment_of(replace(plan_of("1-40"), created_at=NOW + timedelta(hours=1))))
+    done = github.comment(replace(plan_of("1-50"), created_at=NOW + timedelta(hours=2)))
+    assert done.out == "Changed: https://github.test/c/102\n"
+    assert "delete it: https://github.test/c/101" in done.err
+
+
+def test_a_newer_plan_that_came_while_an_answer_was_lost_is_left(
+    github: Job, forge: ForgeStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = comment_of(replace(plan_of("1-40"), created_at=NOW + timedelta(hours=1)))
+    forge.faults = [Fault("POST", LOST)]
+    monkeypatch.setattr("reconciler.cli.ci.sleep", lambda _seconds: forge.add(7, BOT, newer))
+    assert github.comment(plan_of()).out.startswith("A newer plan is shown there: ")
+    assert forge.bodies() == [newer]
 
 
 def test_whose_the_token_is_decides(github: Job, forge: ForgeStub) -> None:

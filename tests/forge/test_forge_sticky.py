@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -19,10 +20,12 @@ from reconciler.render.elsewhere import elsewhere_lines, elsewhere_markdown
 ME = "github-actions[bot]"
 FIRST = parse_iso("2024-01-01")
 ADS = Address(5, 6)
+MADE = datetime(2026, 11, 28, tzinfo=UTC)
 
 
-def marked(key: str, run: str = "20240101:10") -> str:
-    told = json.dumps({"v": 1, "key": key, "digest": "d", "days": {"5": {"6": run}}})
+def marked(key: str, run: str = "20240101:10", hour: int = 0) -> str:
+    made = {"made": f"2026-11-28T{hour:02}:00:00Z"} if hour else {}
+    told = json.dumps({"v": 1, "key": key, "digest": "d", **made, "days": {"5": {"6": run}}})
     return f"text\n\n<!-- reconciler: {told} -->\n"
 
 
@@ -50,12 +53,26 @@ def test_only_a_comment_of_ours_with_the_key_is_taken_the_oldest(
         assert (spot.key, spot.comment, spot.spare) == ("a", None, ())
 
 
+BY_AGE = {marked("a"): 0, marked("a", hour=3): 3, marked("a", hour=9): 9}
+of_plans = st.builds(Comment, st.integers(1, 9), st.just(ME), st.sampled_from([*BY_AGE]))
+
+
+@given(st.lists(of_plans, unique_by=lambda one: one.id, min_size=1), st.integers(1, 23))
+def test_the_newest_plan_is_kept_and_an_older_one_leaves_it(found: list[Comment], hour: int) -> None:
+    spot = spot_of(found, ME, "a")
+    newest = max(BY_AGE[one.body] for one in found)
+    assert spot.comment is not None
+    assert (BY_AGE[spot.comment.body], len(spot.spare)) == (newest, len(found) - 1)
+    assert spot.comment.id == min(one.id for one in found if BY_AGE[one.body] == newest)
+    assert spot.step("text", MADE.replace(hour=hour)) is (Step.OLDER if hour < newest else Step.EDIT)
+
+
 @given(st.text(alphabet="ab \r\n"), st.text(alphabet="ab \r\n"))
 def test_a_text_once_written_is_left(one: str, other: str) -> None:
     spot = spot_of([Comment(1, ME, f"{one}\n{marked('a')}")], ME, "a")
-    assert spot.step(f"{one}\n{marked('a')}") is Step.LEAVE
+    assert spot.step(f"{one}\n{marked('a')}", MADE) is Step.LEAVE
     if other.split() != one.split():
-        assert spot.step(f"{other}\n{marked('a')}") is Step.EDIT
+        assert spot.step(f"{other}\n{marked('a')}", MADE) is Step.EDIT
 
 
 @given(st.integers(0, 30), st.integers(1, 30), st.sampled_from([ME, "ann"]))

@@ -480,6 +480,7 @@ def test_a_marker_is_keyed_by_what_is_planned_not_by_what_it_says() -> None:
         '<!-- reconciler: {"v":1,"key":"k","digest":"d","days":{"5":{"1":"99991230:9"}}} -->',
         '<!-- reconciler: {"v":1,"key":"k","digest":"d","days":{"5":{"x":"20240101:3"}}} -->',
         '<!-- reconciler: {"v":1,"key":"k","digest":"d","packed":"%%%"} -->',
+        '<!-- reconciler: {"v":1,"key":"k","digest":"d","made":"soon","days":{}} -->',
         '<!-- reconciler: {"v":1,"key":"k","digest":"d","packed":"AAAA"} -->',
     ],
 )
@@ -489,7 +490,13 @@ def test_what_is_no_marker_of_ours_is_none(line: str) -> None:
 
 def test_a_marker_of_a_later_minor_form_is_read() -> None:
     text = '<!-- reconciler: {"v":1,"key":"k","digest":"d","days":null,"new":1} -->'
-    assert read_marker(text) == Marker("k", "d", None)
+    assert read_marker(text) == Marker("k", "d", None)  # nor is there when, in an earlier one
+
+
+def test_a_marker_says_when_the_plan_was_made() -> None:
+    marker = read_marker(markdown(view_of(usual())))
+    assert marker is not None
+    assert marker.made == usual().created_at.replace(microsecond=0)
 
 
 def test_cancels_alone_make_a_plan_without_days() -> None:
