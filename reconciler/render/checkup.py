@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconciler.render.fitting import folded
 from reconciler.render.words import BOLD, GREEN, RED, YELLOW, Paint
+from reconciler.untrusted import harmless
 
 _MARKS = {True: ("ok", GREEN), None: ("? ", YELLOW), False: ("! ", RED)}
 _NAME = 9  # characters of the longest name of what is looked at
@@ -21,4 +22,4 @@ def check_text(about: str, told: str, ok: bool | None, cure: str, paint: Paint, 
     sentence, *commands = cure.split("\n") if cure else [""]
     lines += [indent + line for line in folded(sentence, room) if line]
     lines += [indent + command for command in commands]
-    return "\n".join(lines)
+    return "\n".join(map(harmless, lines))

@@ -78,7 +78,7 @@ class _Page:
         below = f" {self.paint(f'{blank} |', CYAN)} {self.paint(marks, colour)}"
         yield f"{below}  {harmless(one.hint)}" if beside else below
         yield from self.wrapped("" if one.brief else one.detail)
-        yield from (f"  {self.paint('and', CYAN)} {other}" for other in one.also)
+        yield from (f"  {self.paint('and', CYAN)} {harmless(str(other))}" for other in one.also)
         yield from self.wrapped("" if beside else one.hint)
 
     def _head(self, one: Finding, says: str, colour: str) -> Iterator[str]:
@@ -86,10 +86,12 @@ class _Page:
         head, words = self.paint(plain, colour, BOLD), self.paint(harmless(says), BOLD)
         if one.place is None:
             yield f"{head}: {words}"
-        elif len(f"{plain} {one.place}  {says}") <= self.width:
-            yield f"{head} {self.paint(str(one.place), CYAN)}  {words}"
+            return
+        place = self.paint(harmless(str(one.place)), CYAN)
+        if len(f"{plain} {one.place}  {says}") <= self.width:
+            yield f"{head} {place}  {words}"
         else:
-            yield f"{head} {self.paint(str(one.place), CYAN)}"
+            yield f"{head} {place}"
             yield from (self.paint(part, BOLD) for part in self.wrapped(says))
 
     def wrapped(self, text: str) -> Iterator[str]:
@@ -159,5 +161,5 @@ def wrapped(text: str, width: int) -> Iterator[str]:
 def error_text(error: ReconcilerError, paint: Paint) -> str:
     """Return an error for a person: summary, detail, what to do."""
     head = paint(f"error[{error.code}]", RED, BOLD)
-    told = ("  " + text.replace("\n", "\n  ") for text in (error.detail, error.hint) if text)
-    return "\n".join([f"{head}: {paint(error.summary, BOLD)}", *told])
+    lines = [f"  {line}" for text in (error.detail, error.hint) if text for line in text.split("\n")]
+    return "\n".join([f"{head}: {paint(harmless(error.summary), BOLD)}", *map(harmless, lines)])

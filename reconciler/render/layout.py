@@ -40,13 +40,14 @@ class Line:
         head = f"  {self.sign:>3} {days}" + (f"  {beside[0]}" if beside else "")
         below = [" " * (_BELOW if is_command(one) else column) + one for one in told[len(beside) :]]
         painted = head.replace(self.sign, paint(self.sign, self.colour), 1)
-        gap = width - len(head) - len(self.place)
-        if self.place and gap >= 2:
-            yield painted + " " * gap + paint(self.place, DIM)
+        place = harmless(self.place)
+        gap = width - len(head) - len(place)
+        if place and gap >= 2:
+            yield painted + " " * gap + paint(place, DIM)
         else:
             yield painted.rstrip()
-        if self.place and gap < 2:
-            below = _with_place(below, self.place, width, paint)
+        if place and gap < 2:
+            below = _with_place(below, place, width, paint)
         yield from below
         yield from (" " * _BELOW + one for one in wrapped(self.note, width - _BELOW))
 
@@ -57,7 +58,7 @@ def _with_place(lines: list[str], place: str, width: int, paint: Paint) -> list[
     gap = width - len(last) - len(place)
     if last and gap >= 2:
         return [*lines[:-1], last + " " * gap + paint(place, DIM)]
-    return [*lines, " " * max(_BELOW, width - len(place)) + paint(harmless(place), DIM)]
+    return [*lines, " " * max(_BELOW, width - len(place)) + paint(place, DIM)]
 
 
 def dates(start: Day, end: Day) -> str:

@@ -14,6 +14,7 @@ from reconciler.render.layout import WIDTH, joined, wrapped
 from reconciler.render.reasons import sign_of, words_of, words_of_all
 from reconciler.render.text import ALIKE, MANY
 from reconciler.render.words import BOLD, Paint, plural
+from reconciler.untrusted import harmless
 
 UNKNOWN = "unknown"
 _BAR = 14
@@ -121,7 +122,8 @@ def _kind(remark: Remark) -> tuple[object, ...]:
 
 def _of_one(items: tuple[Item, ...], paused: bool, now: datetime) -> _Told:
     item = items[-1]
-    place = f" ({item.declared_at[0].file}:{item.declared_at[0].line})" if item.declared_at else ""
+    declared = item.declared_at[:1]
+    place = "".join(harmless(f" ({one.file}:{one.line})") for one in declared)
     words = words_of(item, now, paused, several=len(items) > 1)
     return _Told(sign_of(item, paused), item.transfer, _days_of(items), words, place)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from reconciler.config.loading import read_files
 from reconciler.config.rules import finding
 from reconciler.diagnostics import Place
-from reconciler.render.findings import FEW, WIDTH, findings_text, verdict_text
+from reconciler.errors import ReconcilerError
+from reconciler.render.checkup import check_text
+from reconciler.render.findings import FEW, WIDTH, error_text, findings_text, verdict_text
 from reconciler.render.words import Paint
 
 from .cases import CASES, HEAD, INPUTS, NAMES, NOW, check_golden, read_case
@@ -88,11 +91,14 @@ def test_of_a_long_line_the_part_that_is_wrong_is_shown() -> None:
 )
 def test_no_line_is_a_command_of_a_ci_job(text: str) -> None:
     found = [
-        finding("BF040", text, text, place, brief=brief)
-        for place in (None, Place("f", 1, 1, 1, 9))
+        replace(finding("BF040", text, text, place, brief=brief), also=(Place(text, 2, 1),))
+        for place in (None, Place("f", 1, 1, 1, 9), Place(text, 1, 1, 1, 9))
         for brief in (text, "")
     ]
-    for line in findings_text(found, Paint(), lambda place: text).split("\n"):
+    error = ReconcilerError(text, f"{text}\n{text}", text)
+    shown = [findings_text(found, Paint(), lambda place: text), verdict_text(found, [text])]
+    shown += [error_text(error, Paint()), check_text("files", text, None, f"{text}\n{text}", Paint(), WIDTH)]
+    for line in "\n".join(shown).split("\n"):
         assert not line.strip().startswith("::")
         assert "##[" not in line
         assert "##vso[" not in line
