@@ -107,13 +107,15 @@ def apply(
     settings = RunSettings(settle, max_wait.total_seconds(), parallelism, common.lock, common.lock_timeout)
     saved = load_plan(planfile) if planfile else None
     overriding = Overriding(override, one_line(reason or ""), ci_run(os.environ)) if override else None
-    terms = Terms(saved, strict, expect, plan_expiry, overriding)
+    named = quote(str(planfile)) if planfile else ""
+    whole = f"{named}{kept(*(name for name in _KEPT if name not in _APPROVING))}".strip()
+    terms = Terms(saved, strict, expect, plan_expiry, overriding, whole)
     if reason and not override:
         raise UsageError("--reason needs --override", "It says why a guard is overridden.", "Leave it out.")
     _check_usage(common, terms, auto_approve)
     if saved is not None:
         common = note(_following(common, saved.options, str(planfile)))
-    again = f"apply{f' {quote(str(planfile))}' if planfile else ''}{kept(*_KEPT)}"
+    again = f"apply {named}".rstrip() + kept(*_KEPT)
     if saved is not None:
         _refuse_other_api(saved, common, again)
     return apply_teams(common, terms, settings, auto_approve=auto_approve, again=again)
@@ -121,6 +123,8 @@ def apply(
 
 _KEPT = ("strict", "override", "reason", "plan_expiry", "parallelism", "max_wait", "lock", "lock_timeout")
 """Flags that are of the run, and so of the same run made again."""
+
+_APPROVING = ("override", "reason")
 
 
 def _refuse_other_api(saved: Plan, common: Common, again: str) -> None:

@@ -28,6 +28,7 @@ from reconciler.events import (
     Waiting,
 )
 from reconciler.formats.messages import event_json, left_json, left_out_json, summary_json
+from reconciler.planning.guards import refuses
 from reconciler.planning.plan import ActionKind, Plan, all_findings
 from reconciler.render.doing import Tally
 from reconciler.render.endings import ending_text, summary_sentence, unread_text
@@ -43,9 +44,9 @@ if TYPE_CHECKING:
     from reconciler.engine.results import Report
 
 
-def show_diagnostics(plan: Plan, common: Common) -> None:
-    """Print the findings of a plan to stderr."""
-    findings = all_findings(plan)
+def show_diagnostics(plan: Plan, common: Common, *, refused: bool = False) -> None:
+    """Print the findings of a plan to stderr; ``refused``: but for those that the error at the end tells."""
+    findings = [one for one in all_findings(plan) if not (refused and refuses(one))]
     if findings:
         paint = paint_for(common.color, sys.stderr)
         err(completed(findings_text(findings, paint, lambda place: None, width_of(sys.stderr)), common))
@@ -121,7 +122,7 @@ class Reporter:
 
     def _show_planned(self, plan: Plan) -> None:
         self._findings = all_findings(plan)
-        show_diagnostics(plan, self.common)
+        show_diagnostics(plan, self.common, refused=True)
         if self.common.json:
             for line in left_out_json(plan):
                 out_json_line(line)

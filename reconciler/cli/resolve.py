@@ -219,8 +219,11 @@ def _warn_if_early(run: TeamRun, intent: Intent) -> None:
 
 def _check_verdict(verdict: str) -> None:
     if verdict != "not-created" and _CREATED.fullmatch(verdict) is None:
-        detail = f"{verdict!r} is neither created:ID, with the backfill's number for ID, nor not-created."
-        raise UsageError("Invalid value for --as", detail, "Look for the backfill on the vendor's pages.")
+        detail = f"{verdict!r} is neither created:NUMBER nor not-created."
+        if verdict == "created:ID":
+            detail = "ID stands for the number of the backfill, and none was written in its place."
+        hint = "Look for the backfill on the vendor's pages: its number is there, if it was created."
+        raise UsageError("Invalid value for --as", detail, hint)
 
 
 def _delta(run: TeamRun, intent: Intent, verdict: str) -> Delta:

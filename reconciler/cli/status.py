@@ -53,8 +53,9 @@ class Moments:
     help="Exit 3 unless all is healthy; --check=synced: unless all is synced, too.",
 )
 @click.option("--metrics", metavar="FILE", help="Write the numbers to a file for Prometheus, too.")
+@click.option("--all", "whole", is_flag=True, help="Show each transfer, however many.")
 @shared("files", "api", "state", "as_of", "select", "json", "output")
-def status(common: Common, check: str | None, metrics: str | None) -> int:
+def status(common: Common, check: str | None, metrics: str | None, whole: bool) -> int:
     """Show the declared days by transfer and bucket.
 
     Synced: nothing planned, deferred or waiting. Healthy: nothing blocked, failed or stuck, but for a pause
@@ -73,7 +74,7 @@ def status(common: Common, check: str | None, metrics: str | None) -> int:
         show_diagnostics(made, common)
         teams = team_standings(made, desired, places_of(common, desired))
         shown = shown_on(sys.stdout, common)
-        out(completed(status_text(teams, total, shown.paint, shown.width), common))
-        show_next(made.statuses, f"status{kept('check')}", common)
+        out(completed(status_text(teams, total, shown.paint, shown.width, whole=whole), common))
+        show_next(made.statuses, f"status{kept('check', 'whole')}", common)
     good = total.healthy and (total.synced or check != "synced")
     return worst({*made.statuses, *(() if good or not check else (Exit.PARTLY,))})

@@ -35,7 +35,7 @@ from reconciler.planning.approval import (
     still_approved,
 )
 from reconciler.planning.difference import differences
-from reconciler.planning.guards import TRIPPED, overridden
+from reconciler.planning.guards import overridden, refuses
 from reconciler.planning.plan import Plan, TeamPlan, all_findings
 from reconciler.planning.totals import in_hand, left_undone, prunes_undone
 from reconciler.stores.base import this_process
@@ -116,9 +116,10 @@ def compare(terms: Terms, fresh: Plan) -> None:
         raise Refused("The plan is not the expected one", detail, f"Review it:{on_lines('plan')}")
 
 
-def lifted(plan: TeamPlan, terms: Terms) -> TeamPlan:
-    """Return a fresh plan that the guards which are overridden do not refuse."""
-    return overridden(plan, terms.overriding.guards) if terms.overriding is not None else plan
+def lifted(surveyed: Sequence[Surveyed], terms: Terms) -> list[TeamPlan]:
+    """Return the fresh plans, which the guards that are overridden do not refuse."""
+    guards = terms.overriding.guards if terms.overriding is not None else ()
+    return [overridden(seen.plan, guards) if guards else seen.plan for seen in surveyed]
 
 
 def note_override(terms: Terms, approved: Plan, parts: TeamParts, plan: Plan) -> None:
@@ -138,13 +139,11 @@ def note_override(terms: Terms, approved: Plan, parts: TeamParts, plan: Plan) ->
             part.session.record(overriding(document, named))
 
 
-def refuse_guarded(plan: Plan, terms: Terms) -> None:
-    """Raise ``Refused`` for a plan that a guard refuses; a saved one has its own --target."""
-    tripped = [finding for finding in all_findings(plan) if finding.rule == TRIPPED]
-    if plan.guarded:
-        detail = " ".join(finding.detail for finding in tripped)
-        smaller = f"Raise the guard in the file, or make a smaller plan, with --target say:{_NEW_PLAN}"
-        raise Refused("A guard refuses this plan", detail, smaller if terms.approved else tripped[0].hint)
+def refuse_guarded(plan: Plan) -> None:
+    """Raise ``Refused`` for a plan that a guard refuses, with all that it says."""
+    tripped = [finding for finding in all_findings(plan) if refuses(finding)]
+    if tripped:
+        raise Refused(tripped[0].summary, " ".join(one.detail for one in tripped), tripped[0].hint)
 
 
 def undone(saved: Plan, surveyed: Surveyed) -> Iterator[LeftUndone]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from shlex import quote
 from typing import TypeVar
 
 from reconciler.bounds import DEFAULT_EXPIRY, MAX_EXPIRY
+from reconciler.dates import iso
 from reconciler.diagnostics import Finding, Severity
 from reconciler.engine.report import TeamReport
 from reconciler.engine.stop import Interrupts
@@ -15,8 +17,10 @@ from reconciler.engine.team import team_plan
 from reconciler.engine.warnings import told_apart
 from reconciler.errors import ApiUnavailable, Interrupted, ReconcilerError, UsageError, worst
 from reconciler.events import Conclusion, LeftUndone
-from reconciler.formats.planfile import dump, encode_plan, is_digest
+from reconciler.formats.commands import on_lines
+from reconciler.formats.planfile import digest, dump, encode_plan, is_digest, short
 from reconciler.model.desired import DesiredTeam
+from reconciler.planning.guards import let_pass, tripped_guards
 from reconciler.planning.plan import Item, Options, Plan, TeamPlan
 from reconciler.planning.situation import Situation
 from reconciler.version import __version__
@@ -59,8 +63,9 @@ def plan(situations: Situations) -> TeamsPlan:
     return joined_plan(situations, plans)
 
 
-def joined_plan(situations: Situations, plans: Sequence[TeamPlan]) -> TeamsPlan:
-    return TeamsPlan(
+def joined_plan(situations: Situations, plans: Sequence[TeamPlan], terms: Terms | None = None) -> TeamsPlan:
+    """Return the plan of all teams; where a guard refuses it, with the command that lets this one pass."""
+    made = TeamsPlan(
         api_url=situations.api_url,
         created_at=situations.at.replace(microsecond=0),
         teams=told_apart(plans),
@@ -69,6 +74,28 @@ def joined_plan(situations: Situations, plans: Sequence[TeamPlan]) -> TeamsPlan:
         errored=bool(situations.findings),
         statuses=situations.statuses.union(*(plan.statuses for plan in plans)),
     )
+    guards = tripped_guards(made)
+    terms = terms or Terms()
+    nameless = terms.approved is not None and not terms.again
+    if not guards or made.errored or nameless:  # a part of a plan is not what is approved
+        return made
+    told = f"Or let this one plan pass, and say why:{on_lines(_passing(made, guards, terms))}"
+    return replace(made, teams=tuple(let_pass(team, told) for team in made.teams))
+
+
+def _passing(made: Plan, guards: Sequence[str], terms: Terms) -> str:
+    """Return the command that applies a plan, the saved one if there is one, all the same."""
+    parts = ["apply", terms.again] if terms.again else ["apply"]
+    if terms.approved is None:
+        dates = {iso(team.as_of) for team in made.teams}
+        parts += [f"--as-of {dates.pop()}"] if len(dates) == 1 else []
+        parts += [f"--expect {short(digest(made))}"]
+    reason = terms.overriding.reason if terms.overriding else "why"
+    return " ".join([*parts, *(f"--override {guard}" for guard in guards), f"--reason {_quoted(reason)}"])
+
+
+def _quoted(reason: str) -> str:
+    return quote(reason) if quote(reason) != reason else f"'{reason}'"  # a place to write in
 
 
 @dataclass(slots=True)
@@ -115,7 +142,8 @@ class Terms:
     ``approved``: a saved plan, which is a filter; ``strict``: the fresh plan must be the same. ``expect``:
     the digest that the fresh plan must have, or 12 or more of its first digits. A saved plan is refused once
     it is older than ``expiry``, which is at most 30 days. ``overriding`` takes a plan that is approved or
-    expected, and a reason. Raises ``UsageError`` for other values.
+    expected, and a reason. ``again``: the words of a command after ``apply`` that name the saved plan and
+    the flags of this run, for what is told. Raises ``UsageError`` for other values.
     """
 
     approved: Plan | None = None
@@ -123,6 +151,7 @@ class Terms:
     expect: str | None = None
     expiry: timedelta = DEFAULT_EXPIRY
     overriding: Overriding | None = None
+    again: str = ""
 
     def __post_init__(self) -> None:
         self._check_overriding()

@@ -233,7 +233,7 @@ class Apply:
 
     def _show(self, plan: TeamsPlan, *, again: bool = False) -> None:
         self.on_event(Planned(plan, again))
-        agreement.refuse_guarded(plan, self.terms)
+        agreement.refuse_guarded(plan)
 
     def _is_too_little(self, plan: TeamsPlan) -> bool:
         """Tell whether a team is missing where only a whole plan can be the one that was approved."""
@@ -253,7 +253,7 @@ class Apply:
         )
         if compared and self.terms.compares and not teams.findings:
             agreement.compare(self.terms, plan(situations))
-        return joined_plan(situations, [agreement.lifted(seen.plan, self.terms) for seen in surveyed])
+        return joined_plan(situations, agreement.lifted(surveyed, self.terms), self.terms)
 
     def _survey(self, team: DesiredTeam) -> Surveyed:
         if team.team_id in self._unopened:

@@ -11,7 +11,7 @@ from reconciler.diagnostics import Finding, Severity
 from reconciler.model.desired import DesiredTeam, Guards
 from reconciler.model.memory import Document
 from reconciler.model.observed import Observed, Run, RunStatus, Unreadable
-from reconciler.planning.plan import Action, ActionKind, GuardUse, TeamPlan
+from reconciler.planning.plan import Action, ActionKind, GuardUse, Plan, TeamPlan
 
 TRIPPED = "PL001"
 NO_HISTORY = "PL002"
@@ -43,6 +43,23 @@ def overridden(plan: TeamPlan, guards: Container[str]) -> TeamPlan:
     lifted = [_tripped(use) for use in plan.guards if use.tripped and use.guard in guards]
     found = tuple(replace(one, **_LIFTED) if one in lifted else one for one in plan.diagnostics)
     return replace(plan, diagnostics=found, guarded=any(one.severity is Severity.ERROR for one in found))
+
+
+def tripped_guards(plan: Plan) -> tuple[str, ...]:
+    """Return the guards that would refuse a plan, overridden or not, in the order of ``GUARDS``."""
+    tripped = {use.guard for team in plan.teams for use in team.guards if use.tripped}
+    return tuple(guard for guard in GUARDS if guard in tripped)
+
+
+def let_pass(team: TeamPlan, told: str) -> TeamPlan:
+    """Return a plan whose refusals by a guard end with what else is possible."""
+    found = (replace(one, hint=f"{one.hint} {told}") if refuses(one) else one for one in team.diagnostics)
+    return replace(team, diagnostics=tuple(found))
+
+
+def refuses(finding: Finding) -> bool:
+    """Tell whether a finding is a guard that refuses its plan."""
+    return finding.rule == TRIPPED and finding.severity is Severity.ERROR
 
 
 def overrides_told(document: Document) -> Iterator[Finding]:
@@ -111,8 +128,7 @@ def _tripped(use: GuardUse) -> Finding:
         Severity.ERROR,
         "A guard refuses this plan",
         f"The plan for {whose} has {use.planned} {unit}; guards.{use.guard} allows {use.allowed}.",
-        "Raise the guard in the file, narrow the plan with --target, spread it with limits, or let this one "
-        f"plan pass: apply --override {use.guard}.",
+        "Raise the guard in the file, make a smaller plan, with --target say, or spread it with limits.",
     )
 
 

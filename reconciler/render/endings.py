@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from shlex import quote
 from typing import NamedTuple
@@ -233,8 +233,19 @@ def _when(ended: Conclusion) -> str:
         return f"an apply after {at} settles what is unknown:"
     if any(item.reason == Reason.NO_EVIDENCE for item in ended.holes):
         return "once it can be read, run the same again:"
-    is_left = ended.not_sent or ended.turned_away or len(ended.outcomes) > ended.totals["refused"]
-    return "run the same again for what is left:" if is_left else ""
+    return "run the same again for what is left:" if any(map(_goes_on(ended.doubts), _left(ended))) else ""
+
+
+def _left(ended: Conclusion) -> Iterator[Action]:
+    yield from ended.not_sent
+    yield from (one.action for one in ended.turned_away)
+    yield from (one.action for one in ended.outcomes if not isinstance(one, WriteRefused))
+
+
+def _goes_on(doubts: Iterable[UnknownOutcome]) -> Callable[[Action], bool]:
+    """Return what tells whether a run does an action: not behind a create that only a person settles."""
+    stuck = {(one.team_id, one.intent.transfer_id) for one in doubts if one.settles_at is None}
+    return lambda action: (action.address.team_id, action.address.transfer_id) not in stuck
 
 
 def _retrying(held: Iterable[Action | Item]) -> str:

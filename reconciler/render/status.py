@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import reduce
 
 from reconciler.dates import grouped, iso
 from reconciler.planning.ledger import Bucket
@@ -53,14 +55,18 @@ class Row:
         return f"{above}{cells}{told}"
 
 
-def status_text(teams: Iterable[TeamStanding], total: Standing, paint: Paint, width: int = WIDTH) -> str:
-    """Return a table per team, and what keeps days from being loaded; what could not be read is unknown."""
+def status_text(
+    teams: Iterable[TeamStanding], total: Standing, paint: Paint, width: int = WIDTH, *, whole: bool = False
+) -> str:
+    """Return a table per team, and what keeps days from being loaded; what could not be read is unknown. Of
+    many transfers those that are alike are counted, unless it is to be ``whole``.
+    """
     all_of_them = tuple(teams)
     lines: list[str] = []
     for team in all_of_them:
         told = [f"Team {team.team_id}", *_as_of(team)]
         lines += [paint(joined(told, width), BOLD), ""]
-        rows = [_row(one) for one in team.transfers]
+        rows = list(_rows(team.transfers, whole or len(team.transfers) <= MANY))
         last = (
             [_total(total, sum(len(one.transfers) for one in all_of_them))] if team is all_of_them[-1] else []
         )
@@ -69,7 +75,7 @@ def status_text(teams: Iterable[TeamStanding], total: Standing, paint: Paint, wi
         names = max((len(row.name) for row in shown if len(row.name) <= longest), default=0)
         numbers = max((len(row.days) for row in shown), default=0)
         lines += [row.told(names, numbers, width) for row in shown]
-        lines += ["", *_remarks(team, paint, width)]
+        lines += ["", *_remarks(team, paint, width, whole)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -77,6 +83,28 @@ def _as_of(team: TeamStanding) -> list[str]:
     if team.unknown:
         return [f"{UNKNOWN}: {team.unknown}", *team.places]
     return [f"as of {iso(team.as_of)}", *team.places]
+
+
+def _rows(transfers: Sequence[Standing], each: bool) -> Iterator[Row]:
+    """Yield a row for each transfer; or one for all that stand alike."""
+    for alike in grouped(transfers, lambda one: id(one) if each else _stands(one)).values():
+        yield from map(_row, alike if len(alike) <= ALIKE else [_together(alike)])
+
+
+def _stands(one: Standing) -> tuple[object, ...]:
+    """Return what rows that are alike share: how much is loaded, and what comes next, but for numbers."""
+    if one.counts is None:
+        return (None,)
+    buckets = tuple(bucket for bucket in _NEXT if one.counts[bucket])
+    return (one.percent, buckets, one.counts.stuck > 0)
+
+
+def _together(alike: Sequence[Standing]) -> Standing:
+    counts = [one.counts for one in alike if one.counts is not None]
+    of_all = reduce(operator.add, counts) if counts else None
+    declared = sum(one.declared for one in alike)
+    name = f"{len(alike):,} alike (--all)"
+    return replace(alike[0], name=name, declared=declared, counts=of_all)
 
 
 def _row(one: Standing) -> Row:
@@ -100,11 +128,11 @@ def _total(total: Standing, number: int) -> Row:
     return Row(total, plural(number, "transfer"), row.percent, row.days, row.next if unread else told)
 
 
-def _remarks(team: TeamStanding, paint: Paint, width: int) -> Iterator[str]:
+def _remarks(team: TeamStanding, paint: Paint, width: int, whole: bool) -> Iterator[str]:
     """Yield why days are blocked or failed, once for each transfer and reason; of many transfers, those that
     are alike together.
     """
-    fewer = len(team.remarks) > MANY
+    fewer = len(team.remarks) > MANY and not whole
     for alike in grouped(team.remarks, lambda one: _kind(one) if fewer else id(one)).values():
         if len(alike) > ALIKE:
             yield from _remark(_of_all(alike, team.now), paint, width)

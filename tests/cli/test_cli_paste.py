@@ -150,6 +150,33 @@ def unfit(desk: Desk) -> Done:
     return desk.run("apply", "alt.json", code=6)
 
 
+GUARDED = FILE.replace("transfers:", "guards: {max_days_per_apply: 9}\ntransfers:")
+
+
+def guarded_plan(desk: Desk) -> Done:
+    desk.write(GUARDED)
+    told = desk.run("plan", "--target", "ads", "--as-of", "2025-01-01", code=6)
+    (finding,) = desk.run("plan", "--target", "ads", "--as-of", "2025-01-01", "--json", code=6).json[
+        "diagnostics"
+    ]
+    assert finding["commands"] == PRINTED.findall(told.err)
+    assert "--target ads" in finding["commands"][0]
+    return told
+
+
+def guarded_apply(desk: Desk) -> Done:
+    desk.write(GUARDED)
+    told = desk.run("apply", "--auto-approve", "--exclude", "o*", "--settle", "20m", code=6)
+    assert told.err.count("A guard refuses this plan") == 1
+    return told
+
+
+def guarded_file(desk: Desk) -> Done:
+    desk.write(GUARDED)
+    desk.run("plan", "--target", "ads", "--out", "plan.json", code=6)
+    return desk.run("apply", "plan.json", "--strict", code=6)
+
+
 def planned(desk: Desk) -> Done:
     return desk.run("plan", "--exclude", "o*", code=0)
 
@@ -179,6 +206,7 @@ def old_copy(desk: Desk) -> Done:
 
 
 SITUATIONS: dict[Callable[[Desk], Done], tuple[list[str], set[int]]] = {
+    guarded_plan: (["apply"], {0}),
     quota: (["apply"], {0}),
     key: (["apply"], {0}),
     away: (["apply"], {0}),
@@ -192,12 +220,14 @@ SITUATIONS: dict[Callable[[Desk], Done], tuple[list[str], set[int]]] = {
     planned: (["apply"], {0}),
     used_up: (["retry"], {0}),
     forgotten: (["accept", "apply"], {0, 6}),
+    guarded_apply: (["apply"], {0}),
+    guarded_file: (["apply"], {0}),
     old_copy: (["accept"], {0}),
 }
 """Of each the commands that it prints, and how they may end."""
 
 
-FEW = 5  # in every run; the others in the long ones
+FEW = 6  # in every run; the others in the long ones
 
 
 @pytest.mark.parametrize(

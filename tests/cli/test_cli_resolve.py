@@ -71,6 +71,11 @@ def test_what_makes_no_sense(arguments: list[str], code: int, in_doubt: Shop) ->
     in_doubt.run("resolve", *arguments, "--auto-approve", code=code)
 
 
+def test_a_pasted_placeholder_is_said_to_be_one(in_doubt: Shop) -> None:
+    told = in_doubt.run("resolve", "ads", RANGE, "--as", "created:ID", "--auto-approve", code=64).err
+    assert "ID stands for the number of the backfill" in " ".join(told.split())
+
+
 def test_retry_says_until_when_days_wait(online: Shop, api: Api) -> None:
     """A request that was refused may take effect yet: what is forgotten of it is not due before that."""
     online.write(FILE)

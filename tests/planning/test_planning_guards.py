@@ -24,7 +24,16 @@ from reconciler.model.deltas import apply_delta
 from reconciler.model.desired import Guards, Limits
 from reconciler.model.memory import Applied, Override
 from reconciler.planning.approval import KEPT_APPLIES, overriding
-from reconciler.planning.guards import GUARDS, NO_HISTORY, OVERRIDDEN, TRIPPED, overridden, rows_per_day
+from reconciler.planning.guards import (
+    GUARDS,
+    NO_HISTORY,
+    OVERRIDDEN,
+    TRIPPED,
+    let_pass,
+    overridden,
+    rows_per_day,
+    tripped_guards,
+)
 from reconciler.planning.ledger import Bucket
 
 HISTORY = {
@@ -156,6 +165,16 @@ def test_an_override_lets_pass_what_it_names_and_nothing_else() -> None:
     )
     assert not overridden(plan, GUARDS).guarded
     assert overridden(plan, ()) == plan
+
+
+def test_a_refusal_tells_what_lets_the_plan_pass() -> None:
+    """Each guard that trips, in one order; a warning is told nothing of it."""
+    mine, theirs = Guards(max_rows_per_apply=1), Guards(max_days_per_apply=1)
+    plan = guarded(Guards(owners={"ads": mine, "crm": theirs}))
+    assert tripped_guards(whole(plan)) == GUARDS
+    assert tripped_guards(whole(guarded(Guards()))) == ()
+    told = let_pass(overridden(plan, GUARDS[:1]), "Or so.")
+    assert [one.hint.endswith("Or so.") for one in told.diagnostics] == [True, False]
 
 
 def override(number: int, serial: int = 1, run: str = "") -> Override:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.dates import parse_iso
-from reconciler.events import Conclusion, TurnedAway, UnknownOutcome, WriteRefused
+from reconciler.events import Conclusion, TurnedAway, UnknownOutcome, Withdrawn, WriteRefused
 from reconciler.formats.messages import left_json
 from reconciler.model.desired import Address
 from reconciler.model.memory import Intent, IntentKind
@@ -111,6 +111,16 @@ def test_what_was_answered_is_not_said_to_be_unsent() -> None:
     assert "  Next: run the same again in 2h:\n" in told
     (line,) = left_json(ended, ())
     assert (line["type"], line["transfer"], line["answer"]["status"]) == ("turned-away", "t1", 429)
+
+
+def test_what_only_a_person_settles_is_not_run_again() -> None:
+    """Behind such a create its transfer waits; another goes on."""
+    unknown = UnknownOutcome(doubt(1).intent, None, team_id=5)
+    for behind, next_ in ((1, "look at the vendor's pages"), (2, "run the same again for what is left:")):
+        withdrawn = Withdrawn(refused(behind, 20).action, "an earlier create is unknown")
+        told = ending_text(Conclusion(4, TOTALS, (withdrawn,), (unknown,)), "apply")
+        assert f"  Next: {next_}" in told
+        assert "reconciler resolve t1" in told
 
 
 def test_a_run_that_a_signal_ended_with_all_done_is_not_to_be_made_again() -> None:

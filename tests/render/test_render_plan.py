@@ -112,6 +112,24 @@ def test_thousands_of_transfers_that_wait_alike_are_counted() -> None:
     assert len(plan_text(view_of(plan), Shown(Paint(), whole=True)).splitlines()) > 6000
 
 
+def test_a_status_counts_those_that_stand_alike() -> None:
+    many = [transfer("1-10", id=number, name=f"transfer-{number:05}") for number in range(1, 3001)]
+    crowded = team(*many, limits=Limits(max_open_backfills=100))
+    plan, desired = whole(planned(crowded, observed())), Desired((crowded,), (), {})
+    teams, total = team_standings(plan, desired), standings(plan, desired)[1]
+    text = status_text(teams, total, Paint())
+    told = " ".join(text.split())
+    dots = "." * 14
+    assert f"100 alike (--all) {dots} 0 % 0 / 1000 1000 to make" in told
+    assert f"2,900 alike (--all) {dots} 0 % 0 / 29000 29000 for a later apply" in told
+    assert len(text.splitlines()) < 350
+    every = status_text(teams, total, Paint(), whole=True)
+    assert every.count("transfer-0") == 3000
+    unread = status_text(team_standings(whole(), desired), standings(whole(), desired)[1], Paint())
+    assert "3,000 alike (--all)" in unread
+    assert "? / 30000  not read" in unread
+
+
 def test_pieces_of_one_range_are_one_line() -> None:
     plan = whole(planned(team(transfer("1-366", chunk=Chunk.MONTH)), observed()))
     told = [line for line in plan_text(view_of(plan), Shown(Paint())).splitlines() if " + " in line]
@@ -210,7 +228,7 @@ def test_many_refusals_that_are_alike_are_told_once_with_what_lifts_them() -> No
     text = status_text(team_standings(plan, desired), standings(plan, desired)[1], Paint())
     assert f"! 30 transfers 300 days {told}" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 80
-    assert len(text.splitlines()) < 45
+    assert len(text.splitlines()) < 20
     few, desired = refused_alike(3)
     text = status_text(team_standings(few, desired), standings(few, desired)[1], Paint())
     assert text.count("reconciler retry transfer-") == 3
