@@ -26,6 +26,8 @@ from reconciler.events import (
     UnknownOutcome,
     Unsaved,
     Waiting,
+    Withdrawn,
+    WriteRefused,
 )
 from reconciler.formats.messages import event_json, left_json, left_out_json, summary_json
 from reconciler.planning.guards import refuses
@@ -33,7 +35,7 @@ from reconciler.planning.plan import ActionKind, Plan, all_findings
 from reconciler.render.doing import Tally
 from reconciler.render.endings import ending_text, summary_sentence, unread_text
 from reconciler.render.findings import error_text, findings_text
-from reconciler.render.progress import Columns, event_line
+from reconciler.render.progress import Columns, event_line, withdrawn_lines
 from reconciler.render.text import plan_text
 from reconciler.render.view import view_of
 from reconciler.render.words import BOLD, Paint
@@ -78,6 +80,8 @@ class Reporter:
     _done: list[int] = field(default_factory=list)
     _planned: list[int] = field(default_factory=list)
     _unknown: list[str] = field(default_factory=list)
+    _suspect: list[WriteRefused] = field(default_factory=list)  # may turn out to be turned away
+    _withdrawn: list[Withdrawn] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.display = Display(self.common, self._tally)
@@ -113,8 +117,13 @@ class Reporter:
                 self._done.append(len(event.action.days))
             if isinstance(event, UnknownOutcome):
                 self._unknown.append(event.intent.nonce)
-            if self.common.json:
+            if self.common.json and isinstance(event, WriteRefused) and event.suspect:
+                self._suspect.append(event)
+            elif self.common.json:
                 out_json_line(event_json(event))
+            elif isinstance(event, Withdrawn):  # of those alike there may be many
+                self._withdrawn.append(event)
+                return
             if isinstance(event, Waiting):
                 self.display.tell(event)
             elif not self.common.json:
@@ -151,6 +160,10 @@ class Reporter:
 
     def _end(self) -> None:
         self._began = None
+        with self._lock:
+            withdrawn, self._withdrawn = self._withdrawn, []
+        for line in withdrawn_lines(withdrawn, self._columns):
+            self.display.line(line)
         self.display.close()
 
     def _paint(self) -> Paint:
@@ -177,6 +190,9 @@ class Reporter:
         for error in report.errors:
             err(completed(error_text(error, self._paint()), self.common))
         if self.common.json:
+            for refused in self._suspect:
+                if refused in report.conclusion.outcomes:
+                    out_json_line(event_json(refused))
             for line in left_json(report.conclusion, self._unknown):
                 out_json_line(line)
             self._summary(report.exit, report.totals, report.errors)

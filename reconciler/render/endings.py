@@ -75,14 +75,14 @@ def _rows(ended: Conclusion) -> Iterator[tuple[str, str]]:
     yield from (("refused", told) for told in _refused(refused))
     withdrawn = [one.action for one in ended.outcomes if not isinstance(one, WriteRefused)]
     if withdrawn:
-        yield "withdrawn", f"{_counted(withdrawn)}: the next apply plans what is due of it"
+        yield "withdrawn", f"{counted(withdrawn)}: the next apply plans what is due of it"
     yield "unknown", _unknown(ended.doubts)
     for reason, left in grouped(ended.undone, lambda one: one.reason or "not cancelled").items():
         number = sum(len(one.days) for one in left)
-        yield "not done", f"{days(number)} of {_names(left)}: {reason}, under this plan"
+        yield "not done", f"{days(number)} of {names_of(left)}: {reason}, under this plan"
     for (bucket, reason), items in grouped(ended.holes, lambda item: (item.bucket, item.reason)).items():
         number = sum(len(item.days) for item in items)
-        yield bucket.value, f"{days(number)} of {_names(items)}: {_cure(reason).words}"
+        yield bucket.value, f"{days(number)} of {names_of(items)}: {_cure(reason).words}"
 
 
 def _done(totals: Mapping[str, int]) -> str:
@@ -92,16 +92,17 @@ def _done(totals: Mapping[str, int]) -> str:
 
 
 def _not_sent(actions: tuple[Action, ...]) -> str:
-    return f"{_counted(actions)}: still due, nothing is lost" if actions else "none"
+    return f"{counted(actions)}: still due, nothing is lost" if actions else "none"
 
 
 def _turned_away(those: tuple[TurnedAway, ...]) -> Iterator[str]:
     """Yield what was answered, in short: the words stand with the error that ended the run."""
     for (status, code), alike in grouped(those, lambda one: (one.error.status, one.error.code)).items():
-        yield f"{_counted(one.action for one in alike)}: {ApiError(status, code)}; not done, still due"
+        yield f"{counted(one.action for one in alike)}: {ApiError(status, code)}; not done, still due"
 
 
-def _counted(actions: Iterable[Action]) -> str:
+def counted(actions: Iterable[Action]) -> str:
+    """Return how many backfills, with their days, and how many cancels."""
     given = list(actions)
     made = [len(action.days) for action in given if action.kind is not ActionKind.CANCEL]
     told = [f"{plural(len(made), 'backfill')}, {days(sum(made))}"] if made else []
@@ -129,7 +130,7 @@ def _refused(refused: Iterable[WriteRefused]) -> Iterator[str]:
     for (error, why, _frees), those in alike.items():
         said = f"{error}; " if error and len(those) > 1 else f"{those[0].error}; " if error else ""
         frees = what_frees(those[0], max((one.until for one in those if one.until), default=None))
-        yield f"{_counted(one.action for one in those)}: {f'{why}; ' if why else ''}{said}{frees}"
+        yield f"{counted(one.action for one in those)}: {f'{why}; ' if why else ''}{said}{frees}"
 
 
 def _unknown(doubts: tuple[UnknownOutcome, ...]) -> str:
@@ -149,7 +150,8 @@ def _settles_at(doubts: Iterable[UnknownOutcome]) -> str:
     return minute_after(max(times)) if times else ""
 
 
-def _names(items: Iterable[Item | LeftUndone]) -> str:
+def names_of(items: Iterable[Action | Item | LeftUndone]) -> str:
+    """Return whose they are: the first names, and how many more."""
     names = list(dict.fromkeys(item.transfer for item in items))
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from reconciler import events
+from reconciler.dates import grouped
 from reconciler.formats.planfile import short
 from reconciler.formats.reports import minute_after, on_the_minute
 from reconciler.model.memory import Intent, Outcome
 from reconciler.planning.plan import Action, ActionKind, Plan
-from reconciler.render.endings import NEEDS_A_PLAN
+from reconciler.render.endings import NEEDS_A_PLAN, SHOWN, counted, names_of
 from reconciler.render.words import GREEN, RED, WIDEST, YELLOW, Paint, days
 
 _TWICE = "does a gateway send requests twice, or are two states in use?"
@@ -72,6 +74,17 @@ def event_line(event: events.Event, columns: Columns | None = None) -> str:  # n
             return f"This plan ({short(applied.digest)}) was applied already, {told}; nothing is left of it."
         case never:
             assert_never(never)
+
+
+def withdrawn_lines(those: Iterable[events.Withdrawn], columns: Columns) -> Iterator[str]:
+    """Yield a line for each of a few, and one for many with the same cause."""
+    for why, alike in grouped(those, lambda one: one.why).items():
+        if len(alike) <= SHOWN:
+            yield from (event_line(one, columns) for one in alike)
+            continue
+        actions = [one.action for one in alike]
+        whose = f"{counted(actions)} of {names_of(actions)}"
+        yield f"{columns.paint('    .', YELLOW)} {whose}: not done, {why}; the next apply plans them again"
 
 
 def _adopted(made: events.Created) -> str:

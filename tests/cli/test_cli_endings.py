@@ -155,6 +155,9 @@ def test_a_key_that_may_not_write_refuses_no_transfer(online: Shop, api: Api) ->
     done = online.run("apply", "--auto-approve", "--parallelism", "1", code=65)
     (told,) = re.findall(r"refused: 403 FORBIDDEN: .*; (if .*)", done.err)
     assert told == "if others are refused alike, it is not this transfer's, and stays due"
+    *lines, last = online.run("apply", "--auto-approve", "--json", "--parallelism", "1", code=65).lines
+    assert {one["type"] for one in lines} == {"turned-away"}, "each is told once, and no refusal is"
+    assert (len(lines), last["refused"]) == (2, 0)
     api.sandbox.faults()
     online.run("apply", "--auto-approve", code=0)
 

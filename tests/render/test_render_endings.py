@@ -19,6 +19,7 @@ from reconciler.planning.ledger import Bucket, Reason
 from reconciler.planning.plan import Action, ActionKind, Item
 from reconciler.render.doubts import Doubt, resolve_text
 from reconciler.render.endings import ending_text
+from reconciler.render.progress import Columns, withdrawn_lines
 
 NOW = datetime(2026, 11, 28, 8, 18, 22, tzinfo=UTC)
 FIRST = parse_iso("2024-05-01")
@@ -121,6 +122,19 @@ def test_what_only_a_person_settles_is_not_run_again() -> None:
         told = ending_text(Conclusion(4, TOTALS, (withdrawn,), (unknown,)), "apply")
         assert f"  Next: {next_}" in told
         assert "reconciler resolve t1" in told
+
+
+def test_many_withdrawn_alike_are_one_counted_line() -> None:
+    those = [Withdrawn(refused(number).action, "an earlier one is unknown") for number in range(16)]
+    (told,) = withdrawn_lines([*those], Columns())
+    assert told == (
+        "    . 16 backfills, 160 days of t0, t1, t2 and 13 more: not done, an earlier one is unknown; "
+        "the next apply plans them again"
+    )
+    other = Withdrawn(refused(1).action, "the state has changed")
+    few = list(withdrawn_lines([*those[:3], other], Columns()))
+    assert len(few) == 4, few
+    assert few[3].endswith("not done, the state has changed; the next apply plans it again")
 
 
 def test_a_run_that_a_signal_ended_with_all_done_is_not_to_be_made_again() -> None:
