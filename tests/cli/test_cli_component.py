@@ -128,6 +128,7 @@ def test_what_is_wrong_in_a_file_is_a_report_and_is_said(project: Project) -> No
     assert "2024-05-32" in told.err
 
 
+@pytest.mark.proof
 def test_the_night_applies_what_is_left(project: Project, api: Api) -> None:
     done, _ = project.job("reconciler-nightly", "main")
     assert done.code == 0, done

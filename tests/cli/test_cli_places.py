@@ -217,7 +217,7 @@ def test_a_place_that_is_none_is_told(words: str, run: Run, here: Path) -> None:
     assert (sorted(here.iterdir()), run("state", "list").code) == (before, 0)
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", ["state", pytest.param("git:origin", marks=pytest.mark.proof)])
 def test_check_needs_no_files(place: str, run: Run, here: Path) -> None:
     (here / "backfills.yaml").unlink()
     done = run("state", "check", place)
@@ -227,6 +227,7 @@ def test_check_needs_no_files(place: str, run: Run, here: Path) -> None:
     assert [path.name for path in here.iterdir()] == [".git"]
 
 
+@pytest.mark.proof
 def test_check_says_what_a_host_does_not_permit(run: Run, tmp_path: Path) -> None:
     hook = tmp_path / "remote.git" / "hooks" / "update"
     hook.parent.mkdir(exist_ok=True)

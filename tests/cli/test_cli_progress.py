@@ -65,6 +65,7 @@ def test_a_command_that_is_quick_says_nothing_besides(shop: Shop) -> None:
         assert shop.run("plan", code=0).err == ""
 
 
+@pytest.mark.proof
 def test_an_api_that_is_away_is_told(shop: Shop) -> None:
     """Each attempt, with what was answered."""
     with serving() as api:

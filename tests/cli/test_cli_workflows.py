@@ -118,6 +118,7 @@ def test_apply_does_exactly_what_was_approved_and_again_nothing(repository: Repo
     assert "1 to create (1 days)" in last.summary
 
 
+@pytest.mark.proof
 def test_an_apply_that_was_killed_is_finished_by_the_same_job(repository: Repository, api: Api) -> None:
     plan = planned(repository)
     killed = apply(repository, plan, wanted="failure", more="--parallelism=1", KILLED="1")
@@ -130,6 +131,7 @@ def test_an_apply_that_was_killed_is_finished_by_the_same_job(repository: Reposi
     apply(repository, done, wanted="skipped")
 
 
+@pytest.mark.proof
 def test_the_night_does_what_is_left_and_looks_whether_all_is_well(repository: Repository, api: Api) -> None:
     repository.job("nightly.yml", "nightly", PUSH)
     assert api.made() == sorted([ADS, WEB])

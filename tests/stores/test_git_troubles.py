@@ -190,6 +190,7 @@ def test_a_push_that_http_fails_once_is_settled(
     assert (opened(place).read()[1], second.serial, commits_at(by_http)) == (second, 2, 2)
 
 
+@pytest.mark.proof
 def test_a_server_that_falls_silent_is_given_up(
     by_http: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,7 +49,7 @@ def remote(tmp_path: Path, away_from_home: None, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture(
-    params=[pytest.param(one, marks=pytest.mark.proof if one == "Git to Git" else ()) for one in WAYS]
+    params=[pytest.param(one, marks=pytest.mark.proof if one.startswith("Git") else ()) for one in WAYS]
 )
 def way(request: pytest.FixtureRequest, remote: Remote) -> Way:
     return WAYS[request.param]

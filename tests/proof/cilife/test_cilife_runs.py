@@ -21,8 +21,8 @@ def lived(*arguments: str) -> None:
     print(done.stdout)  # noqa: T201 - the counts; pytest shows them with -s or -rP
 
 
-def test_two_lives_in_ci() -> None:
-    lived("--seeds", "2", "--first", "17")
+def test_a_life_in_ci() -> None:
+    lived("--seeds", "1", "--first", "17")
 
 
 @pytest.mark.proof

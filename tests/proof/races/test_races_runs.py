@@ -28,7 +28,7 @@ def test_a_few_rounds_and_freezes() -> None:
 
 
 def test_a_few_rounds_over_git() -> None:
-    over_git("4")
+    over_git("2")
 
 
 @pytest.mark.proof
