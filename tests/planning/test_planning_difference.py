@@ -12,7 +12,7 @@ from reconciler.dates import DateSet, DaysByTransfer
 from reconciler.formats.plandiff import changes_json
 from reconciler.model.desired import Address, Limits
 from reconciler.planning.approval import planned_days
-from reconciler.planning.difference import Change, Changed, changes_of, differences
+from reconciler.planning.difference import Change, Changed, changes_of, differences, due_days
 from reconciler.planning.plan import ActionKind, Plan
 from reconciler.render.changes import changes_summary, changes_text, unknown_of
 from reconciler.render.words import Paint
@@ -104,6 +104,13 @@ def test_what_is_deferred_is_no_loss() -> None:
     again = changes_of(after, before)
     assert again[0].sooner == ads.fewer
     assert "was deferred before" in changes_text(again, Paint())
+
+
+def test_what_a_limit_puts_off_is_due_all_the_same() -> None:
+    two = (transfer("11-20", id=1, name="ads"), transfer("1-10", id=2, name="new"))
+    made = plan(*two, limits=Limits(max_creates_per_apply=1))
+    assert len(made.actions) == 1
+    assert sorted(map(len, due_days(made).values())) == [10, 10]
 
 
 def test_another_api_is_a_difference() -> None:
