@@ -111,12 +111,53 @@ def test_a_picture_of_an_apply(
         use(api, seen, columns, monkeypatch)
         api.sandbox.faults(*filter(None, [fault]))
         assert main.run(["apply", "--auto-approve", "--parallelism", "1"]) == code
-    text = masked(seen.getvalue(), api)
-    picture = SCREENS / f"apply-{ending}-{columns}.txt"
+    check_picture(f"apply-{ending}-{columns}", masked(seen.getvalue(), api))
+
+
+def check_picture(name: str, text: str) -> None:
+    picture = SCREENS / f"{name}.txt"
     if os.environ.get("UPDATE_CASES"):
         picture.write_text(text, "utf-8")
     assert text == picture.read_text("utf-8")
-    assert not too_long(text, columns)
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_picture_of_what_is_unresolved(columns: int, seen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as api:
+        use(api, seen, columns, monkeypatch)
+        api.sandbox.faults("status-500-before@create")
+        assert main.run(["apply", "--auto-approve", "--parallelism", "1"]) == 4
+        seen.seek(0)
+        seen.truncate()
+        assert main.run(["resolve"]) == 0
+    check_picture(f"resolve-{columns}", masked(seen.getvalue(), api))
+
+
+MISTAKEN = """\
+version: 1
+team_id: 12345
+limit: {max_open_per_transfer: 3}
+transfers:
+  Google Ads:
+    transfer_id: 1
+    ranges: [2024-01-01 bis 2024-01-31]
+  meta-ads:
+    transfer_id: 1
+    owner: [ads]
+    ranges:
+      - {start: 31.01.2024, end: yesterday, reson: a very long reason for which there is hardly any room}
+"""
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_picture_of_mistakes(
+    columns: int, shop: Shop, seen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.write(MISTAKEN)
+    with serving() as api:
+        use(api, seen, columns, monkeypatch)
+        assert main.run(["validate"]) == 1
+    check_picture(f"validate-{columns}", seen.getvalue())
 
 
 @pytest.mark.parametrize("picture", sorted(SCREENS.glob("*.txt")), ids=lambda picture: picture.stem)
