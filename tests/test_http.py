@@ -41,6 +41,7 @@ from reconciler.http import (
     WsgiTransport,
     checked_base_url,
     checked_key,
+    emulated_now,
     is_passing,
     retry_after,
     server_time,
@@ -148,6 +149,35 @@ def test_request_and_answer(serve: Callable[..., Server]) -> None:
     assert f"Authorization: Bearer {KEY}\r\n" in head
     assert "Accept-Encoding: identity\r\n" in head
     assert "User-Agent: backfill-reconciler/" in head
+
+
+DATED = "Server: reconciler-sandbox\r\nDate: Tue, 01 Jul 2025 09:00:00 GMT\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "now"),
+    [
+        (says(answer_bytes(b"{}", headers=DATED)), datetime(2025, 7, 1, 9, tzinfo=UTC)),
+        (says(answer_bytes(b"{}", headers=DATED.replace("reconciler-", ""))), None),
+        (says(b"no HTTP at all\r\n\r\n"), None),
+        (says(b""), None),
+    ],
+    ids=["a sandbox", "another server", "noise", "nothing"],
+)
+def test_a_sandbox_on_this_machine_tells_its_time(
+    serve: Callable[..., Server], answer: Answer, now: datetime | None
+) -> None:
+    server = serve(answer)
+    assert emulated_now(server.url) == now
+    assert server.requests[0].startswith(b"GET /_sandbox/settings HTTP/1.1\r\n")
+    assert b"Authorization" not in server.requests[0]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://127.0.0.1:9/v1", "http://127.0.0.1:9/v1", "http://[::1", "http://a:99999"]
+)
+def test_what_is_no_sandbox_has_no_time(url: str) -> None:
+    assert emulated_now(url) is None
 
 
 def test_json_body(serve: Callable[..., Server]) -> None:

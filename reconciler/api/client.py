@@ -42,6 +42,7 @@ from reconciler.http import (
     Retry,
     Transport,
     TryAgain,
+    is_emulated,
     is_passing,
     retry_after,
     server_time,
@@ -111,9 +112,8 @@ class ApiClient:
         firsts: list[tuple[datetime, datetime, bool]] = []
 
         def page(answer: Response) -> Page[Backfill]:
-            emulated = answer.headers.get("server", "").startswith("reconciler-sandbox")
-            received = self._now()
-            firsts.append((server_time(answer.headers) or received, received, emulated))
+            received, said = self._now(), server_time(answer.headers)
+            firsts.append((said or received, received, is_emulated(answer.headers)))
             return page_of(wire.parse_backfills)(answer)
 
         try:

@@ -38,11 +38,13 @@ def load_selected(common: Common) -> Desired:
 
 
 def _sandbox_time(common: Common) -> datetime | None:
-    """Return the embedded sandbox's time, if it is what is asked: its today is the one that counts there."""
+    """Return the sandbox's time, if one is what is asked: its today is the one that counts there."""
     from reconciler.cli.arguments import is_sandbox, opened_sandbox
 
     if not is_sandbox(common):
-        return None
+        from reconciler.http import emulated_now
+
+        return emulated_now(common.api) if common.api.startswith("http:") else None
     with opened_sandbox(common) as sandbox:
         return datetime.fromtimestamp(sandbox.now(), UTC)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,9 @@ def test_the_whole_story_over_http(shop: Shop) -> None:
         call(f"{control}/advance", "POST", {"seconds": 259200})
         assert "15 covered" in shop.run("plan", "--detailed-exitcode", code=0).summary
         assert {one["status"] for one in call(f"{control}/backfills")["data"]} == {"COMPLETED"}
+        today = shop.run("plan", "--json", code=0).json["teams"][0]["as_of"]
+        there = call(f"{control}/advance", "POST", {"seconds": 0})["data"]["now"]
+        assert (today, today > f"{datetime.now(UTC):%Y-%m-%d}") == (there[:10], True)
         asked = call(f"{control}/requests")["data"]
         assert [one["status"] for one in asked if one["method"] == "POST"] == [200, 200]
         assert process.poll() is None
