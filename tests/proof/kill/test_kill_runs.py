@@ -37,7 +37,7 @@ def test_a_few_points_converge() -> None:
 @pytest.mark.parametrize(
     "arguments, least",
     [
-        (("forks", "--embedded", "--every", "6"), 220),
+        (("forks", "--embedded", "--every", "6"), 200),
         (("forks", "--served", "--every", "40"), 20),
         (("twice", "--pairs", "40"), 40),
         (("signals", "--every", "16"), 40),

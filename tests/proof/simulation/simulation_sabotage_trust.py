@@ -17,6 +17,8 @@ from reconciler.model.memory import BackfillRecord, Document, Intent
 from reconciler.model.observed import Backfill
 from reconciler.planning import facts, intents, matching, records, resolution, situation
 from reconciler.planning.approval import approval_of
+from reconciler.planning.guards import refuses
+from reconciler.planning.plan import TeamPlan
 from reconciler.stores import local
 
 
@@ -64,11 +66,16 @@ def guards_asked_once() -> Any:
     def make(self: run.Apply, **more: Any) -> Any:
         made = real(self, **more)
         if any(one is self for one in asked):
-            return replace(made, teams=tuple(replace(one, guarded=False) for one in made.teams))
+            return replace(made, teams=tuple(map(_unguarded, made.teams)))
         asked.append(self)
         return made
 
     return _put((run.Apply, "_plan", make))
+
+
+def _unguarded(team: TeamPlan) -> TeamPlan:
+    kept = tuple(one for one in team.diagnostics if not refuses(one))
+    return replace(team, guarded=False, diagnostics=kept)
 
 
 def serials_ignored() -> Any:
