@@ -44,7 +44,7 @@ def _sandbox_time(common: Common) -> datetime | None:
     if not is_sandbox(common):
         from reconciler.http import emulated_now
 
-        return emulated_now(common.api) if common.api.startswith("http:") else None
+        return emulated_now(common.api)
     with opened_sandbox(common) as sandbox:
         return datetime.fromtimestamp(sandbox.now(), UTC)
 
