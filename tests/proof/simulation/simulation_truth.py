@@ -13,6 +13,7 @@ from simulation_memory import Amnesty, Conditions, Memory, Reading
 from simulation_network import Sent, asked_for
 from simulation_stage import Stage
 
+from reconciler.bounds import INTENTS_KEPT
 from reconciler.dates import DateSet, iso, last_iso, union
 from reconciler.errors import StateError
 from reconciler.http import Request, Response
@@ -316,13 +317,28 @@ class Truth:
             self._check_done(process, action)
 
     def check_known(self, document: Document | None) -> None:
-        """Every create of ours that the vendor holds is in the state, or in an intent."""
+        """Every create of ours that the vendor holds is in the state, or in an intent; of one whose intent is
+        too old to be kept, what it loaded is.
+        """
         for number, sent in self.made.items():
             if number not in self.memory.made or (document is not None and number in document.backfills):
                 continue
             intents = document.intents.values() if document else ()
-            if not any(_is_of(one, sent.transfer_id, sent.start, sent.end) for one in intents):
+            kept = any(_is_of(one, sent.transfer_id, sent.start, sent.end) for one in intents)
+            if not kept and (document is None or not self._is_remembered(number, sent, document)):
                 self.stage.violate(f"backfill {number} is ours, and the state knows nothing of it")
+
+    def _is_remembered(self, number: int, sent: Sent, document: Document) -> bool:
+        """Tell whether a create's intent is too old to be kept, and the state knows each day it loaded."""
+        now, record = self.stage.now, self.world.backfills[number]
+        days = range(record.start, record.end + 1)
+        loaded = DateSet.days(day for day in days if fate(record, day, now) is Fate.LOADED)
+        known = union(
+            DateSet.span(load.start, load.end)
+            for load in document.loads.values()
+            if load.transfer_id == record.transfer
+        )
+        return now - self.intended[sent.nonce] > INTENTS_KEPT.total_seconds() and not loaded - known
 
     def _check_done(self, process: Process, action: Action) -> None:
         """Exit 0: what the plan said was carried out, or found already done."""
