@@ -329,8 +329,11 @@ class Truth:
                 self.stage.violate(f"backfill {number} is ours, and the state knows nothing of it")
 
     def _is_remembered(self, number: int, sent: Sent, document: Document) -> bool:
-        """Tell whether a create's intent is too old to be kept, and the state knows each day it loaded."""
+        """Tell whether a create's intent is too old to be kept, and the state knows each day it loaded or the
+        vendor holds it no longer.
+        """
         now, record = self.stage.now, self.world.backfills[number]
+        held = record.shows(0, times.millis(now), self.world.settings)
         days = range(record.start, record.end + 1)
         loaded = DateSet.days(day for day in days if fate(record, day, now) is Fate.LOADED)
         known = union(
@@ -338,7 +341,8 @@ class Truth:
             for load in document.loads.values()
             if load.transfer_id == record.transfer
         )
-        return now - self.intended[sent.nonce] > INTENTS_KEPT.total_seconds() and not loaded - known
+        old = now - self.intended[sent.nonce] > INTENTS_KEPT.total_seconds()
+        return old and not (held and loaded - known)
 
     def _check_done(self, process: Process, action: Action) -> None:
         """Exit 0: what the plan said was carried out, or found already done."""
