@@ -31,17 +31,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from mutate import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[3]
+ENGINE = ("agreement", "backoff", "effects", "freshness", "sending", "transfer")
 TARGETS = (
-    "reconciler/planning/situation.py",
-    "reconciler/planning/ledger.py",
-    "reconciler/planning/planner.py",
-    "reconciler/planning/totals.py",
-    "reconciler/planning/intents.py",
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "reconciler/planning").glob("*.py")),
     "reconciler/api/outcome.py",
-    "reconciler/engine/transfer.py",
-    "reconciler/engine/freshness.py",
-    "reconciler/engine/backoff.py",
-    "reconciler/planning/resolution.py",
+    *(f"reconciler/engine/{name}.py" for name in ENGINE),
 )
 COPIED = ("reconciler", "tests", "pyproject.toml")
 # The tests nearest to a file first; then these, in this order. Tests that start processes are of no
@@ -143,8 +137,7 @@ class Copy:
 
 def tests_for(file: str, folder: Path) -> list[str]:
     """Return the test folders and files for a target, the nearest first."""
-    package = file.split("/")[1]
-    near = GAPS if file.endswith("resolve.py") else f"tests/{package}"
+    near = f"tests/{file.split('/')[1]}"
     return [one for one in dict.fromkeys([near, *EVERYWHERE]) if (folder / one).exists()]
 
 
