@@ -160,7 +160,7 @@ class WatchedStore:
 
     def commit(self, delta: Delta, expected: Revision) -> Revision:
         self._process.point("commit")
-        self._process.truth.note_intended(delta)
+        self._process.truth.note_intended(delta, self._process.flags.key)
         self._inner.wait_for_others()
         try:
             revision = self._inner.commit(delta, expected)

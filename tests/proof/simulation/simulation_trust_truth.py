@@ -170,7 +170,7 @@ class TrustTruth(Truth):
         if not self._fits(record, intent, process.flags.settle):
             self.stage.violate(f"{whose} made {self._apart(record, intent):.0f} s from the intent")
         document = self.document()
-        if document and not self._may_be_ours(record.user, process.flags.key, document):
+        if document and not self._may_be_ours(record.user, self.senders[intent.nonce], document):
             self.stage.violate(f"{whose} made, who is none of ours")
         self.stage.counts["taken for ours"] += 1
 

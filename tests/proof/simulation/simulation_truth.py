@@ -52,6 +52,7 @@ class Truth:
     made: dict[int, Sent] = field(default_factory=dict)
     late: dict[str, float] = field(default_factory=dict)
     intended: dict[str, float] = field(default_factory=dict)
+    senders: dict[str, str] = field(default_factory=dict)  # the key of who intended
     commits: int = 0
     team_id: int = TEAM
     memory: Memory = field(default_factory=Memory)
@@ -195,10 +196,13 @@ class Truth:
             self.memory.users.setdefault(known.user_id, self.stage.now)
             self.memory.keys.setdefault(key, self.stage.now)
 
-    def note_intended(self, delta: Delta) -> None:
-        """Note when intents are about to be committed: who is killed in the middle of it may have done so."""
+    def note_intended(self, delta: Delta, key: str) -> None:
+        """Note when intents are about to be committed, and by whose key: who is killed meanwhile may have
+        done so.
+        """
         for intent in delta.intents:
             self.intended.setdefault(intent.nonce, self.stage.now)
+            self.senders.setdefault(intent.nonce, key)
 
     def check_commit(self, process: Process, delta: Delta) -> None:
         """Look at some of the commits; those before a request are looked at anyway."""
