@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from reconciler.dates import Day, Span, grouped
 from reconciler.model.desired import DesiredTransfer
@@ -19,19 +20,22 @@ CREATES, OPEN, OPEN_ON_TRANSFER = "max_creates_per_apply", "max_open_backfills",
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece(Span):
-    """A backfill that could be created: due days of one transfer, cut to size. Each equals only itself."""
+    """A backfill that could be created: due days of one transfer, cut to size. Each equals only itself.
+    ``refused_at``: when, by our clock, the API last refused a create of some of its days.
+    """
 
     transfer: DesiredTransfer
     start: Day
     end: Day
+    refused_at: datetime | None = None
 
 
 def allotted(situation: Situation, pieces: Sequence[Piece]) -> Budget:
     """Go along pieces, which are in order, and divide them into those taken and those put off.
 
     No order starves: where a limit puts something off, one of the places that it gives goes to the last
-    piece in the order, so that with ``newest_first`` and a range that grows each day history moves too. A
-    limit that gives only one place gives it there every other day.
+    piece in the order that was not refused before, so that with ``newest_first`` and a range that grows each
+    day history moves too. A limit that gives only one place gives it there every other day.
     """
     first_try = Budget(situation)
     for piece in pieces:
@@ -47,20 +51,27 @@ def allotted(situation: Situation, pieces: Sequence[Piece]) -> Budget:
 
 
 def _reserved(tried: Budget, as_of: Day) -> tuple[Piece, ...]:
-    """Return the pieces that get a place out of turn: the last one that each limit put off."""
+    """Return the pieces that get a place out of turn: at most one of those that each limit put off."""
     on_transfer = [piece for piece, limit in tried.put_off if limit == OPEN_ON_TRANSFER]
     groups = grouped(on_transfer, lambda piece: piece.transfer.address)
     taken = grouped((piece for piece, _cancels in tried.taken), lambda piece: piece.transfer.address)
-    reserved = [put_off[-1] for key, put_off in groups.items() if _spares_one(len(taken.get(key, ())), as_of)]
+    reserved = [
+        one for key, put_off in groups.items() for one in _spared(put_off, len(taken.get(key, ())), as_of)
+    ]
     for limit in (CREATES, OPEN):
         put_off = [piece for piece, hit in tried.put_off if hit == limit]
-        if put_off and _spares_one(len(tried.taken), as_of):
-            reserved.append(put_off[-1])
+        reserved += _spared(put_off, len(tried.taken), as_of)
     return tuple(dict.fromkeys(reserved))
 
 
-def _spares_one(places: int, as_of: Day) -> bool:
-    return places > 1 or (places == 1 and as_of % 2 == 0)
+def _spared(put_off: Sequence[Piece], places: int, as_of: Day) -> Sequence[Piece]:
+    """Return the last piece that was not refused before. What was refused may be refused each time: of that
+    the oldest refusal comes, and only every other day, so that it takes no place for good.
+    """
+    untried = [piece for piece in put_off if piece.refused_at is None]
+    if as_of % 2 == 0 and places:
+        return untried[-1:] or put_off[:1]
+    return untried[-1:] if places > 1 else ()
 
 
 @dataclass(slots=True)

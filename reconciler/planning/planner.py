@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from reconciler.dates import DateSet, DaysByTransfer, union
+from reconciler.dates import DateSet, DaysByTransfer, grouped, union
 from reconciler.diagnostics import Place, Severity
 from reconciler.model.desired import Address, DesiredTransfer, Order, Segment
-from reconciler.model.memory import BackfillRecord
+from reconciler.model.memory import BackfillRecord, Outcome
 from reconciler.planning import totals
 from reconciler.planning.approval import Approval, newest_create, planned_days
 from reconciler.planning.budget import LIST_FULL, OPEN, Budget, Piece, allotted, failed_blockers
@@ -62,16 +62,25 @@ def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPla
 
 def _pieces(situation: Situation, withheld: DaysByTransfer[Address]) -> Iterator[Piece]:
     longest = situation.team.limits.max_days_per_backfill
+    intents = situation.document.intents.values()
+    refused = grouped((one for one in intents if one.outcome is Outcome.REFUSED), lambda one: one.transfer_id)
     for ledger in situation.ledgers:
         due = ledger.days(Bucket.DUE) - withheld.of(ledger.transfer.address)
+        refusals = refused.get(ledger.transfer.address.transfer_id, ())
         for start, end in cut_due(due, ledger.transfer.chunk, longest):
-            yield Piece(ledger.transfer, start, end)
+            times = [one.intended_at for one in refusals if one.start < end and start < one.end]
+            yield Piece(ledger.transfer, start, end, max(times, default=None))
 
 
 def _ordered(pieces: Iterable[Piece], order: Order) -> list[Piece]:
+    """Sort pieces. What the API refused before goes last, the oldest refusal first: it may be refused for
+    good, and what comes after a refusal on its transfer is not sent in that run.
+    """
     if order is Order.NEWEST_FIRST:
-        return sorted(pieces, key=lambda piece: (-piece.end, piece.transfer.address))
-    return sorted(pieces, key=lambda piece: (piece.start, piece.transfer.address))
+        in_order = sorted(pieces, key=lambda piece: (-piece.end, piece.transfer.address))
+    else:
+        in_order = sorted(pieces, key=lambda piece: (piece.start, piece.transfer.address))
+    return sorted(in_order, key=lambda piece: piece.refused_at.timestamp() if piece.refused_at else 0.0)
 
 
 def _withheld_days(situation: Situation, approval: Approval | None) -> DaysByTransfer[Address]:

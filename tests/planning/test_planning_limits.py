@@ -16,6 +16,7 @@ from planning_values import (
     backfill,
     days,
     document,
+    intent,
     observed,
     planned,
     put_off,
@@ -27,7 +28,7 @@ from planning_values import (
 
 from reconciler.dates import LAST_DAY, DateSet, Day, parse_iso
 from reconciler.model.desired import Chunk, Limits, Order
-from reconciler.model.memory import BackfillRecord, Origin
+from reconciler.model.memory import BackfillRecord, Intent, Origin
 from reconciler.model.observed import Backfill
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.planner import cut_due
@@ -172,6 +173,46 @@ def test_what_does_not_fit_is_deferred(
     assert actions(plan) == [f"create {text}" for text in taken]
     assert put_off(plan) == [f"{text} {reason}" for text in ("1-31", "32-60", "61-91") if text not in taken]
     assert plan.counts[Bucket.PLANNED] + plan.counts[Bucket.DEFERRED] == 91
+
+
+def refused(text: str, days_ago: int) -> Intent:
+    at = NOW - days_ago * DAY
+    return intent(text, outcome="refused", nonce=f"refused {text}", at=at, unlisted_at=at + DAY / 2)
+
+
+JANUARY, MARCH = refused("3-5", 2), refused("61-91", 3)
+
+
+@pytest.mark.parametrize(
+    "most, order, before, expected",
+    [
+        (None, Order.OLDEST_FIRST, (JANUARY,), ["32-60", "61-91", "1-31"]),
+        (None, Order.OLDEST_FIRST, (JANUARY, MARCH), ["32-60", "61-91", "1-31"]),
+        (None, Order.NEWEST_FIRST, (JANUARY, MARCH), ["32-60", "61-91", "1-31"]),
+        (None, Order.NEWEST_FIRST, (JANUARY, refused("61-91", 1)), ["32-60", "1-31", "61-91"]),
+        (1, Order.NEWEST_FIRST, (MARCH,), ["1-31"]),
+    ],
+)
+def test_what_was_refused_comes_last(
+    most: int | None, order: Order, before: tuple[Intent, ...], expected: list[str]
+) -> None:
+    """It may be refused for good; each night it would keep the rest of its transfer from being sent, or take
+    the place that is kept for the other end.
+    """
+    limits = Limits(max_creates_per_apply=most)
+    desired = team(transfer("1-91", chunk=Chunk.MONTH), limits=limits, order=order, as_of=TODAY)
+    plan = planned(desired, observed(), document(*before))
+    assert actions(plan) == [f"create {text}" for text in expected]
+
+
+@pytest.mark.parametrize("most, tonight, tomorrow", [(1, "1-31", "61-91"), (2, "61-91 1-31", "61-91 32-60")])
+def test_what_was_refused_takes_a_place_every_other_day(most: int, tonight: str, tomorrow: str) -> None:
+    """So that neither it nor what else waits starves, though it is refused each time."""
+    before = (JANUARY, refused("32-60", 1)) if most == 1 else (JANUARY,)
+    desired = team(transfer("1-91", chunk=Chunk.MONTH), limits=Limits(max_creates_per_apply=most))
+    for as_of, expected in ((TODAY, tonight), (TODAY + 1, tomorrow)):
+        plan = planned(replace(desired, as_of=as_of), observed(), document(*before))
+        assert actions(plan) == [f"create {text}" for text in expected.split()]
 
 
 def test_what_fits_later_is_taken() -> None:
