@@ -9,7 +9,7 @@ from datetime import datetime
 
 from reconciler.dates import Day, Span, grouped
 from reconciler.model.desired import DesiredTransfer
-from reconciler.model.memory import BackfillRecord
+from reconciler.model.memory import BackfillRecord, Intent
 from reconciler.model.observed import Backfill, Status
 from reconciler.planning.evidence import is_active
 from reconciler.planning.situation import Situation
@@ -40,7 +40,7 @@ def allotted(situation: Situation, pieces: Sequence[Piece]) -> Budget:
     first_try = Budget(situation)
     for piece in pieces:
         first_try.visit(piece)
-    reserved = _reserved(first_try, situation.team.as_of)
+    reserved = _reserved(first_try)
     if not reserved:
         return first_try
     budget = Budget(situation)
@@ -50,28 +50,45 @@ def allotted(situation: Situation, pieces: Sequence[Piece]) -> Budget:
     return budget
 
 
-def _reserved(tried: Budget, as_of: Day) -> tuple[Piece, ...]:
+def _reserved(tried: Budget) -> tuple[Piece, ...]:
     """Return the pieces that get a place out of turn: at most one of those that each limit put off."""
     on_transfer = [piece for piece, limit in tried.put_off if limit == OPEN_ON_TRANSFER]
-    groups = grouped(on_transfer, lambda piece: piece.transfer.address)
-    taken = grouped((piece for piece, _cancels in tried.taken), lambda piece: piece.transfer.address)
-    reserved = [
-        one for key, put_off in groups.items() for one in _spared(put_off, len(taken.get(key, ())), as_of)
-    ]
+    reserved: list[Piece] = []
+    for key, put_off in grouped(on_transfer, lambda piece: piece.transfer.address).items():
+        taken = [piece for piece, _cancels in tried.taken if piece.transfer.address == key]
+        reserved += _spared(put_off, taken, tried.situation, key.transfer_id)
     for limit in (CREATES, OPEN):
         put_off = [piece for piece, hit in tried.put_off if hit == limit]
-        reserved += _spared(put_off, len(tried.taken), as_of)
+        reserved += _spared(put_off, [piece for piece, _cancels in tried.taken], tried.situation)
     return tuple(dict.fromkeys(reserved))
 
 
-def _spared(put_off: Sequence[Piece], places: int, as_of: Day) -> Sequence[Piece]:
+def _spared(
+    put_off: Sequence[Piece], taken: Sequence[Piece], situation: Situation, transfer_id: int | None = None
+) -> Sequence[Piece]:
     """Return the last piece that was not refused before. What was refused may be refused each time: of that
     the oldest refusal comes, and only every other day, so that it takes no place for good.
     """
     untried = [piece for piece in put_off if piece.refused_at is None]
-    if as_of % 2 == 0 and places:
-        return untried[-1:] or put_off[:1]
-    return untried[-1:] if places > 1 else ()
+    spared = untried[-1:] or put_off[:1]
+    if not (spared and taken):
+        return ()
+    if untried and len(taken) > 1:
+        return spared
+    intents = situation.document.intents.values()
+    creates = (one for one in intents if transfer_id in (None, one.transfer_id))
+    newest = max(creates, key=lambda intent: intent.intended_at, default=None)
+    return spared if _is_its_turn(spared[0], taken[0], newest, situation.team.as_of) else ()
+
+
+def _is_its_turn(spared: Piece, first: Piece, newest: Intent | None, as_of: Day) -> bool:
+    """Tell whether the only place goes to the other end: on days of even ordinal. A job that runs every 48
+    hours sees days of one kind alone: it goes then where the newest write of such an earlier day did not.
+    """
+    passed = as_of - newest.as_of if newest and newest.as_of else 0
+    if newest is None or not passed or passed % 2:
+        return as_of % 2 == 0
+    return abs(newest.start - first.start) <= abs(newest.start - spared.start)
 
 
 @dataclass(slots=True)

@@ -215,6 +215,22 @@ def test_what_was_refused_takes_a_place_every_other_day(most: int, tonight: str,
         assert actions(plan) == [f"create {text}" for text in expected.split()]
 
 
+@pytest.mark.parametrize(
+    "first, expected", [(TODAY, "1-31 72-73 32-60 76-77"), (TODAY + 1, "70-71 1-31 74-75 32-60")]
+)
+def test_a_job_that_sees_days_of_one_kind_starves_no_end(first: Day, expected: str) -> None:
+    """Every 48 hours, one create each time, of a range that grows: history moves too."""
+    taken: list[str] = []
+    for as_of, growing in zip(range(first, first + 8, 2), ("70-71", "72-73", "74-75", "76-77"), strict=True):
+        due = [text for text in ("1-31", "32-60") if text not in taken]
+        newest = [intent(taken[-1], outcome="abandoned", as_of=as_of - 2)] if taken else []
+        wanted = transfer(*due, growing, chunk=Chunk.MONTH)
+        desired = team(wanted, limits=Limits(max_creates_per_apply=1), as_of=as_of)
+        (only,) = actions(planned(desired, observed(), document(*newest)))
+        taken.append(only.removeprefix("create "))
+    assert taken == expected.split()
+
+
 def test_what_fits_later_is_taken() -> None:
     """A transfer at its limit does not keep others from their places."""
     desired = team(transfer("1-3 ", "5-6", id=1), transfer("4", id=2), limits=Limits(max_open_per_transfer=1))
