@@ -340,8 +340,8 @@ class TrustSchedule(WideSchedule):
 
     def _made_since(self, kept: Kept, transfer_id: int) -> DateSet:
         """Return the days that were made since a plan, or may have been as far as the state knows: what was
-        refused, and what no list showed any more, may have been made, and be over. Under that plan they are
-        not made again.
+        refused, and what no list showed any more, may have been made, and be over; a person's exact copy may
+        have been taken for ours (which ``_check_taken`` judges). Under that plan they are not made again.
         """
         world, intended = self.truth.world.backfills, self.truth.intended
         made = [number for number, sent in self.truth.made.items() if intended[sent.nonce] > kept.made]
@@ -350,8 +350,9 @@ class TrustSchedule(WideSchedule):
         since = (
             [one for one in document.intents.values() if intended[one.nonce] > kept.made] if document else []
         )
-        open_ = (one for one in since if one.unlisted_at is not None or one.outcome is Outcome.REFUSED)
-        perhaps = union(one.days for one in open_ if one.transfer_id == transfer_id)
+        taken = (Outcome.REFUSED, Outcome.DONE)
+        told = (one for one in since if one.unlisted_at is not None or one.outcome in taken)
+        perhaps = union(one.days for one in told if one.transfer_id == transfer_id)
         return perhaps | DateSet.days(day for one in records for day in range(one.start, one.end + 1))
 
 
