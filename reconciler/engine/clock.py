@@ -5,9 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from reconciler.uptime import uptime
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment by both clocks of a run."""
+
+    wall: datetime
+    elapsed: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +27,15 @@ class Clock:
     now: Callable[[], datetime]
     elapsed: Callable[[], float]
     sleep: Callable[[float], None]
+
+    def mark(self) -> Mark:
+        return Mark(self.now(), self.elapsed())
+
+    def since(self, mark: Mark) -> timedelta:
+        """Return how long ago a moment was, at least: the wall clock may be set back, and on some systems the
+        other one stops while the machine sleeps.
+        """
+        return max(self.now() - mark.wall, timedelta(seconds=self.elapsed() - mark.elapsed))
 
 
 def system_clock(sleep: Callable[[float], None] = time.sleep) -> Clock:

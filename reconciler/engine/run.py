@@ -218,14 +218,14 @@ class Apply:
 
     def _agreed(self) -> TeamsPlan | None:
         """Plan, show, and ask, until a yes is young and is to what would be done; ``None`` for a no."""
-        plan = self._plan()
+        began, plan = self.clock.mark(), self._plan()
         self._show(plan)
         while plan.actions and not self._is_too_little(plan):
             if not self._is_approved(plan):
                 return None
-            if self.clock.now() - plan.created_at <= SHOWN_WITHIN:
+            if self.clock.since(began) <= SHOWN_WITHIN:
                 break
-            shown, plan = plan, self._plan()
+            began, shown, plan = self.clock.mark(), plan, self._plan()
             if acts_alike(shown, plan) and not plan.guarded:
                 break
             self._show(plan, again=True)

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.errors import Interrupted, StateConflict, StateForeign
 from reconciler.model.deltas import Delta, apply_delta
-from reconciler.model.memory import BackfillRecord, Document, Intent, Outcome
+from reconciler.model.memory import NONCES_KEPT, BackfillRecord, Document, Intent, Outcome
 from reconciler.planning.evidence import merge, what_stays
 from reconciler.planning.intents import is_taken
 from reconciler.stores.base import Revision, StateStore
+from reconciler.stores.ownership import knows
 from reconciler.uptime import uptime
 
 MAX_CONFLICTS = 100
@@ -112,7 +113,10 @@ class StateSession:
         return known is not None and known.pending
 
     def _check_lineage(self, document: Document | None) -> None:
-        """Refuse to go on with a state that vanished or was replaced during the run."""
+        """Refuse to go on with a state that vanished or was replaced during the run.
+
+        The serial alone does not tell: an older copy that was put back may have grown again since.
+        """
         if self.is_new:
             return
         if document is not None and document.serial < self.document.serial:
@@ -125,6 +129,13 @@ class StateSession:
             detail = "The state that this run started with is gone."
             raise StateForeign(
                 "The state was replaced", detail, "Restore it from its backup, then run again."
+            )
+        if document.serial - self.document.serial < NONCES_KEPT and not knows(document, self.document):
+            raise StateForeign(
+                "The state was replaced",
+                f"Serial {document.serial} lacks what was committed as serial {self.document.serial}: "
+                "an older copy was put back, and other runs went on with it.",
+                "Put the newer one back, then run again.",
             )
 
     def commit_alone(self, delta: Delta) -> bool:

@@ -153,6 +153,16 @@ def test_a_slow_yes_to_a_plan_that_changed_is_asked_for_again(crowded: Rig) -> N
     assert [one.again for one in ran.events if isinstance(one, Planned)] == [False, True]
 
 
+def test_a_clock_that_is_set_back_makes_no_yes_young(crowded: Rig) -> None:
+    def set_back() -> None:
+        ends(crowded, HOUR)
+        crowded.time.skew -= 2 * HOUR
+
+    answers = [set_back, lambda: None]
+    ran = run(crowded, confirm=lambda _plan: answers.pop(0)() is None)
+    assert ran.shown[1] == ran.created == [WHOLE_MONTH]
+
+
 def test_a_no_to_the_second_plan_does_nothing(crowded: Rig) -> None:
     answers = [True, False]
 

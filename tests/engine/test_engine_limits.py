@@ -5,14 +5,16 @@ Each schedule there has its number here, and shows what happens: a day is create
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from engine_rig import BLIND, HOUR, MINUTE, ONE, Rig, answered, open_store, passed
+from engine_rig import BLIND, HOUR, MINUTE, ONE, Rig, answered, cancels, open_store, passed
 
+from reconciler.dates import parse_iso
 from reconciler.engine.by_hand import as_created, as_not_created
 from reconciler.engine.session import StateSession
 from reconciler.http import AnswerLost, Request, Response, Transport
@@ -164,3 +166,24 @@ def test_7_the_state_that_knew_under_which_stale_before_it_was_made_is_lost(tmp_
     rig.later(HOUR)
     assert (rig.apply().exit, created(rig)) == (0, 2)
     assert rig.buckets() == {"declared": 10, "covered": 10}
+
+
+def test_8_a_backfill_runs_again_just_before_its_cancel_and_its_counters_lag(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, transfers={1: {"fail_days": {"2024-05-05": {"error": "x", "times": 1}}}})
+    rig.apply()
+    rig.later(24 * HOUR)
+    (shell,) = rig.document().backfills
+
+    def runs_again(inner: Transport, request: Request, timeout: float) -> Response:
+        rig.sandbox.run_again(shell)
+        rig.later(30)
+        answer = inner.send(request, read_timeout=timeout)
+        body = json.loads(answer.body)
+        body["data"] |= {"transfer_runs_completed": 9, "transfer_runs_failed": 1}
+        return Response(answer.status, answer.headers, json.dumps(body).encode())
+
+    assert rig.apply(runs_again, wanted=cancels).exit == 0
+    rig.later(24 * HOUR)
+    runs = rig.people.runs(1, parse_iso("2024-05-05"), rig.time.wall())
+    loaded = [one for one in runs if one.day == parse_iso("2024-05-05") and one.status.value == "COMPLETED"]
+    assert len(loaded) == 2

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from engine_rig import DAY, ONE, Rig, not_sent, open_store
 
 from reconciler.engine.session import StateSession
+from reconciler.errors import StateForeign
 from reconciler.model.deltas import Delta
 from reconciler.model.memory import KnownUser, Outcome
 from reconciler.model.observed import Status
@@ -45,6 +47,24 @@ def test_what_was_done_is_never_called_undone(tmp_path: Path) -> None:
     (done,) = rig.document().intents.values()
     opened(rig).record(Delta(intents=(replace(done, outcome=Outcome.ABANDONED, backfill_id=None),)))
     assert rig.document().intents == {done.nonce: done}
+
+
+def test_a_state_that_was_put_back_and_has_grown_again_is_not_ours(tmp_path: Path) -> None:
+    """Its serial is above that of this run, whose commits it lacks: to go on would forget what was made."""
+    rig = Rig(tmp_path, ONE)
+    rig.apply()
+    database = rig.folder / "state" / "team-12345.db"
+    older, session = database.read_bytes(), opened(rig)
+    session.record(Delta(users=(KnownUser("ours", 1),)))
+    database.write_bytes(older)
+    for user_id in range(3):
+        opened(rig).record(Delta(users=(KnownUser("theirs", user_id),)))
+    assert rig.document().serial > session.document.serial
+    with pytest.raises(StateForeign) as caught:
+        session.record(Delta(users=(KnownUser("more", 2),)))
+    assert "lacks what was committed as serial" in caught.value.detail
+    assert set(rig.document().users) >= {"theirs"}
+    assert "more" not in rig.document().users
 
 
 def test_an_intent_has_the_serial_of_the_state_it_is_committed_on(tmp_path: Path) -> None:
