@@ -228,10 +228,8 @@ def test_an_interrupted_run_says_what_is_in_doubt(shop: Shop) -> None:
         done = ended(process, 30)
         assert done.code == 143
         assert "outcome unknown: the run ended before its outcome was known; an apply after" in done.err
-        assert (
-            f"to go on, run the same again:\n      reconciler apply --auto-approve --parallelism 1 --api {api.url}\n"
-            in done.err
-        )
+        again = f"reconciler apply --auto-approve --parallelism 1 --api {api.url}"
+        assert f"to go on, run the same again:\n      {again}\n" in done.err
         assert "reconciler resolve" in done.err
         gate.open.set()
 

@@ -161,6 +161,22 @@ def test_what_the_api_refuses_is_told_in_its_words_and_until_when(online: Shop, 
     assert "again from TIME, or once mended, by a retry" in " ".join(ending(done, api).split())
 
 
+@pytest.mark.parametrize(
+    "fault", ["quota-rows@create", "status-401-before@create", "status-403-before@create"]
+)
+def test_what_stopped_the_last_apply_is_told_until_one_goes_on(fault: str, online: Shop, api: Api) -> None:
+    code, _, _ = ENDINGS[fault]
+    api.sandbox.faults(fault)
+    online.run("apply", "--auto-approve", "--parallelism", "1", code=code)
+    api.sandbox.faults()
+    for command in ("plan", "status"):
+        told = " ".join(online.run(command, code=0).err.split())
+        assert "warning[OB016]: The last apply was stopped POST …/transfers/" in told
+        assert {7: "429 API_ROW_QUOTA", 65: f"{fault[7:10]} "}[code] in told
+    online.run("apply", "--auto-approve", "--target", "ads", code=0)
+    assert "OB016" not in online.run("plan", code=0).err
+
+
 def test_a_key_that_may_not_write_refuses_no_transfer(online: Shop, api: Api) -> None:
     """The first refusal might be its transfer's; with the second it is not, and nothing keeps their days."""
     api.sandbox.faults("status-403-before@create")
