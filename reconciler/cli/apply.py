@@ -121,10 +121,9 @@ def apply(
     return apply_teams(common, terms, settings, auto_approve=auto_approve, again=again)
 
 
-_KEPT = ("strict", "override", "reason", "plan_expiry", "parallelism", "max_wait", "lock", "lock_timeout")
+_APPROVING = ("auto_approve", "override", "reason")
+_KEPT = (*_APPROVING, "strict", "plan_expiry", "parallelism", "max_wait", "lock", "lock_timeout")
 """Flags that are of the run, and so of the same run made again."""
-
-_APPROVING = ("override", "reason")
 
 
 def _refuse_other_api(saved: Plan, common: Common, again: str) -> None:
@@ -176,8 +175,9 @@ def apply_teams(
 ) -> int:
     """Apply, telling what happens. Returns the exit status; with ``--json`` a summary is always last.
 
-    ``again`` is the command that makes this run again.
+    ``again`` is the command that makes this run again: with the digest, as long as nothing was done.
     """
+    untouched = f"{again} --expect {quote(terms.expect)}" if terms.expect else again
     asks, desired = not (auto_approve or terms.approved or terms.expect), _load(common, terms)
     reporter = Reporter(common, asks=asks, places=places_of(common, desired))
     command, display = completed(f"reconciler {again}", common), reporter.display
@@ -206,13 +206,13 @@ def apply_teams(
                 display.close()
                 err("Nothing was done.")
             if isinstance(error, _PASSING) and "\n" not in error.hint:
-                error.hint += f"\nNothing was sent. To run the same again then:{on_lines(again)}"
+                error.hint += f"\nNothing was sent. To run the same again then:{on_lines(untouched)}"
             reporter.fail(error)
             raise
     if report.declined:
         err("Nothing was done.")  # 0 would say that the plan was carried out
     else:
-        reporter.summarise(report, again)
+        reporter.summarise(report, again if any(report.totals.values()) else untouched)
     return report.exit
 
 

@@ -195,7 +195,7 @@ def _flagged(command: str, common: Common) -> str:
     parts = [command_of(common, command)]
     if name in ("plan", "apply", "status"):
         parts += [f"--as-of {common.as_of}"] if common.as_of and "--as-of" not in more else []
-        if name != "apply" or not more or "--expect" in more:  # a saved plan has its own
+        if name != "apply" or not more or more[0].startswith("-"):  # a saved plan has its own
             parts += [f"--target {quote(pattern)}" for pattern in common.target]
             parts += [f"--exclude {quote(pattern)}" for pattern in common.exclude]
     if name in ("plan", "apply", "retry", "accept", "resolve"):

@@ -116,14 +116,15 @@ class Sender:
             answer = yield from ask(send(intent, deadline))
             if isinstance(answer, Told):
                 return intent, answer
-            yield Record(self._withdrawn(intent))
+            turned_away = None if isinstance(answer, Withheld) else _error_of(answer)
+            yield Record(self._withdrawn(intent, turned_away))
             if isinstance(answer, Withheld):
                 late += answer is Withheld.LATE
                 if answer is Withheld.LATE and late < LATE_TRIES:
                     continue
                 stopped = answer is Withheld.STOPPED
                 return Ending.STOPPED if stopped else (yield from withdraw(action, answer.value))
-            self.turned_away = _error_of(answer) or self.turned_away
+            self.turned_away = turned_away or self.turned_away
             then = backoff.after(answer, named(intent))
             yield replace(then, transfer=action.transfer) if isinstance(then, Pause) else then
             if isinstance(then, Stop):
@@ -156,7 +157,9 @@ class Sender:
         known = cancels and self.document().backfills.get(cancels.id, cancels)
         return Delta(backfills=(known,) if known else ())
 
-    def _withdrawn(self, intent: Intent) -> Delta:
-        """Return the delta that takes an intent back, unless somebody has settled it meanwhile."""
+    def _withdrawn(self, intent: Intent, answer: ApiError | None) -> Delta:
+        """Return the delta that takes an intent back, with what was answered, unless it is settled by now."""
         known = self.document().intents.get(intent.nonce, intent)
-        return Delta(intents=(intents.withdrawn(known),)) if known.pending else Delta()
+        return (
+            Delta(intents=(intents.withdrawn(replace(known, answer=answer)),)) if known.pending else Delta()
+        )

@@ -12,13 +12,14 @@ from shlex import quote
 from reconciler.api.wording import cure
 from reconciler.dates import DateSet, dates_of, iso
 from reconciler.diagnostics import Finding, Severity
+from reconciler.engine.sending import named
 from reconciler.engine.unread import unread_findings
 from reconciler.errors import Exit
 from reconciler.formats.answers import answers_told
 from reconciler.formats.commands import on_lines, resolving
 from reconciler.formats.reports import minute_after, on_the_minute
 from reconciler.model.desired import OnUnknown
-from reconciler.model.memory import Intent, Origin
+from reconciler.model.memory import Intent, Origin, Outcome
 from reconciler.model.observed import Cause, RunStatus, Unreadable
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
 from reconciler.planning.plan import TeamPlan
@@ -31,7 +32,8 @@ MANY_DAYS_AGAIN = 31  # of days due once more, how many are worth a word
 
 def warnings(situation: Situation) -> tuple[Finding, ...]:
     """Return everything there is to warn of, in a stable order."""
-    found = [*_transfer_list(situation), *_clocks(situation), *unread_findings(situation.ledgers)]
+    found = [finding for check in (_transfer_list, _clocks, _turned_away) for finding in check(situation)]
+    found += unread_findings(situation.ledgers)
     for ledger in situation.ledgers:
         found += [finding for check in _CHECKS for finding in check(ledger)]
         found += _strangers(ledger, situation.document.serial)
@@ -68,10 +70,22 @@ def _transfer_list(situation: Situation) -> Iterator[Finding]:
 def _clocks(situation: Situation) -> Iterator[Finding]:
     apart = situation.now - situation.observed.vendor_now
     if abs(apart) > situation.settle and not situation.observed.emulated:
-        ahead = "ahead of" if apart > timedelta(0) else "behind"
-        minutes = int(abs(apart).total_seconds() // 60)
+        minutes, ahead = abs(apart) // timedelta(minutes=1), "ahead of" if apart > timedelta(0) else "behind"
         detail = f"Our clock is {minutes} minutes {ahead} the API's; what is decided by time may be wrong."
         yield _warning("OB005", "The clocks differ", detail, "Set this machine's clock.")
+
+
+def _turned_away(situation: Situation) -> Iterator[Finding]:
+    """Warn of what stopped the last apply that wrote, as long as no write went on since, and days are due."""
+    known = situation.document.intents.values()
+    left = [one for one in known if one.outcome is Outcome.WITHDRAWN and one.answer and not one.blocker]
+    last = max(left, key=lambda one: one.intended_at, default=None)
+    due = any(ledger.days(Bucket.DUE) for ledger in situation.ledgers)
+    since = [one for one in known if last and one.intended_at > last.intended_at]
+    if last and due and all(one.outcome is Outcome.WITHDRAWN for one in since):
+        detail = f"{named(last)} was answered {last.answer} ({on_the_minute(last.intended_at)})."
+        hint = "Nothing is lost: once the cause is mended, an apply makes what is due."
+        yield _warning("OB016", "The last apply was stopped", detail, hint)
 
 
 def in_doubt(
@@ -90,11 +104,8 @@ def in_doubt(
     when = f"{'' if alone else 'the last one '}intended {on_the_minute(last)}"
     said = answers_told([one.answer for one in doubts])
     detail = f"Whether {what} created is not known ({when}; {said}){which}."
-    look = (
-        "look at the vendor's pages, then give one of these:" if alone else "see how to settle each by hand:"
-    )
-    at = minute_after(last + settle)
-    it = "it" if alone else "them"
+    one, many = "look at the vendor's pages, then give one of these:", "see how to settle each by hand:"
+    at, it, look = minute_after(last + settle), *(("it", one) if alone else ("them", many))
     by_time = f"An apply after {at} settles {it} by itself, if the API tells; or {look}"
     settles = on_unknown is OnUnknown.SETTLE and now < last + settle
     if run:

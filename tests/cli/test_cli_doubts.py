@@ -228,10 +228,8 @@ def test_an_interrupted_run_says_what_is_in_doubt(shop: Shop) -> None:
         done = ended(process, 30)
         assert done.code == 143
         assert "outcome unknown: the run ended before its outcome was known; an apply after" in done.err
-        assert (
-            f"to go on, run the same again:\n      reconciler apply --parallelism 1 --api {api.url}\n"
-            in done.err
-        )
+        again = f"reconciler apply --auto-approve --parallelism 1 --api {api.url}"
+        assert f"to go on, run the same again:\n      {again}\n" in done.err
         assert "reconciler resolve" in done.err
         gate.open.set()
 
@@ -318,7 +316,7 @@ def test_the_commands_of_an_unknown_outcome_have_the_flags_of_the_run(shop: Shop
             f"reconciler resolve my-ads 2024-05-01..2024-05-10 --as {way} {flags}"
             for way in ("not-created", "created:ID")
         ]
-        again = f"reconciler apply {flags} --target my-ads"
+        again = f"reconciler apply --auto-approve {flags} --target my-ads"
         assert commands_in(done.err) == [again, *wanted]
         assert commands_in(shop.run("plan", *run, code=0).err) == wanted
         assert commands_in(shop.run("resolve", *run, code=0).out) == wanted

@@ -22,7 +22,7 @@ QUOTA = """
   unknown    none
 
   Next: once the quota or licence is raised, or its next period has begun, run the same again:
-      reconciler apply
+      reconciler apply --auto-approve
 """
 KEY = """
   done       none
@@ -31,7 +31,7 @@ KEY = """
   unknown    none
 
   Next: once the key is in order, run the same again:
-      reconciler apply
+      reconciler apply --auto-approve
 """
 MAY_NOT = """
   done       none
@@ -40,7 +40,7 @@ MAY_NOT = """
   unknown    none
 
   Next: once the key is in order, run the same again:
-      reconciler apply
+      reconciler apply --auto-approve
 """
 RATE_LIMIT = """
   done       none
@@ -49,7 +49,7 @@ RATE_LIMIT = """
   unknown    none
 
   Next: run the same again in 1d:
-      reconciler apply
+      reconciler apply --auto-approve
 """
 UNREAD = """
   done       none
@@ -59,7 +59,7 @@ UNREAD = """
   unknown    none
 
   Next: once what is told above is fixed, run the same again:
-      reconciler apply
+      reconciler apply --auto-approve
 """
 REFUSED = """
   done       none
@@ -71,7 +71,7 @@ REFUSED = """
   unknown    none
 
   Next: run the same again for what is left:
-      reconciler apply
+      reconciler apply --auto-approve
   Or: once the cause is fixed, have them tried again at once:
       reconciler retry ads 2024-05-01..2024-05-10
       reconciler retry web 2024-04-01..2024-04-05
@@ -87,7 +87,7 @@ UNKNOWN = """
              TIME settles that
 
   Next: an apply after TIME settles what is unknown:
-      reconciler apply
+      reconciler apply --auto-approve
   Or: look at the vendor's pages, and settle what is unknown by one of:
       reconciler resolve ads 2024-05-01..2024-05-10 --as not-created
       reconciler resolve ads 2024-05-01..2024-05-10 --as created:ID
@@ -137,6 +137,18 @@ def test_all_is_well(online: Shop) -> None:
     assert (done.err.count("\n"), "Next" in done.err) == (2, False)
 
 
+def test_the_same_again_has_the_digest_as_long_as_nothing_was_done(online: Shop, api: Api) -> None:
+    """Pasted where nobody can be asked it does what was approved, and without the approval nothing."""
+    expected = online.run("plan").command.removeprefix("reconciler ")
+    api.sandbox.faults("quota-rows@create")
+    done = online.run(*expected.split(), code=7)
+    told = done.err.splitlines()[-1].strip()
+    assert set(expected.split()) < set(told.split())
+    api.sandbox.faults()
+    assert online.shell(told).code == 0
+    assert len(api.made()) == 2
+
+
 def test_what_the_api_refuses_is_told_in_its_words_and_until_when(online: Shop, api: Api) -> None:
     api.sandbox.faults("status-422-before@create")
     done = online.run("apply", "--auto-approve", "--target", "ads", code=3)
@@ -147,6 +159,22 @@ def test_what_the_api_refuses_is_told_in_its_words_and_until_when(online: Shop, 
     )
     assert re.search(r"\(request [\w-]+\)$", told)
     assert "again from TIME, or once mended, by a retry" in " ".join(ending(done, api).split())
+
+
+@pytest.mark.parametrize(
+    "fault", ["quota-rows@create", "status-401-before@create", "status-403-before@create"]
+)
+def test_what_stopped_the_last_apply_is_told_until_one_goes_on(fault: str, online: Shop, api: Api) -> None:
+    code, _, _ = ENDINGS[fault]
+    api.sandbox.faults(fault)
+    online.run("apply", "--auto-approve", "--parallelism", "1", code=code)
+    api.sandbox.faults()
+    for command in ("plan", "status"):
+        told = " ".join(online.run(command, code=0).err.split())
+        assert "warning[OB016]: The last apply was stopped POST …/transfers/" in told
+        assert {7: "429 API_ROW_QUOTA", 65: f"{fault[7:10]} "}[code] in told
+    online.run("apply", "--auto-approve", "--target", "ads", code=0)
+    assert "OB016" not in online.run("plan", code=0).err
 
 
 def test_a_key_that_may_not_write_refuses_no_transfer(online: Shop, api: Api) -> None:
@@ -192,7 +220,7 @@ HOLES: dict[Callable[[Shop, Api], None], tuple[str, str]] = {
     paused: (
         "blocked    10 days of ads: paused at the vendor, not by the file: resume it\n"
         "             there, or set `paused: true`",
-        "reconciler apply",
+        "reconciler apply --auto-approve",
     ),
 }
 

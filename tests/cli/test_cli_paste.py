@@ -80,7 +80,8 @@ class Desk:
 
 def _asks(command: str) -> bool:
     verb = command.removeprefix("reconciler ")
-    return verb.startswith(ASKING) and "--expect" not in verb and "plan.json" not in verb
+    approved = ("--expect", "plan.json", "--auto-approve")
+    return verb.startswith(ASKING) and not any(one in verb for one in approved)
 
 
 @pytest.fixture

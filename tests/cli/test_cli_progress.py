@@ -156,7 +156,7 @@ def test_creating_on_a_terminal_and_a_ctrl_c(columns: int, shop: Shop) -> None:
         assert "+ ads 2024-05-01..2024-05-10 10 days 10001" in words
         assert words.index("Stopping: 1 create") < words.index("Apply incomplete (exit 130): 1 created")
         assert "not sent 1 backfill, 5 days: still due, nothing is lost" in words
-        assert f"      reconciler apply --parallelism 1 --api {api.url}\n" in left
+        assert f"      reconciler apply --auto-approve --parallelism 1 --api {api.url}\n" in left
         assert done.out.rindex("\x1b[?25h") > done.out.rindex("\x1b[?25l")
 
 
@@ -177,7 +177,7 @@ def test_a_second_ctrl_c_restores_the_cursor_and_says_what_is_open(columns: int,
         wanted = (
             "(Ctrl-C again ends now. What was sent is recorded; the next run finds it.) "
             "Ended at once: 2 creates are under way. They are recorded; the next run finds out what became "
-            f"of them: reconciler apply --api {api.url}"
+            f"of them: reconciler apply --auto-approve --api {api.url}"
         )
         assert " ".join(("(Ctrl-C again" + told).split()) == wanted, left
         assert not too_long(left, columns)

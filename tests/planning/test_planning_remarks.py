@@ -71,6 +71,7 @@ def failed_read(transfer_id: int, status: int) -> Unreadable:
 
 
 ODD = replace(run(1, "OTHER"), word="SKIPPED", ended_time=ago(9))
+TURNED_AWAY = intent("1-2", outcome="withdrawn", at=ago(2), answer=SAID)
 OWN_DAY = replace(run(1, backfill=False, created=NOW - 2 * DAY), day=TODAY - 2)
 WARNED: dict[str, tuple[Callable[[], Situation], list[str], set[int], str]] = {
     "nothing": (lambda: situation(transfer("1"), runs={1: runs("1")}), [], set(), ""),
@@ -221,6 +222,26 @@ WARNED: dict[str, tuple[Callable[[], Situation], list[str], set[int], str]] = {
         ["OB013"],
         set(),
         "User 8 made backfill 77",
+    ),
+    "an apply that was stopped": (
+        lambda: situation(transfer("1-2"), TURNED_AWAY, runs={1: ()}),
+        ["OB016"],
+        set(),
+        "POST …/transfers/1/backfills (transfer-1 2024-01-01..2024-01-02) was answered 503 BUSY (2026-",
+    ),
+    "one that went on since": (
+        lambda: situation(
+            transfer("1-2"), TURNED_AWAY, intent("1", nonce="m", outcome="abandoned", at=ago(1)), runs={1: ()}
+        ),
+        [],
+        set(),
+        "",
+    ),
+    "one whose days are loaded since": (
+        lambda: situation(transfer("1"), TURNED_AWAY, runs={1: runs("1")}),
+        [],
+        set(),
+        "",
     ),
     "a run's odd word": (lambda: situation(transfer("1"), runs={1: (ODD,)}), ["OB014"], set(), "SKIPPED"),
     "a backfill's odd word": (
