@@ -132,6 +132,7 @@ LICENCE_CODES: frozenset[str | None] = frozenset(
 KEY_CODES: frozenset[str | None] = frozenset(
     {"ACCESS_DENIED_IP", "ACCESS_DENIED_PERMISSIONS", "API_KEY_DISABLED"}
 )
+KEY_IF_SHARED: frozenset[str | None] = frozenset({"FORBIDDEN", "ACCESS_DENIED"})
 
 TABLE: tuple[Row, ...] = (
     Row(range(200, 300), None, Meaning.SUCCESS),
@@ -143,7 +144,7 @@ TABLE: tuple[Row, ...] = (
     Row(range(400, 500), LICENCE_CODES, Meaning.PERHAPS_LICENCE),
     Row(frozenset({429}), None, Meaning.RATE_LIMIT),
     Row(frozenset({403}), KEY_CODES, Meaning.DENIED),
-    Row(frozenset({403}), frozenset({"FORBIDDEN", "ACCESS_DENIED", None}), Meaning.PERHAPS_KEY),
+    Row(frozenset({403}), KEY_IF_SHARED | {None}, Meaning.PERHAPS_KEY),
     Row(range(400, 500), None, Meaning.REJECTED),
     Row(range(1000), None, Meaning.UNKNOWN),  # 5xx, 3xx, and what is no status at all
 )
@@ -215,6 +216,13 @@ def _of_response(response: Response) -> Backfill | WriteOutcome:
             return Unknown(f"the API answered {error}", error)
         case never:
             assert_never(never)
+
+
+def turns_away_if_shared(answer: ApiError | None) -> bool:
+    """Tell whether a refusal, if others get it too, was turned away at the door: by a code of the key. A code
+    of the licence, or none, may be the answer to the second copy of a request whose first was taken.
+    """
+    return answer is not None and answer.status == 403 and answer.code in KEY_IF_SHARED
 
 
 def _shown(response: Response) -> Backfill | Unknown:

@@ -167,7 +167,7 @@ class Emit(Effect[None]):
 @dataclass(frozen=True, slots=True)
 class Suspect(Effect[tuple[str, ...]]):
     """Ask whether a refusal is of the key or licence, and not of its transfer: then the team stops, and the
-    answer has the nonces of the intents so refused, which were turned away at the door.
+    answer has the nonces of the intents so refused.
     """
 
     intent: Intent

@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
-from reconciler.api.outcome import Done, DoneInPart, Rejected, Unknown
+from reconciler.api.outcome import Done, DoneInPart, Rejected, Unknown, turns_away_if_shared
 from reconciler.bounds import LOOKS, REFUSAL_HOLDS
 from reconciler.dates import EMPTY, DateSet, union
 from reconciler.engine.clock import Clock
@@ -197,19 +197,23 @@ class TransferApply:
                 yield Record(Delta(intents=(withdrawn,)))
                 return (yield from withdraw(action, f"backfill {blocker} is active on some of its days"))
             case refused:
-                if (yield from self._is_shared(intent, answer)):
+                turned_away = turns_away_if_shared(answer.error)
+                if (yield from self._is_shared(intent, answer)) and turned_away:
                     return Ending.STOPPED
                 yield Record(Delta(intents=(refused,)))
-                blind, suspect = not self.freshness.runs, intent.nonce if answer.matter else ""
+                blind, suspect = not self.freshness.runs, intent.nonce if turned_away else ""
                 told = WriteRefused(action, answer.error, refused.blocker, blind=blind, suspect=suspect)
                 yield Emit(replace(told, until=intent.intended_at + REFUSAL_HOLDS))
                 return Ending.REFUSED
 
     def _is_shared(self, intent: Intent, refusal: Rejected) -> Generator[Step, Any, bool]:
-        """Tell whether a refusal is of the key or licence: then no transfer keeps it, and the team stops."""
+        """Tell whether a refusal is of the key or licence: then the team stops. What was turned away at the
+        door no transfer keeps.
+        """
         alike = yield from ask(Suspect(intent, refusal))
         known = (self.document().intents.get(nonce) for nonce in alike)
-        turned_away = [one for one in known if one is not None and one.outcome in intents.OPEN]
+        open_ = (one for one in known if one is not None and one.outcome in intents.OPEN)
+        turned_away = [one for one in open_ if turns_away_if_shared(one.answer)]
         if turned_away:
             yield Record(Delta(intents=tuple(map(intents.withdrawn, turned_away))))
         self._sender.turned_away = refusal.error if alike else None

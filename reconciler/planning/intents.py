@@ -67,6 +67,7 @@ _SENDER, _ANY, _PERSON = "the run that sent it", "any run", "any run, or a perso
 _FITS = "a backfill of its transfer and range, of an unknown id, by our user, made within settle time"
 _NEVER = "it never left, or was turned away at the door (401, 429, a quota; 403 of the key)"
 _SETTLED = "settle time over by both clocks; `latest` as it was, or nothing of it under way, or all covered"
+_SHARED = "the second so answered (403 `FORBIDDEN`, `ACCESS_DENIED`): the key's"
 TRANSITIONS = (
     Transition(_CREATE, _PENDING, Change.ANSWERED, _DONE, _SENDER, "the answer has its id"),
     Transition(_CREATE, _PENDING, Change.FOUND, _DONE, _PERSON, _FITS),
@@ -76,7 +77,7 @@ TRANSITIONS = (
     ),
     Transition(_CREATE, _PENDING, Change.NOT_CREATED, _ABANDONED, _PERSON, _SETTLED),
     Transition(_CREATE, _REFUSED, Change.FOUND, _DONE, _ANY, _FITS),
-    Transition(_CREATE, _REFUSED, Change.WITHDRAWN, _WITHDRAWN, _SENDER, "the second so answered: the key's"),
+    Transition(_CREATE, _REFUSED, Change.WITHDRAWN, _WITHDRAWN, _SENDER, _SHARED),
     Transition(_CANCEL, _PENDING, Change.SEEN_FINAL, _DONE, _ANY, "its backfill is final"),
     Transition(_CANCEL, _PENDING, Change.WITHDRAWN, _WITHDRAWN, _SENDER, _NEVER),
     Transition(_CANCEL, _PENDING, Change.NOT_CANCELLED, _ABANDONED, _ANY, "nobody sends it any more"),

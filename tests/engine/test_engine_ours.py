@@ -168,6 +168,29 @@ def test_a_shared_refusal_takes_back_what_the_first_left(tmp_path: Path) -> None
     rig.once(1, MAY_TEXT)
 
 
+@pytest.mark.parametrize(
+    "code, expected", [("LICENSE_ROW_LIMIT_EXCEEDED", 7), (None, 65)], ids=["licence", "no code"]
+)
+def test_a_shared_refusal_that_is_no_key_s_keeps_its_doubt(
+    code: str | None, expected: int, tmp_path: Path
+) -> None:
+    """A gateway sends each create twice. The first copy uses up what the licence allows, and the second is
+    refused for it; reads lag.
+    """
+    lags = {f"{one}_lag_seconds": 600 for one in ("list", "latest", "get", "runs")}
+    two = ONE + "  b: {transfer_id: 2, ranges: [2024-04-01..2024-04-05]}\n"
+    rig = Rig(tmp_path, two, settings=QUICK | lags)
+    rig.know_us()
+    refused = answered(403, code, after=True)
+    assert rig.apply(refused, refused).exit == expected
+    rig.later(2 * MINUTE)
+    assert rig.apply().sent == []
+    rig.later(HOUR)
+    assert rig.buckets() == {"declared": 15, "covered": 15}
+    rig.once(1, MAY_TEXT)
+    rig.once(2, "2024-04-01..2024-04-05")
+
+
 def test_a_refusal_of_one_transfer_is_in_doubt_then_refused_then_due(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     assert rig.apply(answered(422), wanted=on_transfer(1)).exit == 3
