@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from reconciler.dates import Day, Span, grouped
 from reconciler.model.desired import DesiredTransfer
@@ -21,13 +20,16 @@ CREATES, OPEN, OPEN_ON_TRANSFER = "max_creates_per_apply", "max_open_backfills",
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece(Span):
     """A backfill that could be created: due days of one transfer, cut to size. Each equals only itself.
-    ``refused_at``: when, by our clock, the API last refused a create of some of its days.
+
+    ``served_at`` is when a create of its transfer was last intended, ``refused_at`` when one of some of its
+    days was that the API refused: in seconds of our clock, ``None`` if never.
     """
 
     transfer: DesiredTransfer
     start: Day
     end: Day
-    refused_at: datetime | None = None
+    served_at: float | None
+    refused_at: float | None
 
 
 def allotted(situation: Situation, pieces: Sequence[Piece]) -> Budget:

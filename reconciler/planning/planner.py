@@ -7,12 +7,12 @@ no create can span a gap or a boundary, and none can be longer than the limit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.dates import DateSet, DaysByTransfer, grouped, union
+from reconciler.dates import DateSet, Day, DaysByTransfer, grouped, union
 from reconciler.diagnostics import Place, Severity
 from reconciler.model.desired import Address, DesiredTransfer, Order, Segment
-from reconciler.model.memory import BackfillRecord, Outcome
+from reconciler.model.memory import BackfillRecord, Intent, IntentKind, Outcome
 from reconciler.planning import totals
 from reconciler.planning.approval import Approval, newest_create, planned_days
 from reconciler.planning.budget import LIST_FULL, OPEN, Budget, Piece, allotted, failed_blockers
@@ -63,24 +63,34 @@ def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPla
 def _pieces(situation: Situation, withheld: DaysByTransfer[Address]) -> Iterator[Piece]:
     longest = situation.team.limits.max_days_per_backfill
     intents = situation.document.intents.values()
-    refused = grouped((one for one in intents if one.outcome is Outcome.REFUSED), lambda one: one.transfer_id)
+    creates = grouped((one for one in intents if one.kind is IntentKind.CREATE), lambda one: one.transfer_id)
     for ledger in situation.ledgers:
         due = ledger.days(Bucket.DUE) - withheld.of(ledger.transfer.address)
-        refusals = refused.get(ledger.transfer.address.transfer_id, ())
+        own = creates.get(ledger.transfer.address.transfer_id, ())
+        served = _newest(own)
         for start, end in cut_due(due, ledger.transfer.chunk, longest):
-            times = [one.intended_at for one in refusals if one.start < end and start < one.end]
-            yield Piece(ledger.transfer, start, end, max(times, default=None))
+            refusals = (one for one in own if one.outcome is Outcome.REFUSED)
+            touched = [one for one in refusals if one.start < end and start < one.end]
+            yield Piece(ledger.transfer, start, end, served, _newest(touched))
+
+
+def _newest(intents: Sequence[Intent]) -> float | None:
+    return max((one.intended_at.timestamp() for one in intents), default=None)
 
 
 def _ordered(pieces: Iterable[Piece], order: Order) -> list[Piece]:
-    """Sort pieces. What the API refused before goes last, the oldest refusal first: it may be refused for
-    good, and what comes after a refusal on its transfer is not sent in that run.
+    """Sort pieces. Where days are equal, the transfer that has waited longest for a create goes first: of
+    many that end yesterday, the same ones would take each night's places.
+
+    What the API refused before goes last, the oldest refusal first: it may be refused for good, and what
+    comes after a refusal on its transfer is not sent in that run.
     """
-    if order is Order.NEWEST_FIRST:
-        in_order = sorted(pieces, key=lambda piece: (-piece.end, piece.transfer.address))
-    else:
-        in_order = sorted(pieces, key=lambda piece: (piece.start, piece.transfer.address))
-    return sorted(in_order, key=lambda piece: piece.refused_at.timestamp() if piece.refused_at else 0.0)
+
+    def key(piece: Piece) -> tuple[float, Day, float, Address]:
+        days = -piece.end if order is Order.NEWEST_FIRST else piece.start
+        return piece.refused_at or 0.0, days, piece.served_at or 0.0, piece.transfer.address
+
+    return sorted(pieces, key=key)
 
 
 def _withheld_days(situation: Situation, approval: Approval | None) -> DaysByTransfer[Address]:

@@ -1,5 +1,6 @@
 """The fewest creates, and what limits put off."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import date
 from functools import cache
@@ -10,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from planning_values import (
     DAY,
+    EVE,
     NOW,
     TODAY,
     actions,
@@ -229,6 +231,27 @@ def test_a_job_that_sees_days_of_one_kind_starves_no_end(first: Day, expected: s
         (only,) = actions(planned(desired, observed(), document(*newest)))
         taken.append(only.removeprefix("create "))
     assert taken == expected.split()
+
+
+@pytest.mark.parametrize("order", list(Order))
+def test_of_many_transfers_that_grow_none_is_left_out(order: Order) -> None:
+    """Each night each has one more day, and all end yesterday; two creates a night."""
+    done: dict[int, Intent] = {}
+    created: Counter[int] = Counter()
+    for night in range(6):
+        growing = [transfer(_since(done.get(id), 70 + night), id=id) for id in (1, 2, 3)]
+        desired = team(*growing, limits=Limits(max_creates_per_apply=2), order=order, as_of=TODAY + night)
+        plan = planned(desired, observed(), document(*done.values()))
+        for one in plan.actions:
+            id, at = one.address.transfer_id, NOW + night * DAY
+            text = f"{one.start - EVE}-{one.end - EVE - 1}"
+            done[id] = intent(text, outcome="abandoned", nonce=str(id), transfer_id=id, at=at)
+            created[id] += 1
+    assert min(created[id] for id in (1, 2, 3)) >= 3
+
+
+def _since(before: Intent | None, last: int) -> str:
+    return f"{before.end - EVE if before else 61}-{last}"
 
 
 def test_what_fits_later_is_taken() -> None:
