@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from reconciler.dates import Day, Span, grouped
 from reconciler.model.desired import DesiredTransfer
@@ -21,22 +22,22 @@ CREATES, OPEN, OPEN_ON_TRANSFER = "max_creates_per_apply", "max_open_backfills",
 class Piece(Span):
     """A backfill that could be created: due days of one transfer, cut to size. Each equals only itself.
 
-    ``served_at`` is when a create of its transfer was last intended, ``refused_at`` when one of some of its
-    days was that the API refused: in seconds of our clock, ``None`` if never.
+    ``served_at`` is when a create of its transfer was last intended, ``undone_at`` when one of some of its
+    days was that came to nothing (refused, or cancelled while it ran); ``None`` if never.
     """
 
     transfer: DesiredTransfer
     start: Day
     end: Day
-    served_at: float | None
-    refused_at: float | None
+    served_at: datetime | None
+    undone_at: datetime | None
 
 
 def allotted(situation: Situation, pieces: Sequence[Piece]) -> Budget:
     """Go along pieces, which are in order, and divide them into those taken and those put off.
 
     No order starves: where a limit puts something off, one of the places that it gives goes to the last
-    piece in the order that was not refused before, so that with ``newest_first`` and a range that grows each
+    piece in the order that was not undone before, so that with ``newest_first`` and a range that grows each
     day history moves too. A limit that gives only one place gives it there every other day.
     """
     first_try = Budget(situation)
@@ -68,10 +69,10 @@ def _reserved(tried: Budget) -> tuple[Piece, ...]:
 def _spared(
     put_off: Sequence[Piece], taken: Sequence[Piece], situation: Situation, transfer_id: int | None = None
 ) -> Sequence[Piece]:
-    """Return the last piece that was not refused before. What was refused may be refused each time: of that
-    the oldest refusal comes, and only every other day, so that it takes no place for good.
+    """Return the last piece that was not undone before. What was refused or cancelled may be so each time: of
+    that the oldest comes, and only every other day, so that it takes no place for good.
     """
-    untried = [piece for piece in put_off if piece.refused_at is None]
+    untried = [piece for piece in put_off if piece.undone_at is None]
     spared = untried[-1:] or put_off[:1]
     if not (spared and taken):
         return ()

@@ -7,12 +7,14 @@ no create can span a gap or a boundary, and none can be longer than the limit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from reconciler.dates import DateSet, Day, DaysByTransfer, grouped, union
 from reconciler.diagnostics import Place, Severity
 from reconciler.model.desired import Address, DesiredTransfer, Order, Segment
-from reconciler.model.memory import BackfillRecord, Intent, IntentKind, Outcome
+from reconciler.model.memory import BackfillRecord, Document, Intent, IntentKind, Outcome
+from reconciler.model.observed import Status
 from reconciler.planning import totals
 from reconciler.planning.approval import Approval, newest_create, planned_days
 from reconciler.planning.budget import LIST_FULL, OPEN, Budget, Piece, allotted, failed_blockers
@@ -61,34 +63,47 @@ def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPla
 
 
 def _pieces(situation: Situation, withheld: DaysByTransfer[Address]) -> Iterator[Piece]:
-    longest = situation.team.limits.max_days_per_backfill
-    intents = situation.document.intents.values()
-    creates = grouped((one for one in intents if one.kind is IntentKind.CREATE), lambda one: one.transfer_id)
+    longest, document = situation.team.limits.max_days_per_backfill, situation.document
+    creates = [one for one in document.intents.values() if one.kind is IntentKind.CREATE]
+    served = {one.transfer_id: one.intended_at for one in sorted(creates, key=lambda one: one.intended_at)}
+    undone = grouped(_undone(document), lambda one: one.transfer_id)
     for ledger in situation.ledgers:
         due = ledger.days(Bucket.DUE) - withheld.of(ledger.transfer.address)
-        own = creates.get(ledger.transfer.address.transfer_id, ())
-        served = _newest(own)
+        number = ledger.transfer.address.transfer_id
         for start, end in cut_due(due, ledger.transfer.chunk, longest):
-            refusals = (one for one in own if one.outcome is Outcome.REFUSED)
-            touched = [one for one in refusals if one.start < end and start < one.end]
-            yield Piece(ledger.transfer, start, end, served, _newest(touched))
+            touched = (one for one in undone.get(number, ()) if one.start < end and start < one.end)
+            undone_at = max(map(_made_at, touched), default=None)
+            yield Piece(ledger.transfer, start, end, served.get(number), undone_at)
 
 
-def _newest(intents: Sequence[Intent]) -> float | None:
-    return max((one.intended_at.timestamp() for one in intents), default=None)
+def _undone(document: Document) -> Iterator[Intent | BackfillRecord]:
+    """Yield creates of ours that came to nothing: the API refused them, or somebody cancelled them."""
+    yield from (one for one in document.intents.values() if one.outcome is Outcome.REFUSED)
+    for record in document.backfills.values():
+        if record.ours and record.status is Status.CANCELLED and not record.was_failed:
+            yield record
+
+
+def _made_at(one: Intent | BackfillRecord) -> datetime:
+    return one.intended_at if isinstance(one, Intent) else one.created_time
 
 
 def _ordered(pieces: Iterable[Piece], order: Order) -> list[Piece]:
     """Sort pieces. Where days are equal, the transfer that has waited longest for a create goes first: of
     many that end yesterday, the same ones would take each night's places.
 
-    What the API refused before goes last, the oldest refusal first: it may be refused for good, and what
-    comes after a refusal on its transfer is not sent in that run.
+    What was refused before, or cancelled by somebody, goes last, the oldest first: it may be so each time,
+    and what comes after a refusal on its transfer is not sent in that run.
     """
 
     def key(piece: Piece) -> tuple[float, Day, float, Address]:
-        days = -piece.end if order is Order.NEWEST_FIRST else piece.start
-        return piece.refused_at or 0.0, days, piece.served_at or 0.0, piece.transfer.address
+        undone, served = (at.timestamp() if at else 0.0 for at in (piece.undone_at, piece.served_at))
+        return (
+            undone,
+            -piece.end if order is Order.NEWEST_FIRST else piece.start,
+            served,
+            piece.transfer.address,
+        )
 
     return sorted(pieces, key=key)
 

@@ -193,10 +193,11 @@ JANUARY, MARCH = refused("3-5", 2), refused("61-91", 3)
         (None, Order.NEWEST_FIRST, (JANUARY, MARCH), ["32-60", "61-91", "1-31"]),
         (None, Order.NEWEST_FIRST, (JANUARY, refused("61-91", 1)), ["32-60", "1-31", "61-91"]),
         (1, Order.NEWEST_FIRST, (MARCH,), ["1-31"]),
+        (1, Order.NEWEST_FIRST, (record("61-91", "CANCELLED", ran=0, end_time=NOW - DAY),), ["1-31"]),
     ],
 )
-def test_what_was_refused_comes_last(
-    most: int | None, order: Order, before: tuple[Intent, ...], expected: list[str]
+def test_what_was_refused_or_cancelled_comes_last(
+    most: int | None, order: Order, before: tuple[Intent | BackfillRecord, ...], expected: list[str]
 ) -> None:
     """It may be refused for good; each night it would keep the rest of its transfer from being sent, or take
     the place that is kept for the other end.
