@@ -164,8 +164,7 @@ def _of_document(where: str, document: Document | None, now: datetime) -> str:
     if document is None:
         return f"{where}: none yet; the first apply begins it"
     moments = [intent.intended_at for intent in document.intents.values()]
-    moments += [applied.when for applied in document.applies.values()]
-    age = f", last written by an apply {_ago(now - max(moments))}" if moments else ""
+    age = f", last create or cancel {_ago(now - max(moments))}" if moments else ""
     copy = "; it is an older copy that was accepted" if document.old_copy else ""
     return f"{where}: serial {document.serial}{age}{copy}"
 

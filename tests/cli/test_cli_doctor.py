@@ -100,7 +100,7 @@ def test_what_an_apply_taught_is_known(online: Shop) -> None:
     done = online.run("doctor", code=0)
     assert set(marks(done).values()) == {"ok"}
     assert "the key is that of user 789" in told(done)
-    assert "last written by an apply" in told(done)
+    assert "last create or cancel" in told(done)
     assert {one.name: one.read_bytes() for one in online.state.iterdir()} == before
 
 
