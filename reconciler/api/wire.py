@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from reconciler.api.documents import an_object, decode, each, payload
@@ -29,14 +28,13 @@ from reconciler.api.fields import (
 )
 from reconciler.dates import DateSet, Day
 from reconciler.http import Response
-from reconciler.model.observed import ApiError, Backfill, Run, RunStatus, Status, TransferInfo
+from reconciler.model.observed import UNTOLD, ApiError, Backfill, Run, RunStatus, Status, TransferInfo
 from reconciler.untrusted import as_it_is, clean, clean_code
 
 T = TypeVar("T")
 
 Hide = Callable[[str], str]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 QUOTA_CODES = frozenset({"API_ROW_QUOTA_EXCEEDED", "LICENSE_DAILY_QUERY_LIMIT_EXCEEDED"})
 
 
@@ -233,7 +231,7 @@ def _run(item: dict[str, object], hide: Hide) -> Run:
         status=status,
         word=word,
         backfill=isinstance(kind, str) and kind.strip().lower() == "backfill",
-        created_time=_run_created(item),
+        created_time=moment_or_none(item, "created_time") or UNTOLD,
         ended_time=moment_or_none(item, "ended_time"),
         rows=_rows(item.get("total_rows")),
     )
@@ -253,14 +251,6 @@ _RUN_STATUSES = {
     "CANCELLED": RunStatus.CANCELLED,
     "CANCELED": RunStatus.CANCELLED,
 }
-
-
-def _run_created(item: dict[str, object]) -> datetime:
-    """Return when the run was created. The vendor allows null; then it counts as long ago.
-
-    So it is evidence that its day was loaded, but never that this happened after some ``stale_before``.
-    """
-    return moment_or_none(item, "created_time") or EPOCH
 
 
 def _rows(value: object) -> int | None:

@@ -60,7 +60,7 @@ class Delta:
 KEYS: Mapping[str, Callable[[Any], Any]] = {
     "intents": attrgetter("nonce"),
     "backfills": attrgetter("seen.id"),
-    "loads": attrgetter("transfer_id", "by_backfill", "start"),
+    "loads": attrgetter("transfer_id", "kind", "start"),
     "amnesties": attrgetter("transfer_id", "start", "serial"),
     "acceptances": attrgetter("transfer_id"),
     "users": attrgetter("key_hash"),

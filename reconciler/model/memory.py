@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from reconciler.dates import EMPTY, DateSet, Day, Span
-from reconciler.model.observed import ApiError, Backfill, Status
+from reconciler.model.observed import UNTOLD, ApiError, Backfill, Status
 
 VERSION = 1
 NONCES_KEPT = 20  # of the newest commits
@@ -166,7 +166,7 @@ class Intent(Span):
 class Load(Span):
     """Days of a transfer that a run list proved to be loaded: by runs created ``at``, the newest of each day.
     ``by_backfill``: these runs were a backfill's, not the schedule's. ``failed_at``: a later run of these
-    days failed. Times are the vendor's.
+    days failed. Times are the vendor's; ``at`` may be ``UNTOLD``.
     """
 
     transfer_id: int
@@ -175,6 +175,15 @@ class Load(Span):
     at: datetime
     by_backfill: bool = False
     failed_at: datetime | None = None
+
+    @property
+    def kind(self) -> int:
+        """Loads of different kinds may share days: a schedule's, backfills', and those that tell no time."""
+        return load_kind(self.by_backfill, self.at)
+
+
+def load_kind(by_backfill: bool, at: datetime) -> int:
+    return by_backfill + 2 * (at == UNTOLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +241,7 @@ class Override:
     run: str = ""
 
 
-LoadKey = tuple[int, bool, Day]  # the id of the transfer, by_backfill, and the first day
+LoadKey = tuple[int, int, Day]  # the id of the transfer, the kind, and the first day
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from reconciler.dates import DateSet, Day, Span
+
+# When a run was made, where the API does not tell; it allows null. What such a run loaded is loaded for
+# good, since a doubt buys nothing; but before any ``stale_before``, for which a person asked.
+UNTOLD = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Status(StrEnum):
@@ -80,7 +84,8 @@ class Backfill(Span):
 class Run:
     """One run of a transfer: it loads the data of one day. ``None`` as ``day``: the API does not tell which.
 
-    ``word`` is the API's own for its status, cleaned, and "" if there is none.
+    ``word`` is the API's own for its status, cleaned, and "" if there is none. ``created_time`` may be
+    ``UNTOLD``.
     """
 
     id: int

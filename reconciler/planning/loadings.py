@@ -10,7 +10,7 @@ from functools import cached_property
 from reconciler.dates import DateSet, Day, union
 from reconciler.model.desired import LoadedDays
 from reconciler.model.memory import BackfillRecord, Intent, Load
-from reconciler.model.observed import Status
+from reconciler.model.observed import UNTOLD, Status
 from reconciler.planning.evidence import made_within, unproved_by_runs
 from reconciler.planning.intents import follows
 from reconciler.planning.loads import Loading
@@ -80,7 +80,7 @@ class Loadings:
                 yield Loading(part - failed_later, load.at, on, not load.by_backfill)
                 yield from self._made_under(load, part - failed_later, on)
 
-    def _made_under(self, load: Load, days: DateSet, on: Day) -> Iterator[Loading]:
+    def _made_under(self, load: Load, days: DateSet, on: Day | None) -> Iterator[Loading]:
         """Yield the days that a create of unknown end may have loaded, and no backfill that was seen did. One
         that nobody saw may have: then it did so after that create was sent, and doubt buys nothing.
         """
@@ -103,8 +103,10 @@ class Loadings:
     def _with_failures(self) -> tuple[Load, ...]:
         return tuple(load for load in self.loads if load.failed_at is not None)
 
-    def _dated(self, load: Load, days: DateSet) -> Iterator[tuple[Day, DateSet]]:
-        """Yield the days of a load by when it began: runs that a backfill of ours made, on its own date."""
+    def _dated(self, load: Load, days: DateSet) -> Iterator[tuple[Day | None, DateSet]]:
+        """Yield the days of a load by when it began: runs that a backfill of ours made, on its own date; runs
+        that tell no time, on none.
+        """
         for record, as_of in self._ours_with_dates if load.by_backfill else ():
             if record.overlaps(load) and record.transfer_id == load.transfer_id:
                 part = days & record.days
@@ -113,7 +115,7 @@ class Loadings:
                     yield max(as_of, self._date_of(load.at)) if record.gone else as_of, part
                     days = days - part
         if days:
-            yield self._date_of(load.at), days
+            yield None if load.at == UNTOLD else self._date_of(load.at), days
 
     @cached_property
     def _ours_with_dates(self) -> tuple[tuple[BackfillRecord, Day], ...]:

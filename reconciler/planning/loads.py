@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from reconciler.dates import LAST_DAY, DateSet, Day, grouped, union
 from reconciler.model.deltas import KEYS, Delta
-from reconciler.model.memory import BackfillRecord, Document, Load, LoadKey
+from reconciler.model.memory import BackfillRecord, Document, Load, LoadKey, load_kind
 from reconciler.model.observed import Run, RunStatus
 from reconciler.planning.evidence import made_within, unproved_by_runs
 
@@ -76,22 +76,28 @@ def _proved(load: Load, doubts: Doubts) -> list[Load]:
 
 def _joined_with(known: list[Load], transfer_id: int, runs: list[Run]) -> list[Load]:
     """Return the loads known, and on each day of a run the newer of both: the schedule's apart from the
-    backfills', for what a failed backfill ran says nothing against the schedule.
+    backfills', for what a failed backfill ran says nothing against the schedule; and those that tell no time
+    apart, for they may be the newest.
     """
-    return [load for kind in (False, True) for load in _of_kind(kind, known, transfer_id, runs)]
+    kinds = {load.kind for load in known} | {_kind(run) for run in runs}
+    return [load for kind in sorted(kinds) for load in _of_kind(kind, known, transfer_id, runs)]
 
 
-def _of_kind(by_backfill: bool, known: list[Load], transfer_id: int, runs: list[Run]) -> list[Load]:
+def _kind(run: Run) -> int:
+    return load_kind(run.backfill, run.created_time)
+
+
+def _of_kind(kind: int, known: list[Load], transfer_id: int, runs: list[Run]) -> list[Load]:
     """Return the loads of one kind, disjoint and sorted."""
-    by_day = _by_day(runs, by_backfill)
+    by_day = _by_day(runs, kind)
     untouched, changed = [], []
-    for load in (load for load in known if load.by_backfill is by_backfill):
+    for load in (load for load in known if load.kind == kind):
         told = [(day, by_day.pop(day)) for day in load.days if day in by_day]
         changed += [_newer(replace(load, start=day, end=day + 1), shown) for day, shown in told]
         rest = load.days - DateSet.days(day for day, _shown in told)
         untouched += [replace(load, start=start, end=end) for start, end in rest.intervals]
     new = [
-        _newer(Load(transfer_id, day, day + 1, shown.loaded.created_time, by_backfill), shown)
+        _newer(Load(transfer_id, day, day + 1, shown.loaded.created_time, shown.loaded.backfill), shown)
         for day, shown in by_day.items()
         if shown.loaded is not None
     ]
@@ -108,13 +114,13 @@ class _Shown:
     failed_at: datetime | None = None
 
 
-def _by_day(runs: Iterable[Run], by_backfill: bool) -> dict[Day, _Shown]:
+def _by_day(runs: Iterable[Run], kind: int) -> dict[Day, _Shown]:
     found: dict[Day, _Shown] = {}
     for run in sorted(runs, key=lambda run: (run.created_time, run.id)):
         if run.day is None:
             continue
         if run.status is RunStatus.COMPLETED:
-            if run.backfill is by_backfill:
+            if _kind(run) == kind:
                 found.setdefault(run.day, _Shown()).loaded = run
         elif run.status is RunStatus.FAILED:
             found.setdefault(run.day, _Shown()).failed_at = run.created_time
@@ -153,7 +159,8 @@ class Loading:
     """Days that were loaded at one time, by whatever means.
 
     ``at`` is ``None`` for long ago. ``on`` is the date it began, in the zone in which loads are dated;
-    ``None``: it is final by what a person said. ``scheduled``: a transfer's own schedule loaded them.
+    ``None``: it is final, by what a person said, or since nobody knows. ``scheduled``: a transfer's own
+    schedule loaded them.
     ``failed_later``: a later run of them failed. ``made_under``: the ``stale_before`` that ours was made for.
     """
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from functools import cached_property
 
 from reconciler.dates import EMPTY, LAST_DAY, DateSet, Day, union
 from reconciler.model.desired import DesiredTransfer, EvidenceMode
 from reconciler.model.memory import Acceptance, Amnesty, BackfillRecord, Intent, Load, Origin
-from reconciler.model.observed import Cause, Observed, Run, RunStatus, TransferInfo, Unreadable
-from reconciler.planning.evidence import RunsByDay, is_active, known_days
+from reconciler.model.observed import UNTOLD, Cause, Observed, Run, RunStatus, TransferInfo, Unreadable
+from reconciler.planning.evidence import UNDATED, RunsByDay, is_active, known_days
 from reconciler.planning.intents import is_dated_early
 from reconciler.planning.loadings import JudgedBackfill, Loadings
 from reconciler.planning.loads import Loading
@@ -86,12 +86,15 @@ class TransferEvidence:
 
     @cached_property
     def undecided(self) -> tuple[tuple[Day, Run], ...]:
-        """Of each source and day the newest run not COMPLETED, unless it FAILED or was CANCELLED."""
+        """Of each source and day the newest run not COMPLETED, unless it FAILED or was CANCELLED. One of
+        another word that tells no time may be the newest.
+        """
         found = []
         for runs in self.runs.values():
             for day, listed in runs.items():
-                last = next((run for run in reversed(listed) if run.status is not RunStatus.COMPLETED), None)
-                if last is not None and last.status is RunStatus.OTHER:
+                newest_first = (run for run in reversed(listed) if run.status is not RunStatus.COMPLETED)
+                last = max(newest_first, key=_may_be_newest, default=None)
+                if last is not None and last.status is RunStatus.OTHER and day != UNDATED:
                     found.append((day, last))
         return tuple(found)
 
@@ -103,8 +106,14 @@ class TransferEvidence:
     def _is_under_way(self, day: Day, run: Run) -> bool:
         if run.ended_time is not None:
             return False
-        young = self.observed.vendor_now - run.created_time < self.stuck_after
+        young = self.observed.vendor_now - self._begun(day, run) < self.stuck_after
         return young or day in self._held
+
+    def _begun(self, day: Day, run: Run) -> datetime:
+        """Return when a run began, or the first moment at which one that tells no time may have."""
+        if run.created_time != UNTOLD:
+            return run.created_time
+        return datetime.combine(date.fromordinal(day), time.min, self.zone)
 
     @cached_property
     def _held(self) -> DateSet:
@@ -196,12 +205,13 @@ class TransferEvidence:
         )
 
     def _first_sign(self, transfer_id: int) -> Day:
-        """Return the date on which the first run or backfill of a transfer was made, as far as is known."""
+        """Return the date on which the first run or backfill of a transfer was made, as far as is told."""
         runs = self.observed.runs.get(transfer_id)
         made = [run.created_time for run in runs] if isinstance(runs, tuple) else []
         made += [record.created_time for record in self.records if record.transfer_id == transfer_id]
         made += [load.at for load in self.loads if load.transfer_id == transfer_id]
-        return self._date_of(min(made)) if made else LAST_DAY
+        told = [moment for moment in made if moment != UNTOLD]
+        return self._date_of(min(told)) if told else LAST_DAY
 
     @property
     def has_unexplained(self) -> bool:
@@ -214,3 +224,7 @@ class TransferEvidence:
         newer = (record for record in self.records if record.id > accepted)
         unexplained = (record for record in newer if record.origin is Origin.UNEXPLAINED)
         return tuple(sorted(unexplained, key=lambda record: record.id))
+
+
+def _may_be_newest(run: Run) -> bool:
+    return run.status is RunStatus.OTHER and run.created_time == UNTOLD

@@ -97,7 +97,7 @@ def show_run(run: Run, transfer: Transfer, settings: Settings) -> Wire:
     return {
         "id": _id(run.id, settings),
         "status": run.status,
-        "created_time": _moment(run.created, settings),
+        "created_time": _moment(run.created, settings) if _tells_created(run, settings) else None,
         "ended_time": _moment(run.ended, settings),
         "type": run.kind,
         "total_duration": run.seconds,
@@ -105,6 +105,11 @@ def show_run(run: Run, transfer: Transfer, settings: Settings) -> Wire:
         "data_date": None if run.day in transfer.undated_days else times.day_text(run.day),
         "message": run.message,
     }
+
+
+def _tells_created(run: Run, settings: Settings) -> bool:
+    told = settings.runs_created_time
+    return told == "all" or (told == "ended" and run.ended is not None)
 
 
 def _id(number: int, settings: Settings) -> int | str:

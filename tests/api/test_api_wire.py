@@ -16,7 +16,7 @@ from reconciler.api.documents import decode
 from reconciler.api.fields import AnswerUnreadable
 from reconciler.dates import DateSet
 from reconciler.http import Headers, Response
-from reconciler.model.observed import ApiError, Backfill, RunStatus, Status, TransferInfo
+from reconciler.model.observed import UNTOLD, ApiError, Backfill, RunStatus, Status, TransferInfo
 from reconciler.untrusted import clean, clean_code
 
 START = date(2024, 1, 1).toordinal()
@@ -354,7 +354,7 @@ def test_the_word_of_a_run_is_fit_to_show() -> None:
 
 def test_tolerated_in_runs() -> None:
     [parsed] = wire.parse_runs([run(id="7", type="BACKFILL", total_rows="many", created_time=None)])
-    assert (parsed.id, parsed.backfill, parsed.rows, parsed.created_time) == (7, True, None, wire.EPOCH)
+    assert (parsed.id, parsed.backfill, parsed.rows, parsed.created_time) == (7, True, None, UNTOLD)
     undated = wire.parse_runs([run(data_date=None), run(id=2, data_date=ABSENT)])
     assert [(one.id, one.day) for one in undated] == [(12345, None), (2, None)]
 

@@ -5,7 +5,7 @@ Of one day it asks every backfill, every run and every remembered load in turn. 
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 from planning_oracle_table import (
@@ -25,7 +25,7 @@ from planning_oracle_table import (
 from reconciler.dates import Day
 from reconciler.model.desired import Chunk, EvidenceMode, Segment
 from reconciler.model.memory import Amnesty, BackfillRecord, Intent, IntentKind, Origin, Outcome
-from reconciler.model.observed import Cause, Run, RunStatus, Unreadable
+from reconciler.model.observed import UNTOLD, Cause, Run, RunStatus, Unreadable
 
 REASONS = {
     "failed": "failed",
@@ -209,15 +209,22 @@ class Oracle(Table):
         return several and self.says(record, day) not in ("loaded", "loaded, lagging")
 
     def date(self, at: datetime) -> Day:
+        return at.astimezone(self.zone).date().toordinal()
+
+    def midnight(self, day: Day) -> datetime:
+        """Return when a day begins: no run of it is made before."""
+        return datetime.combine(date.fromordinal(day), time(), self.zone)
+
+    @property
+    def zone(self) -> tzinfo:
         name = self.world.team.timezone
-        zone = ZoneInfo(name) if name else timezone(timedelta(hours=14))
-        return at.astimezone(zone).date().toordinal()
+        return ZoneInfo(name) if name else timezone(timedelta(hours=14))
 
     def is_good(self, load: Loaded, segment: Segment, day: Day) -> bool:
         """Tell whether a load holds by the date that it was made on: for good, or provisionally."""
         today, after = self.world.team.as_of, segment.final_after
-        if load.whose == "file":
-            return True
+        if load.whose == "file" or load.at == UNTOLD:
+            return True  # a person said so; or nobody knows, and a doubt buys nothing
         if after is not None:
             return load.on >= day + max(after, 1) or today <= day + after
         if load.whose == "schedule" and not load.failed_since:
@@ -235,7 +242,8 @@ class Oracle(Table):
                 for run in self.runs(source) or ()
                 if run.day == day and run.status is not RunStatus.COMPLETED
             ]
-            newest = max(rest, key=lambda run: (run.created_time, run.id), default=None)
+            untold = [run for run in rest if run.created_time == UNTOLD and run.status is RunStatus.OTHER]
+            newest = max(untold or rest, key=lambda run: (run.created_time, run.id), default=None)
             if newest and newest.status is RunStatus.OTHER:
                 found.append(newest)
         return found
@@ -244,7 +252,8 @@ class Oracle(Table):
         if run.ended_time is not None:
             return "unknown_status"
         held = any(self.says(record, day) == "in_flight" for record in self.records_on(day))
-        young = self.world.observed.vendor_now < run.created_time + self.world.team.stuck_after
+        begun = self.midnight(day) if run.created_time == UNTOLD else run.created_time
+        young = self.world.observed.vendor_now < begun + self.world.team.stuck_after
         return "in_flight" if held or young else "stuck"
 
     # -- attempts -----------------------------------------------------------------------------
@@ -466,7 +475,8 @@ class Oracle(Table):
         made = [run.created_time for run in self.runs(own) or ()]
         made += [one.created_time for one in document.backfills.values() if one.transfer_id == own]
         made += [load.at for load in document.loads.values() if load.transfer_id == own]
-        return not made or day < self.date(min(made))
+        told = [moment for moment in made if moment != UNTOLD]
+        return not told or day < self.date(min(told))
 
     def was_ever_loaded(self, day: Day) -> bool:
         sources, loads = self.transfer.source_ids, self.world.document.loads.values()

@@ -53,7 +53,7 @@ from reconciler.model.memory import (
     Origin,
     Outcome,
 )
-from reconciler.model.observed import Backfill, Cause, Observed, Run, RunStatus, Status, Unreadable
+from reconciler.model.observed import UNTOLD, Backfill, Cause, Observed, Run, RunStatus, Status, Unreadable
 
 T = TypeVar("T")
 
@@ -221,8 +221,9 @@ def _loads(tape: Tape, source: int) -> list[Load]:
     for day in range(tape.first - 1, tape.first + WINDOW):
         if not tape.chance(3):
             continue
-        at = tape.one(MOMENTS)
-        failed_at = tape.one((None, None, at + HOUR, at + 20 * HOUR))
+        at = tape.one((*MOMENTS, UNTOLD))
+        since = max(at, MOMENTS[-1])
+        failed_at = tape.one((None, None, since + HOUR, since + 20 * HOUR))
         load = Load(source, day, day + 1, at, tape.chance(2), failed_at)
         last = found[-1] if found else None
         if last and last.end == day and replace(load, start=last.start) == replace(last, end=load.end):
@@ -407,7 +408,7 @@ def _runs(tape: Tape) -> tuple[Run, ...] | Unreadable:
             status=tape.one((*RunStatus, RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.FAILED)),
             word="",
             backfill=not tape.chance(3),
-            created_time=tape.one(MOMENTS),
+            created_time=tape.one((*MOMENTS, UNTOLD)),
             ended_time=tape.one((None, None, NOW - HOUR)),
             rows=tape.one((None, 10)),
         )

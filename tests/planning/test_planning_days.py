@@ -37,7 +37,7 @@ from planning_values import (
 from reconciler.diagnostics import Place
 from reconciler.model.desired import EvidenceMode, LoadedDays
 from reconciler.model.memory import Acceptance, Load, Origin
-from reconciler.model.observed import Run
+from reconciler.model.observed import UNTOLD, Run
 
 RUNS, BLIND = EvidenceMode.RUNS, EvidenceMode.BACKFILLS
 D = 10
@@ -145,6 +145,45 @@ def test_a_scheduled_run_on_its_own_day_counts_unless_a_later_one_failed(
     memory: tuple[Load, ...] = (load("10", at(D), failed_at=failed_at),) if remembered else ()
     seen = observed(runs={TRANSFER: () if remembered else listed})
     ledger = ledger_of(transfer("10"), *memory, seen=seen, as_of=EVE + as_of)
+    assert buckets(ledger) == {bucket: "10"}
+
+
+# --- runs that tell no time ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backfill", [False, True])
+@pytest.mark.parametrize("final_after", [None, 0, 1, 7])
+@pytest.mark.parametrize("also", [None, at(D)], ids=["alone", "beside an early one"])
+def test_what_a_run_that_tells_no_time_loaded_is_final(
+    backfill: bool, final_after: int | None, also: datetime | None
+) -> None:
+    untold = run(D, created=UNTOLD, backfill=backfill)
+    dated = (run(D, id=2, created=also, backfill=backfill),) if also else ()
+    failed = run(D, "FAILED", id=3, created=at(D + 1))
+    desired = transfer(segment("10", final_after=final_after))
+    ledger = ledger_of(desired, seen=observed(runs={TRANSFER: (untold, *dated, failed)}), as_of=EVE + 40)
+    assert buckets(ledger) == {"covered": "10"}
+
+
+def test_what_a_run_that_tells_no_time_loaded_is_before_a_day_that_a_person_asks_for() -> None:
+    stale = transfer(segment("10", stale_before=at(1)))
+    ledger = ledger_of(stale, seen=observed(runs={TRANSFER: (run(D, created=UNTOLD),)}))
+    assert buckets(ledger) == {"due stale": "10"}
+
+
+@pytest.mark.parametrize(
+    ("now", "bucket"),
+    [(at(D + 6, 9), "in_flight"), (at(D + 6, 10), "blocked stuck"), (at(D + 99), "blocked stuck")],
+)
+@pytest.mark.parametrize(
+    "beside", [(), (run(D, "FAILED", id=2, created=at(D, 12)),)], ids=["alone", "failed"]
+)
+def test_a_run_under_way_that_tells_no_time_is_as_young_as_its_day_allows(
+    now: datetime, bucket: str, beside: Any
+) -> None:
+    """In UTC+14 the day began at ten the day before; it may be the newest run."""
+    listed = (*beside, run(D, "OTHER", created=UNTOLD, backfill=False))
+    ledger = ledger_of(transfer("10"), seen=observed(vendor_now=now, runs={TRANSFER: listed}))
     assert buckets(ledger) == {bucket: "10"}
 
 
@@ -299,8 +338,16 @@ BY_PREDECESSOR = record("2-3", ran=2, transfer_id=OLD, evidence=known(loaded="2"
             runs("4", created=at(5)),
             {"blocked no-evidence": "1", "covered": "2 4", "due failed": "3", "due never-loaded": "5-9"},
         ),
+        (
+            [],
+            (*runs("5", created=at(6)), *runs("4", created=UNTOLD)),
+            {"blocked no-evidence": "1-3", "covered": "4-5", "due never-loaded": "6-9"},
+        ),
     ],
-    ids=["no sign of the new one", "its first run", "its first backfill", "memory knows some days"],
+    ids=[
+        *("no sign of the new one", "its first run", "its first backfill", "memory knows some days"),
+        "a run that tells no time",
+    ],
 )
 def test_days_that_a_predecessor_may_have_loaded(entries: Any, own_runs: Any, expected: Any) -> None:
     seen = observed(runs={TRANSFER: own_runs, OLD: NOT_FOUND})

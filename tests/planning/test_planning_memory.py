@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import pytest
@@ -38,7 +38,7 @@ from planning_worlds import MOMENTS, Tape, World, tapes, worlds
 from reconciler.dates import Day
 from reconciler.model.deltas import KEYS, apply_delta
 from reconciler.model.memory import BackfillRecord, Document, Load, Origin
-from reconciler.model.observed import Run, RunStatus
+from reconciler.model.observed import UNTOLD, Run, RunStatus
 from reconciler.planning.ledger import Bucket
 from reconciler.planning.loads import learned
 from reconciler.planning.records import updated
@@ -59,7 +59,7 @@ def read_runs(tape: Tape) -> list[Run]:
             status=tape.one(statuses),
             word="",
             backfill=tape.chance(2),
-            created_time=tape.one(MOMENTS),
+            created_time=tape.one((*MOMENTS, UNTOLD)),
         )
         for number in range(1, 1 + tape.below(12))
     ]
@@ -88,10 +88,15 @@ def fold(memory: Document, lists: list[tuple[int, list[Run]]]) -> Document:
     return memory
 
 
-def by_day(memory: Document) -> dict[tuple[int, bool, Day], Load]:
-    """Return the loads by transfer, kind and day: a schedule's and a backfill's are kept apart."""
-    loads = memory.loads.values()
-    return {(one.transfer_id, one.by_backfill, day): one for one in loads for day in one.days}
+Key = tuple[int, bool, bool, Day]
+
+
+def by_day(memory: Document) -> dict[Key, Load]:
+    """Return the loads by transfer, kind and day: a schedule's apart from a backfill's, and those that tell
+    no time.
+    """
+    pairs = ((one, day) for one in memory.loads.values() for day in one.days)
+    return {(one.transfer_id, one.by_backfill, one.at == UNTOLD, day): one for one, day in pairs}
 
 
 @LAW
@@ -104,10 +109,11 @@ def test_folding_run_lists_keeps_the_newest_load_of_every_day(tape: Tape) -> Non
         memory = fold(memory, [(transfer_id, listed)])
         for one in listed:
             if one.day is not None and one.status is RunStatus.COMPLETED:
-                key = transfer_id, one.backfill, one.day
+                key = transfer_id, one.backfill, one.created_time == UNTOLD, one.day
                 newest[key] = max(newest.get(key, one.created_time), one.created_time)
             if one.day is not None and one.status is RunStatus.FAILED:
-                failures |= {((transfer_id, kind, one.day), one.created_time) for kind in (False, True)}
+                kinds = product((transfer_id,), (False, True), (False, True), (one.day,))
+                failures |= {(kind, one.created_time) for kind in kinds}
         assert {key: one.at for key, one in by_day(memory).items()} == newest
         assert_well_kept(memory)
         for key, one in by_day(memory).items():
@@ -120,7 +126,7 @@ def assert_well_kept(memory: Document) -> None:
     assert all(one.start < one.end for one in memory.loads.values())
     ordered = sorted(memory.loads.values(), key=KEYS["loads"])
     for one, after in pairwise(ordered):
-        if (one.transfer_id, one.by_backfill) == (after.transfer_id, after.by_backfill):
+        if (one.transfer_id, one.kind) == (after.transfer_id, after.kind):
             assert one.end <= after.start
             assert one.end < after.start or replace(one, end=after.end) != replace(after, start=one.start)
 

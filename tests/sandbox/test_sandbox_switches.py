@@ -62,6 +62,17 @@ def test_run_lists_forget(rig: Rigs) -> None:
     assert len(api.runs("2026-01-01", "2026-12-31").data) == 53
 
 
+@pytest.mark.parametrize(
+    "which, told", [("all", [True, True]), ("ended", [True, False]), ("none", [False, False])]
+)
+def test_runs_that_tell_when_they_were_created(rig: Rigs, which: str, told: list[bool]) -> None:
+    api = rig({"runs_created_time": which})
+    api.create("2024-01-01", "2024-01-02")
+    api.sandbox.advance(60 + 90)
+    shown = api.runs("2024-01-01", "2024-01-02").data
+    assert [run["created_time"] is not None for run in sorted(shown, key=lambda one: one["id"])] == told
+
+
 def test_run_lists_may_end_being_readable(rig: Rigs) -> None:
     api = rig(transfers=DAILY)
     (run, *_) = api.runs("2026-11-21", "2026-11-21").data

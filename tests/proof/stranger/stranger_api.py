@@ -54,6 +54,7 @@ class Manners:
     runs_kept: float | None = None
     runs_lag: float = 0.0
     runs_filter: str = "created_time"  # or data_date
+    runs_told: str = "all"  # whether runs tell when they were created: all, ended ones, or none
     list_lag: float = 0.0  # of every read but the runs
     lags: dict[str, float] = field(default_factory=dict)  # of one read: list, get or latest
     counters_lag: float = 0.0
@@ -285,10 +286,11 @@ class Api:
 
     def _shown_run(self, run: Run) -> dict[str, Any]:
         over = run.is_over(self.world.now)
+        told = {"all": True, "ended": over, "none": False}[self.manners.runs_told]
         return {
             "id": run.id,
             "status": run.word if over or run.ended is None else "RUNNING",
-            "created_time": _text(run.created),
+            "created_time": _text(run.created) if told else None,
             "ended_time": _text(run.ended) if over else None,
             "type": "Recurring" if run.backfill_id is None else "Backfill",
             "total_duration": 60.0,

@@ -98,6 +98,57 @@ def test_loaded_is_the_cure_for_a_predecessor_that_is_gone(stranger: Stranger) -
     assert stranger.created == []
 
 
+# --- runs that do not tell when they were created: a doubt buys nothing ----------------------------
+
+
+@pytest.mark.parametrize("told", ["ended", "none"])
+@pytest.mark.parametrize("final_after", [None, "1d"])
+def test_what_the_schedule_loaded_is_loaded_whenever_that_was(
+    stranger: Stranger, final_after: str | None, told: str
+) -> None:
+    stranger.manners.runs_told = told
+    stranger.world.transfer(5, "02:00", "2025-04-01")
+    more = {"final_after": final_after} if final_after else {}
+    stranger.declare({"ads": {"transfer_id": 5, "ranges": ["2025-03-31..2025-06-30"], **more}})
+    for _ in range(2):
+        assert stranger.plan(code=0).days == {"covered": 92}
+        stranger.load()
+    assert stranger.created == []
+
+
+def test_what_a_person_loaded_is_loaded_whenever_that_was(stranger: Stranger) -> None:
+    stranger.manners.runs_told = "none"
+    stranger.world.transfer(5)
+    for month in ("2025-05", "2024-05"):  # the second is latest
+        stranger.world.create(5, day(f"{month}-01"), day(f"{month}-31"))
+        stranger.world.advance(hours=3)
+    stranger.declare({"ads": {"transfer_id": 5, "ranges": ["2025-05"]}})
+    assert stranger.plan(code=0).days == {"covered": 31}
+    stranger.load()
+    assert stranger.created == []
+
+
+def test_a_run_that_waits_is_not_stuck_for_want_of_a_time(stranger: Stranger) -> None:
+    stranger.manners.runs_told = "ended"
+    stranger.world.transfer(5)
+    stranger.world.ran(5, day("2025-06-30"), stranger.world.now, None, "QUEUED")
+    stranger.declare({"ads": {"transfer_id": 5, "ranges": ["2025-06-30"]}})
+    assert stranger.plan(code=0).days == {"in_flight": 1}
+    stranger.world.advance(hours=24 * 7)
+    assert stranger.plan().why("blocked") == {"stuck": 1}
+
+
+def test_a_run_that_waits_is_no_first_sign_of_a_new_transfer(stranger: Stranger) -> None:
+    stranger.manners.runs_told = "ended"
+    stranger.world.transfer(6, "02:00", "2025-07-01")
+    stranger.world.advance(hours=3)
+    stranger.world.ran(6, day("2025-07-01"), stranger.world.now, None, "QUEUED")
+    stranger.declare({"ads": {"transfer_id": 6, "previous_ids": [5], "ranges": [SPAN]}})
+    assert stranger.plan(code=69).why("blocked") == {"no-evidence": 91}
+    stranger.apply(code=69)
+    assert stranger.created == []
+
+
 # --- run lists that cannot be read, and nothing is remembered --------------------------------
 
 
