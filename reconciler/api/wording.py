@@ -204,10 +204,22 @@ def unavailable(request: Request, failure: GaveUp, max_wait: float) -> ApiUnavai
         asked = timedelta(seconds=ceil(last.after or 0))
         when = f"in {worded(asked)}" if asked else "later"
         hint = f"Run again {when}; or let `apply` wait for longer, with --max-wait."
-        return ApiUnavailable("The API rate limit was reached", detail, hint, asked or None)
+        error = last.error if isinstance(last, AnsweredForNow) else None
+        return ApiUnavailable(limited(error), detail, hint, asked or None)
     return ApiUnavailable(
         "The API gives no usable answer", detail, "Run again later; check the network and the API's URL."
     )
+
+
+def limited(error: ApiError | None, words: bool = False) -> str:
+    """Return what a 429 says, a sentence without a full stop: of a code that nobody knows just that, with the
+    API's ``words``. ``None``: another request was answered with one.
+    """
+    if error is None:
+        return "The API asks us to wait"
+    if error.code in (None, "TOO_MANY_REQUESTS"):
+        return "The API rate limit was reached"
+    return f"The API answered {error.anonymous if words else ApiError(error.status, error.code)}"
 
 
 def unanswered(request: Request, failure: NotSent | AnswerLost) -> TryAgain | ApiUnavailable:

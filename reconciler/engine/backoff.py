@@ -38,9 +38,10 @@ class Backoff:
                 return Stop(wording.out_of_quota(answer, asked), everywhere=True)
             case Denied():
                 return Stop(wording.denied(answer, asked))
-            case RateLimited(retry_after=seconds):
+            case RateLimited(retry_after=seconds, error=error):
                 pause = RATE_LIMIT_PAUSE if seconds is None else seconds
-                return self._paused(pause, "the API rate limit was reached") or self._limited(answer, asked)
+                why = f"the{wording.limited(error, words=True)[len('The') :]}"
+                return self._paused(pause, why) or self._limited(answer, asked)
             case NotSentOutcome(why=why, passing=False):
                 return Stop(wording.no_tls(asked, why))
             case NotSentOutcome(why=why):
@@ -67,7 +68,7 @@ class Backoff:
         detail = f"{asked} {said}, {told}; --max-wait allows {most} in total."
         later = f"Run again in {pause}: nothing is lost." if answer.retry_after else _LATER
         wait = timedelta(seconds=ceil(answer.retry_after)) if answer.retry_after else None
-        return Stop(ApiUnavailable("The API rate limit was reached", detail, later, wait))
+        return Stop(ApiUnavailable(wording.limited(answer.error), detail, later, wait))
 
 
 def _unreachable(asked: str, why: str) -> Stop:

@@ -200,8 +200,21 @@ def test_the_intent_to_cancel_takes_the_evidence_along(tmp_path: Path) -> None:
 
 def test_a_wait_says_what_for(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
-    applied = rig.apply(not_sent, answered(429, None, retry_after="5"))
-    assert [one.why for one in applied.of(Waiting)] == ["no connection", "the API rate limit was reached"]
+    unheard_of = answered(429, "NOBODY_KNOWS_THIS", retry_after="5")
+    applied = rig.apply(not_sent, answered(429, None, retry_after="5"), unheard_of)
+    *known, last = [one.why for one in applied.of(Waiting)]
+    assert known == ["no connection", "the API rate limit was reached"]
+    assert last.startswith("the API answered 429 NOBODY_KNOWS_THIS: "), "a code is not taken for another"
+
+
+def test_a_429_of_another_code_ends_a_run_by_that_name(tmp_path: Path) -> None:
+    for code, summary in {
+        "TOO_MANY_REQUESTS": "The API rate limit was reached",
+        "NOBODY_KNOWS_THIS": "The API answered 429 NOBODY_KNOWS_THIS",
+    }.items():
+        (tmp_path / code).mkdir()
+        applied = Rig(tmp_path / code).apply(answered(429, code, retry_after="5000"))
+        assert [one.summary for one in applied.report.errors] == [summary]
 
 
 def test_a_used_up_quota_stops_the_other_teams_too(tmp_path: Path) -> None:
