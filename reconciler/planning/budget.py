@@ -36,9 +36,10 @@ class Piece(Span):
 def allotted(situation: Situation, pieces: Sequence[Piece]) -> Budget:
     """Go along pieces, which are in order, and divide them into those taken and those put off.
 
-    No order starves: where a limit puts something off, one of the places that it gives goes to the last
-    piece in the order that was not undone before, so that with ``newest_first`` and a range that grows each
-    day history moves too. A limit that gives only one place gives it there every other day.
+    No order starves: where a limit puts something off, one of the places that it gives goes to who has waited
+    longest, and there to the last piece in the order: with ``newest_first`` and ranges that grow each day,
+    history moves too, and no transfer is left out. A limit that gives only one place gives it there every
+    other day.
     """
     first_try = Budget(situation)
     for piece in pieces:
@@ -69,19 +70,25 @@ def _reserved(tried: Budget) -> tuple[Piece, ...]:
 def _spared(
     put_off: Sequence[Piece], taken: Sequence[Piece], situation: Situation, transfer_id: int | None = None
 ) -> Sequence[Piece]:
-    """Return the last piece that was not undone before. What was refused or cancelled may be so each time: of
-    that the oldest comes, and only every other day, so that it takes no place for good.
+    """Return who gets the last place: of the pieces that were not undone before, those of the transfer that
+    has waited longest, and of them the last in the order. What was refused or cancelled may be so each time:
+    of that the oldest comes, and only every other day, so that it takes no place for good.
     """
-    untried = [piece for piece in put_off if piece.undone_at is None]
-    spared = untried[-1:] or put_off[:1]
-    if not (spared and taken):
+    if not (put_off and taken):
         return ()
+    untried = [piece for piece in put_off if piece.undone_at is None]
     if untried and len(taken) > 1:
-        return spared
+        return (_longest_waiting([taken[-1], *untried]),)
+    spared = _longest_waiting(untried) if untried else put_off[0]
     intents = situation.document.intents.values()
     creates = (one for one in intents if transfer_id in (None, one.transfer_id))
     newest = max(creates, key=lambda intent: intent.intended_at, default=None)
-    return spared if _is_its_turn(spared[0], taken[0], newest, situation.team.as_of) else ()
+    return (spared,) if _is_its_turn(spared, taken[0], newest, situation.team.as_of) else ()
+
+
+def _longest_waiting(pieces: Sequence[Piece]) -> Piece:
+    """Return the last of those whose transfer's last create is the longest ago."""
+    return min(reversed(pieces), key=lambda one: one.served_at.timestamp() if one.served_at else 0.0)
 
 
 def _is_its_turn(spared: Piece, first: Piece, newest: Intent | None, as_of: Day) -> bool:

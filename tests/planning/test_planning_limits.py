@@ -234,13 +234,14 @@ def test_a_job_that_sees_days_of_one_kind_starves_no_end(first: Day, expected: s
     assert taken == expected.split()
 
 
+@pytest.mark.parametrize("apart", [0, 3])
 @pytest.mark.parametrize("order", list(Order))
-def test_of_many_transfers_that_grow_none_is_left_out(order: Order) -> None:
-    """Each night each has one more day, and all end yesterday; two creates a night."""
+def test_of_many_transfers_that_grow_none_is_left_out(order: Order, apart: int) -> None:
+    """Each night each has one more day, and all end yesterday, or some days apart; two creates a night."""
     done: dict[int, Intent] = {}
     created: Counter[int] = Counter()
     for night in range(6):
-        growing = [transfer(_since(done.get(id), 70 + night), id=id) for id in (1, 2, 3)]
+        growing = [transfer(_since(done.get(id), 70 + night - apart * id), id=id) for id in (1, 2, 3)]
         desired = team(*growing, limits=Limits(max_creates_per_apply=2), order=order, as_of=TODAY + night)
         plan = planned(desired, observed(), document(*done.values()))
         for one in plan.actions:
