@@ -38,8 +38,8 @@ LOOKS = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
 ENDING_SETTLES = timedelta(hours=1)
 # Where no run list will tell, a cancelled one's running query may take its four hours first.
 BLIND_CANCEL_SETTLES = timedelta(hours=5)
-# A vendor's clock this far behind ours is an answer out of some cache: nothing may be concluded from it.
-VENDOR_BEHIND = timedelta(days=1)
+# Clocks so far apart: one is wrong, or the answer is out of some cache. Nothing may be concluded from it.
+CLOCKS_APART = timedelta(days=1)
 # Reads may lag behind writes: a get that answers 404 proves nothing before this.
 GONE_AFTER = timedelta(hours=24)
 # That a transfer has no latest backfill proves nothing later: records are kept for a time nobody documents.

@@ -31,7 +31,7 @@ from reconciler.engine.effects import (
     Suspect,
     Withheld,
 )
-from reconciler.engine.observe import answered_at
+from reconciler.engine.observe import answered_at, refuse_wrong_clocks
 from reconciler.engine.sending import named
 from reconciler.engine.session import StateSession
 from reconciler.engine.stop import INTERRUPT_GRACE, StopSignal
@@ -162,7 +162,7 @@ class Executor:
         return None if in_time else Withheld.LATE
 
     def _probe(self, probe: Probe) -> Reading | Unreadable:
-        listing = self.client.list_incomplete()
+        listing = refuse_wrong_clocks(self.client.list_incomplete(), self.clock.now())
         answered = answered_at(listing, self.clock.elapsed(), self.clock.now())
         until = max(listing.vendor_now, self.clock.now()).replace(microsecond=0) + timedelta(days=1)
         try:

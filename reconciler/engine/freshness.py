@@ -32,7 +32,8 @@ class Freshness:
     known, as ``latest`` answers or soon will; then our last create. By a clock that only passes, in seconds,
     ``at`` is when the reading began (``None``: what it said may be outdated), and ``answered`` when the
     vendor's clock ``vendor_at`` came. ``runs`` are the run lists that the plan was made from, ``planned`` the
-    backfills as it knew them, ``listed`` the ids that the list showed it.
+    backfills as it knew them, ``listed`` the ids that the list showed it. ``emulated``: a sandbox
+    answers, whose clock is not compared with ours.
     """
 
     sources: tuple[int, ...]
@@ -43,6 +44,7 @@ class Freshness:
     runs: Mapping[int, tuple[Run, ...]] = field(default_factory=dict)
     planned: Mapping[int, BackfillRecord] = field(default_factory=dict)
     listed: frozenset[int] = frozenset()
+    emulated: bool = False
     _seen: set[int] = field(default_factory=set)
     _again: Reading | None = None
 
@@ -71,7 +73,7 @@ class Freshness:
         seen, planned = {latest.id for latest in shown.values()}, {record.id: record for record in known}
         clocks = (at, observed.answered, observed.vendor_now)
         listed = frozenset(backfill.id for backfill in observed.listed)
-        return Freshness(sources, newest, *clocks, runs, planned, listed, seen)
+        return Freshness(sources, newest, *clocks, runs, planned, listed, observed.emulated, seen)
 
     # -- asking ------------------------------------------------------------------------------
 
@@ -82,6 +84,10 @@ class Freshness:
     def vendor_now(self, now: float) -> datetime:
         """Return the vendor's clock: of its newest answer, carried on by a clock that only passes."""
         return self.vendor_at + timedelta(seconds=now - self.answered)
+
+    def later(self, now: float, ours: datetime) -> datetime:
+        """Return the later of the vendor's clock and ours."""
+        return self.vendor_now(now) if self.emulated else max(self.vendor_now(now), ours)
 
     def keep_apart(self, now: float) -> float:
         """Return for how many seconds nothing is to be created yet, blind: ``latest`` alone tells two creates

@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 
 from reconciler.api.client import ApiClient, Listing
-from reconciler.bounds import VENDOR_BEHIND
+from reconciler.bounds import CLOCKS_APART
 from reconciler.dates import Day
 from reconciler.errors import ApiUnavailable
 from reconciler.events import Doing, Reading, RunEvent
@@ -67,7 +67,6 @@ class Reader:
     def _survey(self, team: DesiredTeam, document: Document) -> Situation:
         now = self.now()
         situation = weigh(team, document, self._first_look(team, document), now, self.settle)
-        _refuse_old_answers(situation)
         firsts: dict[int, Day] = {}
         read: set[Address] = set()
         # More than once only where a shared predecessor, read for one transfer, tells of another's days.
@@ -96,7 +95,7 @@ class Reader:
         return weigh(team, document, replace(seen, runs={**seen.runs, **runs}), situation.now, self.settle)
 
     def _first_look(self, team: DesiredTeam, document: Document) -> Observed:
-        listing = self.client.list_incomplete()
+        listing = refuse_wrong_clocks(self.client.list_incomplete(), self.now())
         answered = answered_at(listing, self.elapsed(), self.now())
         transfers = self.client.transfers()
         user = document.users.get(self.key_hash)
@@ -180,13 +179,20 @@ def _reads_runs(transfer: DesiredTransfer | None) -> bool:
     return transfer is not None and transfer.evidence is not EvidenceMode.BACKFILLS
 
 
-def _refuse_old_answers(situation: Situation) -> None:
-    """Raise ``ApiUnavailable`` if the API's clock is so far behind that something else must have answered."""
-    behind = situation.now - situation.observed.vendor_now
-    if behind > VENDOR_BEHIND and not situation.observed.emulated:
-        detail = f"Its answer is dated {encode_time(situation.observed.vendor_now)}, {behind.days} days ago."
-        hint = "Something that keeps old answers stands in between. Nothing can be concluded from them."
-        raise ApiUnavailable("The API's answers are old", detail, hint)
+def refuse_wrong_clocks(listing: Listing, now: datetime) -> Listing:
+    """Return a list. Raises ``ApiUnavailable`` if its ``Date`` is so far from our clock that nothing may be
+    concluded by time: one of the two is wrong, or something else has answered.
+    """
+    behind = now - listing.vendor_now
+    if listing.emulated or abs(behind) <= CLOCKS_APART:
+        return listing
+    hours = abs(behind) // timedelta(hours=1)
+    dated = f"Its answer is dated {encode_time(listing.vendor_now)}, {hours} hours"
+    if behind > CLOCKS_APART:
+        hint = "Something that keeps old answers stands in between, or this machine's clock is wrong."
+        raise ApiUnavailable("The API's answers are old", f"{dated} behind this machine's clock.", hint)
+    hint = "One of the two clocks is wrong. Set this machine's, or, if it is right, run again later."
+    raise ApiUnavailable("The API's clock is ahead", f"{dated} ahead of this machine's clock.", hint)
 
 
 def _read_until(as_of: Day, vendor_now: datetime) -> datetime:

@@ -36,6 +36,7 @@ from reconciler.planning.plan import Action
 
 Told = Done | DoneInPart | Rejected | Unknown  # what a request that was sent may end in, if not in another
 LATE_TRIES = 3
+LOOKS_AGAIN = 2
 
 
 def withdraw(action: Action, why: str) -> Steps:
@@ -135,8 +136,13 @@ class Sender:
     def _read_again(self, action: Action, following: Iterable[Action]) -> Generator[Step, Any, Ending | None]:
         """Look again if what we planned from is old, and leave the action if that shows news: what somebody
         made may have loaded our days and be gone from the list by now, so the API would not refuse ours.
+
+        A second time if a look took more than a minute, for we may have been held up. Where reading takes so
+        long, another one would be as old.
         """
-        while not self.freshness.is_fresh(began := self.clock.elapsed()):
+        for _look in range(LOOKS_AGAIN):
+            if self.freshness.is_fresh(began := self.clock.elapsed()):
+                break
             reading = yield from ask(self.freshness.probe((action, *following)))
             if reading is None:
                 return Ending.STOPPED

@@ -275,8 +275,8 @@ class TransferApply:
         return Ending.REFUSED
 
     def _cancelled(self, action: Action, intent: Intent, record: BackfillRecord, seen: Backfill) -> Steps:
-        moment = seen.removed_time or seen.end_time
-        fresh = updated(record, seen, moment or self.freshness.vendor_now(self.clock.elapsed()))
+        now = self.freshness.later(self.clock.elapsed(), self.clock.now())
+        fresh = updated(record, seen, now)
         yield Record(Delta(intents=(intents.cancelled(intent),), backfills=(fresh,)))
         if seen.status is Status.COMPLETED:  # it ended by itself: its days are loaded, not due
             why = f"backfill {seen.id} completed before it was cancelled"

@@ -68,9 +68,9 @@ class BackfillRecord(Span):
     ``transfer`` is the name its transfer was declared by. ``settled``: the evidence is complete
     and will never be read again. ``gone``: a get answers 404 long after its creation.
     ``stale_before``: the latest one among the days it was made for; ``as_of``: the date it was made under.
-    ``serial`` is that of the state when it was first recorded. By the vendor's clock, as of the reads that
-    saw it: ``moved_at``, when its status or counts last changed, its begin if none saw that; ``ended_at``,
-    when it was first seen ended.
+    ``serial`` is that of the state when it was first recorded. By the later of both clocks, as of the
+    reads that saw it: ``moved_at``, when its status or counts last changed, its begin if none saw that;
+    ``ended_at``, when it was first seen ended.
     ``has_run``: some read saw it run. ``was_failed``: it had ended as FAILED before our cancel of it.
     """
 
@@ -127,7 +127,7 @@ class Intent(Span):
     ``blocker`` is the backfill that a refusal was attributed to, or that it was withdrawn for; ``answer``
     what the API said. ``as_of`` is the date it was made under, ``serial`` that of the state it was committed
     on. ``sources``: the ids whose days these are, its transfer's own and its predecessors'. By ``key_hash``
-    the state knows whose key sent it. ``unlisted_at``: by the vendor's clock, when reads,
+    the state knows whose key sent it. ``unlisted_at``: by the later of both clocks, when reads,
     settle time over, first showed nothing of it.
     """
 

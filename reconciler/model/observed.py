@@ -180,7 +180,10 @@ class Observed:
     that list was not read. ``vendor_now`` is the answer's ``Date``: vendor times are compared with it.
     ``our_user`` is the vendor's user that our key answers to, if the state knows; ``emulated``: a sandbox
     answers, which has a clock of its own. ``answered``: when ``vendor_now`` came, by a clock that only
-    passes, in seconds.
+    passes, in seconds. ``our_now``: our clock as reading began, if it was asked.
+
+    What takes time has passed by both clocks if it is stamped with the ``later``, and compared with the
+    ``earlier``: so one that is ahead, or is set, ends nothing sooner. A sandbox's is not compared with ours.
     """
 
     vendor_now: datetime
@@ -193,3 +196,17 @@ class Observed:
     our_user: int | None = None
     emulated: bool = False
     answered: float = 0.0
+    our_now: datetime | None = None
+
+    @property
+    def earlier(self) -> datetime:
+        return min(self._clocks)
+
+    @property
+    def later(self) -> datetime:
+        return max(self._clocks)
+
+    @property
+    def _clocks(self) -> tuple[datetime, datetime]:
+        ours = None if self.emulated else self.our_now
+        return ours or self.vendor_now, self.vendor_now

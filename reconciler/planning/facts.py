@@ -70,13 +70,13 @@ class DayFacts:
     @cached_property
     def settling(self) -> tuple[Until, ...]:
         """The days of backfills, and of creates given up, of which counts or run lists may tell more yet."""
-        now = self.evidence.observed.vendor_now
+        now = self.evidence.observed.earlier
         given_up = ((intent.days, settles_until(intent)) for intent in self._creates)
         open_ = ((days, until) for days, until in given_up if until is not None and now < until)
         return (*map(self._settles, self.evidence.judged), *open_)
 
     def _settles(self, judged: JudgedBackfill) -> Until:
-        ended_at = judged.record.ended_at or self.evidence.observed.vendor_now
+        ended_at = judged.record.ended_at or self.evidence.observed.later
         return judged.verdict.settling, ended_at + settles_for(judged.record, self.evidence.blind)
 
     @cached_property
@@ -140,13 +140,13 @@ class DayFacts:
     def backoff(self) -> tuple[Until, ...]:
         """The days whose last attempt ended too lately for another one."""
         found: list[Until] = []
-        seen, vendor_now = EMPTY, self.evidence.observed.vendor_now
+        seen, now = EMPTY, self.evidence.observed.earlier
         for backfill, days in self._attempts:
             newest = days - seen
             seen = seen | days
             for times, tried in enumerate(self._tried[:-1]):
-                until = backfill.ended_at + self._pause_after(times) if backfill.ended_at else vendor_now
-                if vendor_now < until:
+                until = backfill.ended_at + self._pause_after(times) if backfill.ended_at else now
+                if now < until:
                     found.append(((newest & tried) - self._tried[times + 1], until))
         return tuple(found)
 

@@ -106,7 +106,7 @@ class TransferLedger:
     @property
     def stuck(self) -> tuple[Backfill, ...]:
         """The active backfills on declared days whose counts have not changed for ``stuck_after``."""
-        since = self.evidence.observed.vendor_now - self.evidence.stuck_after
+        since = self.evidence.observed.earlier - self.evidence.stuck_after
         active = (judged.record for judged in self.evidence.judged if judged.verdict.in_flight)
         still = (record for record in active if record.moved_at is not None and record.moved_at <= since)
         return tuple(record.seen for record in still if record.days & self.transfer.days)

@@ -23,8 +23,9 @@ def applied(document: Document, delta: Delta) -> Document:
     return replace(apply_delta(document, delta), serial=document.serial) if delta else document
 
 
-def updated(record: BackfillRecord, seen: Backfill, vendor_now: datetime) -> BackfillRecord:
-    """Return the record with what was seen. A final status we know beats a lagging read.
+def updated(record: BackfillRecord, seen: Backfill, now: datetime) -> BackfillRecord:
+    """Return the record with what was seen ``now``, the later of both clocks. A final status we know beats a
+    lagging read.
 
     A FAILED one may run again: then its counts go on, and what it says of its days is open again; also which
     had failed, for no read may have shown that it ended in between.
@@ -48,26 +49,26 @@ def updated(record: BackfillRecord, seen: Backfill, vendor_now: datetime) -> Bac
         error=seen.error or (known.error if seen.failed else ""),
     )
     same_end = record.ended_at is not None and (was_failed or seen.status is known.status)
-    ended_at = record.ended_at if same_end else vendor_now
+    ended_at = record.ended_at if same_end else now
     return replace(
         record,
         seen=fresh,
         evidence=record.evidence if same else what_stays(record.evidence),
         settled=record.settled and same and (was_failed or seen.status is known.status),
         gone=False,
-        moved_at=_unmoved_since(record, vendor_now) if same and seen.status is known.status else vendor_now,
+        moved_at=_unmoved_since(record, now) if same and seen.status is known.status else now,
         ended_at=None if is_active(fresh) else ended_at,
         has_run=record.has_run or _has_run(fresh),
         was_failed=was_failed,
     )
 
 
-def _unmoved_since(record: BackfillRecord, vendor_now: datetime) -> datetime:
+def _unmoved_since(record: BackfillRecord, now: datetime) -> datetime:
     """Return when a backfill last moved. Of one that no read has seen move, its own begin tells if no run of
     it has ended; else the last one may have ended just now.
     """
     seen = record.seen
-    begun = vendor_now if seen.completed + seen.failed else seen.start_time or seen.created_time
+    begun = now if seen.completed + seen.failed else seen.start_time or seen.created_time
     return record.moved_at or begun
 
 
@@ -122,7 +123,7 @@ def refresh(document: Document, observed: Observed, team: DesiredTeam) -> Delta:
         if backfill.id not in document.backfills and transfer is not None:
             origin = _origin(backfill, transfer, document, observed)
             record = BackfillRecord(backfill, transfer.name, origin, serial=document.serial)
-            fresh = updated(record, backfill, observed.vendor_now)
+            fresh = updated(record, backfill, observed.later)
             changed.append(_judged(fresh, runs, observed, names))
     for record in document.backfills.values():
         fresh = _judged(_seen_again(record, seen, observed), runs, observed, names)
@@ -191,10 +192,10 @@ def _progress(seen: Backfill) -> tuple[bool, bool, int, bool, str, int]:
 def _seen_again(record: BackfillRecord, seen: Mapping[int, Backfill], observed: Observed) -> BackfillRecord:
     view = seen.get(record.id)
     if view is not None:
-        return updated(record, view, observed.vendor_now)
+        return updated(record, view, observed.later)
     missing = observed.fetched.get(record.id, record) is None
     if missing and not record.status.final:
-        return replace(record, gone=observed.vendor_now - record.created_time >= GONE_AFTER)
+        return replace(record, gone=observed.earlier - record.created_time >= GONE_AFTER)
     return record
 
 
@@ -206,5 +207,5 @@ def _judged(
 ) -> BackfillRecord:
     transfer = transfers.get(record.transfer_id)
     blind = transfer is not None and transfer.evidence is EvidenceMode.BACKFILLS
-    verdict = judge(record, runs.get(record.transfer_id), observed.vendor_now, blind)
+    verdict = judge(record, runs.get(record.transfer_id), observed.earlier, blind)
     return replace(record, evidence=verdict.evidence, settled=verdict.settled)

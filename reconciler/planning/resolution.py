@@ -111,7 +111,7 @@ class _Resolving:
         elif intent.pending:
             self._without_match(intent)
         elif intent.unlisted_at is None and self._shows_nothing(intent):
-            self.noted.append(replace(intent, unlisted_at=self.observed.vendor_now))
+            self.noted.append(replace(intent, unlisted_at=self.observed.later))
 
     def _without_match(self, intent: Intent) -> None:
         if self.terms.on_unknown is not OnUnknown.BLOCK and self._is_settled(intent):
@@ -120,7 +120,7 @@ class _Resolving:
                 self.abandoned.append(not_created(intent))
                 return
             if self._loads_nothing_more(intent):
-                self.abandoned.append(not_created(replace(intent, unlisted_at=self.observed.vendor_now)))
+                self.abandoned.append(not_created(replace(intent, unlisted_at=self.observed.later)))
                 return
         self.unresolved.append(intent)
 

@@ -59,7 +59,7 @@ def weigh(
     ``document`` is the state as it was read, before the API. ``now`` is when reading began: what took
     effect since may not have been seen.
     """
-    team = with_successors(team, document)
+    team, observed = with_successors(team, document), replace(observed, our_now=now)
     terms = Terms(now, settle, team.on_unknown)
     situation = _weigh(team, document, observed, terms)
     covered = covered_days(situation.ledgers)

@@ -53,7 +53,7 @@ class TransferEvidence:
     def judged(self) -> tuple[JudgedBackfill, ...]:
         """The backfills with their verdicts, newest first."""
         newest_first = sorted(self.records, key=lambda record: (record.created_time, record.id), reverse=True)
-        now = self.observed.vendor_now
+        now = self.observed.earlier
         return tuple(
             JudgedBackfill(
                 record,
@@ -106,7 +106,7 @@ class TransferEvidence:
     def _is_under_way(self, day: Day, run: Run) -> bool:
         if run.ended_time is not None:
             return False
-        young = self.observed.vendor_now - self._begun(day, run) < self.stuck_after
+        young = self.observed.earlier - self._begun(day, run) < self.stuck_after
         return young or day in self._held
 
     def _begun(self, day: Day, run: Run) -> datetime:

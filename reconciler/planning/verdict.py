@@ -48,8 +48,8 @@ class Verdict:
 class Case:
     """A backfill to be judged: as it was last seen, its transfer's runs, and how long it has been over.
 
-    ``runs`` is ``None`` where the run list was not read. ``since_ended`` is by the vendor's clock, from the
-    first read that saw it ended. ``blind``: the file says that the run list is never to be read.
+    ``runs`` is ``None`` where the run list was not read. ``since_ended`` is by both clocks, from the first
+    read that saw it ended. ``blind``: the file says that the run list is never to be read.
     """
 
     record: BackfillRecord
@@ -90,17 +90,15 @@ class Case:
         return self.since_ended < settles_for(self.record, self.blind)
 
 
-def judge(
-    record: BackfillRecord, runs: RunsByDay | None, vendor_now: datetime, blind: bool = False
-) -> Verdict:
+def judge(record: BackfillRecord, runs: RunsByDay | None, now: datetime, blind: bool = False) -> Verdict:
     """Return the verdict on every day of a backfill.
 
-    ``runs`` is ``None`` when the run list was not read or not readable. ``vendor_now`` is the
-    vendor's own time, since it is compared with the vendor's times.
+    ``runs`` is ``None`` when the run list was not read or not readable. ``now`` is the
+    earlier of both clocks: what has passed by it has by both.
     """
     if record.settled and not is_active(record.seen):
         return Verdict(evidence=record.evidence, settled=True)
-    since_ended = timedelta.max if record.gone else vendor_now - (record.ended_at or vendor_now)
+    since_ended = timedelta.max if record.gone else now - (record.ended_at or now)
     case = Case(record, runs, since_ended, blind)
     return next(row for row in ROWS if row.fits(case)).tells(case)
 

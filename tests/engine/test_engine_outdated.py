@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -185,4 +186,35 @@ def test_where_it_cannot_be_read_again_nothing_more_is_sent(tmp_path: Path) -> N
     assert (applied.exit, len(applied.sent)) == (69, 1)
     rig.sandbox.faults()
     assert rig.apply().exit == 0
+    rig.once(1, DAYS)
+
+
+@dataclass
+class Slow(Rig):
+    """A server that takes so many ``seconds`` for each answer."""
+
+    seconds: float = 2.0
+
+    def wire(self, key: str = "ours") -> Transport:
+        wire, slow = super().wire(key), self
+
+        class Wire:
+            def send(self, request: Request, *, read_timeout: float) -> Response:
+                slow.later(slow.seconds)
+                return wire.send(request, read_timeout=read_timeout)
+
+        return Wire()
+
+
+@pytest.mark.parametrize("text", [ONE, WEEKS], ids=["one", "a series"])
+def test_where_reading_a_transfer_takes_more_than_a_minute_it_is_made_all_the_same(
+    text: str, tmp_path: Path
+) -> None:
+    """An hourly transfer, and a server that gives small pages: no look is younger than it takes."""
+    hourly = {1: {"recurring_since": "2024-05-15", "runs_per_day": 24}}
+    rig = Slow(tmp_path, text, settings=INSTANT | {"runs_page_cap": 10}, transfers=hourly)
+    rig.know_us()
+    applied = rig.apply()
+    assert (applied.exit, applied.of(Withdrawn)) == (0, [])
+    assert reads_of(rig) == 1 + 2 * len(applied.sent)
     rig.once(1, DAYS)

@@ -253,7 +253,7 @@ class Oracle(Table):
             return "unknown_status"
         held = any(self.says(record, day) == "in_flight" for record in self.records_on(day))
         begun = self.midnight(day) if run.created_time == UNTOLD else run.created_time
-        young = self.world.observed.vendor_now < begun + self.world.team.stuck_after
+        young = self.world.earlier < begun + self.world.team.stuck_after
         return "in_flight" if held or young else "stuck"
 
     # -- attempts -----------------------------------------------------------------------------
@@ -276,7 +276,7 @@ class Oracle(Table):
         newest = attempts[0]
         pause = self.transfer.retry_after * 6 ** (len(attempts) - 1)
         ended = newest.seen.end_time or newest.ended_at
-        return ended is not None and self.world.observed.vendor_now < ended + pause
+        return ended is not None and self.world.earlier < ended + pause
 
     def amnesties(self, day: Day) -> list[Amnesty]:
         return [
@@ -374,7 +374,7 @@ class Oracle(Table):
     def given_up_lately(self, intent: Intent) -> bool:
         at = intent.unlisted_at
         given_up = intent.outcome is Outcome.ABANDONED and at is not None
-        return given_up and self.world.observed.vendor_now < at + HOUR
+        return given_up and self.world.earlier < at + HOUR
 
     def is_refused(self, intent: Intent, day: Day) -> bool:
         if intent.outcome is not Outcome.REFUSED:

@@ -88,7 +88,7 @@ class Table:
 
     def ended_within(self, record: BackfillRecord, time: timedelta) -> bool:
         assert record.ended_at is not None
-        return self.world.observed.vendor_now < record.ended_at + time
+        return self.world.earlier < record.ended_at + time
 
     def by_runs(self, record: BackfillRecord, day: Day, none: str) -> str:
         """Tell what the run list has of a day; where it holds less than the counts tell, none is no proof."""

@@ -124,6 +124,11 @@ class World:
     now: datetime
     settle: timedelta
 
+    @property
+    def earlier(self) -> datetime:
+        """What takes time must have taken it by our clock, and by the vendor's."""
+        return min(self.now, self.observed.vendor_now)
+
 
 def read_world(tape: Tape) -> World:
     tape.first, as_of = tape.one((FIRST, RECENT)), tape.one((TODAY, TODAY, TODAY - 2))
@@ -371,7 +376,8 @@ def _observed(
         if view is not None and view not in listed and not tape.chance(4)
     }
     return Observed(
-        vendor_now=tape.one((NOW, NOW, NOW - 2 * HOUR, NOW - 10 * HOUR)),
+        vendor_now=tape.one((NOW, NOW + 2 * HOUR, NOW - 2 * HOUR, NOW - 10 * HOUR)),
+        our_now=NOW,
         listed=tuple(listed),
         list_full=tape.chance(8),
         fetched=fetched,

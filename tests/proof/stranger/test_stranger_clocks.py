@@ -95,7 +95,7 @@ def test_clocks_that_change_from_run_to_run(desk: Desk, evidence: str) -> None:
 
 
 @pytest.mark.parametrize("desk", ["stranger"], indirect=True)  # the sandbox's own time is no finding
-@pytest.mark.parametrize("minutes, code", [(20, 0), (-20, 0), (-25 * 60, 69)])
+@pytest.mark.parametrize("minutes, code", [(20, 0), (-20, 0), (-25 * 60, 69), (25 * 60, 69)])
 def test_clocks_far_apart_are_named(desk: Desk, minutes: int, code: int) -> None:
     declare(desk)
     desk.gateway.skew = timedelta(minutes=minutes)

@@ -1,0 +1,110 @@
+"""One answer of several dated wrongly: what takes time must have taken it by our clock, and by the API's."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from email.utils import format_datetime, parsedate_to_datetime
+from pathlib import Path
+
+import pytest
+from engine_rig import DAY, HOUR, MINUTE, ONE, TEAM, Act, Rig, lost
+
+from reconciler.errors import ApiUnavailable
+from reconciler.http import Headers, Request, Response, Transport
+
+LAGS = {f"{one}_lag_seconds": 600 for one in ("list", "latest", "get", "runs")}
+AT_ONCE = {"seconds_until_scheduled": 0, "seconds_until_running": 0, "seconds_per_run": 0}
+
+
+def ahead(**by: float) -> Act:
+    """Answer as a server does whose clock is so far ahead, and that is no sandbox."""
+
+    def act(inner: Transport, request: Request, timeout: float) -> Response:
+        answer = inner.send(request, read_timeout=timeout)
+        when = parsedate_to_datetime(answer.headers["date"]) + timedelta(**by)
+        told = {**answer.headers, "date": format_datetime(when, usegmt=True), "server": "nginx"}
+        return Response(answer.status, Headers(told), answer.body)
+
+    return act
+
+
+def the_list(request: Request) -> bool:
+    return request.method == "GET" and request.path.endswith(f"/{TEAM}/backfills")
+
+
+def test_a_date_ahead_does_not_make_our_newest_gone(tmp_path: Path) -> None:
+    """It has completed, and every read lags: by that ``Date`` a day has passed since it was made."""
+    rig = Rig(tmp_path, settings=AT_ONCE | LAGS)
+    rig.know_us()
+    assert rig.apply().exit == 0
+    rig.later(2 * MINUTE)
+    applied = rig.apply(*[ahead(hours=23.99)] * 3, wanted=the_list)
+    assert (applied.exit, applied.sent) == (0, [])
+    rig.later(HOUR)
+    assert rig.buckets() == {"declared": 10, "covered": 10}
+
+
+def test_a_date_ahead_does_not_end_what_settles(tmp_path: Path) -> None:
+    """A person cancels ours half way; its counts, and the runs, lag."""
+    slow = {"seconds_per_run": 10, "counters_lag_seconds": 1500, "runs_lag_seconds": 1500}
+    rig = Rig(tmp_path, settings=AT_ONCE | slow)
+    rig.know_us()
+    assert rig.apply().exit == 0
+    rig.later(50)
+    (made,) = rig.sandbox.backfills()
+    rig.people.cancel(int(made["transfer_backfill_id"]))
+    rig.later(MINUTE)
+    assert rig.apply().exit == 0
+    rig.later(MINUTE)
+    applied = rig.apply(*[ahead(minutes=61)] * 3, wanted=the_list)
+    assert (applied.exit, applied.sent) == (0, [])
+    assert rig.buckets() == {"declared": 10, "waiting": 10}
+    rig.later(2 * HOUR)
+    assert rig.buckets() == {"declared": 10, "covered": 5, "planned": 5}
+
+
+def test_what_was_first_seen_ended_by_a_date_behind_settles_as_long(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, settings=AT_ONCE | {"seconds_per_run": 10, "counters_lag_seconds": 1500})
+    rig.know_us()
+    assert rig.apply().exit == 0
+    rig.later(50)
+    (made,) = rig.sandbox.backfills()
+    rig.people.cancel(int(made["transfer_backfill_id"]))
+    rig.later(MINUTE)
+    assert rig.apply(*[ahead(hours=-2)] * 3, wanted=the_list).exit == 0
+    rig.later(2 * MINUTE)
+    applied = rig.apply(*[ahead(minutes=0)] * 3, wanted=the_list)
+    assert (applied.exit, applied.sent) == (0, [])
+
+
+@pytest.mark.parametrize("days", [-30, -1.1, 1.1, 30])
+@pytest.mark.parametrize("looks", [1, 2], ids=["of the plan", "of the look before a write"])
+def test_a_date_more_than_a_day_away_is_refused(days: float, looks: int, tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    if looks == 1:
+        with pytest.raises(ApiUnavailable, match=r"answers are old|clock is ahead"):
+            rig.apply(ahead(days=days), wanted=the_list)
+    else:
+        rest = [ahead(days=0), ahead(days=days)]
+        applied = rig.apply(*rest, wanted=the_list, between=lambda: rig.later(100))
+        assert applied.exit == 69
+    assert rig.document().intents == {}
+    assert rig.apply().exit == 0
+
+
+def test_what_was_stamped_a_day_ahead_is_free_a_day_later(tmp_path: Path) -> None:
+    """A create is intended by it, and its answer lost; another is refused."""
+    rig = Rig(tmp_path, ONE, settings=AT_ONCE)
+    rig.know_us()
+    wrong = ahead(hours=23.99)
+
+    def act(inner: Transport, request: Request, timeout: float) -> Response:
+        return (wrong if the_list(request) else lost(after=False))(inner, request, timeout)
+
+    acts = [act] * 9
+    assert rig.apply(*acts, wanted=lambda one: the_list(one) or one.method == "POST").exit == 4
+    rig.later(HOUR)
+    assert rig.apply().exit == 4
+    rig.later(DAY)
+    assert rig.apply().exit == 0
+    rig.once(1, "2024-05-01..2024-05-10")
