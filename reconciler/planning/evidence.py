@@ -11,10 +11,21 @@ from datetime import datetime, timedelta
 from reconciler.bounds import BLIND_CANCEL_SETTLES, ENDING_SETTLES
 from reconciler.dates import EMPTY, FIRST_DAY, DateSet, Day, grouped, union
 from reconciler.model.memory import BackfillRecord, DayEvidence
-from reconciler.model.observed import Backfill, Run, Status
+from reconciler.model.observed import Backfill, Cause, Run, RunStatus, Status, Unreadable
 
 RunsByDay = Mapping[Day, Sequence[Run]]
 UNDATED: Day = FIRST_DAY - 1  # no day at all
+
+
+def why_untold(source: int, answer: tuple[Run, ...] | Unreadable | None) -> Unreadable | None:
+    """Return why a run list tells nothing: it was not readable, or no COMPLETED run tells its day."""
+    if answer is None or isinstance(answer, Unreadable):
+        return answer
+    completed_runs = [run for run in answer if run.status is RunStatus.COMPLETED]
+    if completed_runs and all(run.day is None for run in completed_runs):
+        said = f"none of the {len(completed_runs)} COMPLETED runs of transfer {source} has a data_date"
+        return Unreadable(Cause.UNDATED, said)
+    return None
 
 
 def is_active(backfill: Backfill) -> bool:

@@ -12,7 +12,14 @@ from reconciler.model.deltas import Delta, apply_delta
 from reconciler.model.desired import DesiredTeam, DesiredTransfer, EvidenceMode
 from reconciler.model.memory import BackfillRecord, Document, Intent, IntentKind, Origin
 from reconciler.model.observed import Backfill, Observed, Status, Unreadable
-from reconciler.planning.evidence import RunsByDay, is_active, judged_days, runs_by_day, what_stays
+from reconciler.planning.evidence import (
+    RunsByDay,
+    is_active,
+    judged_days,
+    runs_by_day,
+    what_stays,
+    why_untold,
+)
 from reconciler.planning.loads import learned
 from reconciler.planning.matching import is_part, made_about_then
 from reconciler.planning.verdict import judge
@@ -121,12 +128,13 @@ def refresh(document: Document, observed: Observed, team: DesiredTeam) -> Delta:
     for backfill in seen.values():
         transfer = names.get(backfill.transfer_id)
         if backfill.id not in document.backfills and transfer is not None:
-            origin = _origin(backfill, transfer, document, observed)
+            origin = _origin(backfill, document, observed)
             record = BackfillRecord(backfill, transfer.name, origin, serial=document.serial)
             fresh = updated(record, backfill, observed.later)
             changed.append(_judged(fresh, runs, observed, names))
     for record in document.backfills.values():
-        fresh = _judged(_seen_again(record, seen, observed), runs, observed, names)
+        known = _explained(_seen_again(record, seen, observed), observed)
+        fresh = _judged(known, runs, observed, names)
         if fresh != record:
             changed.append(fresh)
     records = Delta(backfills=tuple(sorted(changed, key=lambda record: record.id)))
@@ -144,13 +152,25 @@ def _names(team: DesiredTeam) -> dict[int, DesiredTransfer]:
     return {**found, **{transfer.address.transfer_id: transfer for transfer in declared}}
 
 
-def _origin(backfill: Backfill, transfer: DesiredTransfer, document: Document, observed: Observed) -> Origin:
+def _explained(record: BackfillRecord, observed: Observed) -> BackfillRecord:
+    """Return the record: what was not explained is, once a run list tells what is loaded."""
+    if record.origin is Origin.UNEXPLAINED and _is_told(record.transfer_id, observed):
+        return replace(record, origin=Origin.OBSERVED)
+    return record
+
+
+def _is_told(transfer_id: int, observed: Observed) -> bool:
+    answer = observed.runs.get(transfer_id)
+    return answer is not None and why_untold(transfer_id, answer) is None
+
+
+def _origin(backfill: Backfill, document: Document, observed: Observed) -> Origin:
     """Tell whether a backfill that the state does not know is of somebody else, or of a time that it lost.
 
-    An old copy may have lost whose our keys were, too. Where run lists tell what is loaded, that makes no
-    difference.
+    An old copy may have lost whose our keys were, too. Where a run list tells what is loaded, that makes no
+    difference; where none was read, it does once the file says that none is to be read.
     """
-    if transfer.evidence is not EvidenceMode.BACKFILLS:
+    if _is_told(backfill.transfer_id, observed):
         return Origin.OBSERVED
     if any(_explains(intent, backfill, document) for intent in document.intents.values()):
         return Origin.OBSERVED

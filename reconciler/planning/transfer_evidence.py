@@ -11,7 +11,7 @@ from reconciler.dates import EMPTY, LAST_DAY, DateSet, Day, union
 from reconciler.model.desired import DesiredTransfer, EvidenceMode
 from reconciler.model.memory import Acceptance, Amnesty, BackfillRecord, Intent, Load, Origin
 from reconciler.model.observed import UNTOLD, Cause, Observed, Run, RunStatus, TransferInfo, Unreadable
-from reconciler.planning.evidence import UNDATED, RunsByDay, is_active, known_days
+from reconciler.planning.evidence import UNDATED, RunsByDay, is_active, known_days, why_untold
 from reconciler.planning.intents import is_dated_early
 from reconciler.planning.loadings import JudgedBackfill, Loadings
 from reconciler.planning.loads import Loading
@@ -168,19 +168,8 @@ class TransferEvidence:
         answers += [observed.fetched.get(record.id) for record in self.records]
         for source in self.transfer.source_ids:
             if source == own or not self._is_not_found(source):
-                answers.append(None if self.blind else self._run_list(source))
+                answers.append(None if self.blind else why_untold(source, observed.runs.get(source)))
         return tuple(answer for answer in answers if isinstance(answer, Unreadable))
-
-    def _run_list(self, source: int) -> Unreadable | None:
-        """Return why a run list tells nothing: it was not readable, or no COMPLETED run tells its day."""
-        answer = self.observed.runs.get(source)
-        if answer is None or isinstance(answer, Unreadable):
-            return answer
-        completed = [run for run in answer if run.status is RunStatus.COMPLETED]
-        if completed and all(run.day is None for run in completed):
-            said = f"none of the {len(completed)} COMPLETED runs of transfer {source} has a data_date"
-            return Unreadable(Cause.UNDATED, said)
-        return None
 
     @property
     def untold_by_predecessors(self) -> DateSet:

@@ -432,7 +432,7 @@ def test_foreign_backfills_on_the_transfers_of_the_files_are_remembered(
     seen: Backfill, remembered: bool
 ) -> None:
     desired = team(transfer("1-31", previous_ids=(90,)))
-    delta = refresh(document(), observed(seen), desired)
+    delta = refresh(document(), observed(seen, runs={1: (), 90: ()}), desired)
     assert [(one.id, one.origin) for one in delta.backfills] == [(100, Origin.OBSERVED)] * remembered
 
 

@@ -30,6 +30,7 @@ from planning_values import (
     runs,
     segment,
     shown,
+    surveyed,
     team,
     transfer,
 )
@@ -360,6 +361,29 @@ def test_in_an_old_copy_a_backfill_of_anybody_is_unexplained(old_copy: bool, ori
     memory = replace(document(), users={"h": KnownUser("h", 5)}, old_copy=old_copy)
     seen = observed(latest={1: theirs}, our_user=5)
     assert refresh(memory, seen, team(transfer("1", **BLIND))).backfills[0].origin is origin
+
+
+@pytest.mark.parametrize(
+    ("told", "origin"),
+    [
+        ({1: runs("4")}, Origin.OBSERVED),
+        ({1: ()}, Origin.OBSERVED),
+        ({}, Origin.UNEXPLAINED),
+        ({1: FORBIDDEN}, Origin.UNEXPLAINED),
+        ({1: (replace(run(4), day=None),)}, Origin.UNEXPLAINED),
+    ],
+    ids=["told", "there are none", "not read", "forbidden", "no day told"],
+)
+def test_only_a_run_list_explains_what_the_state_does_not(told: Any, origin: Origin) -> None:
+    """What was seen while no list could be read is asked about once the file says that none is to be read."""
+    seen = backfill("9", id=77)
+    first = situation(transfer("1-9"), latest={1: seen}, runs=told).document
+    assert first.backfills[77].origin is origin
+    desired = team(transfer("1-9", **BLIND))
+    _, (blind,) = surveyed(desired, observed(latest={1: seen}), first)
+    assert bool(blind.evidence.unexplained) is (origin is Origin.UNEXPLAINED)
+    later, _ = surveyed(team(transfer("1-9")), observed(runs={1: ()}), first)
+    assert later.backfills[77].origin is Origin.OBSERVED
 
 
 def test_what_is_told_of_several_teams_names_them_and_each_command_means_one() -> None:

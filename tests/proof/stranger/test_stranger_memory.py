@@ -276,6 +276,32 @@ def test_a_transfer_with_a_history_that_joins_a_file_is_unknown_and_the_others_g
     stands_unknown(two, 2, 1)
 
 
+@pytest.mark.parametrize("first", [False, True], ids=["at once", "after an apply that could not read runs"])
+def test_what_is_seen_while_runs_cannot_be_read_is_not_explained_by_that(
+    stranger: Stranger, first: bool
+) -> None:
+    """The cure that such an apply names is ``evidence: backfills``; by then the state must not seem whole."""
+    told = {"transfer_id": 5, "chunk": "month", "ranges": ["2025-04..2025-05"]}
+    blind = {"ads": {**told, "evidence": "backfills"}}
+    stranger.world.transfer(5)
+    stranger.declare(blind)
+    stranger.load()
+    made = stranger.created
+    shutil.rmtree(stranger.folder / "state")
+    stranger.manners.refusals["runs", None] = DENIED
+    if first:
+        stranger.declare({"ads": told})
+        stranger.apply(code=65)
+        stranger.world.advance(hours=1)
+    stranger.declare(blind)
+    shown = stranger.plan(code=6)
+    assert (shown.why("blocked"), shown.actions) == ({"unknown-history": 31}, [])
+    stranger.apply(code=6)
+    assert stranger.created == made
+    stranger.run("accept", "ads", "--auto-approve", code=0)
+    assert stranger.plan(code=0).days == {"covered": 30, "planned": 31}
+
+
 def test_what_others_did_is_named_and_blocks_nothing(two: Stranger) -> None:
     blind(two, ads=LATER)
     two.load()
