@@ -336,6 +336,42 @@ def test_a_dropped_kept_connection_loses_nothing_unless_it_is_used(serve: Callab
     assert sender.send(GET, read_timeout=5).status == 200  # the broken connection was not kept
 
 
+STRAY = answer_bytes(b'{"data": []}')
+
+
+@pytest.mark.parametrize(
+    "stray", [STRAY, STRAY[:-7], STRAY[:20], b"garbage"], ids=["whole", "body", "head", "none"]
+)
+def test_what_nobody_asked_for_is_no_answer(serve: Callable[..., Server], stray: bytes) -> None:
+    answers = iter([answer_bytes(b"1") + stray, stray[20:] + answer_bytes(b"lost"), answer_bytes(b"3")])
+    server = serve(lambda connection, _: connection.sendall(next(answers)), keep=True)
+    sender = transport(server.url)
+    assert sender.send(GET, read_timeout=5).body == b"1"
+    with pytest.raises(AnswerLost):
+        sender.send(GET, read_timeout=5)
+    assert sender.send(GET, read_timeout=5).body == b"3"
+    assert server.connections == 2
+
+
+def test_what_came_in_between_is_no_answer(serve: Callable[..., Server]) -> None:
+    came, asked = threading.Event(), threading.Event()
+
+    def answer(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(answer_bytes(b"right"))
+        if not came.is_set():
+            asked.wait(5)
+            connection.sendall(STRAY)
+            came.set()
+
+    server = serve(answer, keep=True)
+    sender = transport(server.url)
+    assert sender.send(GET, read_timeout=5).body == b"right"
+    asked.set()
+    assert came.wait(5)
+    assert sender.send(GET, read_timeout=5).body == b"right"
+    assert server.connections == 2  # what was seen there is left where it is
+
+
 def test_connection_refused_is_not_sent() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]

@@ -125,13 +125,13 @@ class ApiClient:
         return Listing(tuple(found.values()), sent >= LIST_CAP, *firsts[0])
 
     def get(self, backfill_id: int) -> Backfill | Unreadable | None:
-        """Return a backfill of any status, ``None`` for 404, or why it cannot be read."""
+        """Return a backfill of any status, ``None`` for the API's 404, or why it cannot be read."""
         return self._one(self._get(f"backfills/{backfill_id}"), lambda found: found.id == backfill_id)
 
     def latest(self, transfer_id: int) -> Backfill | Unreadable | None:
         """Return a transfer's newest backfill, whatever its status, or why it cannot be read.
 
-        ``None`` for 404: it has none yet, or there is no such transfer.
+        ``None`` for the API's 404: it has none yet, or there is no such transfer.
         """
         request = self._get(f"transfers/{transfer_id}/backfills/latest")
         return self._one(request, lambda found: found.transfer_id == transfer_id)
@@ -277,7 +277,7 @@ class ApiClient:
             return wording.quota_used_up(request, error)
         if error.status == 401:
             return wording.key_problem(request, error)
-        if not is_passing(error.status):
+        if not is_passing(error.status) and not wire.is_strange_404(response):
             return wording.Answered(error)
         after = retry_after(response.headers, self._now())
         if error.status == 429 and after is not None:

@@ -99,11 +99,7 @@ def parse_error(response: Response) -> ApiError:
     Either has a title that says little, and a reason: the vendor's ``message`` and ``description``,
     ``title`` and ``detail`` of RFC 9457. Our key is nowhere in it (``Response.hide``).
     """
-    try:
-        document = decode(response.body)
-    except AnswerUnreadable:
-        document = None
-    top = document if isinstance(document, dict) else {}
+    top = _top(response)
     error = top.get("error")
     detail = error if isinstance(error, dict) else top
     title = _first_text(detail, response.hide, "message", "title")
@@ -114,6 +110,26 @@ def parse_error(response: Response) -> ApiError:
         title, reason = "it points to", clean(response.headers.get("Location"), response.hide)
     code = _code(detail.get("code"), response.hide)
     return ApiError(response.status, code, title, _request_id(top, response), reason)
+
+
+def is_strange_404(response: Response) -> bool:
+    """Tell whether a 404 is not the API's own, but that of a gateway without the route, say: a page, or JSON
+    of another shape. The API's has a code, or is problem details. The other tells nothing of what was asked.
+    """
+    top = _top(response)
+    error = top.get("error")
+    problem = top.get("status") == 404 and clean(top.get("detail"), response.hide)
+    return response.status == 404 and not (
+        clean_code(error.get("code")) if isinstance(error, dict) else problem
+    )
+
+
+def _top(response: Response) -> dict[str, object]:
+    try:
+        document = decode(response.body)
+    except AnswerUnreadable:
+        document = None
+    return document if isinstance(document, dict) else {}
 
 
 def _first_text(detail: Mapping[str, object], hide: Hide, *names: str) -> str:

@@ -11,6 +11,9 @@ have arrived must never be sent again. Of httpx 0.28 and httpcore 1.0:
   here. Else the request is written into it and the reset looks like any other. Nothing is resent
   for us (``retries`` concerns connecting only). So reads may ride kept connections, and a write
   always gets a fresh one: what is lost then was not lost to a stale connection.
+- What came after an answer stays in the connection's buffer, out of sight, and would be read as the answer to
+  the next request. Bytes that nobody asked for are no answer (RFC 9112, 9.2): one begins with the first bytes
+  that are read after its request was written. What has arrived meanwhile, httpcore sees, and connects anew.
 - Timeouts hold per ``recv``. Only the trace extension lets us see a connection's stream, and so
   put one deadline over a whole answer, head included.
 """
@@ -50,6 +53,7 @@ BODY_WITHIN = 120.0  # seconds an answer may take beyond its read timeout until 
 MAX_BODY = 8 * MIB  # a page of 10,000 runs takes some 3 MiB
 MAX_WRITE_BODY = 2 * MIB  # of the answer to a write, which is one backfill
 MAX_ERROR_BODY = 64 * 1024  # of an error no more is read: its status says what it is
+UNASKED = "the connection held bytes that nobody asked for, or the answer is not HTTP"
 KEEP_ALIVE = 5.0  # seconds; shorter than any usual server's, so that ours is the side that hangs up
 
 
@@ -200,6 +204,7 @@ class _Line:
     def __init__(self, client: httpx.Client) -> None:
         self.client = client
         self.started = False
+        self._awaited = False  # a request was written, and nothing read since
         self._send_by = self._deadline = self._answer_within = 0.0
 
     def begin(self, send_within: float, answer_within: float) -> None:
@@ -226,7 +231,10 @@ class _Line:
             if now > self._send_by:
                 raise NotSent("connecting took too long")
             self._deadline = now + self._answer_within
+            self._awaited = True
             self.started = self.started or info["request"].method != b"CONNECT"
+        elif event == "http11.receive_response_headers.complete" and self._awaited:
+            raise AnswerLost(UNASKED)
 
     def _watch(self, stream: Any) -> None:
         """Bound every read of a new stream by the deadline of the request it is used for then."""
@@ -239,6 +247,9 @@ class _Line:
             if left <= 0:
                 raise httpx.ReadTimeout("the whole answer took too long")
             data: bytes = read(max_bytes, timeout=left if timeout is None else min(timeout, left))
+            if self._awaited and not b"HTTP/".startswith(data[:5]):
+                raise AnswerLost(UNASKED)
+            self._awaited = False
             return data
 
         stream.read = read_in_time
@@ -249,7 +260,7 @@ def _worded(error: Exception, started: bool) -> NotSent | AnswerLost:
     import httpx
 
     if isinstance(error, NotSent | AnswerLost):
-        return error
+        return type(error)(str(error))  # without the frames below, which hold the request
     if not started and (fault := _fault_of_tls(error)):
         return TlsFailed(fault)
     if not started and isinstance(error, httpx.ConnectError | httpx.ProxyError):

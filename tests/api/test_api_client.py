@@ -224,6 +224,45 @@ def test_not_found_is_none() -> None:
     assert client.latest(5) is None
 
 
+READS: list[Callable[[ApiClient], object]] = [
+    lambda client: client.list_incomplete(),
+    lambda client: client.get(13),
+    lambda client: client.latest(5),
+    lambda client: client.transfers(),
+    lambda client: client.runs(5, START, NOW),
+]
+PROBLEM = {
+    "type": "about:blank",
+    "title": "Not Found",
+    "status": 404,
+    "detail": "There is none.",
+    "instance": "/v1",
+}
+STRANGE: dict[str, Any] = {
+    "a page": b"<html><center>404 Not Found</center>nginx</html>",
+    "nothing": b"",
+    "a text": {"message": "no Route matched with those values"},
+    "no code": {"error": {"message": "Not Found"}},
+    "a framework's": {"timestamp": "x", "status": 404, "error": "Not Found", "path": "/v1"},
+    "no reason": {"title": "Not Found", "status": 404},
+    "a list": [{"error": {"code": "NOT_FOUND"}}],
+}
+
+
+def test_not_found_may_be_problem_details() -> None:
+    assert client_of(Api((404, PROBLEM, {}))).latest(5) is None
+
+
+@pytest.mark.parametrize("body", STRANGE.values(), ids=STRANGE)
+@pytest.mark.parametrize("read", READS[1:])
+def test_a_gateways_404_says_nothing(read: Callable[[ApiClient], object], body: Any) -> None:
+    """It is asked again, as what is no JSON is, and then unread: never "none yet"."""
+    api = Api((404, body, {}))
+    assert unread(read(client_of(api))) is Cause.FAILED
+    assert len(api.requests) == 5
+    assert client_of(Api((404, body, {}), ok(backfill()))).get(13) is not None
+
+
 def test_an_answer_about_something_else_is_no_answer() -> None:
     client = client_of(Api(ok(backfill(14, transfer_id=6))))
     for call in (lambda: client.get(13), lambda: client.latest(5)):
@@ -348,15 +387,6 @@ def test_a_page_that_fails_fails_the_list() -> None:
 def test_unreadable_lists(reply: Reply, why: Cause) -> None:
     assert unread(client_of(Api(reply)).runs(5, START, NOW)) is why
     assert unread(client_of(Api(reply)).transfers()) is why
-
-
-READS: list[Callable[[ApiClient], object]] = [
-    lambda client: client.list_incomplete(),
-    lambda client: client.get(13),
-    lambda client: client.latest(5),
-    lambda client: client.transfers(),
-    lambda client: client.runs(5, START, NOW),
-]
 
 
 @pytest.mark.parametrize("read", READS)

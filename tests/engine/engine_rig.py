@@ -108,7 +108,11 @@ def answered(
     def act(inner: Transport, request: Request, timeout: float) -> Response:
         if after:
             passed(inner, request, timeout)
-        told = {"meta": {"request_id": "x"}, "error": {"code": code, "message": "no", "description": ""}}
+        named = "NOT_FOUND" if status == 404 else None  # without a code it would not be the API's
+        told = {
+            "meta": {"request_id": "x"},
+            "error": {"code": code or named, "message": "no", "description": ""},
+        }
         raw = json.dumps(told).encode() if body is None else body
         return Response(status, Headers({key.replace("_", "-"): one for key, one in headers.items()}), raw)
 

@@ -38,6 +38,25 @@ from reconciler.planning.ledger import Bucket
 QUICK = {"seconds_until_scheduled": 1, "seconds_until_running": 1, "seconds_per_run": 1}
 
 
+def test_a_gateways_404_is_no_none_yet(tmp_path: Path) -> None:
+    """Its own page, in the place of ``latest``: whether the lost create was made cannot be told by that."""
+    rig = Rig(tmp_path, BLIND, settings=QUICK)
+    rig.know_us()
+    page = answered(404, body=b"<html><center>404 Not Found</center>nginx</html>")
+    looks: list[Request] = []
+
+    def strange(request: Request) -> bool:
+        looks.extend([request] * (request.method == "POST"))
+        return request.method == "POST" or (bool(looks) and request.path.endswith("/latest"))
+
+    assert rig.apply(lost(after=True), *[page] * 99, wanted=strange).exit == 4
+    rig.later(16 * MINUTE)
+    assert rig.apply(*[page] * 99, wanted=strange).exit == 4
+    rig.once(1, "2024-05-01..2024-05-10")
+    assert rig.apply().exit == 0
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
 def test_what_others_make_while_we_look_is_not_taken_for_ours(tmp_path: Path) -> None:
     """Without the lock: a look that is held up, say by a rate limit, until another run gave our create up,
     and created its days itself. What it made fits our intent exactly.
