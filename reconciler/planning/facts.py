@@ -208,10 +208,10 @@ class DayFacts:
         return self._settles_at(intent) if cut_off else refusal_ends(intent)
 
     def _refused_days(self, intent: Intent) -> DateSet:
+        if self._may_be_hidden(intent):  # on a predecessor, too: it would have loaded our days
+            return intent.days
         if intent.transfer_id != self._own:
             return EMPTY
-        if self._may_be_hidden(intent):
-            return intent.days
         ours = {record.id for record in self.evidence.records if record.ours}
         if not refusal_holds(intent, self.evidence.listed, ours, self.evidence.now):
             return EMPTY

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from engine_rig import DAY, HOUR, MINUTE, ONE, Rig, answered, late
+from engine_rig import BLIND, DAY, HOUR, MINUTE, ONE, Rig, answered, late
 
 from reconciler.events import Withdrawn
 from reconciler.http import Request, Response, Transport
@@ -43,6 +43,23 @@ def test_a_create_in_doubt_on_a_predecessor_blocks_its_days(tmp_path: Path) -> N
     assert rig.apply().exit == 0
     assert rig.made(5) == []
     rig.once(1, "2024-05-01..2024-05-10")
+
+
+def test_blind_what_may_have_been_made_on_a_predecessor_blocks_its_days(tmp_path: Path) -> None:
+    """A gateway sent the create twice, and the second copy was refused; then something newer hides the first."""
+    rig = Rig(tmp_path, BLIND, settings=QUICK | {"list_lag_seconds": 600, "latest_lag_seconds": 600})
+    rig.know_us()
+
+    def twice(inner: Transport, request: Request, timeout: float) -> Response:
+        inner.send(request, read_timeout=timeout)
+        return inner.send(request, read_timeout=timeout)
+
+    assert rig.apply(twice).exit == 3
+    rig.later(MINUTE)
+    rig.foreign(1, "2023-01-01", "2023-01-03")
+    rig.later(HOUR)
+    rig.declare(BLIND.replace("transfer_id: 1\n", "transfer_id: 2\n    previous_ids: [1]\n"))
+    assert (rig.buckets(rig.apply().surveyed), rig.made(2)) == ({"declared": 10, "blocked": 10}, [])
 
 
 def test_what_a_run_with_the_older_file_loads_meanwhile_is_not_loaded_again(tmp_path: Path) -> None:
