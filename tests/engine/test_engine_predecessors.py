@@ -46,7 +46,7 @@ def test_a_create_in_doubt_on_a_predecessor_blocks_its_days(tmp_path: Path) -> N
 
 
 def test_blind_what_may_have_been_made_on_a_predecessor_blocks_its_days(tmp_path: Path) -> None:
-    """A gateway sent the create twice, and the second copy was refused; then something newer hides the first."""
+    """A gateway sent the create twice, the second copy was refused, and something newer hides the first."""
     rig = Rig(tmp_path, BLIND, settings=QUICK | {"list_lag_seconds": 600, "latest_lag_seconds": 600})
     rig.know_us()
 
