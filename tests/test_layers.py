@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "durations": "",
     "sandbox": "",
     "errors": "diagnostics",
-    "model": "dates diagnostics",
+    "model": "bounds dates diagnostics",
     "planning": "bounds dates diagnostics durations model",
     "events": "dates model planning",
     "formats": "collector dates diagnostics errors events model planning untrusted",

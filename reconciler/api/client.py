@@ -66,7 +66,7 @@ class Listing:
     """The list of incomplete backfills. ``full``: it may be cut, and then the oldest are hidden.
 
     ``vendor_now`` is its ``Date``, and ``received`` our clock as that came. ``emulated``: a sandbox of ours
-    answered.
+    answered. ``undated``: it had no ``Date``, and ``vendor_now`` is our clock's.
     """
 
     backfills: tuple[Backfill, ...]
@@ -74,6 +74,7 @@ class Listing:
     vendor_now: datetime
     received: datetime
     emulated: bool = False
+    undated: bool = False
 
 
 class ApiClient:
@@ -109,11 +110,11 @@ class ApiClient:
     def list_incomplete(self) -> Listing:
         """Return the CREATED, SCHEDULED, RUNNING and FAILED backfills as sent. A 403 is a ``KeyProblem``."""
         request, found = self._get("backfills"), dict[int, Backfill]()
-        firsts: list[tuple[datetime, datetime, bool]] = []
+        firsts: list[tuple[datetime, datetime, bool, bool]] = []
 
         def page(answer: Response) -> Page[Backfill]:
             received, said = self._now(), server_time(answer.headers)
-            firsts.append((said or received, received, is_emulated(answer.headers)))
+            firsts.append((said or received, received, is_emulated(answer.headers), said is None))
             return page_of(wire.parse_backfills)(answer)
 
         try:

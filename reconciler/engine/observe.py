@@ -102,6 +102,7 @@ class Reader:
         return Observed(
             vendor_now=listing.vendor_now,
             emulated=listing.emulated,
+            undated=listing.undated,
             listed=listing.backfills,
             list_full=listing.full,
             fetched=self._each(wanted_gets(document, listing.backfills), self.client.get),

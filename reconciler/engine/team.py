@@ -248,7 +248,7 @@ class TeamRun:
     ) -> None:
         """Say what is unknown, and what was not sent, also where the state could not take it."""
         document = apply_deltas(session.document, tuple(session.unsaved))
-        vendor_now = situation.observed.vendor_now
+        vendor_now = situation.observed.vendor_least
         creates = [one for one in unresolved(document) if self._is_held_up_by(one, vendor_now)]
         told = {one.intent.nonce: one for one in report.doubts}
         before = {intent.nonce for intent in situation.resolution.unresolved}

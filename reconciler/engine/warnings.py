@@ -68,6 +68,10 @@ def _transfer_list(situation: Situation) -> Iterator[Finding]:
 
 
 def _clocks(situation: Situation) -> Iterator[Finding]:
+    if situation.observed.undated:
+        detail = "Its answer has no Date, so whatever takes time is waited for a day longer."
+        hint = "See what stands between here and the API: a proxy may leave it out."
+        yield _warning("OB005", "The API's clock is not known", detail, hint)
     apart = situation.now - situation.observed.vendor_now
     if abs(apart) > situation.settle and not situation.observed.emulated:
         minutes, ahead = abs(apart) // timedelta(minutes=1), "ahead of" if apart > timedelta(0) else "behind"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from reconciler.bounds import CLOCKS_APART
 from reconciler.dates import DateSet, Day, Span
 
 # When a run was made, where the API does not tell; it allows null. What such a run loaded is loaded for
@@ -180,7 +181,8 @@ class Observed:
     that list was not read. ``vendor_now`` is the answer's ``Date``: vendor times are compared with it.
     ``our_user`` is the vendor's user that our key answers to, if the state knows; ``emulated``: a sandbox
     answers, which has a clock of its own. ``answered``: when ``vendor_now`` came, by a clock that only
-    passes, in seconds. ``our_now``: our clock as reading began, if it was asked.
+    passes, in seconds. ``our_now``: our clock as reading began, if it was asked. ``undated``: the answer had
+    no ``Date``, and ``vendor_now`` is our clock's.
 
     What takes time has passed by both clocks if it is stamped with the ``later``, and compared with the
     ``earlier``: so one that is ahead, or is set, ends nothing sooner. A sandbox's is not compared with ours.
@@ -197,10 +199,16 @@ class Observed:
     emulated: bool = False
     answered: float = 0.0
     our_now: datetime | None = None
+    undated: bool = False
+
+    @property
+    def vendor_least(self) -> datetime:
+        """What the vendor's clock shows at least: one that is not told is less than a day from ours."""
+        return self.vendor_now - CLOCKS_APART if self.undated else self.vendor_now
 
     @property
     def earlier(self) -> datetime:
-        return min(self._clocks)
+        return min(*self._clocks, self.vendor_least)
 
     @property
     def later(self) -> datetime:

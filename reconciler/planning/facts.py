@@ -262,7 +262,7 @@ class DayFacts:
 
     @property
     def _clocks(self) -> tuple[datetime, datetime, timedelta]:
-        return self.evidence.now, self.evidence.observed.vendor_now, self.evidence.settle
+        return self.evidence.now, self.evidence.observed.vendor_least, self.evidence.settle
 
     @property
     def _own(self) -> int:

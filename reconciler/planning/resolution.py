@@ -125,7 +125,7 @@ class _Resolving:
         self.unresolved.append(intent)
 
     def _is_settled(self, intent: Intent) -> bool:
-        return is_settled(intent, self.terms.now, self.observed.vendor_now, self.terms.settle)
+        return is_settled(intent, self.terms.now, self.observed.vendor_least, self.terms.settle)
 
     def _shows_nothing(self, intent: Intent) -> bool:
         return self._is_settled(intent) and self._has_old_latest(intent)

@@ -46,7 +46,7 @@ class Situation:
     @property
     def open_creates(self) -> Iterator[Intent]:
         """The creates whose outcome only their own days hang on any more: settle time has passed."""
-        vendor_now = self.observed.vendor_now
+        vendor_now = self.observed.vendor_least
         open_ = self.resolution.unresolved
         return (intent for intent in open_ if is_settled(intent, self.now, vendor_now, self.settle))
 
@@ -170,7 +170,7 @@ def _kept(evidence: TransferEvidence, longest: int | None) -> TransferLedger:
     if not refused:
         return ledger
     pieces = cut_due(refused | ledger.days(Bucket.DUE), evidence.transfer.chunk, longest)
-    clocks = (evidence.now, evidence.observed.vendor_now, evidence.settle)
+    clocks = (evidence.now, evidence.observed.vendor_least, evidence.settle)
     settled = (intent for intent in evidence.intents if is_settled(intent, *clocks))
     otherwise = frozenset(one.nonce for one in settled if (one.start, one.end) not in pieces)
     return keep_ledger(replace(evidence, cut_otherwise=otherwise))

@@ -28,6 +28,17 @@ def ahead(**by: float) -> Act:
     return act
 
 
+def undated(*dates: str) -> Act:
+    """Answer as a gateway does that drops the ``Date``, or adds one of its own."""
+
+    def act(inner: Transport, request: Request, timeout: float) -> Response:
+        answer = inner.send(request, read_timeout=timeout)
+        kept = [(key, one) for key, one in answer.headers.items() if key not in ("date", "server")]
+        return Response(answer.status, Headers([*kept, *(("date", one) for one in dates)]), answer.body)
+
+    return act
+
+
 def the_list(request: Request) -> bool:
     return request.method == "GET" and request.path.endswith(f"/{TEAM}/backfills")
 
@@ -75,6 +86,40 @@ def test_what_was_first_seen_ended_by_a_date_behind_settles_as_long(tmp_path: Pa
     rig.later(2 * MINUTE)
     applied = rig.apply(*[ahead(minutes=0)] * 3, wanted=the_list)
     assert (applied.exit, applied.sent) == (0, [])
+
+
+@pytest.mark.parametrize("act", [undated(), undated("soon")], ids=["none", "unreadable"])
+def test_an_answer_without_a_date_lets_one_clock_end_nothing(act: Act, tmp_path: Path) -> None:
+    """Ours is set forward; a create of two minutes ago was made, and reads lag."""
+    rig = Rig(tmp_path, settings=AT_ONCE | LAGS)
+    rig.know_us()
+    assert rig.apply(lost(after=True)).exit == 4
+    rig.later(2 * MINUTE)
+    rig.time.skew = 30 * MINUTE
+    applied = rig.apply(*[act] * 3, wanted=the_list)
+    assert (applied.exit, applied.sent) == (4, [])
+    assert "OB005" in [one.rule for one in applied.surveyed.plan.diagnostics]
+    rig.time.skew = 0
+    rig.later(HOUR)
+    assert rig.apply().exit == 0
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
+def test_where_no_answer_is_dated_everything_ends_a_day_later(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.know_us()
+
+    def apply(*acts: Act) -> int:
+        return rig.apply(
+            *acts, *[undated()] * 9, wanted=lambda one: the_list(one) or one.method == "POST"
+        ).exit
+
+    assert apply(undated(), lost(after=False)) == 4
+    rig.later(DAY)
+    assert apply() == 4
+    rig.later(15 * MINUTE)
+    assert apply() == 0
+    rig.once(1, "2024-05-01..2024-05-10")
 
 
 @pytest.mark.parametrize("days", [-30, -1.1, 1.1, 30])

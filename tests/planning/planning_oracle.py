@@ -369,7 +369,7 @@ class Oracle(Table):
         """Tell whether settle time is not over, by either clock."""
         ours = self.world.now < intent.intended_at + self.world.settle
         at = intent.vendor_at
-        return ours or (at is not None and self.world.observed.vendor_now < at + self.world.settle)
+        return ours or (at is not None and self.world.vendor_least < at + self.world.settle)
 
     def given_up_lately(self, intent: Intent) -> bool:
         at = intent.unlisted_at

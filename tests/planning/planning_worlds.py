@@ -127,7 +127,12 @@ class World:
     @property
     def earlier(self) -> datetime:
         """What takes time must have taken it by our clock, and by the vendor's."""
-        return min(self.now, self.observed.vendor_now)
+        return min(self.now, self.vendor_least)
+
+    @property
+    def vendor_least(self) -> datetime:
+        """A clock that the vendor does not tell may be a day behind ours."""
+        return self.observed.vendor_now - timedelta(days=self.observed.undated)
 
 
 def read_world(tape: Tape) -> World:
@@ -378,6 +383,7 @@ def _observed(
     return Observed(
         vendor_now=tape.one((NOW, NOW + 2 * HOUR, NOW - 2 * HOUR, NOW - 10 * HOUR)),
         our_now=NOW,
+        undated=tape.chance(8),
         listed=tuple(listed),
         list_full=tape.chance(8),
         fetched=fetched,

@@ -145,6 +145,12 @@ WARNED: dict[str, tuple[Callable[[], Situation], list[str], set[int], str]] = {
         set(),
         "60 minutes ahead of",
     ),
+    "no clock": (
+        lambda: situation(transfer("1"), runs={1: runs("1")}, undated=True),
+        ["OB005"],
+        set(),
+        "a day longer",
+    ),
     "a sandbox's clock": (
         lambda: situation(transfer("1"), runs={1: runs("1")}, vendor_now=NOW - HOUR, emulated=True),
         [],
