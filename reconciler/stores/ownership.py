@@ -78,13 +78,15 @@ def check_not_older(
     gone: Callable[[str], tuple[str, str]],
     put_back: str = "Put the newer state back.",
 ) -> None:
-    """Raise ``StateOldCopy`` if what is there is older than what was committed when a run ended, and
-    ``StateMoved`` if it goes on elsewhere.
+    """Raise ``StateOldCopy`` if what is there is older than what was committed when a run ended,
+    ``StateForeign`` if it is of another lineage than that, and ``StateMoved`` if it goes on elsewhere.
 
     ``gone`` words it, and what to do, where nothing is there; ``put_back`` says how to, where something is.
     """
-    if committed is None or there.lineage not in ("", committed.lineage):
+    if committed is None:
         return
+    if there.lineage not in ("", committed.lineage):
+        raise _replaced(there, committed, source, put_back)
     if there.serial >= committed.serial:
         return  # also if it moved away: it came back since
     if committed.moved:
@@ -97,6 +99,20 @@ def check_not_older(
         "The state is an older copy",
         f"{source} is at serial {there.serial}, but {told} is not in it, and would be done again.",
         f"{put_back} If it is lost, go on with this one:{on_lines('accept --old-copy')}",
+    )
+
+
+def _replaced(there: Revision, committed: Committed, source: str, put_back: str) -> StateForeign:
+    """Return the error for a state in whose place lies another one, which knows nothing of what was done.
+
+    Whoever changes the lineage on purpose (``push``, ``remove``) changes what the place remembers too.
+    """
+    return StateForeign(
+        "The state was replaced",
+        f"{source} has lineage {there.lineage}, but a run ended here with lineage {committed.lineage} and "
+        f"serial {committed.serial}: what was done since is not in it, and would be done again.",
+        f"{put_back} If this one is to hold, push it as a file, from where it comes from (`state pull`):"
+        f"{on_lines('state push FILE --another-lineage')}",
     )
 
 
@@ -193,8 +209,9 @@ def next_of_old_copy(there: Document, committed: Committed | None) -> Document:
     """Return what to go on with where an old copy lies, or nothing. Raises ``Refused`` where none does."""
     if committed is not None and committed.moved and not there.lineage:
         raise _lives_elsewhere(committed, False)
-    foreign = committed is None or there.lineage not in ("", committed.lineage)
-    if foreign or committed is None or there.serial >= committed.serial:
+    if committed is not None and there.lineage not in ("", committed.lineage):
+        raise Refused("The state is no old copy", "It is of another lineage than what was committed last.")
+    if committed is None or there.serial >= committed.serial:
         raise Refused("The state is no old copy", "It is as new as what was committed last.")
     return replace(there, lineage=committed.lineage, serial=committed.serial + 1, old_copy=True)
 

@@ -322,10 +322,39 @@ def test_a_killed_run_leaves_a_database_that_is_newer(folder: Path, place: str) 
     assert nonces_at(place) == {"a", "b"}
 
 
-def test_another_lineage_is_no_older_copy(folder: Path, place: str, tmp_path: Path) -> None:
+@pytest.fixture
+def replaced(folder: Path, place: str, tmp_path: Path) -> str:
+    """A place where a state of another lineage lies in the place of ours; returns where that one is from."""
     run_of(place, "a", "b")
     run_of(str(tmp_path / "other"), "c")
     shutil.copy(tmp_path / "other" / DB, folder / DB)
+    return str(tmp_path / "other")
+
+
+def test_another_lineage_in_the_place_of_ours_is_refused(replaced: str, place: str) -> None:
+    ours = opened(place).committed()
+    error = refused(place, StateForeign)
+    assert "another-lineage" in error.hint
+    with pytest.raises(Refused, match="no old copy"):
+        opened(place).accept_old_copy()
+    assert opened(place).committed() == ours
+
+
+def test_another_lineage_holds_once_it_was_pushed(replaced: str, place: str) -> None:
+    theirs, _ = opened(replaced).read()
+    assert theirs is not None
+    with pytest.raises(Refused, match="another state"):
+        opened(place).push(theirs)
+    opened(place).push(theirs, another_lineage=True)
+    assert nonces_at(place) == {"c"}
+    run_of(place, "d")
+    assert nonces_at(place) == {"c", "d"}
+
+
+def test_another_lineage_may_be_removed_and_put_back(replaced: str, folder: Path, place: str) -> None:
+    assert opened(place).remove()
+    assert opened(place).read()[0] is None
+    shutil.copy(Path(replaced) / DB, folder / DB)
     assert nonces_at(place) == {"c"}
 
 
