@@ -483,13 +483,19 @@ def test_loopback_never_goes_through_a_proxy(
 
 
 @pytest.mark.parametrize(
-    "name, value", [("HTTPS_PROXY", "ftp://user:hunter2@proxy"), ("SSL_CERT_FILE", "/nonexistent.pem")]
+    "name, value, told",
+    [
+        ("HTTPS_PROXY", "ftp://user:hunter2@proxy", "The address of a proxy cannot be read."),
+        ("SSL_CERT_FILE", "/nonexistent.pem", "There is no SSL_CERT_FILE=/nonexistent.pem."),
+        ("SSL_CERT_FILE", "/dev/null", "SSL_CERT_FILE=/dev/null holds no certificates."),
+    ],
 )
-def test_unusable_environment(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_unusable_environment(monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(UsageError) as caught:
         transport("https://api.invalid/v1")
     assert name in caught.value.hint
+    assert caught.value.detail == told
     assert "hunter2" not in everything_of(caught.value)
 
 

@@ -22,8 +22,8 @@ def decode(body: bytes) -> object:
         raise AnswerUnreadable(f"it has more than {MOST_PARTS} parts")
     try:
         return json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:  # bad UTF-8, bad JSON, NaN, endless digits; depth
-        raise NotJson(f"it is not JSON that can be read ({type(error).__name__})") from None
+    except (ValueError, RecursionError):  # bad UTF-8, bad JSON, NaN, endless digits; depth
+        raise NotJson("it is not JSON that can be read") from None
 
 
 def _no_constant(name: str) -> object:

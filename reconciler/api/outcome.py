@@ -192,7 +192,7 @@ def _classify(result: Response | BaseException) -> Backfill | WriteOutcome:
         return NotSentOutcome(str(result), passing=not isinstance(result, TlsFailed))
     if isinstance(result, AnswerLost):
         return Unknown(str(result))
-    return Unknown(f"it was interrupted ({type(result).__name__})")
+    return Unknown("it was interrupted")
 
 
 def _of_response(response: Response) -> Backfill | WriteOutcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -134,9 +135,17 @@ _LOCK = [
 ]
 
 
+def _path(path: str) -> str:
+    """Return a path as a shell takes it: by its bytes, where this locale cannot read them."""
+    if path.isprintable():
+        return quote(path)
+    plain = set(range(0x20, 0x7F)) - set(b"\\'")
+    return "$'" + "".join(chr(one) if one in plain else f"\\x{one:02x}" for one in os.fsencode(path)) + "'"
+
+
 def command_of(common: Common, command: str) -> str:
     """Return a command with the flags that name this run's files, API and state."""
-    parts = [f"reconciler {command}", *(f"-c {quote(path)}" for path in common.config)]
+    parts = [f"reconciler {command}", *(f"-c {_path(path)}" for path in common.config)]
     parts += [f"--api {quote(common.api)}"] if common.api != DEFAULT_API else []
     if common.state:
         from reconciler.untrusted import without_password

@@ -12,10 +12,18 @@ from typing import TYPE_CHECKING
 from reconciler.cli.display import Display
 from reconciler.cli.options import Common, completed, completed_json
 from reconciler.cli.screen import shown_on
-from reconciler.cli.terminal import err, is_a_terminal, out, out_json_line, paint_for, width_of
+from reconciler.cli.terminal import (
+    err,
+    is_a_terminal,
+    is_output_lost,
+    out,
+    out_json_line,
+    paint_for,
+    width_of,
+)
 from reconciler.cli.writing import save_unsaved
 from reconciler.diagnostics import Finding
-from reconciler.errors import ReconcilerError, status_of
+from reconciler.errors import Interrupted, ReconcilerError, status_of
 from reconciler.events import (
     Created,
     Doing,
@@ -126,8 +134,13 @@ class Reporter:
                 return
             if isinstance(event, Waiting):
                 self.display.tell(event)
-            elif not self.common.json:
+            elif self._is_for_people:
                 self.display.line(event_line(event, self._columns))
+
+    @property
+    def _is_for_people(self) -> bool:
+        """Tell whether text says what happens: also where a program's output cannot be written any more."""
+        return not self.common.json or is_output_lost()
 
     def _show_planned(self, plan: Plan) -> None:
         self._findings = all_findings(plan)
@@ -189,15 +202,18 @@ class Reporter:
         self._end()
         for error in report.errors:
             err(completed(error_text(error, self._paint()), self.common))
+        sentence = summary_sentence(report.exit, report.totals)
         if self.common.json:
             for refused in self._suspect:
                 if refused in report.conclusion.outcomes:
                     out_json_line(event_json(refused))
             for line in left_json(report.conclusion, self._unknown):
                 out_json_line(line)
-            self._summary(report.exit, report.totals, report.errors)
-            return
-        paint = paint_for(self.common.color, sys.stdout)
-        out(paint(summary_sentence(report.exit, report.totals), BOLD))
-        if ending := ending_text(report.conclusion, again, width_of(sys.stderr)):
+            ended = [Interrupted(report.exit - 128)] if report.exit > 128 else []
+            self._summary(report.exit, report.totals, [*report.errors, *ended])
+        else:
+            out(paint_for(self.common.color, sys.stdout)(sentence, BOLD))
+        if is_output_lost():
+            err(sentence)
+        if self._is_for_people and (ending := ending_text(report.conclusion, again, width_of(sys.stderr))):
             err(completed(ending, self.common))

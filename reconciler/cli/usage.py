@@ -8,6 +8,8 @@ from shlex import quote
 
 import click
 
+from reconciler.config.ranges import parse_range
+from reconciler.config.rules import BrokenRule
 from reconciler.config.values import nearest
 from reconciler.errors import UsageError
 from reconciler.formats.commands import lines
@@ -52,11 +54,22 @@ def too_many(ctx: click.Context, left: list[str]) -> UsageError:
     taken = [_named(param) for param in ctx.command.params if isinstance(param, click.Argument)]
     takes = f"takes {' and '.join(taken)} only" if taken else "takes no argument"
     hint = _see(path)
-    if left[0].startswith(".."):
-        hint = f"A range is one word: write {taken[-1] if taken else 'it'} without blanks, like START..END."
+    if taken and left[0].startswith(".."):
+        hint = f"A range is one word: write {_in_one_word(ctx, left)}."
     elif os.path.exists(left[0]) and any("--config" in param.opts for param in ctx.command.params):
         hint = f"Files are given with -c:{lines(f'{path} -c {quote(left[0])}')}"
     return UsageError("An argument too many", f"`{path}` {takes}, and not {told}.", hint)
+
+
+def _in_one_word(ctx: click.Context, left: list[str]) -> str:
+    """Return the range whose first day was taken for the last argument, and the rest is left."""
+    last = [param for param in ctx.command.params if isinstance(param, click.Argument)][-1]
+    whole = f"{ctx.params.get(last.name or '')}{''.join(left)}"
+    try:
+        known = parse_range(whole) is not None
+    except BrokenRule:
+        known = False
+    return f"`{whole}`" if known else f"{_named(last)} without blanks, like START..END"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -66,10 +79,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"Did you mean `{near}`?" if near else f"Use one of {_listed(names)}."
 
 
+_ELSEWHERE = dict.fromkeys(("y", "yes", "assume-yes", "force", "no-input"), "auto-approve")
+"""Flags of other programs, and ours that do the same."""
+
+
 def _no_flag(ctx: click.Context, flag: str) -> UsageError:
     known = [name for param in ctx.command.get_params(ctx) for name in (*param.opts, *param.secondary_opts)]
     flags = [name for name in known if name.startswith("--")]
-    word = nearest(flag.lstrip("-").lower(), [name[2:] for name in flags])  # dashes make all alike
+    typed = flag.lstrip("-").lower()  # dashes make all alike
+    word = nearest(_ELSEWHERE.get(typed, typed), [name[2:] for name in flags])
     near = f"--{word}" if word else None
     if near is None and flag[:2] != "--":
         begin_so = [name for name in flags if name.startswith(f"-{flag}")]

@@ -177,9 +177,18 @@ def _section_at(path: Path) -> type:
     return schema.BackfillsFile
 
 
+_ELSEWHERE: Final = {
+    **dict.fromkeys(("from", "since", "begin", "first", "start_date", "date_from"), "start"),
+    **dict.fromkeys(("to", "until", "till", "last", "end_date", "date_to"), "end"),
+    "id": "transfer_id",
+}
+"""What other programs call our keys."""
+
+
 def _hint_for(key: str, path: Path) -> str:
     here = sorted(keys_of(_section_at(path[:-1])))
     word = key.lower().replace("-", "_")
+    word = _ELSEWHERE.get(word, word)
     for section, where in _HOMES:
         if word in keys_of(section) and word not in here:
             return f"`{word}` belongs {where}."

@@ -23,7 +23,7 @@ _RANGE_FORMS: Final = (
     "Write 2024, 2024-H1, 2024-Q2, 2024-07, 2024-W05, 2024-07-01, or two like 2024-07-01..2024-08-15; "
     "a day may also be `today`, `yesterday`, `today-90d` or `today-13mo`."
 )
-_LATER: Final = "No relative day lies after `today`. Write the date itself, as 2024-02-01 is written."
+_LATER: Final = "No relative day lies after `today`. Write that date itself, as YYYY-MM-DD."
 _TIMED: Final = "A day has no time. Write the date alone, as it is in `timezone`."
 _LAST: Final = "Write `today-{}d..yesterday`, or, with today, `today-{}d..today`."
 _SINCE: Final = "Write the day as `today-{0}d`, or all days since then as `today-{0}d..yesterday`."
@@ -147,4 +147,20 @@ def _special(text: str) -> str | None:
         return _SINCE.format(found[1])
     if re.fullmatch(r"\.{2,} ?[^.]+|[^.]+ ?\.{2,}", words):
         return _OPEN
-    return _YEAR_FIRST if re.fullmatch(r"\d{1,2}([-/.])\d{1,2}\1\d\d", words) else None
+    found = re.fullmatch(r"(\d{1,2})([-/.])(\d{1,2})\2(\d\d)", words)
+    return _of_this_century(*map(int, found.group(1, 3, 4))) if found else None
+
+
+def _of_this_century(first: int, second: int, last: int) -> str:
+    """Return the hint for a date with two digits for its year, which may stand on either side of it."""
+    orders = ((first, second, last), (last, second, first), (last, first, second))
+    days = (f"20{year:02}-{month:02}-{day:02}" for year, month, day in orders)
+    named = [f"`{day}`" for day in dict.fromkeys(days) if _is_there(day)]
+    return f"Write the year with four digits, as it is meant: {' or '.join(named)}." if named else _YEAR_FIRST
+
+
+def _is_there(day: str) -> bool:
+    try:
+        return _is_day(day)
+    except BrokenRule:
+        return False

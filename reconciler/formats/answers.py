@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from reconciler.model.observed import ApiError
 
 
-def answers_told(answers: Sequence[ApiError | None]) -> str:
+def answers_told(answers: Sequence[ApiError | None], causes: Collection[str] = ()) -> str:
     """Return ``answered 503 BUSY (request R-1)``, ``each answered 503 BUSY``, or how many of each.
 
-    At least one is given; ``None``: no answer is known.
+    At least one is given; ``None``: no answer is known, and ``causes`` are what is known instead.
     """
+    if len(causes) == 1 and not any(answers) and (cause := next(iter(causes))):
+        return cause
     kinds = Counter(one and one.anonymous for one in answers)
     if len(answers) == 1:
         return _told(answers[0])

@@ -122,11 +122,12 @@ def left_out_json(plan: Plan) -> Iterator[dict[str, Any]]:
 
 
 def left_json(ended: Conclusion, told: Container[str]) -> Iterator[dict[str, Any]]:
-    """Yield what an apply leaves: writes that were turned away, days that stay blocked or failed, and creates
-    that are unknown, but for the intents ``told`` as it went on.
+    """Yield what an apply leaves: writes that were turned away or not sent, days that stay blocked or failed,
+    and creates that are unknown, but for the intents ``told`` as it went on.
     """
     for one in ended.turned_away:
         yield {**_action_json("turned-away", one.action), "answer": asdict(one.error)}
+    yield from (_action_json("not-sent", action) for action in ended.not_sent)
     for item in ended.holes:
         yield {"type": item.bucket.value, **encode_item(item)}
     yield from (event_json(one) for one in ended.doubts if one.intent.nonce not in told)

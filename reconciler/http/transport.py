@@ -20,6 +20,7 @@ have arrived must never be sent again. Of httpx 0.28 and httpcore 1.0:
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from contextlib import suppress
@@ -54,6 +55,7 @@ MAX_BODY = 8 * MIB  # a page of 10,000 runs takes some 3 MiB
 MAX_WRITE_BODY = 2 * MIB  # of the answer to a write, which is one backfill
 MAX_ERROR_BODY = 64 * 1024  # of an error no more is read: its status says what it is
 UNASKED = "the connection held bytes that nobody asked for, or the answer is not HTTP"
+_TRUSTED = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # name what httpx trusts
 KEEP_ALIVE = 5.0  # seconds; shorter than any usual server's, so that ours is the side that hangs up
 
 
@@ -187,11 +189,11 @@ class HttpTransport:
                 follow_redirects=False,
             )
         except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
-            fault = type(error).__name__  # its text may quote a proxy's password
+            fault = _fault_of_settings(error)
         if fault:
             raise UsageError(
                 "The environment's proxy or certificate settings cannot be used",
-                f"Preparing the connection failed ({fault}).",
+                f"{fault}.",
                 "Check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR; "
                 "SOCKS proxies need the package socksio.",
             )
@@ -273,7 +275,18 @@ def _worded(error: Exception, started: bool) -> NotSent | AnswerLost:
         return AnswerLost("the connection was closed before a whole answer, or the answer is not HTTP")
     if isinstance(error, httpx.NetworkError):
         return AnswerLost("the connection broke before a whole answer")
-    return AnswerLost(f"sending or reading failed ({type(error).__name__})")
+    return AnswerLost("sending or reading failed")
+
+
+def _fault_of_settings(error: Exception) -> str:
+    """Return what of the environment cannot be used; the error's own text may quote a proxy's password."""
+    if isinstance(error, ImportError):
+        return "The package socksio, which a SOCKS proxy needs, is not installed"
+    named = [f"{name}={os.environ[name]}" for name in _TRUSTED if os.environ.get(name)]
+    if isinstance(error, OSError) and named:
+        lost = [one for one in named if not os.path.exists(one.partition("=")[2])]
+        return f"There is no {' and no '.join(lost)}" if lost else f"{named[0]} holds no certificates"
+    return "The address of a proxy cannot be read"
 
 
 def _fault_of_tls(error: BaseException | None) -> str:

@@ -137,11 +137,12 @@ def _unknown(doubts: tuple[UnknownOutcome, ...]) -> str:
     if not doubts:
         return "none"
     number = sum(len(one.intent.days) for one in doubts)
-    said = answers_told([one.error for one in doubts])
+    said = answers_told([one.error for one in doubts], {one.why for one in doubts})
     at, other = _settles_at(doubts), "`resolve` settles that, or an apply once the API tells more"
     settles = f"an apply after {at} settles that" if at else other
+    was = "it was" if len(doubts) == 1 else "they were"
     counted = f"{plural(len(doubts), 'create')}, {days(number)}: {said};"
-    return f"{counted} not sent again until it is known whether they were created: {settles}"
+    return f"{counted} not sent again until it is known whether {was} created: {settles}"
 
 
 def _settles_at(doubts: Iterable[UnknownOutcome]) -> str:
@@ -230,7 +231,7 @@ def _when(ended: Conclusion) -> str:
         if code in ended.causes:
             return words.format(when=f"in {worded(ended.wait)}" if ended.wait else "later")
     if ended.causes or ended.unplanned:
-        return "once what is told above is fixed, run the same again:"
+        return _UNREAD.get(Exit(ended.exit), "once what is told above is fixed, run the same again:")
     if at := _settles_at(ended.doubts):
         return f"an apply after {at} settles what is unknown:"
     if any(item.reason == Reason.NO_EVIDENCE for item in ended.holes):

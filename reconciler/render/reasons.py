@@ -141,7 +141,7 @@ def _refused(item: Item, now: datetime) -> str:
 
 
 def _unread(item: Item, _now: datetime) -> str:
-    said = f": {item.answer.error}" if item.answer else ""
+    said = f": {item.answer.error}" if item.answer else ", as a warning tells"
     return f"what loaded them could not be read{said}"
 
 

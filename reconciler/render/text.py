@@ -40,9 +40,7 @@ def plan_text(view: View, shown: Shown) -> str:
     if lines and (legend := _legend(lines, shown)):
         lines += [*legend, ""]
     if plan.errored:
-        lines.append(
-            f"{paint('Incomplete', RED)}: a team could not be planned; its error is shown separately."
-        )
+        lines.append(f"{paint('Incomplete', RED)}: a team could not be planned: see its error.")
     if plan.teams or not plan.errored:
         first, _, second = view.summary.partition("\n")
         lines += [paint(first, BOLD), second]

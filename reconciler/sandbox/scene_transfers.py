@@ -43,6 +43,13 @@ def read_fields(value: Any, where: str) -> dict[str, Any]:
     return fields
 
 
+def _text(value: Any, where: str) -> str:
+    """Text, or a number; YAML makes something else of an unquoted `no`, say, which is refused."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise SceneError(where, f"{value!r} is no text: put it in quotes")
+    return str(value)
+
+
 def _state(value: Any, where: str) -> str:
     if value not in ("active", "paused"):
         raise SceneError(where, f"{value!r} is neither active nor paused")
@@ -89,7 +96,7 @@ def _by_day(read: Callable[[Any, str], OddDay]) -> Callable[[Any, str], dict[int
 
 def _fail_day(value: Any, where: str) -> OddDay:
     data = read_mapping(value, where, _FAIL)
-    error = str(data.get("error", DEFAULT_ERROR))
+    error = _text(data.get("error", DEFAULT_ERROR), f"{where}.error")
     if not 1 <= len(error) <= 1000:
         raise SceneError(f"{where}.error", "must have 1 to 1000 characters")
     return OddDay(Ending(FAILED, error), *_counts(data, 1, where))
@@ -125,7 +132,9 @@ def _refusal(value: Any, where: str) -> RefusedCall:
     call = data.get("call", "create")
     refuse_unknown([call], CALLS, f"{where}.call")
     read_fit(data.get("status", 403), whole(400, 600), f"{where}.status")
-    given: dict[str, Any] = {name: str(item) for name, item in data.items() if name != "status"}
+    given: dict[str, Any] = {
+        name: _text(item, f"{where}.{name}") for name, item in data.items() if name != "status"
+    }
     return RefusedCall(status=data.get("status", 403), **given)
 
 
@@ -138,7 +147,7 @@ def _whole(least: int, below: float = 2**31) -> Callable[[Any, str], int]:
 
 
 _TRANSFER: dict[str, Callable[[Any, str], Any]] = {
-    "name": lambda value, _: str(value),
+    "name": _text,
     "state": _state,
     "rows_per_day": _whole(0),
     "recurring_since": _since,

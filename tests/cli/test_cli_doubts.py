@@ -281,12 +281,15 @@ FULL = Path("/dev/full")
     ],
 )
 def test_a_full_disk_behind_the_output(script: str, code: int, shop: Shop) -> None:
-    """The work is done all the same, and 0 is not said where the result is lost."""
+    """The work is done all the same, 0 is not said where the result is lost, and what was made is."""
     with serving() as api:
         shop.env |= api.env
         done = shop.shell(script)
         assert done.code == code, done
         assert len(api.made()) == (0 if "plan" in script else 2)
+        if "apply" in script and code:
+            assert "Apply complete: 2 created, " in done.err
+            assert {"ads", "web"} <= {line.split()[1] for line in done.err.splitlines() if " + " in line}
         shop.run("apply", "--auto-approve", code=0)
         assert len(api.made()) == 2
 

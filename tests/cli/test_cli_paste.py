@@ -4,6 +4,7 @@ is, and it acts on the files, the state and the API of the run that printed it.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import stat
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import pytest
 from cli_rig import KEY, PATIENCE, TEAM, Api, Done, Shop, checked, serving
+
+from reconciler.cli.options import DEFAULT_API, Common, command_of
 
 FILE = """\
 version: 1
@@ -275,3 +278,15 @@ def test_the_state_of_the_environment_is_not_the_sandboxs(shop: Shop) -> None:
     assert shop.shell(command).code == 0
     assert not (shop.folder / "prod").exists()
     assert shop.run("plan", "--api", "sandbox", code=0).out.startswith("No changes.")
+
+
+def test_a_file_that_the_locale_cannot_read_is_named_by_its_bytes() -> None:
+    """As in ``LC_ALL=POSIX``; a shell makes the very name of it."""
+    for name in (b"\xfc b.yaml", b"it's\\\nso.yaml"):
+        printed = command_of(Common(config=(os.fsdecode(name),), api=DEFAULT_API), "plan")
+        assert printed.isascii()
+        assert "\n" not in printed
+        words = subprocess.run(
+            ["bash", "-c", f"printf %s {printed.partition(' -c ')[2]}"], capture_output=True, check=True
+        )
+        assert words.stdout == name

@@ -75,6 +75,8 @@ def test_a_request_in_flight_gets_its_few_seconds(signum: int, code: int, shop: 
         assert done.code == code
         last = done.lines[-1]
         assert (last["type"], last["exit"], last["created"], last["unknown"]) == ("summary", code, 1, 0)
+        assert [one["type"] for one in done.lines] == ["created", "not-sent", "summary"]
+        assert last["diagnostics"][0]["code"] == "interrupted"
         assert "error[" not in done.err
         assert api.writes() == ["POST 200"], "no new write"
         check_the_state_is_free(shop, api)

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,8 +111,25 @@ def test_what_was_answered_is_not_said_to_be_unsent() -> None:
     assert "  answered   1 backfill, 10 days: 429 TOO_MANY_REQUESTS; not done, still due\n" in told
     assert "  not sent   1 backfill, 10 days: still due" in told
     assert "  Next: run the same again in 2h:\n" in told
-    (line,) = left_json(ended, ())
+    line, unsent = left_json(ended, ())
     assert (line["type"], line["transfer"], line["answer"]["status"]) == ("turned-away", "t1", 429)
+    assert (unsent["type"], unsent["transfer"], unsent["days"]) == ("not-sent", "t2", 10)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(69, "once it can be read,"), (65, "once the key is in order,")]
+)
+def test_where_a_team_could_not_be_read_nothing_has_to_be_fixed(status: int, words: str) -> None:
+    told = ending_text(Conclusion(status, TOTALS, unplanned=True), "apply")
+    assert f"  Next: {words} run the same again:\n" in told
+
+
+def test_what_one_unknown_create_met_is_told_in_its_words() -> None:
+    one = UnknownOutcome(doubt(1).intent, None, why="the connection broke before a whole answer")
+    told = " ".join(ending_text(Conclusion(4, TOTALS, doubts=(one,)), "apply").split())
+    assert (
+        "the connection broke before a whole answer; not sent again until it is known whether it was" in told
+    )
 
 
 def test_what_only_a_person_settles_is_not_run_again() -> None:

@@ -150,6 +150,8 @@ def test_a_backfill_given_twice() -> None:
         ("- 1", r"must be a mapping, not list"),
         ("now: !!python/name:os.system x", r"line 1: not YAML"),
         ("now: 2024-02-30", r"not YAML"),
+        ("teams: {1: {transfers: {2: {refuse: {message: no}}}}}", r"2\.refuse\.message: False is no text"),
+        ("teams: {1: {transfers: {2: {name: }}}}", r"2\.name: None is no text: put it in quotes"),
     ],
 )
 def test_yaml_mistakes_name_the_file(tmp_path: Path, text: str, message: str) -> None:
