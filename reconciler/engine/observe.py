@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from reconciler.api.client import ApiClient, Listing
 from reconciler.bounds import CLOCKS_APART
-from reconciler.dates import Day
+from reconciler.dates import LAST_DAY, Day
 from reconciler.errors import ApiUnavailable
 from reconciler.events import Doing, Reading, RunEvent
 from reconciler.formats.reports import encode_time
@@ -68,12 +68,9 @@ class Reader:
         now = self.now()
         situation = weigh(team, document, self._first_look(team, document), now, self.settle)
         firsts: dict[int, Day] = {}
-        read: set[Address] = set()
-        # More than once only where a shared predecessor, read for one transfer, tells of another's days.
-        while deep := [
-            one for one in situation.ledgers if one.undecided and one.transfer.address not in read
-        ]:
-            read |= {one.transfer.address for one in deep}
+        # More than once only where a shared predecessor, read for one transfer, tells of another's days, or
+        # where an earlier day opens: by the list its backfill was in flight, by `latest` it has ended.
+        while deep := [one for one in situation.ledgers if one.undecided and _is_unread(one, firsts)]:
             seen = self._deeper(team, situation.observed, deep, firsts)
             situation = weigh(team, document, seen, now, self.settle)
         return self._settled_by_runs(team, document, situation, firsts)
@@ -174,6 +171,11 @@ class Reader:
 def answered_at(listing: Listing, elapsed: float, now: datetime) -> float:
     """Return when a list's ``Date`` came, by the clock that ``elapsed`` was just read from."""
     return elapsed - max(0.0, (now - listing.received).total_seconds())
+
+
+def _is_unread(ledger: TransferLedger, firsts: Mapping[int, Day]) -> bool:
+    """Tell whether a source of a transfer was not read, or only from a later day on than is open."""
+    return any(firsts.get(one, LAST_DAY + 1) > ledger.read_from for one in ledger.transfer.source_ids)
 
 
 def _reads_runs(transfer: DesiredTransfer | None) -> bool:

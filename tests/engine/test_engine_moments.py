@@ -38,7 +38,7 @@ from reconciler.engine.stop import StopSignal
 from reconciler.engine.transfer import TransferApply
 from reconciler.errors import Interrupted, StateError, StateUnwritable
 from reconciler.events import Withdrawn
-from reconciler.http import Pacer
+from reconciler.http import Pacer, Request, Response, Transport
 from reconciler.model.deltas import Delta
 from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import Outcome
@@ -458,3 +458,21 @@ def test_another_settle_time(tmp_path: Path) -> None:
     assert rig.apply().exit == 4
     rig.later(1 * MINUTE)
     assert rig.apply().exit == 0
+
+
+# --- between two reads of one look ------------------------------------------------------------------
+
+
+def test_a_day_that_opens_after_the_list_was_read_is_looked_for_in_the_run_list(tmp_path: Path) -> None:
+    """By the list days 1 to 5 were in flight, so the run list was read from the 6th on; by `latest` that
+    backfill was cancelled. The schedule had loaded them all.
+    """
+    rig = Rig(tmp_path, ONE, transfers={1: {"recurring_since": "2024-04-20"}})
+    theirs = rig.foreign(1, "2024-05-01", "2024-05-05")
+
+    def cancelled(inner: Transport, request: Request, timeout: float) -> Response:
+        rig.people.cancel(theirs)
+        return inner.send(request, read_timeout=timeout)
+
+    applied = rig.apply(cancelled, wanted=lambda request: request.path.endswith("/latest"))
+    assert (applied.exit, rig.buckets(applied.surveyed)) == (0, {"declared": 10, "covered": 10})
