@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from simulation_loads import Fate, Load, counts, fate, loads, segment_of, told_by_the_file
+from simulation_loads import ROUNDING, Fate, Load, counts, fate, loads, segment_of, told_by_the_file
 from simulation_memory import is_shown
 
 from reconciler.bounds import DEFAULT_SETTLE
@@ -22,8 +22,6 @@ from reconciler.sandbox.backfill import Backfill
 if TYPE_CHECKING:
     from simulation_network import Sent
     from simulation_truth import Truth
-
-ROUNDING = 2.0
 
 
 @dataclass

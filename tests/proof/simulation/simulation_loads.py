@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FIRST_ZONE = timezone(timedelta(hours=14))
 NO_ENDING = ("CANCELLED", "CANCELED")
+ROUNDING = 2.0  # seconds
 
 
 class Fate(Enum):
@@ -158,7 +159,7 @@ def _passes_for_ours(truth: Truth, load: Load, since: float) -> bool:
     """Tell whether a load, which the vendor's clock dates before ``since``, may be that of a create of ours
     whose outcome nobody can know, made under ``since``: it was made after that create's intent, by a backfill
     that no read showed, and by none since. No run tells the two apart; by our clock the day was loaded after
-    ``since`` either way.
+    ``since`` either way. The vendor tells its time in whole seconds.
     """
     document = truth.document()
     if document is None or load.record is None or load.record.id in truth.memory.recorded:
@@ -169,7 +170,7 @@ def _passes_for_ours(truth: Truth, load: Load, since: float) -> bool:
         and load.day in one.days
         and one.stale_before is not None
         and one.stale_before.timestamp() >= since
-        and truth.intended[one.nonce] <= load.created
+        and truth.intended[one.nonce] <= load.created + ROUNDING
         for one in document.intents.values()
     )
 

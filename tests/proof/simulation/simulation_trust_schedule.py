@@ -22,7 +22,7 @@ from simulation_wide import CALM
 from simulation_wide_schedule import WideSchedule
 
 from reconciler.dates import DateSet, union
-from reconciler.errors import Refused, StateError
+from reconciler.errors import Refused, StateError, StateForeign
 from reconciler.formats.planfile import digest
 from reconciler.model.desired import DesiredTeam, EvidenceMode, Limits, OnUnknown
 from reconciler.model.memory import Intent, IntentKind, Outcome
@@ -199,9 +199,14 @@ class TrustSchedule(WideSchedule):
             return
         self._log("puts an older database back")
         self.held.memory.shown = self.truth.document()
-        shutil.copyfile(Path(copy[0], name), Path(self.folder, name))
+        place = Path(self.folder, name)
+        newer = place.read_bytes() if place.exists() else None
+        shutil.copyfile(Path(copy[0], name), place)
         try:
             self._store().read()
+        except StateForeign:  # of a state that was lost since: nothing goes on with it
+            self.stage.counts["another lineage refused"] += 1
+            place.unlink() if newer is None else place.write_bytes(newer)
         except StateError:
             self.held.barred, self.waiting = True, copy[1]
             self.stage.counts["old copy refused"] += 1
