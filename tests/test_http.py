@@ -42,6 +42,7 @@ from reconciler.http import (
     checked_base_url,
     checked_key,
     emulated_now,
+    has_any_transfer,
     is_passing,
     retry_after,
     server_time,
@@ -178,6 +179,19 @@ def test_a_sandbox_on_this_machine_tells_its_time(
 )
 def test_what_is_no_sandbox_has_no_time(url: str) -> None:
     assert emulated_now(url) is None
+
+
+@pytest.mark.parametrize(
+    ("server", "any_transfer"),
+    [
+        ("reconciler-sandbox (open)", True),
+        ("reconciler-sandbox", False),
+        ("nginx (open)", False),
+        ("", False),
+    ],
+)
+def test_a_sandbox_may_have_any_transfer(server: str, any_transfer: bool) -> None:
+    assert has_any_transfer({"server": server}) is any_transfer
 
 
 def test_json_body(serve: Callable[..., Server]) -> None:

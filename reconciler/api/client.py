@@ -42,6 +42,7 @@ from reconciler.http import (
     Retry,
     Transport,
     TryAgain,
+    has_any_transfer,
     is_emulated,
     is_passing,
     retry_after,
@@ -66,7 +67,8 @@ class Listing:
     """The list of incomplete backfills. ``full``: it may be cut, and then the oldest are hidden.
 
     ``vendor_now`` is its ``Date``, and ``received`` our clock as that came. ``emulated``: a sandbox of ours
-    answered. ``undated``: it had no ``Date``, and ``vendor_now`` is our clock's.
+    answered; ``any_transfer``: one in whose world every transfer exists. ``undated``: it had no ``Date``, and
+    ``vendor_now`` is our clock's.
     """
 
     backfills: tuple[Backfill, ...]
@@ -74,6 +76,7 @@ class Listing:
     vendor_now: datetime
     received: datetime
     emulated: bool = False
+    any_transfer: bool = False
     undated: bool = False
 
 
@@ -110,11 +113,12 @@ class ApiClient:
     def list_incomplete(self) -> Listing:
         """Return the CREATED, SCHEDULED, RUNNING and FAILED backfills as sent. A 403 is a ``KeyProblem``."""
         request, found = self._get("backfills"), dict[int, Backfill]()
-        firsts: list[tuple[datetime, datetime, bool, bool]] = []
+        firsts: list[tuple[datetime, datetime, bool, bool, bool]] = []
 
         def page(answer: Response) -> Page[Backfill]:
             received, said = self._now(), server_time(answer.headers)
-            firsts.append((said or received, received, is_emulated(answer.headers), said is None))
+            by_sandbox = is_emulated(answer.headers), has_any_transfer(answer.headers)
+            firsts.append((said or received, received, *by_sandbox, said is None))
             return page_of(wire.parse_backfills)(answer)
 
         try:

@@ -99,6 +99,7 @@ class Reader:
         return Observed(
             vendor_now=listing.vendor_now,
             emulated=listing.emulated,
+            any_transfer=listing.any_transfer,
             undated=listing.undated,
             listed=listing.backfills,
             list_full=listing.full,

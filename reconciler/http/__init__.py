@@ -5,7 +5,7 @@ is cheap. Nothing here knows the API's endpoints.
 """
 
 from reconciler.http.address import checked_base_url, checked_key
-from reconciler.http.emulated import emulated_now, is_emulated
+from reconciler.http.emulated import emulated_now, has_any_transfer, is_emulated
 from reconciler.http.message import AnswerLost, Headers, NotSent, Request, Response, TlsFailed, Transport
 from reconciler.http.pacing import Held, Pacer
 from reconciler.http.proxies import proxy_for
@@ -31,6 +31,7 @@ __all__ = [
     "checked_base_url",
     "checked_key",
     "emulated_now",
+    "has_any_transfer",
     "is_emulated",
     "is_passing",
     "proxy_for",

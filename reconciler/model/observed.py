@@ -180,8 +180,8 @@ class Observed:
     each transfer they were read of; ``None`` of ``latest``: it has none. ``transfers`` is ``None`` when
     that list was not read. ``vendor_now`` is the answer's ``Date``: vendor times are compared with it.
     ``our_user`` is the vendor's user that our key answers to, if the state knows; ``emulated``: a sandbox
-    answers, which has a clock of its own. ``answered``: when ``vendor_now`` came, by a clock that only
-    passes, in seconds. ``our_now``: our clock as reading began, if it was asked. ``undated``: the answer had
+    answers, which has a clock of its own; ``any_transfer``: one that has every transfer, listed or not.
+    ``answered``: when ``vendor_now`` came, by a clock that only passes, in seconds. ``our_now``: our clock as reading began, if it was asked. ``undated``: the answer had
     no ``Date``, and ``vendor_now`` is our clock's.
 
     What takes time has passed by both clocks if it is stamped with the ``later``, and compared with the
@@ -197,6 +197,7 @@ class Observed:
     transfers: Mapping[int, TransferInfo] | Unreadable | None = None
     our_user: int | None = None
     emulated: bool = False
+    any_transfer: bool = False
     answered: float = 0.0
     our_now: datetime | None = None
     undated: bool = False

@@ -183,15 +183,24 @@ class TransferEvidence:
         return DateSet.span(0, self._first_sign(own)) - known - union(load.days for load in self.loads)
 
     def _is_forgotten(self, source: int) -> bool:
-        """Whether nothing but memory tells what a predecessor loaded; blind, whether not even its latest."""
+        """Whether nothing but memory tells what a predecessor loaded; blind, whether not even its latest. An
+        empty run list proves nothing if the team has it no more, or if nobody can tell.
+        """
         if not self.blind:
-            return self._is_not_found(source)
+            empty = self.observed.runs.get(source) == ()
+            return self._is_not_found(source) or (empty and not self._is_there(source))
         latest = self.observed.latest
-        return (
-            source in latest
-            and latest[source] is None
-            and all(record.transfer_id != source for record in self.records)
-        )
+        return source in latest and latest[source] is None and not self._has_records(source)
+
+    def _is_there(self, source: int) -> bool:
+        """Whether the team has a transfer; or did, where nobody can tell whether it has."""
+        listed = self.observed.transfers
+        if isinstance(listed, Mapping):
+            return source in listed or self.observed.any_transfer
+        return self._has_records(source) or any(load.transfer_id == source for load in self.loads)
+
+    def _has_records(self, source: int) -> bool:
+        return any(record.transfer_id == source for record in self.records)
 
     def _first_sign(self, transfer_id: int) -> Day:
         """Return the date on which the first run or backfill of a transfer was made, as far as is told."""

@@ -134,7 +134,7 @@ def _read_body(environ: Environ) -> bytes:
 def _add_headers(answer: Answer, route: Route | None, world: World, now: int) -> None:
     """Who answers, CORS, the vendor's clock, and rate headers: everywhere, or as they are documented."""
     headers = {"Access-Control-Allow-Origin": "*", "Date": format_date_time(world.vendor_time(now) // 1000)}
-    headers["Server"] = SERVER
+    headers["Server"] = f"{SERVER} (open)" if world.open else SERVER
     documented = answer.status >= 400 and (route is None or answer.status not in route.bare)
     if documented or world.settings.rate_headers == "always":
         limit, remaining = rate_limit(world, now)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from engine_rig import BLIND, DAY, HOUR, MINUTE, ONE, Rig, answered, late
+from engine_rig import BLIND, DAY, HOUR, MINUTE, ONE, TEAM, Rig, answered, late
 
 from reconciler.events import Withdrawn
 from reconciler.http import Request, Response, Transport
@@ -203,3 +203,18 @@ def test_days_that_a_shared_predecessor_fails_meanwhile_are_read_too(tmp_path: P
 
     rig.apply(held_up, wanted=lambda one: one.method == "GET" and one.path.endswith("/latest"))
     assert rig.made(2) == []
+
+
+@pytest.mark.parametrize("runs", [404, "empty", 403])
+@pytest.mark.parametrize("exists", [False, True], ids=["deleted", "there"])
+def test_what_a_deleted_predecessor_may_have_loaded_is_not_made(
+    tmp_path: Path, runs: int | str, exists: bool
+) -> None:
+    rig = Rig(tmp_path, RECREATED, settings=QUICK)
+    transfers = {5: {}, 1: {}} if exists else {5: {}}
+    settings = QUICK | {"unknown_transfer_runs": runs}
+    rig.sandbox.reset({"open": False, "settings": settings, "teams": {TEAM: {"transfers": transfers}}})
+    statuses = rig.apply().surveyed.plan.statuses
+    assert statuses == (set() if exists else {65} if runs == 403 else {69})
+    assert rig.made(5) == ["2024-05-01..2024-05-10"] * exists
+    assert rig.blocked() == ["a 2024-05-01..2024-05-10 no-evidence"] * (not exists)

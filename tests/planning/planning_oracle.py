@@ -448,7 +448,7 @@ class Oracle(Table):
             return any(map(self.shows_no_trace, self.transfer.previous_ids)) and self.before_the_first(day)
         for source in self.transfer.source_ids:
             cause = causes(observed.runs.get(source))
-            if cause is Cause.NOT_FOUND and source != own:
+            if source != own and (cause is Cause.NOT_FOUND or self.proves_nothing(source)):
                 if self.before_the_first(day):
                     return True
             elif cause is not None or self.tells_no_day(source):
@@ -460,6 +460,16 @@ class Oracle(Table):
         latest, records = self.world.observed.latest, self.world.document.backfills.values()
         asked = source in latest and latest[source] is None
         return asked and all(record.transfer_id != source for record in records)
+
+    def proves_nothing(self, source: int) -> bool:
+        """Tell whether an empty run list may be that of a transfer that is not there any more."""
+        if self.runs(source) != ():
+            return False
+        shown, memory = self.world.observed.transfers, self.world.document
+        if shown is None or isinstance(shown, Unreadable):
+            known = [*memory.backfills.values(), *memory.loads.values()]
+            return source not in {one.transfer_id for one in known}
+        return source not in shown
 
     def tells_no_day(self, source: int) -> bool:
         completed = [run for run in self.runs(source) or () if run.status is RunStatus.COMPLETED]

@@ -80,6 +80,7 @@ UNDATED = Unreadable(Cause.UNDATED, "GET /x tells no day")
 STATUSES = (*Status, Status.COMPLETED, Status.FAILED, Status.FAILED, Status.FAILED, Status.CANCELLED)
 IDS = (1, 2)
 PREDECESSORS = {1: 91, 2: 92}
+EVERY = named(*IDS, *PREDECESSORS.values())
 
 
 @dataclass(slots=True)
@@ -389,7 +390,7 @@ def _observed(
         fetched=fetched,
         latest={one: _latest(tape, (*listed, *others)) for one in sources if tape.chance(2)},
         runs={one: _runs(tape) for one in sources if one not in blind and not tape.chance(3)},
-        transfers=tape.one((None, named(*IDS), named(*IDS), named(*IDS, paused=[2]), named(2), UNREAD)),
+        transfers=tape.one((None, EVERY, named(*IDS), named(*IDS, 91, paused=[2]), named(2), UNREAD)),
     )
 
 

@@ -17,6 +17,7 @@ from planning_values import (
     NOW,
     OLD,
     TRANSFER,
+    UNREAD,
     Remembered,
     ago,
     amnesty,
@@ -26,6 +27,7 @@ from planning_values import (
     known,
     ledger_of,
     load,
+    named,
     observed,
     record,
     run,
@@ -353,6 +355,45 @@ def test_days_that_a_predecessor_may_have_loaded(entries: Any, own_runs: Any, ex
     seen = observed(runs={TRANSFER: own_runs, OLD: NOT_FOUND})
     ledger = ledger_of(transfer("1-9", previous_ids=(OLD,)), *entries, seen=seen)
     assert buckets(ledger) == expected
+
+
+GONE_THEN = {"blocked no-evidence": "1-3", "covered": "4", "due never-loaded": "5-9"}
+THERE_THEN = {"covered": "4", "due never-loaded": "1-3 5-9"}
+LOADED_BY_IT = load("2", at(2), id=OLD)
+
+
+@pytest.mark.parametrize(
+    ("listed", "entries", "expected"),
+    [
+        (named(TRANSFER), (), GONE_THEN),
+        (named(TRANSFER), (LOADED_BY_IT,), {**GONE_THEN, "blocked no-evidence": "1 3", "covered": "2 4"}),
+        (named(TRANSFER, OLD), (), THERE_THEN),
+        (UNREAD, (), GONE_THEN),
+        (UNREAD, (LOADED_BY_IT,), {"covered": "2 4", "due never-loaded": "1 3 5-9"}),
+        (UNREAD, (record("2", transfer_id=OLD),), {"covered": "2 4", "due never-loaded": "1 3 5-9"}),
+    ],
+    ids=[
+        *("the team has it no more", "and memory knows a day", "the team has it"),
+        *(
+            "nobody can tell",
+            "nobody can tell, and a load is known",
+            "nobody can tell, and a backfill is known",
+        ),
+    ],
+)
+def test_an_empty_run_list_of_a_predecessor_that_may_be_gone(
+    listed: Any, entries: Any, expected: Any
+) -> None:
+    seen = observed(runs={TRANSFER: runs("4", created=at(5)), OLD: ()}, transfers=listed)
+    ledger = ledger_of(transfer("1-9", previous_ids=(OLD,)), *entries, seen=seen)
+    assert buckets(ledger) == expected
+
+
+def test_a_sandbox_that_has_any_transfer_has_a_predecessor_that_it_does_not_list() -> None:
+    lists = {TRANSFER: runs("4", created=at(5)), OLD: ()}
+    seen = observed(runs=lists, transfers=named(TRANSFER), any_transfer=True)
+    ledger = ledger_of(transfer("1-9", previous_ids=(OLD,)), seen=seen)
+    assert buckets(ledger) == THERE_THEN
 
 
 def test_another_failure_of_a_predecessor_hides_all_days() -> None:

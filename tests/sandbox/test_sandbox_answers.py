@@ -37,7 +37,7 @@ def test_success(rig: Rigs, method: str, path: str, body: Any) -> None:
         "Content-Length": str(len(answer.raw)),
         "Access-Control-Allow-Origin": "*",
         "Date": "Sun, 22 Nov 2026 09:00:00 GMT",
-        "Server": "reconciler-sandbox",
+        "Server": "reconciler-sandbox (open)",
         "X-RateLimit-Limit": "10000",
         "X-RateLimit-Remaining": "9999",
     }

@@ -176,7 +176,7 @@ def test_every_answer_names_the_sandbox(port: int) -> None:
             while more := wire.recv(65536):
                 answer += more
         if answer.startswith(b"HTTP/"):  # to what is no request the standard library answers without a head
-            assert answer.count(b"Server: reconciler-sandbox\r\n") == 1
+            assert answer.count(b"Server: reconciler-sandbox") == 1
 
 
 def test_escaped_paths_are_read(port: int) -> None:

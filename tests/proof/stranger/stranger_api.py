@@ -54,6 +54,7 @@ class Manners:
     runs_kept: float | None = None
     runs_lag: float = 0.0
     runs_filter: str = "created_time"  # or data_date
+    gone_runs: str = "404"  # of a transfer that is deleted, or empty
     runs_told: str = "all"  # whether runs tell when they were created: all, ended ones, or none
     list_lag: float = 0.0  # of every read but the runs
     lags: dict[str, float] = field(default_factory=dict)  # of one read: list, get or latest
@@ -111,7 +112,8 @@ class Api:
         for asked in ((call, transfer_id), (call, None)):
             if asked in self.manners.refusals:
                 raise self.manners.refusals[asked]
-        if transfer_id is not None and transfer_id not in self.world.transfers:
+        gone_is_empty = call == "runs" and self.manners.gone_runs == "empty"
+        if transfer_id is not None and transfer_id not in self.world.transfers and not gone_is_empty:
             raise Refused(404, "NOT_FOUND", "Not Found", "The requested transfer could not be found.")
 
     # -- reads -----------------------------------------------------------------------------------
@@ -195,7 +197,8 @@ class Api:
         oldest = now - timedelta(days=kept) if kept is not None else datetime.min.replace(tzinfo=UTC)
         newest = now - timedelta(seconds=self.manners.runs_lag)
         for run in self.world.runs:
-            if run.transfer_id == transfer_id and oldest <= run.created <= newest:
+            there = run.transfer_id in self.world.transfers
+            if there and run.transfer_id == transfer_id and oldest <= run.created <= newest:
                 yield run
 
     def _is_within(self, run: Run, first: datetime, last: datetime) -> bool:

@@ -70,8 +70,10 @@ def test_backfills_of_others_are_remembered_on_days_that_nobody_declares_yet(str
     assert stranger.created == ["5 2025-06-01..2025-06-30"]
 
 
+@pytest.mark.parametrize("gone", ["404", "empty"])
 @pytest.mark.parametrize("known", [True, False], ids=["remembered", "new state"])
-def test_a_predecessor_whose_runs_are_gone(stranger: Stranger, known: bool) -> None:
+def test_a_predecessor_whose_runs_are_gone(stranger: Stranger, known: bool, gone: str) -> None:
+    stranger.manners.gone_runs = gone
     world = stranger.world
     world.transfer(5, "02:00", "2025-04-01")
     declare(stranger)
@@ -89,7 +91,9 @@ def test_a_predecessor_whose_runs_are_gone(stranger: Stranger, known: bool) -> N
     assert stranger.created == []
 
 
-def test_loaded_is_the_cure_for_a_predecessor_that_is_gone(stranger: Stranger) -> None:
+@pytest.mark.parametrize("gone", ["404", "empty"])
+def test_loaded_is_the_cure_for_a_predecessor_that_is_gone(stranger: Stranger, gone: str) -> None:
+    stranger.manners.gone_runs = gone
     stranger.world.transfer(6)
     loaded = {"start": "2025-03-31", "end": "2025-06-30", "reason": "Loaded by the transfer before"}
     stranger.declare({"ads": {"transfer_id": 6, "previous_ids": [5], "ranges": [SPAN], "loaded": [loaded]}})
