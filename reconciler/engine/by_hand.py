@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.api.client import ApiClient
 from reconciler.bounds import DEFAULT_SETTLE
-from reconciler.dates import DateSet, Day
+from reconciler.dates import DateSet, Day, dates_of
 from reconciler.engine.team import MAX_SURVEYS
 from reconciler.errors import ApiUnavailable, Refused, StateConflict
 from reconciler.formats.reports import encode_time
@@ -56,11 +56,11 @@ def as_created(
     on_unknown: OnUnknown = OnUnknown.SETTLE,
 ) -> Delta:
     """Return the delta that adopts a backfill for an intent, after reading it from the API. It may have fewer
-    days, or others: then what the intent asked for besides is due.
+    days, or more: then what the intent asked for besides is due, once settle time is over.
 
-    Raises ``Refused`` if it is not there, is of another transfer, was not made within settle time of the
-    intent (or later, where nothing but a person settles it), or is known as another's, and
-    ``ApiUnavailable`` if it cannot be read.
+    Raises ``Refused`` if it is not there, is of another transfer, has none of the intent's days, was not made
+    within settle time of the intent (or later, where nothing but a person settles it), or is known as
+    another's, and ``ApiUnavailable`` if it cannot be read.
     """
     backfill = client.get(backfill_id)
     if backfill is None:
@@ -70,15 +70,18 @@ def as_created(
     at = intent.vendor_at or intent.intended_at
     # Where only a person settles it, what took effect later is the person's to name.
     late = timedelta.max if on_unknown is OnUnknown.BLOCK and is_part(intent, backfill) else settle
-    if backfill.transfer_id != intent.transfer_id or not -settle <= backfill.created_time - at <= late:
-        seen = f"of transfer {backfill.transfer_id}, made at {encode_time(backfill.created_time)}"
-        detail = f"Backfill {backfill_id} is {seen}; the create was sent at {encode_time(at)}."
+    about_then = -settle <= backfill.created_time - at <= late
+    if backfill.transfer_id != intent.transfer_id or not about_then or not backfill.overlaps(intent):
+        days = dates_of(backfill.start, backfill.end)
+        seen = f"of transfer {backfill.transfer_id}, {days}, made at {encode_time(backfill.created_time)}"
+        detail = (
+            f"Backfill {backfill_id} is {seen}; the create of {intent.dates} was sent at {encode_time(at)}."
+        )
         raise Refused("The backfill does not match", detail, "Check the id.")
     known = document.backfills.get(backfill_id)
     if known is not None and known.ours:
         raise Refused("The backfill is already known", f"Another create of ours made {backfill_id}.")
-    done = replace(found(intent, backfill_id), start=backfill.start, end=backfill.end)
-    return Delta(intents=(done,), backfills=(adopted(backfill, intent),))
+    return Delta(intents=(found(intent, backfill_id),), backfills=(adopted(backfill, intent),))
 
 
 def seen_of(run: TeamRun, document: Document, intent: Intent) -> Backfill | None:

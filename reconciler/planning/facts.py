@@ -17,7 +17,7 @@ from reconciler.model.observed import Run
 from reconciler.planning.evidence import settles_for
 from reconciler.planning.intents import (
     days_cut_off,
-    is_in_doubt,
+    in_doubt,
     is_settled,
     refusal_ends,
     refusal_holds,
@@ -238,10 +238,11 @@ class DayFacts:
 
     def recent_request(self, left: DateSet) -> tuple[Until, ...]:
         """The days of creates that may have been made after all; blind, all that are due of ``left``."""
-        doubted = [intent for intent in self._creates if is_in_doubt(intent, *self._clocks)]
-        hides = (one for one in doubted if self.evidence.blind and one.transfer_id == self._own)
+        doubts = ((one, in_doubt(one, self._made_by(one), *self._clocks)) for one in self._creates)
+        doubted = [(one, days) for one, days in doubts if days]
+        hides = (one for one, _ in doubted if self.evidence.blind and one.transfer_id == self._own)
         also = ((self._due(left), self._settles_at(intent)) for intent in hides)
-        return (*((intent.days, self._settles_at(intent)) for intent in doubted), *also)
+        return (*((days, self._settles_at(intent)) for intent, days in doubted), *also)
 
     def _settles_at(self, intent: Intent) -> datetime:
         return intent.intended_at + self.evidence.settle

@@ -206,10 +206,18 @@ def refusal_ends(intent: Intent) -> datetime:
     return intent.intended_at + REFUSAL_HOLDS
 
 
-def is_in_doubt(intent: Intent, now: datetime, vendor_now: datetime, settle: timedelta) -> bool:
-    """Tell whether a create that got a refusal may yet turn out to be made: the one rule of doubt."""
-    refused_create = intent.kind is IntentKind.CREATE and intent.outcome is Outcome.REFUSED
-    return refused_create and not is_settled(intent, now, vendor_now, settle)
+def in_doubt(
+    intent: Intent, made: BackfillRecord | None, now: datetime, vendor_now: datetime, settle: timedelta
+) -> DateSet:
+    """Return the days of a create that may yet turn out to be made: the one rule of doubt. Of one that got a
+    refusal all are; of one for which a person named a backfill of other days, ``made``, those it leaves out.
+    """
+    if intent.kind is IntentKind.CANCEL or is_settled(intent, now, vendor_now, settle):
+        return EMPTY
+    if intent.outcome is Outcome.REFUSED:
+        return intent.days
+    named = made is not None and made.origin is Origin.ADOPTED and intent.outcome is Outcome.DONE
+    return intent.days - made.days if named and made else EMPTY
 
 
 def settles_until(intent: Intent) -> datetime | None:
@@ -230,9 +238,11 @@ def bears_on(intent: Intent, transfer: DesiredTransfer) -> bool:
 
 def days_cut_off(intent: Intent, made: BackfillRecord | None) -> tuple[DateSet, DateSet]:
     """Return the days of a create that its backfill, which the API made shorter, leaves out: those before its
-    start, and those after its end.
+    start, and those after its end. What a person named for it says nothing of the days besides.
     """
     if intent.kind is IntentKind.CANCEL or intent.outcome is not Outcome.DONE or made is None:
+        return EMPTY, EMPTY
+    if made.origin is Origin.ADOPTED:
         return EMPTY, EMPTY
     if not intent.start <= made.start < made.end <= intent.end:
         return EMPTY, EMPTY

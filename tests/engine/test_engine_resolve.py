@@ -52,6 +52,10 @@ def test_any_backfill_of_the_transfer_about_then_and_the_rest_is_due(
     record = rig.document().backfills[number]
     assert (record.origin, record.ours, rig.pending()) == (Origin.ADOPTED, True, [])
     assert rig.apply().exit == 0
+    assert rig.made(1) == [f"{first}..{last}"]
+    assert rig.blocked() == [f"a {rest} recent-request" for rest in created]  # the create may yet arrive
+    rig.later(15 * MINUTE)
+    assert rig.apply().exit == 0
     assert rig.made(1) == [f"{first}..{last}", *created]
 
 
@@ -63,6 +67,7 @@ def test_one_that_the_state_has_seen_as_somebody_s(tmp_path: Path) -> None:
     assert rig.document().backfills[number].origin is Origin.OBSERVED
     say(rig, number)
     assert rig.document().backfills[number].ours
+    rig.later(15 * MINUTE)
     assert rig.apply().exit == 0
     rig.once(1, MAY)
 
@@ -85,7 +90,9 @@ def test_it_was_made_within_settle_time(
     assert len(rig.pending()) == 1
 
 
-@pytest.mark.parametrize("what", ["another transfer's", "long before", "ours already", "nowhere"])
+@pytest.mark.parametrize(
+    "what", ["another transfer's", "other days", "long before", "ours already", "nowhere"]
+)
 def test_what_cannot_be_it(what: str, tmp_path: Path) -> None:
     rig = Rig(tmp_path, ONE.replace("    ranges", "    chunk: week\n    ranges"))
     rig.flag(parallelism=1)
@@ -98,6 +105,7 @@ def test_what_cannot_be_it(what: str, tmp_path: Path) -> None:
     ours = max(one.id for one in rig.document().backfills.values() if one.ours)
     number = {
         "another transfer's": made(rig, "2024-05-01", "2024-05-05", transfer=2),
+        "other days": made(rig, "2023-02-01", "2023-02-03"),
         "long before": early,
         "ours already": ours,
         "nowhere": 999,

@@ -333,8 +333,7 @@ class Oracle(Table):
             return "refused"
         if any(self.was_cut(one, day) == "before" for one in asked):
             return "cut-by-api"
-        refused = [one for one in self.creates_on(day) if one.outcome is Outcome.REFUSED]
-        if any(map(self.is_recent, refused)):
+        if any(self.in_doubt(one, day) for one in self.creates_on(day)):
             return "recent-request"
         return "recent-request" if is_due and self.may_hide_one() else ""
 
@@ -349,7 +348,23 @@ class Oracle(Table):
         if self.transfer.evidence is not EvidenceMode.BACKFILLS:
             return False
         own = [one for one in self.creates() if one.transfer_id == self.transfer.address.transfer_id]
-        return any(one.outcome is Outcome.REFUSED and self.is_recent(one) for one in own)
+        return any(self.in_doubt(one, day) for one in own for day in range(one.start, one.end))
+
+    def in_doubt(self, intent: Intent, day: Day) -> bool:
+        """Tell whether a request may still take effect on a day of it, though a refusal came, or though a
+        person said that a backfill of other days is what it made.
+        """
+        record = self.record_of(intent)
+        named = record is not None and record.origin is Origin.ADOPTED
+        own = intent.transfer_id == self.transfer.address.transfer_id
+        left_out = named and own and record is not None and not record.start <= day < record.end
+        return self.is_recent(intent) and (intent.outcome is Outcome.REFUSED or left_out)
+
+    def record_of(self, intent: Intent) -> BackfillRecord | None:
+        """Return what a create made, if it is of this transfer or its predecessors."""
+        record = self.world.document.backfills.get(intent.backfill_id or 0)
+        ours = record is not None and record.transfer_id in self.transfer.source_ids
+        return record if ours and intent.outcome is Outcome.DONE else None
 
     def creates(self) -> list[Intent]:
         """Return the creates that may be of this transfer's days: its own, and those that share days."""
@@ -385,10 +400,8 @@ class Oracle(Table):
 
     def was_cut(self, intent: Intent, day: Day) -> str:
         """Tell whether the API left a day out of what it made: before what it did, or after."""
-        record = self.world.document.backfills.get(intent.backfill_id or 0)
-        if intent.outcome is not Outcome.DONE or record is None:
-            return ""
-        if record.transfer_id not in self.transfer.source_ids:
+        record = self.record_of(intent)
+        if record is None or record.origin is Origin.ADOPTED:  # a person named it: the API said nothing
             return ""
         if not (intent.start <= record.start and record.end <= intent.end):
             return ""

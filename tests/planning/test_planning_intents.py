@@ -481,6 +481,29 @@ def test_what_the_api_cut_off_is_told_by_which_end() -> None:
     assert buckets(found.ledgers[0]) == expected
 
 
+@pytest.mark.parametrize(
+    "named, evidence, expected",
+    [
+        ("5-15", "runs", {"blocked recent-request": "1-4 16-20", "due never-loaded": "21-30"}),
+        ("15-25", "runs", {"blocked recent-request": "1-14", "due never-loaded": "26-30"}),
+        ("5-15", "backfills", {"blocked recent-request": "1-4 16-30"}),  # a newer one would hide it
+        ("1-20", "runs", {"due never-loaded": "21-30"}),
+    ],
+)
+def test_what_a_person_named_leaves_the_rest_in_doubt(
+    named: str, evidence: str, expected: dict[str, str]
+) -> None:
+    """The create of 1 to 20 may yet arrive."""
+    desired, made = transfer("1-30", evidence=EvidenceMode(evidence)), record(named, origin=Origin.ADOPTED)
+    create = intent("1-20", outcome="done", backfill_id=100, at=ago(0.1))
+    seen = observed(latest={1: made.seen})
+    found = weigh(team(desired), document(create, made), seen, NOW, DEFAULT_SETTLE)
+    assert buckets(found.ledgers[0]) == {"covered": named, **expected}
+    memory = document(replace(create, intended_at=ago(1)), made)
+    found = weigh(team(desired), memory, seen, NOW, DEFAULT_SETTLE)
+    assert set(buckets(found.ledgers[0])) == {"covered", "due never-loaded"}
+
+
 # --- the table ----------------------------------------------------------------------------------
 
 CHANGES = {

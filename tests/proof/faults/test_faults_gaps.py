@@ -104,9 +104,8 @@ def test_as_created_adopts_the_backfill_that_fits(tmp_path: Path) -> None:
             as_created(INTENT, made, known, client)
         seen = replace(known, backfills={made: replace(record, origin=Origin.OBSERVED)})
         assert as_created(INTENT, made, seen, client) == delta
-        delta = as_created(INTENT, other, document(INTENT), client)  # of its own days: the rest is due
-        (done,) = delta.intents
-        assert (done.dates, delta.backfills[0].dates) == ("2024-04-01..2024-04-10",) * 2
+        with pytest.raises(Refused, match="does not match"):  # a mistyped id: it has none of the days
+            as_created(INTENT, other, document(INTENT), client)
         with pytest.raises(Refused, match="does not match"):
             as_created(replace(INTENT, transfer_id=2), made, document(INTENT), client)
         with pytest.raises(Refused, match="does not match"):

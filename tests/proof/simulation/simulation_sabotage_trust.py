@@ -24,7 +24,7 @@ from reconciler.stores import local
 
 def doubt_ends_with_a_refusal() -> Any:
     """A refusal is believed at once: no rule of doubt."""
-    return _put((facts, "is_in_doubt", lambda *_any: False))
+    return _put((facts, "in_doubt", lambda *_any: EMPTY))
 
 
 def anybody_is_our_user() -> Any:
