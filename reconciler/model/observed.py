@@ -181,8 +181,8 @@ class Observed:
     that list was not read. ``vendor_now`` is the answer's ``Date``: vendor times are compared with it.
     ``our_user`` is the vendor's user that our key answers to, if the state knows; ``emulated``: a sandbox
     answers, which has a clock of its own; ``any_transfer``: one that has every transfer, listed or not.
-    ``answered``: when ``vendor_now`` came, by a clock that only passes, in seconds. ``our_now``: our clock as reading began, if it was asked. ``undated``: the answer had
-    no ``Date``, and ``vendor_now`` is our clock's.
+    ``answered``: when ``vendor_now`` came, by a clock that only passes, in seconds. ``our_now``: our clock as
+    reading began, if asked. ``undated``: the answer had no ``Date``, and ``vendor_now`` is our clock's.
 
     What takes time has passed by both clocks if it is stamped with the ``later``, and compared with the
     ``earlier``: so one that is ahead, or is set, ends nothing sooner. A sandbox's is not compared with ours.
