@@ -52,6 +52,9 @@ INTENTS_KEPT = timedelta(days=30)
 BLIND_APART = timedelta(seconds=1)
 # What rate limits may hold a run up, in all, unless --max-wait says otherwise.
 MAX_WAIT = timedelta(seconds=300)
+# How often a run sends one write that a rate limit turns away, however short the waits are that the API asks
+# for: each time takes an intent, which is kept for a month, and a reading of its transfer.
+WRITE_TRIES = 20
 # A saved plan older than this is refused, unless --plan-expiry says otherwise.
 DEFAULT_EXPIRY = timedelta(days=7)
 # And at most: what was done under it is remembered for so long.

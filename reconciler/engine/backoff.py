@@ -10,6 +10,7 @@ from typing import assert_never
 
 from reconciler.api import wording
 from reconciler.api.outcome import Denied, NotSentOutcome, OutOfQuota, RateLimited
+from reconciler.bounds import WRITE_TRIES
 from reconciler.durations import worded
 from reconciler.engine.effects import Pause, Stop
 from reconciler.errors import ApiUnavailable
@@ -23,10 +24,13 @@ NotDone = NotSentOutcome | RateLimited | OutOfQuota | Denied
 
 @dataclass(slots=True)
 class Backoff:
-    """The pauses of one write. ``max_wait`` bounds their sum, in seconds."""
+    """The pauses of one write. ``max_wait`` bounds their sum, in seconds, which they share where the API does
+    not say how long to wait.
+    """
 
     max_wait: float
     _waited: float = 0.0
+    _limits: int = 0
     _not_sent: Iterator[float] = field(default_factory=lambda: iter(NOT_SENT_PAUSES))
 
     def after(self, answer: NotDone, asked: str) -> Pause | Stop:
@@ -39,7 +43,9 @@ class Backoff:
             case Denied():
                 return Stop(wording.denied(answer, asked))
             case RateLimited(retry_after=seconds, error=error):
-                pause = RATE_LIMIT_PAUSE if seconds is None else seconds
+                shared = max(RATE_LIMIT_PAUSE, self.max_wait / WRITE_TRIES)
+                self._limits += 1
+                pause = None if self._limits >= WRITE_TRIES else shared if seconds is None else seconds
                 why = f"the{wording.limited(error, words=True)[len('The') :]}"
                 return self._paused(pause, why) or self._limited(answer, asked)
             case NotSentOutcome(why=why, passing=False):
@@ -59,13 +65,15 @@ class Backoff:
         pause, most = (
             worded(timedelta(seconds=ceil(one))) for one in (answer.retry_after or 0, self.max_wait)
         )
+        allowed = f"--max-wait allows {most} in total"
         told = (
             f"and the API asks us to wait {pause}"
             if answer.retry_after
             else "and it is not told for how long"
         )
         said = f"was answered with {answer.error}" if answer.error else "was not sent"
-        detail = f"{asked} {said}, {told}; --max-wait allows {most} in total."
+        ended = f"that was the {WRITE_TRIES}th time" if self._limits >= WRITE_TRIES else allowed
+        detail = f"{asked} {said}, {told}; {ended}."
         later = f"Run again in {pause}: nothing is lost." if answer.retry_after else _LATER
         wait = timedelta(seconds=ceil(answer.retry_after)) if answer.retry_after else None
         return Stop(ApiUnavailable(wording.limited(answer.error), detail, later, wait))

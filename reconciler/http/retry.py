@@ -81,7 +81,7 @@ def is_passing(status: int) -> bool:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Return the seconds that ``Retry-After`` asks for: more than 0, at most a day.
+    """Return the seconds that ``Retry-After`` asks for: at least 1, as is documented, and at most a day.
 
     ``None`` if it is absent, unreadable, zero, negative or past. A date is compared with the
     answer's own ``Date``, else with ``now``, our clock: theirs may differ.
@@ -91,7 +91,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     if seconds is None:
         when, now = _http_date(text), server_time(headers) or now
         seconds = (when - now).total_seconds() if when and now else None
-    return min(seconds, LONGEST_RETRY_AFTER) if seconds is not None and seconds > 0 else None
+    return min(max(seconds, 1.0), LONGEST_RETRY_AFTER) if seconds is not None and seconds > 0 else None
 
 
 def _seconds(text: str) -> float | None:

@@ -1,7 +1,8 @@
 """An approved plan is a filter: what apply does is a subset of it. Pure.
 
-No clock takes part but for expiry. Every intent has the serial of the state that it was committed on, and a
-plan that of the state it was made on: an intent of that serial or a later one is newer than the plan. Serials
+No clock takes part but for expiry. Every intent has the serial of the state that it was committed on, as has
+the record of what it made, which stays when the intent is forgotten; and a plan that of the state it was made
+on: an intent of that serial or a later one is newer than the plan. Serials
 never fall within a lineage, and a plan of another lineage is refused. How two plans differ is told by
 ``planning/difference.py``.
 """
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from reconciler.bounds import DEFAULT_EXPIRY
+from reconciler.bounds import CLOCKS_APART, DEFAULT_EXPIRY
 from reconciler.dates import DateSet, DaysByTransfer, dates_of, iso
 from reconciler.durations import worded
 from reconciler.model.deltas import Delta
@@ -59,16 +60,24 @@ def still_approved(saved: Plan, document: Document) -> Approval:
         for intent in _creates_since(saved, document)
         if not made_nothing(intent)
     )
-    return replace(approval, days=approval.days - later)
+    return replace(approval, days=approval.days - later - made_since(saved, document))
 
 
 def made_since(plan: Plan | TeamPlan, document: Document) -> DaysByTransfer[Address]:
     """Return the days of a team that we have created since a plan was made, as far as the API made them."""
-    return DaysByTransfer(
-        (Address(document.team_id, intent.transfer_id), intent.days & _made_of(intent, document))
+    told = (
+        (intent.transfer_id, intent.days & _made_of(intent, document))
         for intent in _creates_since(plan, document)
         if intent.outcome is Outcome.DONE
     )
+    kept = ((record.transfer_id, record.days) for record in _made_by_us_since(plan, document))
+    return DaysByTransfer((Address(document.team_id, one), days) for one, days in (*told, *kept))
+
+
+def _made_by_us_since(plan: Plan | TeamPlan, document: Document) -> Iterator[BackfillRecord]:
+    """Yield what creates made that were committed on the state of a plan, or a later one, also long ago."""
+    serial = _serial_of(plan, document)
+    return (one for one in document.backfills.values() if one.ours and one.serial >= serial)
 
 
 def _made_of(intent: Intent, document: Document) -> DateSet:
@@ -79,10 +88,15 @@ def _made_of(intent: Intent, document: Document) -> DateSet:
 
 def _creates_since(plan: Plan | TeamPlan, document: Document) -> Iterator[Intent]:
     """Yield a team's creates that were committed on the state a plan was made on, or on a later one."""
-    teams = plan.teams if isinstance(plan, Plan) else (plan,)
-    serial = next((team.serial for team in teams if team.team_id == document.team_id), 0)
+    serial = _serial_of(plan, document)
     creates = (intent for intent in document.intents.values() if intent.kind is IntentKind.CREATE)
     return (intent for intent in creates if intent.serial >= serial)
+
+
+def _serial_of(plan: Plan | TeamPlan, document: Document) -> int:
+    """Return the serial of the state that a plan was made on."""
+    teams = plan.teams if isinstance(plan, Plan) else (plan,)
+    return next((team.serial for team in teams if team.team_id == document.team_id), 0)
 
 
 def newest_create(document: Document, days: DaysByTransfer[Address]) -> int | None:
@@ -180,8 +194,10 @@ def _other_api(saved: Plan, api_url: str) -> Iterable[str]:
 
 
 def _expired(saved: Plan, now: datetime, expiry: timedelta) -> Iterable[str]:
+    made = f"{saved.created_at:%Y-%m-%d %H:%M:%S} UTC"
+    if saved.created_at - now > CLOCKS_APART:  # by so much it would outlive its expiry
+        yield f"It was made at {made}, which is yet to come by this clock: one of the two clocks is wrong."
     if now - saved.created_at > expiry:
-        made = f"{saved.created_at:%Y-%m-%d %H:%M:%S} UTC"
         yield f"It was made at {made}, longer ago than --plan-expiry allows ({worded(expiry)})."
 
 

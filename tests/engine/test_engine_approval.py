@@ -32,7 +32,8 @@ from engine_rig import (
     passed,
 )
 
-from reconciler.dates import iso, last_iso
+from reconciler.bounds import MAX_EXPIRY
+from reconciler.dates import DaysByTransfer, iso, last_iso
 from reconciler.engine.results import Overriding, Report, Situations, TeamsPlan, Terms, plan
 from reconciler.engine.run import Apply
 from reconciler.engine.stop import Interrupts
@@ -40,6 +41,8 @@ from reconciler.errors import ApiUnavailable, Refused, UsageError
 from reconciler.events import AppliedBefore, Created, LeftUndone, Planned, RunEvent
 from reconciler.formats.planfile import digest, read_plan
 from reconciler.http import Request, Response, Transport
+from reconciler.model.memory import Outcome
+from reconciler.planning.approval import Approval
 from reconciler.planning.plan import Options, Plan, all_findings
 
 MONTH = ONE.replace("2024-05-10", "2024-05-30")
@@ -228,6 +231,27 @@ def test_a_saved_plan_is_carried_out_once_whatever_the_clocks_say(
         again = run(rig, approved=approved)
         assert (again.exit, again.sent, again.applied_before) == (0, [], True)
     assert len(rig.made(1)) == len(rig.made(2)) == 1
+
+
+@pytest.mark.parametrize("ahead", [0.0, 600.0])
+def test_a_saved_plan_is_not_done_again_when_its_intents_are_forgotten(ahead: float, tmp_path: Path) -> None:
+    """What was made under it stays known, with its serial; the plan was made by a clock that is ahead."""
+    rig = Rig(tmp_path, TWO)
+    rig.know_us()
+    rig.time.skew = ahead
+    approved = saved(rig)
+    rig.time.skew = 0.0
+    assert run(rig, passed, answered(422, "X"), approved=approved, expiry=MAX_EXPIRY).exit == 3
+    (made,) = rig.sandbox.backfills()
+    rig.people.cancel(int(made["transfer_backfill_id"]))
+    rig.later(29 * DAY)
+    rig.apply(approval=Approval(DaysByTransfer(), frozenset()))  # a night that may do nothing
+    rig.later(DAY + 120)
+    rig.apply(approval=Approval(DaysByTransfer(), frozenset()))
+    assert not [one for one in rig.document().intents.values() if one.outcome is Outcome.DONE]
+    with suppress(Refused):
+        run(rig, approved=approved, expiry=MAX_EXPIRY)
+    assert len([one for one in rig.sandbox.backfills() if one["transfer_id"] == made["transfer_id"]]) == 1
 
 
 def test_a_saved_plan_again_names_what_is_due_since_as_the_next_plan_s(tmp_path: Path) -> None:

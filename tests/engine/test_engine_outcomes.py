@@ -455,6 +455,19 @@ def test_a_quota_stops_all_transfers_and_says_which(tmp_path: Path) -> None:
     assert rig.pending() == []
 
 
+@pytest.mark.parametrize("after, waited", [("0.01", 19.0), ("1", 19.0), (None, 19 * 180.0)])
+def test_how_often_a_rate_limited_write_is_sent_is_bounded(
+    after: str | None, waited: float, tmp_path: Path
+) -> None:
+    """However short the waits are that the API asks for. Where it does not say, they share the time."""
+    rig = Rig(tmp_path)
+    rig.flag(max_wait=HOUR)
+    applied = rig.apply(*[answered(429, None, **({"retry_after": after} if after else {}))] * 99)
+    assert (applied.exit, len(applied.sent), sum(applied.waits)) == (69, 20, waited)
+    assert "that was the 20th time" in applied.report.errors[0].detail
+    assert len(rig.document().intents) == 20
+
+
 def test_a_write_that_tls_keeps_from_leaving_is_not_tried_again() -> None:
     stop = Backoff(300.0).after(NotSentOutcome("the certificate is not trusted", passing=False), "POST x")
     assert isinstance(stop, Stop)

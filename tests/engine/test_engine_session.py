@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from engine_rig import DAY, ONE, Rig, not_sent, open_store
 
+from reconciler.engine.emergency import unsaved_of
 from reconciler.engine.session import StateSession
-from reconciler.errors import StateForeign
+from reconciler.engine.stop import StopSignal
+from reconciler.errors import Interrupted, StateForeign
 from reconciler.model.deltas import Delta
 from reconciler.model.memory import KnownUser, Outcome
 from reconciler.model.observed import Status
+from reconciler.stores.base import Revision, StateStore
 
 
 def opened(rig: Rig) -> StateSession:
@@ -65,6 +69,38 @@ def test_a_state_that_was_put_back_and_has_grown_again_is_not_ours(tmp_path: Pat
     assert "lacks what was committed as serial" in caught.value.detail
     assert set(rig.document().users) >= {"theirs"}
     assert "more" not in rig.document().users
+
+
+@dataclass
+class CutShort:
+    """A store whose commit of an outcome is ended by a signal, before or after it landed."""
+
+    inner: StateStore
+    landed: bool
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def commit(self, delta: Delta, expected: Revision) -> Revision:
+        if not any(one.outcome is Outcome.DONE for one in delta.intents):
+            return self.inner.commit(delta, expected)
+        if self.landed:
+            self.inner.commit(delta, expected)
+        raise Interrupted(2)
+
+
+@pytest.mark.parametrize("landed", [True, False])
+def test_nothing_is_unsaved_of_what_the_state_has(landed: bool, tmp_path: Path) -> None:
+    """The answer to a push was lost, say, and a signal ended the wait before the next look."""
+    rig = Rig(tmp_path)
+    run = rig.run(store=cast(StateStore, CutShort(open_store(rig.folder), landed)))
+    session = run.open()
+    report = run.carry_out(session, run.survey(session), StopSignal(), lambda: True)
+    assert report.created == 1
+    (made,) = [int(one["transfer_backfill_id"]) for one in rig.sandbox.backfills()]
+    unsaved = unsaved_of(session)
+    assert [one.id for one in unsaved.lost] == [made] if unsaved else landed
+    assert (made in rig.document().backfills) is landed
 
 
 def test_an_intent_has_the_serial_of_the_state_it_is_committed_on(tmp_path: Path) -> None:

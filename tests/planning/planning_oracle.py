@@ -329,7 +329,8 @@ class Oracle(Table):
         asked = [one for one in own if not self.is_forgiven(one, day)]
         if any(self.refusal_holds(one) and self.is_refused(one, day) for one in asked):
             return "refused"
-        if any(self.may_have_been_made(one) for one in asked):
+        others = [one for one in self.creates_on(day) if not self.is_forgiven(one, day)]
+        if any(self.may_have_been_made(one) for one in others):  # also on a transfer whose place it took
             return "refused"
         if any(self.was_cut(one, day) == "before" for one in asked):
             return "cut-by-api"

@@ -164,6 +164,9 @@ def test_once_something_of_a_plan_was_created_no_plan_of_its_days_has_its_digest
         ([intent("1-10", outcome="refused", serial=3)], ""),
         ([intent("1-10", serial=3)], ""),
         ([intent("1-10", outcome="done", serial=3, backfill_id=9), record("1-9", id=9)], "1-9"),  # cut
+        ([record("1-9", id=9, serial=3)], "1-9"),  # its intent is forgotten
+        ([record("1-9", id=9, serial=2)], ""),
+        ([record("1-9", id=9, serial=3, origin=Origin.OBSERVED)], ""),  # a person's
     ],
 )
 def test_what_was_made_since_a_plan(memory: list[Any], made: str) -> None:
@@ -249,7 +252,7 @@ FINE: dict[int, Document] = {TEAM: document()}
 def test_a_plan_that_fits_is_not_refused() -> None:
     assert not misfits(plan_of(), API, FINE, NOW)
     assert not misfits(plan_of(), API, FINE, NOW + 7 * DAY)
-    assert not misfits(plan_of(), API, FINE, NOW - 2 * DAY)  # made "in the future": a clock is off
+    assert not misfits(plan_of(), API, FINE, NOW - DAY)  # made "in the future": a clock is off
     no_lineage_yet = plan_of()
     no_lineage_yet = replace(no_lineage_yet, teams=(replace(no_lineage_yet.teams[0], lineage=""),))
     assert not misfits(no_lineage_yet, API, FINE, NOW)
@@ -260,6 +263,7 @@ def test_a_plan_that_fits_is_not_refused() -> None:
     [
         ({"api_url": "https://other.example/v1"}, NOW, FINE, "for the API https://other.example/v1"),
         ({}, NOW + 7 * DAY + SECOND, FINE, "longer ago than --plan-expiry allows (7d)."),
+        ({}, NOW - DAY - SECOND, FINE, "yet to come by this clock"),
         ({}, NOW, {}, "team 5, which the files do not name"),
         ({}, NOW, {TEAM: document(lineage="lineage-2")}, "another state of team 5 (lineage lineage-1)"),
         ({}, NOW, {TEAM: document(lineage="")}, "another state of team 5"),
