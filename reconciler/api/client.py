@@ -29,7 +29,7 @@ from reconciler.api.outcome import (
     classify_create,
     meaning_of,
 )
-from reconciler.api.pages import PAGE, Cut, Page, page_of, read_pages, runs_query
+from reconciler.api.pages import Cut, Page, page_of, read_pages, runs_query
 from reconciler.bounds import READ_TIMEOUT, WRITE_TIMEOUT
 from reconciler.dates import Day, iso, last_iso
 from reconciler.http import (
@@ -106,7 +106,7 @@ class ApiClient:
         self._now = now
         self._verbose = verbose
         self._retried = retried
-        self._long_list = threading.Lock()
+        self._long_list = threading.RLock()
 
     # --- reads
 
@@ -154,17 +154,17 @@ class ApiClient:
     ) -> tuple[Run, ...] | Unreadable:
         """Return the runs of a transfer from ``first_day`` to ``last_moment``, and some before; or why not.
 
-        Newest first. Whether the API filters by creation or by data date, and in which zone, is not
-        documented: one day more is asked for, and the caller sifts by day. A list that is cut, or without
-        end, is ``FAILED``.
+        Whether the API filters by creation or by data date, and in which zone, is not documented: one day
+        more is asked for, and the caller sifts by day. A list that is cut, or without end, is ``FAILED``.
         """
         path, parse = f"transfers/{transfer_id}/runs", page_of(wire.parse_runs)
         with ExitStack() as turn:
 
-            def ask(offset: int) -> Page[Run]:
-                if offset >= LONG and offset - LONG < PAGE:
+            def ask(offset: int, number: int) -> Page[Run]:
+                if offset >= LONG:
                     turn.enter_context(self._long_list)
-                return self._read(self._get(path, runs_query(first_day, last_moment, offset)), parse)[0]
+                query = runs_query(first_day, last_moment, offset, number)
+                return self._read(self._get(path, query), parse)[0]
 
             return self._whole_list(path, ask, wire.merge_runs)
 
@@ -225,7 +225,7 @@ class ApiClient:
     def _whole_list(
         self,
         path: str,
-        ask: Callable[[int], Page[T]],
+        ask: Callable[[int, int], Page[T]],
         merge: Callable[[dict[int, T], Sequence[T]], bool],
         *,
         announced_only: bool = False,
@@ -239,9 +239,9 @@ class ApiClient:
             return replace(seen, cause=Cause.FAILED) if found else seen
         return tuple(found.values())
 
-    def _asking(self, path: str, parse: Callable[[Response], Page[T]]) -> Callable[[int], Page[T]]:
+    def _asking(self, path: str, parse: Callable[[Response], Page[T]]) -> Callable[[int, int], Page[T]]:
         """Return what asks for a page of a list that documents none: the first is asked for as documented."""
-        return lambda sent: self._read(self._get(path, {"offset": sent} if sent else None), parse)[0]
+        return lambda sent, number: self._read(self._get(path, {"offset": sent} if sent else None), parse)[0]
 
     # --- one request
 

@@ -21,6 +21,7 @@ from reconciler.formats.reports import minute_after, on_the_minute
 from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import Intent, Origin, Outcome
 from reconciler.model.observed import Cause, RunStatus, Unreadable
+from reconciler.planning.evidence import is_active
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
 from reconciler.planning.plan import TeamPlan
 from reconciler.planning.situation import Situation
@@ -192,9 +193,8 @@ def _undated(ledger: TransferLedger) -> Iterator[Finding]:
 def _odd_counts(ledger: TransferLedger) -> Iterator[Finding]:
     for judged in ledger.evidence.judged:
         seen, loaded = judged.record.seen, judged.verdict.evidence.loaded
-        if seen.status.final and loaded == seen.days and seen.failed == 0 and seen.total != len(seen.days):
-            if not loaded & ledger.transfer.days:
-                continue
+        odd = seen.failed == 0 and seen.total != len(seen.days) and not is_active(seen)
+        if odd and loaded == seen.days and loaded & ledger.transfer.days:
             what = f"{seen.total} runs" if seen.total else "no run"
             detail = f"Backfill {seen.id} of {ledger.transfer.name} had {what} for {len(loaded)} days."
             hint = "They count as loaded. If they are not: a later `stale_before` loads them again."

@@ -70,7 +70,7 @@ class BackfillRecord(Span):
     ``stale_before``: the latest one among the days it was made for; ``as_of``: the date it was made under.
     ``serial`` is that of the state when it was first recorded. By the later of both clocks, as of the
     reads that saw it: ``moved_at``, when its status or counts last changed, its begin if none saw that;
-    ``ended_at``, when it was first seen ended.
+    ``ended_at``, when it was first seen ended, or gone.
     ``has_run``: some read saw it run. ``was_failed``: it had ended as FAILED before our cancel of it.
     """
 

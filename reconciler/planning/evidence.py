@@ -43,26 +43,34 @@ def runs_by_day(runs: Iterable[Run]) -> dict[Day, list[Run]]:
     return grouped(oldest_first, lambda run: UNDATED if run.day is None else run.day)
 
 
-def own_runs(backfill: Backfill, runs: RunsByDay, day: Day) -> list[Run]:
+def own_runs(record: BackfillRecord, runs: RunsByDay, day: Day) -> list[Run]:
     """Return the runs of a day that a backfill made, oldest first."""
-    return [run for run in runs.get(day, ()) if run.backfill and made_within(backfill, run.created_time)]
+    return [run for run in runs.get(day, ()) if run.backfill and made_within(record, run.created_time)]
 
 
-def own_runs_by_day(backfill: Backfill, runs: RunsByDay) -> dict[Day, list[Run]]:
+def own_runs_by_day(record: BackfillRecord, runs: RunsByDay) -> dict[Day, list[Run]]:
     """Return the runs that a backfill made on its days; a day without one is not there."""
-    found = {day: own_runs(backfill, runs, day) for day in backfill.days}
+    found = {day: own_runs(record, runs, day) for day in record.days}
     return {day: own for day, own in found.items() if own}
 
 
-def made_within(backfill: Backfill, moment: datetime) -> bool:
+def made_within(record: BackfillRecord, moment: datetime) -> bool:
     """Tell whether a run made at this time may be a backfill's own: made while it lived.
 
-    Of what was cancelled the runs under way go on for a while.
+    Where it does not tell when it ended: before a read saw it ended, and its counts as they are now. Of what
+    was cancelled the runs under way go on for a while.
     """
-    last = backfill.end_time or backfill.removed_time
-    if last is not None and backfill.status is Status.CANCELLED:
+    seen = record.seen
+    last = seen.end_time or seen.removed_time or _seen_ended(record)
+    if last is not None and seen.status is Status.CANCELLED:
         last += ENDING_SETTLES
-    return backfill.created_time <= moment and (last is None or moment <= last)
+    return seen.created_time <= moment and (last is None or moment <= last)
+
+
+def _seen_ended(record: BackfillRecord) -> datetime | None:
+    if record.ended_at is None or record.moved_at is None:
+        return record.ended_at
+    return max(record.ended_at, record.moved_at)
 
 
 def unproved_by_runs(record: BackfillRecord, evidence: DayEvidence) -> DateSet:

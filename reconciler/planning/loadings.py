@@ -45,7 +45,7 @@ class JudgedBackfill:
 
     @property
     def ended_at(self) -> datetime | None:
-        """When it ended, by its own word, else when a read first saw that; ``None`` of one that is gone."""
+        """When it ended, by its own word, else when a read first saw that, or that it is gone."""
         return self.record.seen.end_time or self.record.ended_at
 
 
@@ -92,7 +92,7 @@ class Loadings:
     def _made_by_seen(self, load: Load) -> DateSet:
         """Return the days of the backfills that may have made the runs of a load."""
         own = (one.record for one in self.judged if one.record.transfer_id == load.transfer_id)
-        return union(record.days for record in own if made_within(record.seen, load.at))
+        return union(record.days for record in own if made_within(record, load.at))
 
     def _failed_after(self, load: Load) -> DateSet:
         """Return the days of which a later run failed, whichever kind of load remembers it."""
@@ -110,7 +110,7 @@ class Loadings:
         for record, as_of in self._ours_with_dates if load.by_backfill else ():
             if record.overlaps(load) and record.transfer_id == load.transfer_id:
                 part = days & record.days
-                if part and made_within(record.seen, load.at):
+                if part and made_within(record, load.at):
                     # Of one that answers 404 nobody saw the end: it may be another's that was made since.
                     yield max(as_of, self._date_of(load.at)) if record.gone else as_of, part
                     days = days - part
@@ -127,7 +127,7 @@ class Loadings:
         return union(
             days
             for judged, days in self._in_doubt
-            if judged.record.transfer_id == load.transfer_id and made_within(judged.record.seen, load.at)
+            if judged.record.transfer_id == load.transfer_id and made_within(judged.record, load.at)
         )
 
     @cached_property

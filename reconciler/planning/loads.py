@@ -63,14 +63,14 @@ def _proves(run: Run, doubts: Doubts) -> bool:
     day = run.day
     if day is None or not run.backfill or run.status is not RunStatus.COMPLETED:
         return True
-    return not any(day in days and made_within(one.seen, run.created_time) for one, days in doubts)
+    return not any(day in days and made_within(one, run.created_time) for one, days in doubts)
 
 
 def _proved(load: Load, doubts: Doubts) -> list[Load]:
     """Return what is left of a load that turned out to be no proof: it may hide an older one that is."""
     if not load.by_backfill:
         return [load]
-    none = union(days for one, days in doubts if made_within(one.seen, load.at))
+    none = union(days for one, days in doubts if made_within(one, load.at))
     return [replace(load, start=start, end=end) for start, end in (load.days - none).intervals]
 
 

@@ -214,9 +214,11 @@ def _seen_again(record: BackfillRecord, seen: Mapping[int, Backfill], observed: 
     if view is not None:
         return updated(record, view, observed.later)
     missing = observed.fetched.get(record.id, record) is None
-    if missing and not record.status.final:
-        return replace(record, gone=observed.earlier - record.created_time >= GONE_AFTER)
-    return record
+    if not missing or record.status.final:
+        return record
+    gone = observed.earlier - record.created_time >= GONE_AFTER
+    first = gone and not (record.gone and record.ended_at)
+    return replace(record, gone=gone, ended_at=observed.later if first else record.ended_at)
 
 
 def _judged(

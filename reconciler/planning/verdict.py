@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from reconciler.dates import EMPTY, DateSet, Day
 from reconciler.model.memory import NOTHING_KNOWN, BackfillRecord, DayEvidence
-from reconciler.model.observed import Backfill, Run, RunStatus, Status
+from reconciler.model.observed import Run, RunStatus, Status
+from reconciler.planning.case import Case
 from reconciler.planning.evidence import (
     UNDATED,
     RunsByDay,
@@ -23,8 +24,6 @@ from reconciler.planning.evidence import (
     merge,
     own_runs,
     own_runs_by_day,
-    settles_for,
-    status_of,
 )
 
 
@@ -44,52 +43,6 @@ class Verdict:
     settled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A backfill to be judged: as it was last seen, its transfer's runs, and how long it has been over.
-
-    ``runs`` is ``None`` where the run list was not read. ``since_ended`` is by both clocks, from the first
-    read that saw it ended. ``blind``: the file says that the run list is never to be read.
-    """
-
-    record: BackfillRecord
-    runs: RunsByDay | None
-    since_ended: timedelta
-    blind: bool = False
-
-    @property
-    def seen(self) -> Backfill:
-        return self.record.seen
-
-    @property
-    def status(self) -> Status:
-        return status_of(self.record)
-
-    @property
-    def ended(self) -> int:
-        """How many of its runs have ended."""
-        return self.seen.completed + self.seen.failed
-
-    @property
-    def whole(self) -> bool:
-        """Every run has ended, and there was one for each day."""
-        return self.ended == self.seen.total == len(self.seen.days)
-
-    @property
-    def is_without_runs(self) -> bool:
-        return self.status is Status.COMPLETED and not self.seen.total
-
-    @property
-    def named(self) -> DateSet:
-        """The days of it that its error report names."""
-        return self.seen.failed_days & self.seen.days
-
-    @property
-    def settling(self) -> bool:
-        """Whether counts may still lag behind, or running runs of what was cancelled still finish."""
-        return self.since_ended < settles_for(self.record, self.blind)
-
-
 def judge(record: BackfillRecord, runs: RunsByDay | None, now: datetime, blind: bool = False) -> Verdict:
     """Return the verdict on every day of a backfill.
 
@@ -98,8 +51,7 @@ def judge(record: BackfillRecord, runs: RunsByDay | None, now: datetime, blind: 
     """
     if record.settled and not is_active(record.seen):
         return Verdict(evidence=record.evidence, settled=True)
-    since_ended = timedelta.max if record.gone else now - (record.ended_at or now)
-    case = Case(record, runs, since_ended, blind)
+    case = Case(record, runs, now - (record.ended_at or now), blind)
     return next(row for row in ROWS if row.fits(case)).tells(case)
 
 
@@ -140,19 +92,18 @@ def _gone(case: Case) -> Verdict:
 def _several_a_day(case: Case) -> Verdict:
     """More runs than days: a failed run fails its day, whatever its other runs did.
 
-    The rest is loaded if as many failed runs were found as were counted. If more were found, some of them
-    ran again since, and nothing tells which days are whole now.
+    The rest is loaded if as many failed runs were found as were counted, and no run is missing. If more were
+    found, some of them ran again since, and nothing tells which days are whole now.
     """
-    own = own_runs_by_day(case.seen, case.runs or {})
-    failed = case.named | _days_with(own, RunStatus.FAILED)
-    failed_runs = sum(run.status is RunStatus.FAILED for runs in own.values() for run in runs)
-    found = len(case.named) if case.runs is None else failed_runs
-    if found == case.seen.failed:
-        return _settled(case, DayEvidence(loaded=case.seen.days - failed, failed=failed))
-    unlocated = failed if found > case.seen.failed else case.seen.days - failed
-    told = DayEvidence(
-        loaded=case.seen.days - failed - unlocated, failed=failed - unlocated, unlocated=unlocated
-    )
+    own = own_runs_by_day(case.record, case.runs or {})
+    still_failed = {day: case.still_failed(rows) for day, rows in own.items()}
+    failed = case.named | DateSet.days(day for day, runs in still_failed.items() if runs)
+    found = len(case.named) if case.runs is None else sum(still_failed.values())
+    rest, whole = case.seen.days - failed, case.runs is None or case.is_listed(own)
+    if found == case.seen.failed and whole:
+        return _settled(case, DayEvidence(loaded=rest, failed=failed))
+    unlocated = rest if found <= case.seen.failed else failed if whole else case.seen.days
+    told = DayEvidence(loaded=rest - unlocated, failed=failed - unlocated, unlocated=unlocated)
     return Verdict(evidence=completed(case.record.evidence, told, case.seen.days))
 
 
@@ -162,7 +113,7 @@ def _from_runs(case: Case) -> Verdict:
     """
     if case.runs is None:
         return _without_runs(case)
-    days, own = case.seen.days, own_runs_by_day(case.seen, case.runs or {})
+    days, own = case.seen.days, own_runs_by_day(case.record, case.runs)
     loaded = _days_with(own, RunStatus.COMPLETED)
     failed = _days_with(own, RunStatus.FAILED) | case.named
     if case.seen.total > len(days):  # several runs a day: one that loaded makes not good for one that failed
@@ -170,23 +121,19 @@ def _from_runs(case: Case) -> Verdict:
     failed = failed - loaded
     rest = days - loaded - failed
     told = DayEvidence(loaded=loaded, failed=failed)
-    over = sum(run.status in (RunStatus.COMPLETED, RunStatus.FAILED) for runs in own.values() for run in runs)
-    several_days_a_run = 0 < case.seen.total < len(days) and case.ended == case.seen.total
-    if several_days_a_run or _hides_loads(case):
-        told = replace(told, unlocated=rest)
-    elif over >= case.ended:
-        told = _none_ran(case, told, rest)
-    elif case.settling:
+    if rest and case.settling:
         return Verdict(settling=rest, evidence=merge(case.record.evidence, told, days))
-    else:
+    if case.has_long_runs(own) or _hides_loads(case) or case.ended_runs(own) < case.ended:
         told = replace(told, unlocated=rest)
+    else:
+        told = _none_ran(case, told, rest)
     evidence = completed(case.record.evidence, told, days)
     return Verdict(evidence=evidence, settled=not evidence.unlocated)
 
 
 def _hides_loads(case: Case) -> bool:
     """Tell whether runs of it completed that tell no day."""
-    return bool(_days_with({UNDATED: own_runs(case.seen, case.runs or {}, UNDATED)}, RunStatus.COMPLETED))
+    return bool(_days_with({UNDATED: own_runs(case.record, case.runs or {}, UNDATED)}, RunStatus.COMPLETED))
 
 
 def _none_ran(case: Case, told: DayEvidence, rest: DateSet) -> DayEvidence:
@@ -218,7 +165,7 @@ class Row:
 ROWS = (
     Row(
         "a get answers 404, 24 hours after its creation",
-        "from the run list; blind: `gone`",
+        "from the run list, as below; blind: `gone`",
         lambda case: case.record.gone,
         _gone,
     ),
@@ -242,10 +189,10 @@ ROWS = (
         _all("cancelled"),
     ),
     Row(
-        "CANCELLED, COMPLETED or FAILED with completed + failed < total, or COMPLETED with total = 0: until "
-        "an hour after the first read that saw it ended (CANCELLED and blind: 5 hours)",
+        "CANCELLED, COMPLETED or FAILED, for an hour after the first read that saw it ended (CANCELLED and "
+        "blind: 5 hours), unless completed + failed = total = days, or COMPLETED with completed = total",
         "`settling`",
-        lambda case: case.settling and (case.ended < case.seen.total or case.is_without_runs),
+        lambda case: case.settling and not case.adds_up,
         _open("settling"),
     ),
     Row(
@@ -255,9 +202,9 @@ ROWS = (
         _all("loaded"),
     ),
     Row(
-        "failed = 0, completed = total",
+        "failed = 0, completed = total; and COMPLETED, or total = days",
         "all loaded",
-        lambda case: case.seen.completed == case.seen.total > 0 == case.seen.failed,
+        lambda case: case.is_all_completed,
         _all("loaded"),
     ),
     Row(
@@ -274,16 +221,17 @@ ROWS = (
     ),
     Row(
         "total more than days: several runs a day",
-        "failed where a run of the day failed, or `error_report` names it; the others loaded if the failed "
-        "runs found are as many as `transfer_runs_failed`, else `unlocated`",
+        "failed where a run of the day failed, or `error_report` names it; the others loaded if the list has "
+        "all its runs and as many failed ones as `transfer_runs_failed`, else `unlocated`",
         lambda case: case.seen.total > len(case.seen.days) and case.ended == case.seen.total,
         _several_a_day,
     ),
     Row(
         "ended, anything else",
-        "each from the run list (COMPLETED: loaded; failed: failed; none: `not-run`, or `cancelled`; none, "
-        "and fewer runs than days, or than counted: `unlocated`); blind: what `error_report` names failed, "
-        "the rest is `unlocated`, or `not-run` if it FAILED with 0 completed",
+        "each from the run list (COMPLETED: loaded; failed: failed; none: `settling` for that hour, then "
+        "`not-run`, or `cancelled`; none, and fewer runs than days, or than counted: `unlocated`); blind: "
+        "what `error_report` names failed, the rest is `unlocated`, or `not-run` if it FAILED with 0 "
+        "completed",
         lambda case: True,
         _from_runs,
     ),

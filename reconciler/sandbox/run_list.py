@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from urllib.parse import parse_qsl, urlencode
+from zlib import crc32
 
 from reconciler.sandbox import times
 from reconciler.sandbox.requests import RunQuery
@@ -13,7 +14,7 @@ from reconciler.sandbox.world import World
 
 _LAST_DAY = times.day_of(times.LATEST)
 
-# Equal times are told apart by day, then by id; what has not ended counts as latest.
+# Equal times are told apart by day, then by id (see `runs_ties`); what has not ended counts as latest.
 _SORT_KEYS: dict[str, Callable[[Run], tuple[int, int, int]]] = {
     "created_time": lambda run: (run.created, run.day, run.id),
     "ended_time": lambda run: (run.ended if run.ended is not None else times.LATEST, run.day, run.id),
@@ -50,8 +51,16 @@ def find_runs(world: World, transfer: Transfer, query: RunQuery, now: int) -> li
         if (by_day or query.since <= (run.created + skew) // 1000 * 1000 <= query.until)
         and (not query.issues_only or run.status == FAILED)
     ]
-    found.sort(key=_SORT_KEYS[query.sort_field], reverse=query.descending)
+    found.sort(key=_sort_key(world, query), reverse=query.descending)
     return found
+
+
+def _sort_key(world: World, query: RunQuery) -> Callable[[Run], tuple[int, ...]]:
+    """What a page is sorted by; equal times are told apart by nothing, or by the page."""
+    key, grain = _SORT_KEYS[query.sort_field], 1 if query.sort_field == "data_date" else 1000
+    if world.settings.runs_ties == "stable":
+        return key
+    return lambda run: (key(run)[0] // grain, crc32(f"{query.offset} {run.id}".encode()))
 
 
 def _shown(world: World, runs: Iterable[Run], now: int) -> Iterable[Run]:

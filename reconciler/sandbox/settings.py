@@ -113,6 +113,7 @@ class Settings:
     counters_lag_seconds: float = _setting(0, _LENGTH)
     pagination: str = _setting("none", _one_of("none", "announced", "items"))
     runs_filter: str = _setting("data_date", _one_of("data_date", "created_time"))
+    runs_ties: str = _setting("stable", _one_of("stable", "by_page"))
     runs_created_time: str = _setting("all", _one_of("all", "ended", "none"))
     clock_skew_seconds: float = _setting(0, _NUMBER)
     id_shape: str = _setting("number", _one_of("number", "string"))

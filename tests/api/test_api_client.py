@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import random
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -276,7 +277,7 @@ def test_run_pages() -> None:
     runs = client_of(api).runs(5, START, NOW)
     assert not isinstance(runs, Unreadable)
     assert [one.id for one in runs] == [*range(1, 1_003)]
-    assert [request[2].rpartition("=")[2] for request in api.requests] == ["0", "1000", "1003"]
+    assert [request[2].rpartition("=")[2] for request in api.requests] == ["0", "1000", "1003", "0"]
 
 
 class Paged:
@@ -310,6 +311,69 @@ def test_a_short_page_ends_no_run_list(cap: int, announced: dict[str, Any], wrap
     assert not isinstance(runs, Unreadable)
     assert [one.id for one in runs] == [*range(1, 1_241)]
     assert api.offsets[-1] == 1_240
+
+
+class Restless:
+    """An API whose pages each put the runs of equal ``created_time``, or day, in another order; ``still``: by
+    one of both there are none.
+    """
+
+    def __init__(self, runs: list[dict[str, Any]], cap: int, still: str = "") -> None:
+        self.runs, self.cap, self.still, self.asked = runs, cap, still, list[tuple[str, int]]()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        query = dict(part.split("=") for part in environ["QUERY_STRING"].split("&") if part)
+        offset, by = int(query["offset"]), query["sort_field"]
+        self.asked.append((by, offset))
+        noise = random.Random(offset)  # as one plan of a database gives it, each time
+        alike = self.runs if by == self.still else sorted(self.runs, key=lambda _: noise.random())
+        start_response("200 OK", [])
+        return [json.dumps({"data": alike[offset : offset + self.cap]}).encode()]
+
+
+def test_a_list_whose_order_does_not_hold_still_is_read_again_in_another() -> None:
+    """All runs of a backfill may be created at once, and nothing orders those from page to page."""
+    many = [run(number) for number in range(1, 367)]
+    api = Restless(many, 100, still="data_date")
+    runs = client_of(api).runs(5, START, NOW)
+    assert not isinstance(runs, Unreadable)
+    assert sorted(one.id for one in runs) == [*range(1, 367)]
+    assert [by for by, offset in api.asked if offset == 0] == ["created_time", "data_date"]
+
+
+def test_a_list_whose_order_never_holds_still_is_no_list() -> None:
+    seen = client_of(Restless([run(number) for number in range(1, 367)], 20)).runs(5, START, NOW)
+    assert unread(seen) is Cause.FAILED
+    assert re.search(r"another on each page: of 366 items sent \d+ are different", said_of(seen))
+
+
+def test_an_order_that_does_not_hold_still_within_one_page_costs_nothing() -> None:
+    api = Restless([run(number) for number in range(1, 367)], 1_000)
+    assert len(client_of(api).runs(5, START, NOW)) == 366  # type: ignore[arg-type]
+    assert api.asked == [("created_time", 0), ("created_time", 366)]
+
+
+def test_runs_that_come_while_pages_are_read_are_in_the_list() -> None:
+    """They move others to the next page, which come twice, and stand themselves on the first."""
+    newest_first = [run(number) for number in range(50, 0, -1)]
+
+    def arriving(environ: dict[str, Any]) -> Reply:
+        offset = int(environ["QUERY_STRING"].rpartition("=")[2])
+        if offset == 20 and len(newest_first) == 50:
+            newest_first.insert(0, run(51))
+        return ok(newest_first[offset : offset + 20])
+
+    runs = client_of(Api(arriving)).runs(5, START, NOW)
+    assert not isinstance(runs, Unreadable)
+    assert {one.id for one in runs} == set(range(1, 52))
+
+
+def test_a_long_list_of_small_pages_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a certain length on, one list is read at a time."""
+    monkeypatch.setattr("reconciler.api.client.LONG", 200)
+    runs = client_of(Paged([run(number) for number in range(1, 501)], 50, {})).runs(5, START, NOW)
+    assert not isinstance(runs, Unreadable)
+    assert len(runs) == 500
 
 
 def test_announced_pages_of_other_lists_are_read() -> None:

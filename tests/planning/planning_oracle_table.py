@@ -11,6 +11,7 @@ from reconciler.model.memory import BackfillRecord, DayEvidence
 from reconciler.model.observed import Backfill, Cause, Run, RunStatus, Status, Unreadable
 
 HOUR = timedelta(hours=1)
+OVER = (RunStatus.COMPLETED, RunStatus.FAILED)
 WORDS = ("loaded", "failed", "not_run", "cancelled", "unlocated")  # the strongest first
 CERTAIN = WORDS[:4]
 
@@ -46,32 +47,30 @@ class Table:
 
     def reads(self, record: BackfillRecord, day: Day) -> str:
         one, days = record.seen, record.end - record.start
-        adds_up = one.completed + one.failed == one.total > 0  # else nothing is concluded from counts
+        ended = one.completed + one.failed
+        whole = ended == one.total == days
+        done = one.status is Status.COMPLETED and one.completed == one.total > 0 == one.failed
         named_well = len(one.failed_days) == one.failed and all(
             one.start <= failed_day < one.end for failed_day in one.failed_days
         )
         cancelled = one.status is Status.CANCELLED and not record.was_failed
-        none = "cancelled" if cancelled else "not_run"
         if one.status is Status.UNKNOWN:
             return "unknown_status"
         if cancelled and not record.has_run:
             return "cancelled"
-        if one.completed + one.failed < one.total:
-            blind = self.transfer.evidence is EvidenceMode.BACKFILLS
-            if self.ended_within(record, 5 * HOUR if cancelled and blind else HOUR):
-                return "settling"
-            return self.by_runs(record, day, none)
-        if one.status is Status.COMPLETED and one.total == 0:
-            return "settling" if self.ended_within(record, HOUR) else "loaded"
-        if adds_up and one.failed == 0:
+        if done or (whole and one.failed == 0):
             return "loaded"
-        if adds_up and one.failed == one.total == days:
+        if whole and one.failed == days:
             return "failed"
-        if adds_up and one.total == days and named_well:
+        if whole and named_well:
             return "failed" if day in one.failed_days else "loaded"
-        if adds_up and one.total > days:
+        if not whole and self.settles(record):
+            return "settling"
+        if one.status is Status.COMPLETED and one.total == 0:
+            return "loaded"
+        if ended == one.total > days:
             return self.several_a_day(record, day)
-        return self.by_runs(record, day, none)
+        return self.by_runs(record, day, "cancelled" if cancelled else "not_run")
 
     def several_a_day(self, record: BackfillRecord, day: Day) -> str:
         """More failed runs than counted: some ran again since, and which of their days are whole is open.
@@ -79,12 +78,34 @@ class Table:
         Where no run list is read, each named day stands for one failed run.
         """
         one, runs = record.seen, self.runs(record.transfer_id)
-        own = [run for run in runs or () if made_by(record, run) and run.status is RunStatus.FAILED]
         named = [other for other in one.failed_days if one.start <= other < one.end]
-        found = len(named) if runs is None else len(own)
-        if day in named or any(run.day == day for run in own):
+        if runs is None:
+            lacks, found, failed = False, len(named), day in named
+        else:
+            days = range(one.start, one.end)
+            still = {other: self.still_failed(record, runs, other) for other in days}
+            shown = {run.day for run in runs if made_by(record, run)}
+            lacks = not shown.issuperset(days) or self.shown_ended(record, runs) < one.completed + one.failed
+            found, failed = sum(still.values()), day in named or still[day] > 0
+        if failed:
             return "unlocated" if found > one.failed else "failed"
-        return "unlocated" if found < one.failed else "loaded"
+        return "unlocated" if lacks or found < one.failed else "loaded"
+
+    def still_failed(self, record: BackfillRecord, runs: tuple[Run, ...], day: Day) -> int:
+        """A run that was tried again has one row for each try; no more of a day failed than did not load."""
+        rows = [run.status for run in runs if made_by(record, run) and run.day == day]
+        failed = rows.count(RunStatus.FAILED)
+        return min(failed, max(runs_a_day(record) - rows.count(RunStatus.COMPLETED), 0))
+
+    def shown_ended(self, record: BackfillRecord, runs: tuple[Run, ...]) -> int:
+        """How many runs the list proves to be over: of a day no more than it has runs."""
+        rows = [run.day for run in runs if made_by(record, run) and run.status in OVER]
+        return sum(min(rows.count(day), runs_a_day(record)) for day in set(rows))
+
+    def settles(self, record: BackfillRecord) -> bool:
+        cancelled = record.seen.status is Status.CANCELLED and not record.was_failed
+        blind = self.transfer.evidence is EvidenceMode.BACKFILLS
+        return record.ended_at is None or self.ended_within(record, 5 * HOUR if cancelled and blind else HOUR)
 
     def ended_within(self, record: BackfillRecord, time: timedelta) -> bool:
         assert record.ended_at is not None
@@ -104,18 +125,18 @@ class Table:
             return "loaded"
         if failed:
             return "failed"
+        if self.settles(record):
+            return "lagging"
         undated = any(
             run.backfill and run.day is None and was_active(record, run.created_time)
             for run in runs
             if run.status is RunStatus.COMPLETED
         )
         if undated or 0 < one.total == one.completed + one.failed < one.end - one.start:
-            return "unlocated"  # a run may hide the day, or load several
-        ended = [run for run in own if run.status in (RunStatus.COMPLETED, RunStatus.FAILED)]
-        if len(ended) >= one.completed + one.failed:
-            return none
-        lagging = not record.gone and record.ended_at is not None and self.ended_within(record, HOUR)
-        return "lagging" if lagging else "unlocated"
+            daily = one.status is not Status.COMPLETED and has_neighbours({run.day for run in own})
+            if undated or not daily:
+                return "unlocated"  # a run may hide the day, or load several
+        return none if self.shown_ended(record, runs) >= one.completed + one.failed else "unlocated"
 
     def runs(self, source: int) -> tuple[Run, ...] | None:
         answer = self.world.observed.runs.get(source)
@@ -153,9 +174,21 @@ def is_active(one: Backfill) -> bool:
     return one.status not in (Status.COMPLETED, Status.CANCELLED)
 
 
+def has_neighbours(days: set[Day | None]) -> bool:
+    return any(day is not None and day + 1 in days for day in days)
+
+
+def runs_a_day(record: BackfillRecord) -> int:
+    days = record.end - record.start
+    return next(number for number in range(1, 1_000) if number * days >= record.seen.total)
+
+
 def was_active(record: BackfillRecord, at: datetime) -> bool:
+    """Where nothing tells when it ended: before it was seen ended, with the counts it has now."""
     one = record.seen
     last = one.end_time or one.removed_time
+    if last is None and record.ended_at is not None:
+        last = max(record.ended_at, record.moved_at or record.ended_at)
     if last is not None and one.status is Status.CANCELLED:
         last += HOUR  # its runs under way were still to finish
     return one.created_time <= at and (last is None or at <= last)

@@ -12,6 +12,7 @@ from planning_values import (
     FORBIDDEN,
     HOUR,
     NOW,
+    TRANSFER,
     ago,
     backfill,
     days,
@@ -80,6 +81,31 @@ ROWS = {
     "completed": (record("1-10"), UNREAD, {"loaded": "1-10"}),
     "completed, once reported": (record("1-10", names="4"), UNREAD, {"loaded": "1-10"}),
     "failed, and yet all completed": (record("1-10", "FAILED", **ENDED), UNREAD, {"loaded": "1-10"}),
+    "given up, and all that was made completed": (
+        record("1-5", "FAILED", ran=3, total=3, **ENDED),
+        runs("3-5"),
+        {"loaded": "3-5", "not_run": "1-2"},
+    ),
+    "cancelled, and all that was made completed": (
+        record("1-5", "CANCELLED", ran=3, total=3, removed_time=ago(2)),
+        runs("3-5"),
+        {"loaded": "3-5", "cancelled": "1-2"},
+    ),
+    "given up, and a run is missing": (
+        record("1-5", "FAILED", ran=3, total=3, **ENDED),
+        runs("4-5"),
+        {"loaded": "4-5", "unlocated": "1-3"},
+    ),
+    "given up, of a transfer that may load several days a run": (
+        record("1-9", "FAILED", ran=2, total=2, **ENDED),
+        runs("2 9"),
+        {"loaded": "2 9", "unlocated": "1 3-8"},
+    ),
+    "given up just now": (
+        record("1-5", "FAILED", ran=3, total=3, ended_at=NOW, **ENDED),
+        runs("3-5"),
+        {"settling": "1-5"},
+    ),
     "cancelled after its last run": (record("1-10", "CANCELLED"), UNREAD, {"loaded": "1-10"}),
     # the report names exactly those that failed
     "report is whole": (
@@ -129,8 +155,43 @@ ROWS = {
     ),
     "several a day, one ran again since": (
         record("1-3", "FAILED", ran=5, failed=1, total=6),
-        (*runs("1-3"), run(2, "FAILED", id=30), run(3, "FAILED", id=31)),
+        (*runs("1-3"), run(1, id=20), run(2, "FAILED", id=30), run(3, "FAILED", id=31)),
         {"loaded": "1", "unlocated": "2-3"},
+    ),
+    "several a day, one ran again since, and a run is missing": (
+        record("1-3", "FAILED", ran=5, failed=1, total=6),
+        (*runs("1-3"), run(2, "FAILED", id=30), run(3, "FAILED", id=31)),
+        {"unlocated": "1-3"},
+    ),
+    "several a day, a failed one was tried twice": (
+        record("1-3", "FAILED", ran=4, failed=2, total=6),
+        (*runs("1-3"), run(1, id=20), *(run(day, "FAILED", id=30 + day) for day in (2, 3)), run(3, "FAILED")),
+        {"loaded": "1", "failed": "2-3"},
+    ),
+    "several a day, one tried twice stands for none that is missing": (
+        record("1-3", "FAILED", ran=4, failed=2, total=6),
+        (*runs("1-3"), run(1, id=20), run(3, "FAILED", id=30), run(3, "FAILED", id=31)),
+        {"failed": "3", "unlocated": "1-2"},
+    ),
+    "several a day, one that failed was made good": (
+        record("1-2", "FAILED", ran=3, failed=1, total=4),
+        (*runs("1-2"), run(1, "FAILED", id=20), run(1, id=21), run(2, "FAILED", id=30)),
+        {"loaded": "1", "failed": "2"},
+    ),
+    "several a day, and of one no run at all": (
+        record("1-3", "FAILED", ran=3, failed=1, total=4),
+        (run(1), run(1, id=20), run(2), run(2, "FAILED", id=30)),
+        {"failed": "2", "unlocated": "1 3"},
+    ),
+    "several a day, just now, and the run list lags": (
+        record("1-3", "FAILED", ran=5, failed=1, total=6, ended_at=NOW),
+        (*runs("1-3"), *runs("1 3", id=20), run(2, "FAILED", id=30)),
+        {"settling": "1-3"},
+    ),
+    "several a day, ended otherwise after all that it made": (
+        record("1-3", "FAILED", total=6, ran=6),
+        (*runs("1-2"), *runs("1-2", id=20)),
+        {"unlocated": "1-3"},
     ),
     "several a day, the report tells": (
         record("1-3", "FAILED", ran=5, failed=1, total=6, names="3"),
@@ -167,6 +228,19 @@ ROWS = {
         runs("1-2"),
         {"settling": "3-5", "loaded": "1-2"},
     ),
+    "failed just now, and nothing seems to be missing": (
+        record("1-3", "FAILED", failed=1, ended_at=NOW - HOUR + SECOND),
+        (run(1), run(2, "FAILED"), run(2, "FAILED", id=7)),
+        {"settling": "3", "loaded": "1", "failed": "2"},
+    ),
+    **{
+        f"{status.lower()} just now, with no counts at all": (
+            record("1-5", status, ran=0, total=0, has_run=True, ended_at=NOW - HOUR + SECOND),
+            runs("1-2"),
+            {"settling": "1-5"},
+        )
+        for status in ("FAILED", "CANCELLED", "COMPLETED")
+    },
     "ended with a status nobody knows": (
         record("1-5", "UNKNOWN", ran=2, evidence=known(loaded="1"), **ENDED),
         UNREAD,
@@ -208,6 +282,21 @@ ROWS = {
         record("1-3", "CANCELLED", ran=1, removed_time=ago(2)),
         (run(3), run(2, "OTHER")),
         {"loaded": "3", "cancelled": "1-2"},  # what the run itself says comes before
+    ),
+    "a run tried twice stands for no other day's": (
+        record("1-3", "FAILED", failed=1),
+        (run(1), run(2, "FAILED"), run(2, "FAILED", id=7)),
+        {"loaded": "1", "failed": "2", "unlocated": "3"},
+    ),
+    "nothing tells when it ended, and another made a run since": (
+        record("1-3", "FAILED", failed=1),
+        (run(1), run(2, "FAILED"), run(3, created=NOW - 5 * DAY + SECOND)),
+        {"loaded": "1", "failed": "2", "unlocated": "3"},
+    ),
+    "nothing tells when it ended, and its counts went on since it was seen": (
+        record("1-3", "FAILED", failed=1, moved_at=NOW - 4 * DAY),
+        (run(1), run(2, "FAILED"), run(3, created=NOW - 5 * DAY + SECOND)),
+        {"loaded": "1 3", "failed": "2"},
     ),
     "a run tried twice": (
         record("1-2", "FAILED", failed=1, **ENDED),
@@ -251,6 +340,11 @@ ROWS = {
         record("1-5", "RUNNING", ran=2, gone=True),
         (*runs("4-5"), run(3, "FAILED")),
         {"loaded": "4-5", "failed": "3", "not_run": "1-2"},
+    ),
+    "gone just now, and the run list lags": (
+        record("1-5", "RUNNING", ran=3, gone=True, ended_at=NOW - HOUR + SECOND),
+        (*runs("4-5"), run(3, "FAILED")),
+        {"loaded": "4-5", "failed": "3", "settling": "1-2"},
     ),
     "gone, but partly known": (
         record("1-5", "FAILED", gone=True, evidence=known(loaded="1-2", failed="3", unlocated="4")),
@@ -357,6 +451,18 @@ def test_one_that_answers_404_is_gone_after_a_day(age: timedelta, gone: bool) ->
     read = read_again(record("1-5", "RUNNING", ran=0, created=NOW - age), fetched={100: None})
     assert read.gone is gone
     assert told(judged(read, UNREAD)) == {"gone" if gone else "in_flight": "1-5"}
+
+
+def test_of_one_that_is_gone_the_run_list_settles_first() -> None:
+    """It may have ended a minute ago: no record of it, and its newest runs are not shown yet."""
+    one = record("1-5", "RUNNING", ran=2, ended_at=None)
+    lagging, whole = runs("3-5"), runs("1-5")
+    gone = read_again(one, fetched={100: None}, runs={TRANSFER: lagging})
+    assert (gone.gone, gone.ended_at) == (True, NOW)
+    assert told(judged(gone, lagging)) == {"loaded": "3-5", "settling": "1-2"}
+    later = read_again(gone, fetched={100: None}, runs={TRANSFER: whole}, vendor_now=NOW + HOUR)
+    assert later.ended_at == NOW
+    assert words(later.evidence) == {"loaded": "1-5"}
 
 
 def test_one_that_could_not_be_read_is_not_gone() -> None:

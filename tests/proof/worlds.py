@@ -88,6 +88,7 @@ class World:
             "latest_lag_seconds": rng.choice([0, 0, 120]),
             "get_lag_seconds": rng.choice([0, 0, 120]),
             "runs_filter": rng.choice(["data_date", "created_time"]),
+            "runs_ties": ["stable", "by_page"][self.seed % 2],
             "runs_created_time": ["all", "ended", "none"][self.seed % 3],
             "id_shape": rng.choice(["number", "string"]),
             "envelope": rng.random() < 0.8,

@@ -38,6 +38,7 @@ def test_the_defaults_are_the_designs() -> None:
         "counters_lag_seconds": 0,
         "pagination": "none",
         "runs_filter": "data_date",
+        "runs_ties": "stable",
         "runs_created_time": "all",
         "clock_skew_seconds": 0,
         "id_shape": "number",

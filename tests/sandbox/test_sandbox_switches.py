@@ -176,6 +176,19 @@ def test_pages_of_any_cap_give_the_whole_list(
     assert _pages(api, f"{order}&limit={limit}", limit if cap is None else min(cap, limit)) == whole
 
 
+def test_equal_times_may_stand_in_another_order_on_each_page() -> None:
+    transfer = {"recurring_since": "2026-11-01", "schedule": {"window": 20}}
+    api = make_rig({"runs_ties": "by_page", "runs_page_cap": 7}, {TRANSFER: transfer})
+    by_time = _pages(api, "&sort_field=created_time", 7)
+    once = {one["id"] for one in by_time}
+    assert len(once) < len(by_time)
+    assert [one["created_time"] for one in by_time] == sorted(
+        (one["created_time"] for one in by_time), reverse=True
+    )
+    api.sandbox.settings(runs_page_cap=None)
+    assert len({one["id"] for one in _pages(api, "&limit=10000", 10_000)}) == len(by_time)
+
+
 def _pages(api: Rig, more: str, longest: int) -> list[Any]:
     """All pages by offset, to an empty one. None is longer than it may be."""
     found: list[Any] = []

@@ -50,6 +50,7 @@ class Manners:
     refusals: dict[tuple[str, int | None], Refused] = field(default_factory=dict)  # (call, transfer)
     page_cap: int | None = None
     pages_from: int | None = None  # run lists answer 500 from this offset on
+    ties_by_page: bool = False  # equal times stand in another order on each page
     announced: bool = False  # meta.pagination, and data.items
     runs_kept: float | None = None
     runs_lag: float = 0.0
@@ -182,7 +183,8 @@ class Api:
         field_of = {"data_date": lambda run: run.day, "ended_time": lambda run: run.ended or self.world.now}
         by = field_of.get(query.get("sort_field", ""), lambda run: run.created)
         descending = query.get("sort_direction", "DESC") == "DESC"
-        found.sort(key=lambda run: (by(run), run.id), reverse=descending)
+        tie = offset if self.manners.ties_by_page else 0
+        found.sort(key=lambda run: (by(run), hash((tie, run.id)) if tie else run.id), reverse=descending)
         page = found[offset : offset + min(limit, self.manners.page_cap or limit)]
         answer = self._wrapped([self._shown_run(run) for run in page])
         if self.manners.announced:

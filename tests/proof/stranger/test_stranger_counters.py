@@ -89,7 +89,7 @@ def test_one_of_two_runs_of_a_day_failed(stranger: Stranger, report: bool) -> No
     stranger.manners.error_report = report
     declare(stranger)
     stranger.load(hours=2, code=0)
-    stranger.world.advance(hours=3)
+    stranger.load(hours=3)
     assert stranger.world.missing(1, MAY) == [day("2025-05-09")]
     shown = stranger.plan(code=0)
     assert (shown.days, shown.reasons) == ({"covered": 30, "planned": 1}, {"failed": 1})

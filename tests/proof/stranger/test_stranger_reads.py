@@ -35,6 +35,24 @@ def test_clamped_pages_hide_nothing(stranger: Stranger, cap: int, announced: boo
     assert stranger.created == []
 
 
+@pytest.mark.parametrize("announced", [False, True], ids=["plain", "announced"])
+def test_runs_of_equal_times_hide_nothing(stranger: Stranger, announced: bool) -> None:
+    """All runs of a backfill are created at once, and nothing orders those from page to page."""
+    world, manners = stranger.world, stranger.manners
+    world.transfer(1, seconds=1.0)
+    made = world.create(1, day("2024-01-01"), day("2024-12-31"))
+    world.advance(hours=1)
+    world.create(1, day("2023-06-01"), day("2023-06-01"))  # hides it in `latest`
+    world.advance(hours=1)
+    for run in made.runs.values():
+        run.created = made.created
+    manners.page_cap, manners.announced, manners.ties_by_page = 100, announced, True
+    stranger.declare({"ads": {"transfer_id": 1, "ranges": ["2024"]}})
+    assert stranger.plan(code=0).days == {"covered": 366}
+    stranger.load()
+    assert (stranger.created, world.twice()) == ([], set())
+
+
 def test_runs_with_long_messages_are_read(stranger: Stranger) -> None:
     hourly = " ".join(f"{hour:02}:00" for hour in range(24))
     since = str(LAST - timedelta(days=374))
