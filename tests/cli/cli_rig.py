@@ -51,6 +51,11 @@ class Done:
     seconds: float = 0.0
 
     @property
+    def told(self) -> str:
+        """Return the words of stderr, with one blank between any two: where its lines break is not asked."""
+        return " ".join(self.err.split())
+
+    @property
     def json(self) -> Any:
         return json.loads(self.out)
 

@@ -206,14 +206,14 @@ def test_the_printed_command_applies_exactly_this_plan(online: Shop, api: Api) -
     online.write(FILE.replace("2024-05-10", "2024-05-11"))
     refused = online.shell(command)
     assert refused.code == 6
-    assert "not the expected one" in refused.err
+    assert "not the expected one" in refused.told
     assert api.writes() == []
     online.write(FILE)
     assert online.shell(command).code == 0
     assert len(api.made()) == 2
     again = online.shell(command)
     assert (again.code, len(api.made())) == (0, 2)
-    assert "was applied already" in again.err
+    assert "was applied already" in again.told
 
 
 def test_expect_an_outage_is_an_outage(shop: Shop) -> None:
@@ -280,7 +280,7 @@ def test_strict(online: Shop, api: Api) -> None:
     save(online)
     online.write(FILE.replace("2024-05-10", "2024-05-11"))
     done = online.run("apply", "plan.json", "--strict", code=6)
-    assert "2024-05-11" in done.err
+    assert "2024-05-11" in done.told
     assert api.writes() == []
     online.write(FILE)
     online.run("apply", "plan.json", "--strict", code=0)
@@ -408,7 +408,7 @@ def test_a_refusal_says_why_and_what_the_support_asks_for(online: Shop, api: Api
     assert said == {(422, "UNPROCESSABLE_ENTITY", message, reason, None)}
     assert all(one["request_id"] for one in refused)
     done = online.run("apply", "--auto-approve", "--state", "other", "--target", "ads", code=3)
-    assert f"refused: 422 UNPROCESSABLE_ENTITY: {message[:-1]}: {reason} (request " in done.err
+    assert f"refused: 422 UNPROCESSABLE_ENTITY: {message[:-1]}: {reason} (request " in done.told
 
 
 @pytest.mark.parametrize("call", ["list", "create"])
@@ -425,7 +425,7 @@ def test_a_403_tells_as_much_on_a_write_as_on_a_read(call: str, online: Shop, ap
 def test_a_lost_answer_is_found(online: Shop, api: Api) -> None:
     api.sandbox.faults("reset-after@create=1")
     done = online.run("apply", "--auto-approve", code=0)
-    assert done.err.count("found at the API (the connection broke before") == 2
+    assert done.told.count("found at the API (the connection broke before") == 2
     assert len(api.made()) == 2
 
 

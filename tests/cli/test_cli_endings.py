@@ -58,7 +58,7 @@ UNREAD = """
   not sent   none
   unknown    none
 
-  Next: once what is told above is fixed, run the same again:
+  Next: once it can be read, run the same again:
       reconciler apply --auto-approve
 """
 REFUSED = """
@@ -152,9 +152,9 @@ def test_the_same_again_has_the_digest_as_long_as_nothing_was_done(online: Shop,
 def test_what_the_api_refuses_is_told_in_its_words_and_until_when(online: Shop, api: Api) -> None:
     api.sandbox.faults("status-422-before@create")
     done = online.run("apply", "--auto-approve", "--target", "ads", code=3)
-    told, *_ = done.err.splitlines()
+    told = done.told.partition(" done none")[0]
     assert told.startswith(
-        "    ! ads  2024-05-01..2024-05-10   10 days  refused: 422 UNPROCESSABLE_ENTITY: This request "
+        "! ads 2024-05-01..2024-05-10 10 days refused: 422 UNPROCESSABLE_ENTITY: This request "
         "is well formed but cannot be carried out: "
     )
     assert re.search(r"\(request [\w-]+\)$", told)
@@ -181,7 +181,7 @@ def test_a_key_that_may_not_write_refuses_no_transfer(online: Shop, api: Api) ->
     """The first refusal might be its transfer's; with the second it is not, and nothing keeps their days."""
     api.sandbox.faults("status-403-before@create")
     done = online.run("apply", "--auto-approve", "--parallelism", "1", code=65)
-    (told,) = re.findall(r"refused: 403 FORBIDDEN: .*; (if .*)", done.err)
+    (told,) = re.findall(r"refused: 403 FORBIDDEN: [^;]*; (if .*?) error", done.told)
     assert told == "if others are refused alike, it is not this transfer's, and stays due"
     *lines, last = online.run("apply", "--auto-approve", "--json", "--parallelism", "1", code=65).lines
     assert {one["type"] for one in lines} == {"turned-away"}, "each is told once, and no refusal is"
@@ -243,7 +243,7 @@ def test_what_was_made_and_is_not_in_the_answer_is_told_truly(online: Shop, api:
     """No answer was lost where one came that told nothing; and what is adopted is counted."""
     api.sandbox.faults("html-200@create")
     done = online.run("apply", "--auto-approve", "--target", "ads", code=0)
-    assert "10001 found at the API (the answer cannot be read: " in done.err
+    assert "10001 found at the API (the answer cannot be read: " in done.told
     api.sandbox.faults("status-422-after@create")
     done = online.run("apply", "--auto-approve", "--target", "web", code=0)
     assert done.summary == "Apply complete: 0 created, 0 retried, 0 cancelled, 1 adopted (5 days)."
@@ -273,8 +273,8 @@ def test_two_teams_are_told_apart_and_a_damaged_state_stops_its_own_alone(online
     }
     (online.state / "team-12345.db").write_bytes(b"damaged")
     done = online.run("apply", "--auto-approve", code=1)
-    assert "Team 12345 could not be planned." in done.err
-    assert "team 54321  web  2024-04-01..2024-04-05" in done.err
+    assert "Team 12345 could not be planned." in done.told
+    assert "team 54321 web 2024-04-01..2024-04-05" in done.told
     assert "  unread     a team could not be planned" in done.err
 
 
