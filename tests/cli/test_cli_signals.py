@@ -118,7 +118,7 @@ def test_a_second_signal_leaves_at_once(shop: Shop) -> None:
             "Ended at once: 2 creates are under way. "
             "They are recorded; the next run finds out what became of them:"
         )
-        assert command == f"    reconciler apply --api {api.url}"
+        assert command == f"    reconciler apply --auto-approve --api {api.url}"
         gate.open.set()
         until(lambda: len(api.made()) == 2)
         check_the_state_is_free(shop, api)
