@@ -36,7 +36,7 @@ class TransferEvidence:
     runs: Mapping[int, RunsByDay]
     intents: tuple[Intent, ...]
     amnesties: tuple[Amnesty, ...]
-    acceptance: Acceptance | None
+    acceptances: Mapping[int, Acceptance]
     observed: Observed
     listed: frozenset[int]
     now: datetime
@@ -218,10 +218,13 @@ class TransferEvidence:
 
     @property
     def unexplained(self) -> tuple[BackfillRecord, ...]:
-        accepted = self.acceptance.backfill_id if self.acceptance else 0
-        newer = (record for record in self.records if record.id > accepted)
-        unexplained = (record for record in newer if record.origin is Origin.UNEXPLAINED)
-        return tuple(sorted(unexplained, key=lambda record: record.id))
+        unexplained = (record for record in self.records if record.origin is Origin.UNEXPLAINED)
+        newer = (record for record in unexplained if not self._is_accepted(record))
+        return tuple(sorted(newer, key=lambda record: record.id))
+
+    def _is_accepted(self, record: BackfillRecord) -> bool:
+        accepted = self.acceptances.get(record.transfer_id)
+        return accepted is not None and record.id <= accepted.backfill_id
 
 
 def _may_be_newest(run: Run) -> bool:

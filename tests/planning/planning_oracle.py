@@ -511,13 +511,17 @@ class Oracle(Table):
     def has_unknown_history(self) -> bool:
         if self.transfer.evidence is not EvidenceMode.BACKFILLS:
             return False
-        acceptance = self.world.document.acceptances.get(self.transfer.address.transfer_id)
         return any(
             record.origin is Origin.UNEXPLAINED
             and record.transfer_id in self.transfer.source_ids
-            and (acceptance is None or record.id > acceptance.backfill_id)
+            and not self.is_accepted(record)
             for record in self.world.document.backfills.values()
         )
+
+    def is_accepted(self, record: BackfillRecord) -> bool:
+        """Tell whether a person knows the history of what it is on, be that a predecessor."""
+        said = self.world.document.acceptances.get(record.transfer_id)
+        return said is not None and record.id <= said.backfill_id
 
     # -- why a day is due -----------------------------------------------------------------------
 

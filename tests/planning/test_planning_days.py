@@ -309,6 +309,22 @@ def test_what_the_state_cannot_explain_blocks_what_is_due(
     assert buckets(ledger_of(desired, unexplained, *said)) == expected
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ((Acceptance(TRANSFER, 100, 2),), {"blocked unknown-history": "3"}),
+        ((Acceptance(OLD, 99, 2),), {"blocked unknown-history": "3"}),
+        ((Acceptance(OLD, 99, 2), Acceptance(TRANSFER, 100, 2)), {"due never-loaded": "3"}),
+        ((Acceptance(OLD, 98, 2), Acceptance(TRANSFER, 100, 2)), {"blocked unknown-history": "3"}),
+    ],
+)
+def test_each_id_of_a_transfer_is_accepted_for_itself(said: Any, expected: Any) -> None:
+    own = record("1", origin=Origin.UNEXPLAINED, id=100)
+    old = record("2", origin=Origin.UNEXPLAINED, id=99, transfer_id=OLD)
+    desired = transfer("3", previous_ids=(OLD,), evidence=BLIND)
+    assert buckets(ledger_of(desired, own, old, *said)) == expected
+
+
 def test_days_told_to_be_loaded_need_no_acceptance() -> None:
     told = LoadedDays(days("3"), None, "By hand", Place("backfills.yaml", 9, 9))
     desired = transfer("3-4", evidence=BLIND, loaded=(told,))
