@@ -357,6 +357,11 @@ BY_PREDECESSOR = record("2-3", ran=2, transfer_id=OLD, evidence=known(loaded="2"
             {"blocked no-evidence": "1", "covered": "2 4", "due failed": "3", "due never-loaded": "5-9"},
         ),
         (
+            [record("1-3", "FAILED", ran=1, failed=2, names="1 2", created=at(5))],
+            (),
+            {"blocked no-evidence": "1-2 4", "covered": "3", "due never-loaded": "5-9"},
+        ),
+        (
             [],
             (*runs("5", created=at(6)), *runs("4", created=UNTOLD)),
             {"blocked no-evidence": "1-3", "covered": "4-5", "due never-loaded": "6-9"},
@@ -364,7 +369,7 @@ BY_PREDECESSOR = record("2-3", ran=2, transfer_id=OLD, evidence=known(loaded="2"
     ],
     ids=[
         *("no sign of the new one", "its first run", "its first backfill", "memory knows some days"),
-        "a run that tells no time",
+        *("the new one failed", "a run that tells no time"),
     ],
 )
 def test_days_that_a_predecessor_may_have_loaded(entries: Any, own_runs: Any, expected: Any) -> None:

@@ -91,6 +91,16 @@ def test_a_predecessor_whose_runs_are_gone(stranger: Stranger, known: bool, gone
     assert stranger.created == []
 
 
+def test_that_the_new_one_failed_says_nothing_of_a_predecessor_that_is_gone(stranger: Stranger) -> None:
+    transfer = stranger.world.transfer(6, "02:00", "2025-07-01")
+    transfer.failing = dict.fromkeys(days("2025-05-01", "2025-05-05"), 1)
+    stranger.world.create(6, day("2025-05-01"), day("2025-05-05"))
+    stranger.world.advance(hours=3)
+    stranger.declare({"ads": {"transfer_id": 6, "previous_ids": [5], "ranges": [SPAN]}})
+    shown = stranger.plan(code=69)
+    assert (shown.why("blocked"), shown.actions) == ({"no-evidence": 91}, [])
+
+
 @pytest.mark.parametrize("gone", ["404", "empty"])
 def test_loaded_is_the_cure_for_a_predecessor_that_is_gone(stranger: Stranger, gone: str) -> None:
     stranger.manners.gone_runs = gone
