@@ -117,9 +117,9 @@ def _accept(run: TeamRun, chosen: set[Address], auto_approve: bool, common: Comm
     with run.saving():
         session.record(delta)
         run.store.finish()
-    names = {ledger.transfer.address.transfer_id: ledger.transfer.name for ledger in unknown}
-    for acceptance in delta.acceptances:
-        out(f"Accepted for {names[acceptance.transfer_id]}, up to backfill {acceptance.backfill_id}.")
+    for ledger in unknown:
+        newest = max(record.id for record in ledger.evidence.records)
+        out(f"Accepted for {ledger.transfer.name}, up to backfill {newest}.")
     out(completed(f"What is due now:{on_lines('plan')}", common))
     return Exit.DONE
 

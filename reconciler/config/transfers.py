@@ -165,8 +165,19 @@ def _loaded(declared: _Declared) -> tuple[LoadedDays, ...]:
         path = ("loaded", index)
         days = DateSet.of([_interval(declared, WrittenRange(entry.start, entry.end), path)])
         at = _past(declared, entry.at, (*path, "at"))
+        _check_begun(declared, days, at, path)
         found.append(LoadedDays(days, at, entry.reason or "", declared.place(*path)))
     return tuple(found)
+
+
+def _check_begun(declared: _Declared, days: DateSet, at: datetime | None, path: Path) -> None:
+    """Report days that had not begun when they are said to have been loaded; without ``at``, now."""
+    then = min(at or declared.clock.now, declared.clock.now).astimezone(declared.clock.zone).date()
+    later = days - DateSet.span(0, then.toordinal() + 1)
+    if later:
+        detail = f"{dates_of(*later.intervals[0])} had not begun on {then}, when they are said to be loaded."
+        hint = "End the range before that, or write the `at` of the last of them."
+        declared.report("BF037", detail, hint, declared.place(*path))
 
 
 def _past(declared: _Declared, value: date | datetime | None, path: Path) -> datetime | None:

@@ -136,8 +136,10 @@ def forget(transfer_id: int, days: DateSet, situation: Situation) -> Delta:
 
 
 def accept(ledger: TransferLedger, serial: int) -> Delta:
-    """Return the delta by which the history of a transfer counts as known, up to the newest backfill that its
-    ledger was kept from.
+    """Return the delta by which the history of a transfer, and of its predecessors, counts as known: of each
+    up to the newest backfill that its ledger was kept from.
     """
-    newest = max((record.id for record in ledger.evidence.records), default=0)
-    return Delta(acceptances=(Acceptance(ledger.transfer.address.transfer_id, newest, serial),))
+    newest: dict[int, int] = {}
+    for record in ledger.evidence.records:
+        newest[record.transfer_id] = max(record.id, newest.get(record.transfer_id, 0))
+    return Delta(acceptances=tuple(Acceptance(one, newest[one], serial) for one in sorted(newest)))

@@ -201,7 +201,9 @@ class Amnesty(Span):
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """A person knows the history of a transfer up to the backfill of this id, said at this serial."""
+    """A person knows the history of a transfer, or of a predecessor, up to the backfill of this id, said at
+    this serial.
+    """
 
     transfer_id: int
     backfill_id: int

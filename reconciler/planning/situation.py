@@ -150,7 +150,7 @@ def keep_ledgers(
             runs={source: runs[source] for source in sources if source in runs},
             intents=tuple(intent for intent in known.values() if bears_on(intent, transfer)),
             amnesties=tuple(amnesties.get(own, ())),
-            acceptance=document.acceptances.get(own),
+            acceptances=document.acceptances,
             observed=observed,
             listed=listed,
             now=now,

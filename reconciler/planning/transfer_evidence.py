@@ -36,7 +36,7 @@ class TransferEvidence:
     runs: Mapping[int, RunsByDay]
     intents: tuple[Intent, ...]
     amnesties: tuple[Amnesty, ...]
-    acceptance: Acceptance | None
+    acceptances: Mapping[int, Acceptance]
     observed: Observed
     listed: frozenset[int]
     now: datetime
@@ -174,13 +174,19 @@ class TransferEvidence:
     @property
     def untold_by_predecessors(self) -> DateSet:
         """The days that a predecessor whose runs are not there any more may have loaded: those before the
-        transfer's own first run or backfill, but for what memory knows.
+        transfer's own first run or backfill, but for what is loaded, and what memory knows of that one.
+        That a backfill of another id failed says nothing of it.
         """
-        own = self.transfer.address.transfer_id
-        if not any(map(self._is_forgotten, self.transfer.previous_ids)):
+        forgotten = [*filter(self._is_forgotten, self.transfer.previous_ids)]
+        if not forgotten:
             return EMPTY
-        known = union(known_days(record.evidence) for record in self.records)
-        return DateSet.span(0, self._first_sign(own)) - known - union(load.days for load in self.loads)
+        loaded = union(record.evidence.loaded for record in self.records)
+        before = DateSet.span(0, self._first_sign(self.transfer.address.transfer_id))
+        open_ = before - loaded - union(load.days for load in self.loads)
+        return union(open_ - self._known_of(source) for source in forgotten)
+
+    def _known_of(self, source: int) -> DateSet:
+        return union(known_days(one.evidence) for one in self.records if one.transfer_id == source)
 
     def _is_forgotten(self, source: int) -> bool:
         """Whether nothing but memory tells what a predecessor loaded; blind, whether not even its latest. An
@@ -218,10 +224,13 @@ class TransferEvidence:
 
     @property
     def unexplained(self) -> tuple[BackfillRecord, ...]:
-        accepted = self.acceptance.backfill_id if self.acceptance else 0
-        newer = (record for record in self.records if record.id > accepted)
-        unexplained = (record for record in newer if record.origin is Origin.UNEXPLAINED)
-        return tuple(sorted(unexplained, key=lambda record: record.id))
+        unexplained = (record for record in self.records if record.origin is Origin.UNEXPLAINED)
+        newer = (record for record in unexplained if not self._is_accepted(record))
+        return tuple(sorted(newer, key=lambda record: record.id))
+
+    def _is_accepted(self, record: BackfillRecord) -> bool:
+        accepted = self.acceptances.get(record.transfer_id)
+        return accepted is not None and record.id <= accepted.backfill_id
 
 
 def _may_be_newest(run: Run) -> bool:

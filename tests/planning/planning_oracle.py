@@ -459,11 +459,12 @@ class Oracle(Table):
         if any(isinstance(observed.fetched.get(one.id), Unreadable) for one in records):
             return True
         if self.transfer.evidence is EvidenceMode.BACKFILLS:
-            return any(map(self.shows_no_trace, self.transfer.previous_ids)) and self.before_the_first(day)
+            forgotten = filter(self.shows_no_trace, self.transfer.previous_ids)
+            return any(self.may_have_loaded(source, day) for source in forgotten)
         for source in self.transfer.source_ids:
             cause = causes(observed.runs.get(source))
             if source != own and (cause is Cause.NOT_FOUND or self.proves_nothing(source)):
-                if self.before_the_first(day):
+                if self.may_have_loaded(source, day):
                     return True
             elif cause is not None or self.tells_no_day(source):
                 return True
@@ -489,11 +490,15 @@ class Oracle(Table):
         completed = [run for run in self.runs(source) or () if run.status is RunStatus.COMPLETED]
         return bool(completed) and all(run.day is None for run in completed)
 
-    def before_the_first(self, day: Day) -> bool:
-        """Tell whether a day, of which memory knows nothing, was over when the new transfer first ran."""
+    def may_have_loaded(self, source: int, day: Day) -> bool:
+        """Tell whether a predecessor that is not there may have loaded a day: nobody is known to have,
+        it knows nothing of what this one did, and the day was over when the new transfer first ran.
+        """
         own, document = self.transfer.address.transfer_id, self.world.document
-        if any(remembered(one.evidence, day) in CERTAIN for one in self.records_on(day)):
-            return False
+        for one in self.records_on(day):
+            word = remembered(one.evidence, day)
+            if word == "loaded" or (word in CERTAIN and one.transfer_id == source):
+                return False
         if self.was_ever_loaded(day):
             return False
         made = [run.created_time for run in self.runs(own) or ()]
@@ -511,13 +516,17 @@ class Oracle(Table):
     def has_unknown_history(self) -> bool:
         if self.transfer.evidence is not EvidenceMode.BACKFILLS:
             return False
-        acceptance = self.world.document.acceptances.get(self.transfer.address.transfer_id)
         return any(
             record.origin is Origin.UNEXPLAINED
             and record.transfer_id in self.transfer.source_ids
-            and (acceptance is None or record.id > acceptance.backfill_id)
+            and not self.is_accepted(record)
             for record in self.world.document.backfills.values()
         )
+
+    def is_accepted(self, record: BackfillRecord) -> bool:
+        """Tell whether a person knows the history of what it is on, be that a predecessor."""
+        said = self.world.document.acceptances.get(record.transfer_id)
+        return said is not None and record.id <= said.backfill_id
 
     # -- why a day is due -----------------------------------------------------------------------
 

@@ -153,7 +153,7 @@ def read_world(tape: Tape) -> World:
         backfills={one.id: one for one in records},
         loads={KEYS["loads"](one): one for one in loads},
         amnesties={(one.transfer_id, one.start, one.serial): one for one in amnesties},
-        acceptances={one: Acceptance(one, 1 + tape.below(8), 2) for one in IDS if tape.chance(4)},
+        acceptances={one: Acceptance(one, 1 + tape.below(8), 2) for one in sources if tape.chance(4)},
     )
     blind = {
         source for one in transfers if one.evidence is EvidenceMode.BACKFILLS for source in one.source_ids

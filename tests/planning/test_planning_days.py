@@ -309,6 +309,22 @@ def test_what_the_state_cannot_explain_blocks_what_is_due(
     assert buckets(ledger_of(desired, unexplained, *said)) == expected
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ((Acceptance(TRANSFER, 100, 2),), {"blocked unknown-history": "3"}),
+        ((Acceptance(OLD, 99, 2),), {"blocked unknown-history": "3"}),
+        ((Acceptance(OLD, 99, 2), Acceptance(TRANSFER, 100, 2)), {"due never-loaded": "3"}),
+        ((Acceptance(OLD, 98, 2), Acceptance(TRANSFER, 100, 2)), {"blocked unknown-history": "3"}),
+    ],
+)
+def test_each_id_of_a_transfer_is_accepted_for_itself(said: Any, expected: Any) -> None:
+    own = record("1", origin=Origin.UNEXPLAINED, id=100)
+    old = record("2", origin=Origin.UNEXPLAINED, id=99, transfer_id=OLD)
+    desired = transfer("3", previous_ids=(OLD,), evidence=BLIND)
+    assert buckets(ledger_of(desired, own, old, *said)) == expected
+
+
 def test_days_told_to_be_loaded_need_no_acceptance() -> None:
     told = LoadedDays(days("3"), None, "By hand", Place("backfills.yaml", 9, 9))
     desired = transfer("3-4", evidence=BLIND, loaded=(told,))
@@ -341,6 +357,11 @@ BY_PREDECESSOR = record("2-3", ran=2, transfer_id=OLD, evidence=known(loaded="2"
             {"blocked no-evidence": "1", "covered": "2 4", "due failed": "3", "due never-loaded": "5-9"},
         ),
         (
+            [record("1-3", "FAILED", ran=1, failed=2, names="1 2", created=at(5))],
+            (),
+            {"blocked no-evidence": "1-2 4", "covered": "3", "due never-loaded": "5-9"},
+        ),
+        (
             [],
             (*runs("5", created=at(6)), *runs("4", created=UNTOLD)),
             {"blocked no-evidence": "1-3", "covered": "4-5", "due never-loaded": "6-9"},
@@ -348,7 +369,7 @@ BY_PREDECESSOR = record("2-3", ran=2, transfer_id=OLD, evidence=known(loaded="2"
     ],
     ids=[
         *("no sign of the new one", "its first run", "its first backfill", "memory knows some days"),
-        "a run that tells no time",
+        *("the new one failed", "a run that tells no time"),
     ],
 )
 def test_days_that_a_predecessor_may_have_loaded(entries: Any, own_runs: Any, expected: Any) -> None:

@@ -91,6 +91,16 @@ def test_a_predecessor_whose_runs_are_gone(stranger: Stranger, known: bool, gone
     assert stranger.created == []
 
 
+def test_that_the_new_one_failed_says_nothing_of_a_predecessor_that_is_gone(stranger: Stranger) -> None:
+    transfer = stranger.world.transfer(6, "02:00", "2025-07-01")
+    transfer.failing = dict.fromkeys(days("2025-05-01", "2025-05-05"), 1)
+    stranger.world.create(6, day("2025-05-01"), day("2025-05-05"))
+    stranger.world.advance(hours=3)
+    stranger.declare({"ads": {"transfer_id": 6, "previous_ids": [5], "ranges": [SPAN]}})
+    shown = stranger.plan(code=69)
+    assert (shown.why("blocked"), shown.actions) == ({"no-evidence": 91}, [])
+
+
 @pytest.mark.parametrize("gone", ["404", "empty"])
 def test_loaded_is_the_cure_for_a_predecessor_that_is_gone(stranger: Stranger, gone: str) -> None:
     stranger.manners.gone_runs = gone
@@ -237,6 +247,27 @@ def test_accept_ends_it(two: Stranger) -> None:
     two.load()
     two.load()
     assert two.world.bought(1) == days("2025-01-01", "2025-01-31") + EARLIER_DAYS
+
+
+def test_accept_says_nothing_of_a_predecessor_that_joins_later(two: Stranger) -> None:
+    """The backfills of 1, which nobody was shown, are older than the one that was accepted on 2."""
+    world = two.world
+    made = [("2025-04-01", "2025-04-30"), ("2025-05-01", "2025-05-31")]
+    for first, last in made:
+        world.create(1, day(first), day(last), USER)
+    world.advance(hours=3)
+    world.create(2, day("2025-06-01"), day("2025-06-30"), USER)
+    world.advance(hours=3)
+    told = {"transfer_id": 2, "evidence": "backfills", "chunk": "month"}
+    two.declare({"web": {**told, "ranges": ["2025-05..2025-06"]}})
+    two.run("accept", "web", "--auto-approve", code=0)
+    assert two.plan(code=0).days == {"covered": 30, "planned": 31}
+    two.declare({"web": {**told, "previous_ids": [1], "ranges": ["2025-04..2025-06"]}})
+    two.load(code=6)
+    assert two.plan(code=6).why("blocked") == {"unknown-history": 30}
+    assert len(two.created) == 3
+    two.run("accept", "web", "--auto-approve", code=0)
+    assert two.plan(code=0).days == {"covered": 61, "planned": 30}
 
 
 def old_copy(state: Path, kept: Path, how: str) -> None:
