@@ -208,7 +208,8 @@ class StateBranch:
         if known.last in ("", known.commit):
             return
         committed = self.committed(known.last)
-        again = f"Put the newer state back:{self._from_last()}\n"
+        replaced = committed is not None and known.revision.lineage not in ("", committed.lineage)
+        again = f"Put the newer state back:{self._from_last('--force ' if replaced else '')}\n"
         try:
             check_not_older(known.revision, committed, self.source, self._gone, again)
         except StateError:
@@ -236,10 +237,12 @@ class StateBranch:
         """Return what became of a branch that is not there, and how to put it back."""
         return "is gone", f"Put it back, from where the last run left it:{self._from_last()}"
 
-    def _from_last(self) -> str:
+    def _from_last(self, force: str = "") -> str:
         """Return the commands that put back what the last run left."""
         remote = self._shown_remote
-        return lines(f"git fetch {remote} {self.last_ref}", f"git push {remote} FETCH_HEAD:{self._ref}")
+        return lines(
+            f"git fetch {remote} {self.last_ref}", f"git push {force}{remote} FETCH_HEAD:{self._ref}"
+        )
 
     @property
     def _shown_remote(self) -> str:

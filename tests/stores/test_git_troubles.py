@@ -3,6 +3,7 @@
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from reconciler.errors import (
     StateRefused,
     StateUnwritable,
 )
+from reconciler.formats.statefile import encode_document
 from reconciler.stores import gitbranch, gitlock
 from reconciler.stores.base import NEVER_WRITTEN, Revision
 from reconciler.stores.git import GitStore
@@ -330,9 +332,11 @@ def test_what_is_damaged_is_refused_and_not_overwritten(
     assert opened(place).read()[1] == revision
 
 
-def told_commands(error: StateError) -> None:
-    """Run what a hint says, in the clone."""
+def told_commands(error: StateError, those: str = "") -> None:
+    """Run what a hint says, in the clone: the lines, or ``those`` that begin so."""
     for line in error.hint.splitlines()[1:]:
+        if not line.strip().startswith(those):
+            continue
         subprocess.run(line.strip(), shell=True, check=True, capture_output=True, env=environment())
 
 
@@ -370,6 +374,26 @@ def test_a_branch_that_was_forced_back_is_an_old_copy(remote: Remote, place: Pla
     remote.put(BRANCH, newer)
     with pytest.raises(StateOldCopy):
         opened(place).read()
+
+
+def test_a_branch_of_another_lineage_in_the_place_of_ours_is_refused(remote: Remote, place: Place) -> None:
+    newest = run_of(place, "a", "b")
+    ours, kept = remote.refs()[f"refs/heads/{BRANCH}"], remote.refs()[LAST]
+    document, _ = opened(place).read()
+    assert document is not None
+    other = replace(document, lineage="other", intents={})
+    remote.commit(BRANCH, {FILE: encode_document(other)})
+    with pytest.raises(StateForeign, match="replaced") as caught:
+        opened(place).read()
+    told_commands(caught.value, "git ")  # which put ours back
+    assert (opened(place).read()[1], remote.refs()[f"refs/heads/{BRANCH}"]) == (newest, ours)
+    remote.commit(BRANCH, {FILE: encode_document(other)})
+    with pytest.raises(StateForeign):
+        opened(place).commit(adds("c"), newest)
+    assert remote.refs()[LAST] == kept
+    opened(place).push(other, another_lineage=True)
+    run_of(place, "c")
+    assert nonces_at(place) == {"c"}
 
 
 def test_a_branch_that_was_deleted_is_an_old_copy_and_comes_back(remote: Remote, place: Place) -> None:
