@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.cli.options import Common
-from reconciler.cli.terminal import err, is_a_terminal, paint_for, unwritten_is_fine, width_of
+from reconciler.cli.terminal import err, err_as_it_is, is_a_terminal, paint_for, unwritten_is_fine, width_of
 from reconciler.events import Activity, Doing, RunEvent, Waiting
 from reconciler.render.doing import Lasting, Tally, doing_lines
 from reconciler.render.fitting import fitted
@@ -209,11 +209,11 @@ class Display:
         self._utter()
 
     def _print(self, text: str) -> None:
+        text = fitted(text, width_of(sys.stderr))  # elsewhere than on a terminal, too: as a plan is
         if self._live is None:
-            err(text)
+            err_as_it_is(text)
             return
         from rich.text import Text
 
         with unwritten_is_fine(sys.stderr):
-            shown = Text.from_ansi(fitted(text, width_of(sys.stderr)))
-            self._live.console.print(shown, soft_wrap=True)
+            self._live.console.print(Text.from_ansi(text), soft_wrap=True)

@@ -37,7 +37,7 @@ def _show(error: ReconcilerError, common: Common) -> None:
     elif isinstance(error, ConfigError):
         err(completed(findings_text(error.findings, paint, error.line_of, width_of(sys.stderr)), common))
     else:
-        err(completed(error_text(error, paint), common))
+        err(completed(error_text(error, paint, width_of(sys.stderr)), common))
 
 
 def _tell_programs(error: Exception, status: int, arguments: Sequence[str], common: Common) -> None:

@@ -201,7 +201,7 @@ class Reporter:
         """
         self._end()
         for error in report.errors:
-            err(completed(error_text(error, self._paint()), self.common))
+            err(completed(error_text(error, self._paint(), width_of(sys.stderr)), self.common))
         sentence = summary_sentence(report.exit, report.totals)
         if self.common.json:
             for refused in self._suspect:

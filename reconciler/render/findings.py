@@ -158,8 +158,7 @@ def wrapped(text: str, width: int) -> Iterator[str]:
         yield from map(harmless, folded(f"  {line}", width))
 
 
-def error_text(error: ReconcilerError, paint: Paint) -> str:
-    """Return an error for a person: summary, detail, what to do."""
-    head = paint(f"error[{error.code}]", RED, BOLD)
-    lines = [f"  {line}" for text in (error.detail, error.hint) if text for line in text.split("\n")]
-    return "\n".join([f"{head}: {paint(harmless(error.summary), BOLD)}", *map(harmless, lines)])
+def error_text(error: ReconcilerError, paint: Paint, width: int = WIDTH) -> str:
+    """Return an error for a person, as a finding is: summary, detail, what to do."""
+    told = Finding(error.code, Severity.ERROR, error.summary, error.detail, error.hint)
+    return findings_text([told], paint, lambda place: None, width)

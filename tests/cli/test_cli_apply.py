@@ -461,7 +461,7 @@ def test_blind_without_the_state_of_before_nothing_is_bought_until_it_is_accepte
     online.write(blind.replace("2024-05-10", "2024-05-12"))
     made = len(api.writes())
     done = online.run("apply", "--auto-approve", "--state", "runner-2", code=6)
-    assert "reconciler accept ads" in done.err
+    assert "reconciler accept ads" in done.told
     assert len(api.writes()) == made
     online.run("accept", "ads", "--auto-approve", "--state", "runner-2", code=0)
     online.run("apply", "--auto-approve", "--state", "runner-2", code=0)

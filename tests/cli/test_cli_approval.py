@@ -40,9 +40,9 @@ def test_with_fewer_files_what_is_not_done_is_named(online: Shop, api: Api) -> N
     online.run("plan", "--out", "plan.json", code=0)
     online.write(ONLY_ADS, "fewer/fewer.yaml")
     done = online.run("apply", "plan.json", "-c", "fewer", "--state", "state", code=3)
-    assert "web 2024-04-01..2024-04-05: not done: not-declared; make a new plan" in done.err
+    assert "web 2024-04-01..2024-04-05: not done: not-declared; make a new plan" in done.told
     assert "not done   5 days of web: not-declared, under this plan" in done.err
-    assert "reconciler plan --out plan.json" in done.err
+    assert "reconciler plan --out plan.json" in done.told
     assert done.summary.startswith("Apply incomplete (exit 3): 1 created")
     assert api.made() == [ADS]
 
@@ -52,14 +52,14 @@ def test_with_other_files_a_plan_is_refused(target: tuple[str, ...], online: Sho
     online.run("plan", "--out", "plan.json", *(target or ("--target", "a*")), code=0)
     online.write(ONLY_WEB)
     done = online.run("apply", "plan.json", code=6)
-    assert "does not fit the files" in done.err
+    assert "does not fit the files" in done.told
     assert api.writes() == []
 
 
 def test_an_earlier_date_leaves_days_undone_and_says_so(online: Shop, api: Api) -> None:
     online.run("plan", "--out", "plan.json", code=0)
     done = online.run("apply", "plan.json", "--as-of", "2024-05-08", code=3)
-    assert "ads 2024-05-08..2024-05-10: not done: future; apply it again" in done.err
+    assert "ads 2024-05-08..2024-05-10: not done: future; apply it again" in done.told
     assert api.made() == [WEB, "2024-05-01..2024-05-07"]
     online.run("apply", "plan.json", code=0)
     assert api.made() == [WEB, "2024-05-01..2024-05-07", "2024-05-08..2024-05-10"]
@@ -74,7 +74,7 @@ def test_a_plan_made_by_a_clock_ahead_is_carried_out_once(online: Shop, api: Api
     online.run("apply", "plan.json", code=0)
     api.sandbox.advance(86400)
     again = online.run("apply", "plan.json", code=0)
-    assert "was applied already, on " in again.err
+    assert "was applied already, on " in again.told
     (told,) = [
         one for one in online.run("apply", "plan.json", "--json", code=0).lines if one["type"] != "summary"
     ]
@@ -132,7 +132,7 @@ def test_a_guard_is_overridden_for_one_plan_with_a_reason(online: Shop, api: Api
     online.run("apply", "--override", "max_days", "--expect", whole, "--reason", "Agreed", code=64)
     assert api.writes() == []
     done = online.run(*override, "--expect", whole, "--reason", "Agreed with ann", code=0)
-    assert "A guard is overridden" in done.err
+    assert "A guard is overridden" in done.told
     assert len(api.writes()) == 2
     told = online.run("plan", code=0).err
     assert "A guard was overridden" in told

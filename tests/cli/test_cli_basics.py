@@ -140,7 +140,7 @@ def test_init_writes_a_file_that_is_valid_and_never_overwrites(shop: Shop) -> No
     assert b"team_id: 77" in before
     assert shop.run("validate", "-c", "new.yaml", code=0).out.startswith("Team 77\n")
     done = shop.run("init", "new.yaml", code=6)
-    assert "not overwritten" in done.err
+    assert "not overwritten" in done.told
     assert (shop.folder / "new.yaml").read_bytes() == before
 
 
@@ -153,10 +153,10 @@ def test_init_does_not_follow_a_dangling_link(shop: Shop) -> None:
 def test_init_is_refused_beside_a_folder_of_files(shop: Shop) -> None:
     (shop.folder / "eu" / "backfills").mkdir(parents=True)
     refused = shop.run("init", "eu/backfills.yaml", code=6)
-    assert "beside eu/backfills.yaml" in refused.err
+    assert "beside eu/backfills.yaml" in refused.told
     assert "\n      reconciler init eu/backfills/NAME.yaml\n" in refused.err
     done = shop.run("init", "eu/backfills/ads.yaml", code=0)
-    assert "the state will be in eu/state/" in done.err
+    assert "the state will be in eu/state/" in done.told
 
 
 def test_a_file_of_the_team_that_is_not_read_is_refused(shop: Shop) -> None:
@@ -164,7 +164,7 @@ def test_a_file_of_the_team_that_is_not_read_is_refused(shop: Shop) -> None:
     for command in (["validate"], ["plan"], ["apply", "--auto-approve"], ["status"]):
         done = shop.run(*command, code=6)
         assert "BF058" in done.err
-        assert "limits.yaml sets `prune`" in done.err
+        assert "limits.yaml sets `prune`" in done.told
     assert shop.run("validate", "--json", code=6).json["valid"] is False
     shop.run("validate", "-c", ".", code=0)
 
@@ -218,7 +218,7 @@ def test_validate_ends_with_the_errors_of_each_file(shop: Shop) -> None:
     shop.write("version: 1\nteam_id: 1\ntransfers: {}\nx: 1\n")
     (shop.folder / "shop.yaml").write_text("a: b: c\n")
     done = shop.run("validate", "-c", "backfills.yaml", "-c", "shop.yaml", "--color", "always", code=1)
-    assert "\x1b[1mUnknown key `x`\x1b[0m" in done.err
+    assert "\x1b[1mUnknown key `x`\x1b[0m" in done.told
     done = shop.run("validate", "-c", "backfills.yaml", "-c", "shop.yaml", code=1)
     assert done.out.splitlines()[0].startswith("2 errors: backfills.yaml 1, shop.yaml 1")
     assert done.out.splitlines()[-1] == "shop.yaml is not YAML yet; more may show when it is."
@@ -227,7 +227,7 @@ def test_validate_ends_with_the_errors_of_each_file(shop: Shop) -> None:
 def test_there_is_no_place_in_a_file_that_is_not_there(shop: Shop) -> None:
     for command in ("validate", "plan"):
         done = shop.run(command, "-c", "nope.yaml", code=1)
-        assert "There is no file or folder `nope.yaml`." in done.err
+        assert "There is no file or folder `nope.yaml`." in done.told
         assert "nope.yaml:" not in done.err
 
 

@@ -70,7 +70,7 @@ def test_what_is_unknown_is_told_also_when_nothing_can_be_read(in_doubt: tuple[S
     assert [one["code"] for one in last["diagnostics"]] == ["key-problem"]
     done = shop.run("apply", "--auto-approve", env=key, code=4)
     assert "unknown    1 create, 10 days: " in done.err
-    assert f"reconciler resolve {told} --as not-created" in done.err
+    assert f"reconciler resolve {told} --as not-created" in done.told
     for command in ("plan", "status"):
         shown = shop.run(command, env=key, code=65)
         assert f"Whether {told} was created" in shown.told
@@ -230,7 +230,7 @@ def test_an_interrupted_run_says_what_is_in_doubt(shop: Shop) -> None:
         assert "outcome unknown: the run ended before its outcome was known; an apply after" in done.told
         again = f"reconciler apply --auto-approve --parallelism 1 --api {api.url}"
         assert f"to go on, run the same again:\n      {again}\n" in done.err
-        assert "reconciler resolve" in done.err
+        assert "reconciler resolve" in done.told
         gate.open.set()
 
 
@@ -288,7 +288,7 @@ def test_a_full_disk_behind_the_output(script: str, code: int, shop: Shop) -> No
         assert done.code == code, done
         assert len(api.made()) == (0 if "plan" in script else 2)
         if "apply" in script and code:
-            assert "Apply complete: 2 created, " in done.err
+            assert "Apply complete: 2 created, " in done.told
             assert {"ads", "web"} <= {line.split()[1] for line in done.err.splitlines() if " + " in line}
         shop.run("apply", "--auto-approve", code=0)
         assert len(api.made()) == 2

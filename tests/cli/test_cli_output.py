@@ -87,12 +87,12 @@ def test_a_reader_that_leaves_early_is_no_error(command: str, shop: Shop) -> Non
 def test_a_folder_that_is_gone_is_called_that(command: str, shop: Shop) -> None:
     done = shop.shell(f"mkdir gone && cd gone && rmdir ../gone && reconciler {command}")
     assert done.code == 64
-    assert "error[usage]: The working folder is gone" in done.err
+    assert "error[usage]: The working folder is gone" in done.told
 
 
 def test_a_sandbox_that_is_not_there_is_not_moved_on(shop: Shop) -> None:
     done = shop.run("sandbox", "advance", "1d", "--data", "wrlds/one.db", code=64)
-    assert "reconciler sandbox reset --data wrlds/one.db" in done.err
+    assert "reconciler sandbox reset --data wrlds/one.db" in done.told
     assert [one.name for one in shop.folder.iterdir()] == ["backfills.yaml"]
     assert "reconciler sandbox reset\n" in shop.run("sandbox", "advance", "1d", code=64).err
     shop.run("sandbox", "reset", code=0)

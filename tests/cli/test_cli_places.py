@@ -151,7 +151,7 @@ def test_a_damaged_state_hides_no_other(place: str, run: Run, here: Path) -> Non
     assert "damaged" in verified.err
     shown = run("state", "show", *state, code=1)
     assert f"Team {OTHER}" in shown.out
-    assert f"Team {TEAM}: error[state-damaged]" in shown.err
+    assert f"Team {TEAM}: error[state-damaged]" in shown.told
     assert len(run("state", "show", "--json", *state, code=1).json["teams"]) == 2
 
 
@@ -173,7 +173,7 @@ def test_migrate_moves_and_the_old_place_says_where_to(way: tuple[str, str], run
     assert f"reconciler plan --state {way[1]} --api sandbox" in done.out
     assert "serial 2" in run("state", "list", "--state", way[1]).out
     refused = run("plan", "--state", way[0], code=6)
-    assert "The state was moved" in refused.err
+    assert "The state was moved" in refused.told
     assert way[1] in refused.err
     run("state", "migrate", *way, "--auto-approve")
     assert "serial 2" in run("state", "list", "--state", way[1]).out
@@ -183,7 +183,7 @@ def test_migrate_goes_on_with_the_other_teams(run: Run, here: Path) -> None:
     two_teams(here)
     begun("state", OTHER)
     done = run("state", "migrate", "state", "git:origin", "--auto-approve", code=6)
-    assert f"Team {TEAM}: error[refused]: There is no state to move" in done.err
+    assert f"Team {TEAM}: error[refused]: There is no state to move" in done.told
     assert f"Team {OTHER}: its state is at git:origin#reconciler-state/team-{OTHER} now" in done.out
     assert not (here / "state" / f"team-{TEAM}.lock").exists()
 
@@ -192,7 +192,7 @@ def test_a_move_waits_for_no_run_and_disturbs_none(run: Run) -> None:
     store = begun("git:origin")
     with store.lock(this_process("apply", datetime.now(UTC)), 0):
         done = run("state", "migrate", "git:origin", "kept", "--auto-approve", code=5)
-        assert "running `apply`" in done.err
+        assert "running `apply`" in done.told
     assert "serial 1" in run("state", "list", "--state", "git:origin").out
 
 
@@ -341,7 +341,7 @@ def test_outside_of_a_checkout_it_says_so(run: Run, here: Path, monkeypatch: pyt
     monkeypatch.chdir(outside)
     for command in (("plan",), ("state", "list"), ("state", "show"), ("apply", "--auto-approve")):
         done = run(*command, "--state", "git:origin", code=64)
-        assert "not in a Git repository" in done.err + done.out
+        assert "not in a Git repository" in done.told + done.out
     assert "is not in a Git repository" in run("state", "check", "git:origin", code=64).err
 
 

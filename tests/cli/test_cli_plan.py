@@ -241,7 +241,7 @@ def test_a_guard_refuses_but_everything_is_written(online: Shop, api: Api) -> No
 def test_no_key(shop: Shop) -> None:
     done = shop.run("plan", code=65)
     assert "SUPERMETRICS_API_KEY" in done.err
-    assert "--api sandbox" in done.err
+    assert "--api sandbox" in done.told
     assert json.loads(shop.run("plan", "--json", code=65).out)["errored"] is True
     shop.run("apply", "--auto-approve", code=65)
     shop.run("status", code=65)
@@ -263,7 +263,7 @@ def test_a_key_that_cannot_be_one(key: str, shop: Shop, api: Api) -> None:
 
 def test_an_invalid_key(shop: Shop, api: Api) -> None:
     done = shop.run("plan", env=api.env | {"SUPERMETRICS_API_KEY": "invalid"}, code=65)
-    assert "does not accept the key" in done.err
+    assert "does not accept the key" in done.told
     assert shop.run("apply", "--auto-approve", env=api.env | {"SUPERMETRICS_API_KEY": "invalid"}, code=65)
 
 
@@ -320,7 +320,7 @@ def test_a_pattern_that_matches_nothing(online: Shop) -> None:
 def test_a_selection_that_leaves_nothing_is_no_success(command: str, shop: Shop) -> None:
     for flags in (["--target", "a*", "--exclude", "ads"], ["--exclude", "*"]):
         done = shop.run(*command.split(), *flags, code=64)
-        assert "No transfer is left" in done.err
+        assert "No transfer is left" in done.told
         assert not done.out
 
 
@@ -516,7 +516,7 @@ def test_two_saved_plans_are_compared(online: Shop, api: Api) -> None:
     assert "**2 days more**" in (online.folder / "plan.md").read_text()
     assert online.run("diff", "plan.json", "plan.json", code=0).out == "No difference.\n"
     strict = online.run("apply", "base.json", "--strict", code=6)
-    assert "new: ads 2024-05-11..2024-05-12" in strict.err
+    assert "new: ads 2024-05-11..2024-05-12" in strict.told
     online.run("diff", "plan.json", code=64)
     online.run("diff", "plan.json", "backfills.yaml", code=64)
     assert api.writes() == []

@@ -44,7 +44,7 @@ def test_not_created_is_not_believed_of_what_is_there(in_doubt: Shop, api: Api) 
     """It looks first, and says what to say instead."""
     api.sandbox.settings(list_lag_seconds=0, latest_lag_seconds=0)
     done = in_doubt.run("resolve", "ads", RANGE, "--as", "not-created", "--auto-approve", code=6)
-    assert "Backfill 10001 is just what was asked for, and was made at " in done.err
+    assert "Backfill 10001 is just what was asked for, and was made at " in done.told
     (command,) = re.findall(r"^ +(reconciler .*)$", done.err, re.MULTILINE)
     assert in_doubt.shell(f"{command} --auto-approve").code == 0
     assert in_doubt.run("plan", "--target", "ads", code=0).summary.startswith("No changes.")
@@ -54,7 +54,7 @@ def test_not_created_is_not_believed_of_what_is_there(in_doubt: Shop, api: Api) 
 def test_where_it_cannot_look_it_says_so(in_doubt: Shop, api: Api) -> None:
     api.sandbox.faults("status-400-before@list")
     done = in_doubt.run("resolve", "ads", RANGE, "--as", "not-created", "--auto-approve", code=0)
-    assert "warning: Whether it is there could not be looked at: " in done.err
+    assert "warning: Whether it is there could not be looked at: " in done.told
 
 
 @pytest.mark.parametrize(
@@ -98,5 +98,5 @@ def test_what_the_list_shows_of_an_unknown_create_is_named(online: Shop, api: Ap
     assert "--as created:10001" in done.out
     api.sandbox.faults("status-400-before@list")
     done = online.run("resolve", code=0)
-    assert "warning: Whether the API shows them could not be seen: " in done.err
+    assert "warning: Whether the API shows them could not be seen: " in done.told
     assert "--as created:ID" in done.out

@@ -51,7 +51,7 @@ def test_the_world_lies_with_the_files_wherever_a_command_runs(shop: Shop) -> No
     assert "15 covered" in shop.run("plan", "--api", "sandbox", *flags, code=0).summary
     assert not shop.state.exists()
     lost = shop.run("sandbox", "advance", "3d", "-c", "other/backfills.yaml", code=64)
-    assert "reconciler sandbox reset -c other/backfills.yaml" in lost.err
+    assert "reconciler sandbox reset -c other/backfills.yaml" in lost.told
     done = shop.run("sandbox", "reset", *flags, code=0)
     assert "in de eu/state/sandbox/ was removed" in done.out
     assert "15 planned" in shop.run("plan", "--api", "sandbox", *flags, code=0).summary

@@ -112,7 +112,7 @@ def test_a_second_signal_leaves_at_once(shop: Shop) -> None:
         done = ended(process, 30)
         assert done.code in (143, 130)
         assert done.seconds < 4
-        assert "Stopping: 2 creates are under way; waiting up to 5 s for the answers." in done.err
+        assert "Stopping: 2 creates are under way; waiting up to 5 s for the answers." in done.told
         *_, told, command = done.err.splitlines()
         assert told == (
             "Ended at once: 2 creates are under way. "

@@ -35,7 +35,7 @@ def test_what_pull_prints_push_takes_with_the_next_serial(applied: Shop) -> None
         pulled.lineage,
     )
     done = applied.run("state", "push", "pulled.json", "--auto-approve", code=6)
-    assert "older than the state" in done.err
+    assert "older than the state" in done.told
     assert "No changes" in applied.run("plan", code=0).out
 
 
