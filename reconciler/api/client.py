@@ -29,7 +29,7 @@ from reconciler.api.outcome import (
     classify_create,
     meaning_of,
 )
-from reconciler.api.pages import Cut, Page, page_of, read_pages, runs_query
+from reconciler.api.pages import Cut, Page, as_unusable, page_of, read_pages, runs_query
 from reconciler.bounds import READ_TIMEOUT, WRITE_TIMEOUT
 from reconciler.dates import Day, iso, last_iso
 from reconciler.http import (
@@ -66,9 +66,8 @@ Verbose = Callable[[str, str, int | None, float], None]
 class Listing:
     """The list of incomplete backfills. ``full``: it may be cut, and then the oldest are hidden.
 
-    ``vendor_now`` is its ``Date``, and ``received`` our clock as that came. ``emulated``: a sandbox of ours
-    answered; ``any_transfer``: one in whose world every transfer exists. ``undated``: it had no ``Date``, and
-    ``vendor_now`` is our clock's.
+    ``vendor_now`` is its ``Date``, if not ``undated``, and ``received`` our clock as that came.
+    ``emulated``: a sandbox of ours answered; ``any_transfer``: one in whose world every transfer exists.
     """
 
     backfills: tuple[Backfill, ...]
@@ -126,7 +125,7 @@ class ApiClient:
                 self._asking("backfills", page), found, wire.merge_backfills, announced_only=True
             )
         except (*wording.UNREAD, Cut) as failure:
-            raise wording.failed(request, _as_unusable(request, failure), self._retry.max_wait) from None
+            raise wording.failed(request, as_unusable(request, failure), self._retry.max_wait) from None
         return Listing(tuple(found.values()), sent >= LIST_CAP, *firsts[0])
 
     def get(self, backfill_id: int) -> Backfill | Unreadable | None:
@@ -235,7 +234,7 @@ class ApiClient:
         try:
             read_pages(ask, found, merge, announced_only=announced_only)
         except (*wording.UNREAD, Cut) as failure:
-            seen = wording.unreadable(request, _as_unusable(request, failure))
+            seen = wording.unreadable(request, as_unusable(request, failure))
             return replace(seen, cause=Cause.FAILED) if found else seen
         return tuple(found.values())
 
@@ -290,16 +289,12 @@ class ApiClient:
         return wording.AnsweredForNow(error, after)
 
     def _send(self, request: Request, read_timeout: float) -> Response:
-        status: int | None = None
+        response: Response | None = None
         began = time.monotonic()
         try:
             response = self._transport.send(request, read_timeout=read_timeout)
-            status = response.status
+            return response
         finally:
             if self._verbose is not None:
+                status = response.status if response else None
                 self._verbose(request.method, request.path, status, time.monotonic() - began)
-        return response
-
-
-def _as_unusable(request: Request, failure: Exception) -> Exception:
-    return wording.Unusable(request, str(failure)) if isinstance(failure, Cut) else failure

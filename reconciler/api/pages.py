@@ -14,8 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from reconciler.api.documents import Announced, announced, decode
+from reconciler.api.wording import Unusable
 from reconciler.dates import FIRST_DAY, Day, iso
-from reconciler.http import Response
+from reconciler.http import Request, Response
 
 T = TypeVar("T")
 
@@ -140,3 +141,8 @@ def runs_query(first_day: Day, last_moment: datetime, offset: int, number: int =
         "limit": PAGE,
         "offset": offset,
     }
+
+
+def as_unusable(request: Request, failure: Exception) -> Exception:
+    """Return a list that could not be read to its end as an answer that cannot be used."""
+    return Unusable(request, str(failure)) if isinstance(failure, Cut) else failure

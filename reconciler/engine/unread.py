@@ -10,11 +10,21 @@ from reconciler.dates import grouped
 from reconciler.diagnostics import Finding, Severity
 from reconciler.model.observed import Cause, Unreadable
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
+from reconciler.planning.situation import Situation
 
 FEW = 3  # transfers that are told one by one, and of more so many are named
 _BY_FILE = (Cause.FORBIDDEN, Cause.NOT_FOUND, Cause.UNDATED)
 _BLIND = "`evidence: backfills` does without run lists, only if no schedule loads these days."
 _OWN = re.compile(r"\(request [^)]*\)|\d+")  # of what was said, what each transfer and request has of its own
+
+
+def transfer_list(situation: Situation) -> Iterator[Finding]:
+    listed = situation.observed.transfers
+    if listed is None or isinstance(listed, Unreadable):
+        said = f" ({listed.said})" if isinstance(listed, Unreadable) and listed.said else ""
+        detail = f"Paused and unknown transfers of team {situation.team.team_id} are not noticed{said}."
+        hint = "Check the key's scopes." if listed is None else cure(listed)
+        yield Finding("OB001", Severity.WARNING, "The transfer list is not readable", detail, hint)
 
 
 def unread_findings(ledgers: Iterable[TransferLedger]) -> Iterator[Finding]:

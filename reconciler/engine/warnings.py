@@ -9,18 +9,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from shlex import quote
 
-from reconciler.api.wording import cure
 from reconciler.dates import DateSet, dates_of, iso
 from reconciler.diagnostics import Finding, Severity
 from reconciler.engine.sending import named
-from reconciler.engine.unread import unread_findings
+from reconciler.engine.unread import transfer_list, unread_findings
 from reconciler.errors import Exit
 from reconciler.formats.answers import answers_told
 from reconciler.formats.commands import on_lines, resolving
 from reconciler.formats.reports import minute_after, on_the_minute
 from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import Intent, Origin, Outcome
-from reconciler.model.observed import Cause, RunStatus, Unreadable
+from reconciler.model.observed import Cause, RunStatus
 from reconciler.planning.evidence import is_active
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
 from reconciler.planning.plan import TeamPlan
@@ -33,7 +32,7 @@ MANY_DAYS_AGAIN = 31  # of days due once more, how many are worth a word
 
 def warnings(situation: Situation) -> tuple[Finding, ...]:
     """Return everything there is to warn of, in a stable order."""
-    found = [finding for check in (_transfer_list, _clocks, _turned_away) for finding in check(situation)]
+    found = [finding for check in (transfer_list, _clocks, _turned_away) for finding in check(situation)]
     found += unread_findings(situation.ledgers)
     for ledger in situation.ledgers:
         found += [finding for check in _CHECKS for finding in check(ledger)]
@@ -57,15 +56,6 @@ def statuses(situation: Situation) -> frozenset[int]:
 
 
 # --- of the whole team ------------------------------------------------------------------------
-
-
-def _transfer_list(situation: Situation) -> Iterator[Finding]:
-    listed = situation.observed.transfers
-    if listed is None or isinstance(listed, Unreadable):
-        said = f" ({listed.said})" if isinstance(listed, Unreadable) and listed.said else ""
-        detail = f"Paused and unknown transfers of team {situation.team.team_id} are not noticed{said}."
-        hint = "Check the key's scopes." if listed is None else cure(listed)
-        yield _warning("OB001", "The transfer list is not readable", detail, hint)
 
 
 def _clocks(situation: Situation) -> Iterator[Finding]:

@@ -20,7 +20,6 @@ have arrived must never be sent again. Of httpx 0.28 and httpcore 1.0:
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from contextlib import suppress
@@ -30,6 +29,7 @@ from reconciler.bounds import LEAVE_WITHIN
 from reconciler.errors import Interrupted, UsageError
 from reconciler.http.address import checked_base_url, checked_key
 from reconciler.http.body import unpacked
+from reconciler.http.faults import fault_of_settings, fault_of_tls
 from reconciler.http.message import (
     AnswerLost,
     Headers,
@@ -55,7 +55,6 @@ MAX_BODY = 8 * MIB  # a page of 10,000 runs takes some 3 MiB
 MAX_WRITE_BODY = 2 * MIB  # of the answer to a write, which is one backfill
 MAX_ERROR_BODY = 64 * 1024  # of an error no more is read: its status says what it is
 UNASKED = "the connection held bytes that nobody asked for, or the answer is not HTTP"
-_TRUSTED = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # name what httpx trusts
 KEEP_ALIVE = 5.0  # seconds; shorter than any usual server's, so that ours is the side that hangs up
 
 
@@ -189,7 +188,7 @@ class HttpTransport:
                 follow_redirects=False,
             )
         except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
-            fault = _fault_of_settings(error)
+            fault = fault_of_settings(error)
         if fault:
             raise UsageError(
                 "The environment's proxy or certificate settings cannot be used",
@@ -263,7 +262,7 @@ def _worded(error: Exception, started: bool) -> NotSent | AnswerLost:
 
     if isinstance(error, NotSent | AnswerLost):
         return type(error)(str(error))  # without the frames below, which hold the request
-    if not started and (fault := _fault_of_tls(error)):
+    if not started and (fault := fault_of_tls(error)):
         return TlsFailed(fault)
     if not started and isinstance(error, httpx.ConnectError | httpx.ProxyError):
         return NotSent(f"no connection could be made ({str(error)[:200]})")  # the system's or proxy's words
@@ -276,30 +275,3 @@ def _worded(error: Exception, started: bool) -> NotSent | AnswerLost:
     if isinstance(error, httpx.NetworkError):
         return AnswerLost("the connection broke before a whole answer")
     return AnswerLost("sending or reading failed")
-
-
-def _fault_of_settings(error: Exception) -> str:
-    """Return what of the environment cannot be used; the error's own text may quote a proxy's password."""
-    if isinstance(error, ImportError):
-        return "The package socksio, which a SOCKS proxy needs, is not installed"
-    named = [f"{name}={os.environ[name]}" for name in _TRUSTED if os.environ.get(name)]
-    if isinstance(error, OSError) and named:
-        lost = [one for one in named if not os.path.exists(one.partition("=")[2])]
-        return f"There is no {' and no '.join(lost)}" if lost else f"{named[0]} holds no certificates"
-    return "The address of a proxy cannot be read"
-
-
-def _fault_of_tls(error: BaseException | None) -> str:
-    """Return why no TLS connection can be made, if that ended the connecting; "" for what may pass."""
-    import ssl
-
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return f"the certificate is not trusted ({error.verify_message})"
-        if isinstance(error, ssl.SSLEOFError | ssl.SSLSyscallError | ssl.SSLZeroReturnError):
-            return ""  # the connection broke
-        if isinstance(error, ssl.SSLError):
-            reason = (error.reason or "no reason given").replace("_", " ").lower()
-            return f"TLS could not be agreed on ({reason})"
-        error = error.__cause__ or error.__context__
-    return ""
