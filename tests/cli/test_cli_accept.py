@@ -153,7 +153,7 @@ def test_wrong_usage_changes_nothing(blind: Shop) -> None:
 
 
 def test_of_two_transfers_with_one_id_a_name_must_tell(two: Shop) -> None:
-    assert "2 are named 1" in two.run("accept", "1", "--auto-approve", code=64).err
+    assert "2 are named 1" in two.run("accept", "1", "--auto-approve", code=64).told
 
 
 def test_a_key_that_is_not_accepted_is_65(blind: Shop) -> None:

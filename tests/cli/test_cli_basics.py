@@ -233,7 +233,7 @@ def test_there_is_no_place_in_a_file_that_is_not_there(shop: Shop) -> None:
 
 def test_both_a_file_and_a_folder_are_named(shop: Shop) -> None:
     (shop.folder / "backfills").mkdir()
-    assert "both `backfills.yaml` and `backfills/`" in shop.run("validate", code=1).err
+    assert "both `backfills.yaml` and `backfills/`" in shop.run("validate", code=1).told
 
 
 def test_validate_json_has_terraforms_shape(shop: Shop) -> None:

@@ -247,7 +247,7 @@ def test_unlock_frees_what_a_dead_run_left(place: str, run: Run, here: Path) -> 
     store = begun(place)
     lock = store.lock(info := this_process("apply", datetime.now(UTC)), 0)
     lock.__enter__()
-    assert f"lock id {info.id}" in run("state", "unlock", *state, code=5).err
+    assert f"lock id {info.id}" in run("state", "unlock", *state, code=5).told
     run("state", "unlock", "another-id", *state, code=5)
     if place == "state":
         run("state", "unlock", info.id, *state, code=5)  # it lives, the kernel says
@@ -278,7 +278,9 @@ def test_whole_states_go_in_and_out(place: str, run: Run, here: Path) -> None:
     text = run("state", "pull", *state).out
     Path("pulled.json").write_text(text)
     assert "serial 2" in run("state", "push", "pulled.json", "--auto-approve", *state).out
-    assert "older than the state" in run("state", "push", "pulled.json", "--auto-approve", *state, code=6).err
+    assert (
+        "older than the state" in run("state", "push", "pulled.json", "--auto-approve", *state, code=6).told
+    )
     done = run("state", "rm", "--auto-approve", *state)
     kept = f"as {here}/state/team-{TEAM}.db.backup" if place == "state" else "in the history of git:origin"
     assert f"it is kept {kept}" in done.out
@@ -292,9 +294,9 @@ def test_a_state_whose_new_place_is_gone_for_good_comes_back(place: str, run: Ru
     state = ("--state", place)
     store = begun(place)
     store.retire(store.read()[1], "git:gone")
-    assert "being moved" in run("plan", *state, code=6).err
+    assert "being moved" in run("plan", *state, code=6).told
     Path("saved.json").write_text(run("state", "pull", *state).out)
-    assert "being moved" in run("state", "push", "saved.json", "--auto-approve", *state, code=6).err
+    assert "being moved" in run("state", "push", "saved.json", "--auto-approve", *state, code=6).told
     run("state", "rm", "--auto-approve", *state)
     run("state", "push", "saved.json", "--auto-approve", *state)
     assert f"Team {TEAM}" in run("state", "show", *state).out
@@ -342,7 +344,7 @@ def test_outside_of_a_checkout_it_says_so(run: Run, here: Path, monkeypatch: pyt
     for command in (("plan",), ("state", "list"), ("state", "show"), ("apply", "--auto-approve")):
         done = run(*command, "--state", "git:origin", code=64)
         assert "not in a Git repository" in done.told + done.out
-    assert "is not in a Git repository" in run("state", "check", "git:origin", code=64).err
+    assert "is not in a Git repository" in run("state", "check", "git:origin", code=64).told
 
 
 def test_a_move_shows_no_password(run: Run, tmp_path: Path) -> None:

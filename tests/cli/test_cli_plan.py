@@ -492,7 +492,7 @@ def test_status_says_why_it_knows_nothing(online: Shop) -> None:
 
 
 def test_a_file_of_transfers_is_no_plan(shop: Shop) -> None:
-    assert "reconciler apply -c backfills.yaml" in shop.run("apply", "backfills.yaml", code=64).err
+    assert "reconciler apply -c backfills.yaml" in shop.run("apply", "backfills.yaml", code=64).told
 
 
 def test_a_team_that_is_not_selected_is_not_read(online: Shop, api: Api) -> None:

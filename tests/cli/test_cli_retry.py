@@ -180,7 +180,7 @@ def test_of_two_teams_the_one_that_has_the_transfer(worn: Shop, api: Api) -> Non
     (worn.folder / "backfills.yaml").unlink()
     worn.write(text, "backfills/eu.yaml")
     worn.write(other, "backfills/us.yaml")
-    assert "2 are named 1" in worn.run("retry", "1", "--auto-approve", code=64).err
+    assert "2 are named 1" in worn.run("retry", "1", "--auto-approve", code=64).told
     assert first_line(worn, "ads-us") == NOTHING.replace("ads", "ads-us")
     worn.run("retry", "ads", "2024-05-08", "--auto-approve", code=0)
     wanted = ["ads 2024-05-08..2024-05-08", "ads-us 2024-05-01..2024-05-10"]

@@ -61,7 +61,7 @@ def test_of_files_with_several_state_folders_the_world_is_to_be_named(shop: Shop
     shop.write(FILE, "eu/backfills.yaml")
     shop.write(FILE.replace(str(TEAM), "6"), "us/backfills.yaml")
     flags = ["-c", "eu/backfills.yaml", "-c", "us/backfills.yaml"]
-    assert "eu/state, us/state" in shop.run("plan", "--api", "sandbox", *flags, code=64).err
+    assert "eu/state, us/state" in shop.run("plan", "--api", "sandbox", *flags, code=64).told
     shop.run("apply", "--auto-approve", "--api", "sandbox:one.db", *flags, code=0)
     assert (shop.folder / "us" / "state" / "sandbox" / "team-6.db").exists()
 
@@ -116,7 +116,7 @@ def test_a_served_world_outlives_its_server(shop: Shop) -> None:
 def test_a_port_in_use(shop: Shop) -> None:
     with served(shop) as (url, _process):
         port = url.split(":")[2].split("/")[0]
-        assert "--port 0" in shop.run("sandbox", "serve", "--port", port, code=64).err
+        assert "--port 0" in shop.run("sandbox", "serve", "--port", port, code=64).told
 
 
 # -- large -----------------------------------------------------------------------------------------
