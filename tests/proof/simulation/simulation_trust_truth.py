@@ -41,6 +41,7 @@ class TrustTruth(Truth):
     settle: float = 900.0
     said: set[int] = field(default_factory=set)
     looked_at: set[str] = field(default_factory=set)
+    users_then: dict[str, dict[str, int]] = field(default_factory=dict)  # by key, as a find was committed
     leaving: dict[str, Sent] = field(default_factory=dict)
     barred: bool = False  # an older copy lies in the folder, and nobody has accepted it
 
@@ -152,6 +153,13 @@ class TrustTruth(Truth):
 
     # -- what is taken for ours --------------------------------------------------------------
 
+    def note_intended(self, delta: Delta, key: str) -> None:
+        """Note whose keys were known as a find is committed, for of that one may hear an hour later."""
+        super().note_intended(delta, key)
+        document = self.document()
+        users = {known: one.user_id for known, one in document.users.items()} if document else {}
+        self.users_then.update({one.nonce: users for one in delta.intents if one.outcome is Outcome.DONE})
+
     def check_commit(self, process: Process, delta: Delta) -> None:
         super().check_commit(process, delta)
         for intent in delta.intents:
@@ -169,8 +177,8 @@ class TrustTruth(Truth):
         whose = f"{process.name} takes {number} for its own, which user {record.user}"
         if not self._fits(record, intent, process.flags.settle):
             self.stage.violate(f"{whose} made {self._apart(record, intent):.0f} s from the intent")
-        document = self.document()
-        if document and not self._may_be_ours(record.user, self.senders[intent.nonce], document):
+        users = self.users_then.get(intent.nonce, {})
+        if self.senders[intent.nonce] in users and record.user not in users.values():
             self.stage.violate(f"{whose} made, who is none of ours")
         self.stage.counts["taken for ours"] += 1
 
@@ -180,10 +188,6 @@ class TrustTruth(Truth):
     def _fits(self, record: Backfill, intent: Intent, settle: float) -> bool:
         exact = (record.start, record.end + 1) == (intent.start, intent.end)
         return exact and abs(self._apart(record, intent)) <= settle + ROUNDING
-
-    def _may_be_ours(self, user: int, key: str, document: Document) -> bool:
-        known = {one.user_id for one in document.users.values()}
-        return key not in document.users or user in known
 
     def check_known(self, document: Document | None) -> None:
         """As ever, but intents are kept for thirty days: what run lists told of one is known by its days."""
