@@ -70,25 +70,27 @@ def _reserved(tried: Budget) -> tuple[Piece, ...]:
 def _spared(
     put_off: Sequence[Piece], taken: Sequence[Piece], situation: Situation, transfer_id: int | None = None
 ) -> Sequence[Piece]:
-    """Return who gets the last place: of the pieces that were not undone before, those of the transfer that
-    has waited longest, and of them the last in the order. What was refused or cancelled may be so each time:
-    of that the oldest comes, and only every other day, so that it takes no place for good.
-    """
+    """Return who gets the last place: of those that it keeps out, the piece that has waited longest."""
     if not (put_off and taken):
         return ()
-    untried = [piece for piece in put_off if piece.undone_at is None]
-    if untried and len(taken) > 1:
-        return (_longest_waiting([taken[-1], *untried]),)
-    spared = _longest_waiting(untried) if untried else put_off[0]
-    intents = situation.document.intents.values()
+    if len(taken) > 1:
+        return (_longest_waiting([taken[-1], *put_off]),)
+    spared, intents = _longest_waiting(put_off), situation.document.intents.values()
     creates = (one for one in intents if transfer_id in (None, one.transfer_id))
     newest = max(creates, key=lambda intent: intent.intended_at, default=None)
     return (spared,) if _is_its_turn(spared, taken[0], newest, situation.team.as_of) else ()
 
 
 def _longest_waiting(pieces: Sequence[Piece]) -> Piece:
-    """Return the last of those whose transfer's last create is the longest ago."""
-    return min(reversed(pieces), key=lambda one: one.served_at.timestamp() if one.served_at else 0.0)
+    """Return the piece whose transfer's last create is the longest ago; of what came to nothing before, its
+    own last try: it may come to nothing each time, and has its turn like others. Of equals, the last one.
+    """
+
+    def since(piece: Piece) -> tuple[float, bool]:
+        at = piece.undone_at or piece.served_at
+        return at.timestamp() if at else 0.0, piece.undone_at is not None
+
+    return min(reversed(pieces), key=since)
 
 
 def _is_its_turn(spared: Piece, first: Piece, newest: Intent | None, as_of: Day) -> bool:

@@ -72,7 +72,7 @@ def _pieces(situation: Situation, withheld: DaysByTransfer[Address]) -> Iterator
         number = ledger.transfer.address.transfer_id
         for start, end in cut_due(due, ledger.transfer.chunk, longest):
             touched = (one for one in undone.get(number, ()) if one.start < end and start < one.end)
-            undone_at = max(map(_made_at, touched), default=None)
+            undone_at = max(map(_undone_at, touched), default=None)
             yield Piece(ledger.transfer, start, end, served.get(number), undone_at)
 
 
@@ -84,8 +84,8 @@ def _undone(document: Document) -> Iterator[Intent | BackfillRecord]:
             yield record
 
 
-def _made_at(one: Intent | BackfillRecord) -> datetime:
-    return one.intended_at if isinstance(one, Intent) else one.created_time
+def _undone_at(one: Intent | BackfillRecord) -> datetime:
+    return one.intended_at if isinstance(one, Intent) else one.ended_at or one.created_time
 
 
 def _ordered(pieces: Iterable[Piece], order: Order) -> list[Piece]:

@@ -182,6 +182,17 @@ def refused(text: str, days_ago: int) -> Intent:
     return intent(text, outcome="refused", nonce=f"refused {text}", at=at, unlisted_at=at + DAY / 2)
 
 
+MONTHS = {
+    1: "1-31",
+    2: "32-60",
+    3: "61-91",
+    4: "92-121",
+    5: "122-152",
+    6: "153-182",
+    7: "183-213",
+    8: "214-244",
+}
+MONTHS[9] = "245-274"
 JANUARY, MARCH = refused("3-5", 2), refused("61-91", 3)
 
 
@@ -208,14 +219,22 @@ def test_what_was_refused_or_cancelled_comes_last(
     assert actions(plan) == [f"create {text}" for text in expected]
 
 
-@pytest.mark.parametrize("most, tonight, tomorrow", [(1, "1-31", "61-91"), (2, "61-91 1-31", "61-91 32-60")])
-def test_what_was_refused_takes_a_place_every_other_day(most: int, tonight: str, tomorrow: str) -> None:
-    """So that neither it nor what else waits starves, though it is refused each time."""
-    before = (JANUARY, refused("32-60", 1)) if most == 1 else (JANUARY,)
-    desired = team(transfer("1-91", chunk=Chunk.MONTH), limits=Limits(max_creates_per_apply=most))
-    for as_of, expected in ((TODAY, tonight), (TODAY + 1, tomorrow)):
-        plan = planned(replace(desired, as_of=as_of), observed(), document(*before))
-        assert actions(plan) == [f"create {text}" for text in expected.split()]
+def test_what_is_refused_each_time_has_its_turn_like_others() -> None:
+    """January is refused for good, and two places a night: neither it nor what else waits starves."""
+    done, tries = [refused("3-5", 12)], []
+    for night in range(4):
+        at, known = NOW - (10 - night) * DAY, [one.nonce for one in done]
+        left = [one for one in (2, 3, 4, 5) if str(one) not in known]
+        wanted = transfer("1-31", *(MONTHS[one] for one in left), MONTHS[6 + night], chunk=Chunk.MONTH)
+        desired = team(wanted, limits=Limits(max_creates_per_apply=2), as_of=TODAY + night)
+        newest, second = actions(planned(desired, observed(), document(*done)))
+        assert newest == f"create {MONTHS[6 + night]}"
+        tries.append(second.removeprefix("create "))
+        number = next(key for key, text in MONTHS.items() if text == tries[-1])
+        outcome = "refused" if number == 1 else "abandoned"
+        done.append(intent(tries[-1], outcome=outcome, nonce=str(number), at=at))
+        done.append(intent(MONTHS[6 + night], outcome="abandoned", nonce=str(6 + night), at=at - DAY / 24))
+    assert tries == [MONTHS[2], MONTHS[1], MONTHS[3], MONTHS[1]]
 
 
 @pytest.mark.parametrize(

@@ -168,14 +168,16 @@ TRUST: tuple[Sabotage, ...] = (
     approved_by_days_alone,
     guards_asked_once,
     serials_ignored,
-    digest_without_creates,
     runs_not_read_again,
     news_ignored,
-    departures_ignored,
     part_of_a_create_explained,
     named_once_is_named_for_good,
     cut_recorded_whole,
     older_pushed,
 )
-# What other runs learn of a shell is seen before its cancel: no seed of thousands meets it; tests/engine do.
-RARE_OF_TRUST: tuple[Sabotage, ...] = (counts_of_a_cancel_ignored,)
+# No seed of some hundreds or thousands meets these since plans are ordered otherwise; tests/engine do.
+RARE_OF_TRUST: tuple[Sabotage, ...] = (
+    counts_of_a_cancel_ignored,
+    departures_ignored,
+    digest_without_creates,
+)
