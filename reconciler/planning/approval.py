@@ -58,7 +58,7 @@ def still_approved(saved: Plan, document: Document) -> Approval:
     later = DaysByTransfer(
         (Address(document.team_id, intent.transfer_id), intent.days)
         for intent in _creates_since(saved, document)
-        if not made_nothing(intent)
+        if intent.outcome is not Outcome.DONE and not made_nothing(intent)
     )
     return replace(approval, days=approval.days - later - made_since(saved, document))
 

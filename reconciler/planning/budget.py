@@ -9,7 +9,7 @@ from datetime import datetime
 
 from reconciler.dates import Day, Span, grouped
 from reconciler.model.desired import DesiredTransfer
-from reconciler.model.memory import BackfillRecord, Intent
+from reconciler.model.memory import BackfillRecord, Intent, IntentKind
 from reconciler.model.observed import Backfill, Status
 from reconciler.planning.evidence import is_active
 from reconciler.planning.situation import Situation
@@ -74,23 +74,30 @@ def _spared(
     if not (put_off and taken):
         return ()
     if len(taken) > 1:
-        return (_longest_waiting([taken[-1], *put_off]),)
-    spared, intents = _longest_waiting(put_off), situation.document.intents.values()
-    creates = (one for one in intents if transfer_id in (None, one.transfer_id))
-    newest = max(creates, key=lambda intent: intent.intended_at, default=None)
+        return (_longest_waiting([taken[-1], *put_off], situation.team.as_of),)
+    spared = _longest_waiting(put_off, situation.team.as_of)
+    intents = situation.document.intents.values()
+    creates = (one for one in intents if one.kind is IntentKind.CREATE)
+    own = (one for one in creates if transfer_id in (None, one.transfer_id))
+    newest = max(own, key=lambda intent: intent.intended_at, default=None)
     return (spared,) if _is_its_turn(spared, taken[0], newest, situation.team.as_of) else ()
 
 
-def _longest_waiting(pieces: Sequence[Piece]) -> Piece:
+def _longest_waiting(pieces: Sequence[Piece], as_of: Day) -> Piece:
     """Return the piece whose transfer's last create is the longest ago; of what came to nothing before, its
-    own last try: it may come to nothing each time, and has its turn like others. Of equals, the last one.
+    own last try. Of equals, the last one.
+
+    What came to nothing may do so each time, and of many such pieces one always waits longer than the rest:
+    so on half of the days none has a turn, be they seen each day, week, or every 48 hours (Thue-Morse).
     """
 
     def since(piece: Piece) -> tuple[float, bool]:
         at = piece.undone_at or piece.served_at
         return at.timestamp() if at else 0.0, piece.undone_at is not None
 
-    return min(reversed(pieces), key=since)
+    untried = [piece for piece in pieces if piece.undone_at is None]
+    rivals = untried if untried and as_of.bit_count() % 2 else pieces
+    return min(reversed(rivals), key=since)
 
 
 def _is_its_turn(spared: Piece, first: Piece, newest: Intent | None, as_of: Day) -> bool:

@@ -100,6 +100,11 @@ class Case:
         ended = (RunStatus.COMPLETED, RunStatus.FAILED)
         return sum(min(_count(rows, *ended), self.runs_a_day) for rows in own.values())
 
+    def fully_loaded(self, own: RunsByDay) -> DateSet:
+        """Return the days of which as many runs completed as each has at least: some lack an hour."""
+        least = self.seen.total // len(self.seen.days)
+        return DateSet.days(day for day, rows in own.items() if _count(rows, RunStatus.COMPLETED) >= least)
+
     def still_failed(self, rows: Sequence[Run]) -> int:
         """Return how many runs of a day failed in the end; one that was tried again has a row for each."""
         rest = self.runs_a_day - _count(rows, RunStatus.COMPLETED)

@@ -13,7 +13,7 @@ from functools import cached_property
 from reconciler.dates import EMPTY, DateSet, union
 from reconciler.model.desired import DesiredTransfer
 from reconciler.model.memory import BackfillRecord, Intent, IntentKind, Outcome
-from reconciler.model.observed import Run
+from reconciler.model.observed import UNTOLD, Run
 from reconciler.planning.evidence import settles_for
 from reconciler.planning.intents import (
     days_cut_off,
@@ -106,7 +106,8 @@ class DayFacts:
         return DateSet.days(day for day, run in self.evidence.running if self._run_counts(run) is counts)
 
     def _run_counts(self, run: Run) -> bool:
-        return self.stale_before is None or run.created_time >= self.stale_before
+        since, untold = self.stale_before, run.created_time == UNTOLD and run.ended_time is None
+        return since is None or untold or run.created_time >= since  # under way, it may have begun since
 
     # -- attempts --------------------------------------------------------------------------
 

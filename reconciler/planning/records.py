@@ -217,8 +217,8 @@ def _seen_again(record: BackfillRecord, seen: Mapping[int, Backfill], observed: 
     if not missing or record.status.final:
         return record
     gone = observed.earlier - record.created_time >= GONE_AFTER
-    first = gone and not (record.gone and record.ended_at)
-    return replace(record, gone=gone, ended_at=observed.later if first else record.ended_at)
+    ended_at = record.ended_at or (observed.later if gone else None)
+    return replace(record, gone=gone, ended_at=ended_at)
 
 
 def _judged(

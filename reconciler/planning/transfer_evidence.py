@@ -127,7 +127,12 @@ class TransferEvidence:
         return tuple((day, run) for day, run in odd if not self._is_forgiven(day, run))
 
     def _is_forgiven(self, day: Day, run: Run) -> bool:
-        return any(day in amnesty.days and run.created_time < amnesty.at for amnesty in self.amnesties)
+        """Tell whether a person's ``retry`` speaks of a run. One that is not over and tells no time may have
+        begun since: it is forgiven for a day.
+        """
+        now, untold = self.observed.earlier, run.created_time == UNTOLD and run.ended_time is None
+        spoken = (one for one in self.amnesties if day in one.days and run.created_time < one.at)
+        return any(not untold or now - one.at < timedelta(days=1) for one in spoken)
 
     # -- the transfer itself -------------------------------------------------------------------
 

@@ -182,17 +182,7 @@ def refused(text: str, days_ago: int) -> Intent:
     return intent(text, outcome="refused", nonce=f"refused {text}", at=at, unlisted_at=at + DAY / 2)
 
 
-MONTHS = {
-    1: "1-31",
-    2: "32-60",
-    3: "61-91",
-    4: "92-121",
-    5: "122-152",
-    6: "153-182",
-    7: "183-213",
-    8: "214-244",
-}
-MONTHS[9] = "245-274"
+MONTHS = {1: "1-31", 2: "32-60", 3: "61-91", 4: "92-121", 5: "122-152", 6: "153-182"}
 JANUARY, MARCH = refused("3-5", 2), refused("61-91", 3)
 
 
@@ -219,22 +209,24 @@ def test_what_was_refused_or_cancelled_comes_last(
     assert actions(plan) == [f"create {text}" for text in expected]
 
 
-def test_what_is_refused_each_time_has_its_turn_like_others() -> None:
-    """January is refused for good, and two places a night: neither it nor what else waits starves."""
-    done, tries = [refused("3-5", 12)], []
-    for night in range(4):
-        at, known = NOW - (10 - night) * DAY, [one.nonce for one in done]
-        left = [one for one in (2, 3, 4, 5) if str(one) not in known]
-        wanted = transfer("1-31", *(MONTHS[one] for one in left), MONTHS[6 + night], chunk=Chunk.MONTH)
+@pytest.mark.parametrize("refusals", [(1,), (1, 2), (1, 2, 3)])
+def test_neither_what_is_refused_each_time_nor_what_else_waits_starves(refusals: tuple[int, ...]) -> None:
+    """Some months of history are refused for good; two places a night, one of them for the day before."""
+    known = [refused(MONTHS[one], 30) for one in refusals]
+    tries: list[str] = []
+    for night in range(12):
+        at, growing = NOW - (20 - night) * DAY, f"{244 + night}"
+        left = [MONTHS[one] for one in MONTHS if one in refusals or MONTHS[one] not in tries]
+        wanted = transfer(*left, growing, chunk=Chunk.MONTH)
         desired = team(wanted, limits=Limits(max_creates_per_apply=2), as_of=TODAY + night)
-        newest, second = actions(planned(desired, observed(), document(*done)))
-        assert newest == f"create {MONTHS[6 + night]}"
+        newest, second = actions(planned(desired, observed(), document(*known)))
+        assert newest == f"create {growing}"
         tries.append(second.removeprefix("create "))
-        number = next(key for key, text in MONTHS.items() if text == tries[-1])
-        outcome = "refused" if number == 1 else "abandoned"
-        done.append(intent(tries[-1], outcome=outcome, nonce=str(number), at=at))
-        done.append(intent(MONTHS[6 + night], outcome="abandoned", nonce=str(6 + night), at=at - DAY / 24))
-    assert tries == [MONTHS[2], MONTHS[1], MONTHS[3], MONTHS[1]]
+        is_refused = tries[-1] in [MONTHS[one] for one in refusals]
+        outcome = "refused" if is_refused else "abandoned"
+        known.append(intent(growing, outcome="abandoned", nonce=f"new {night}", at=at - DAY / 24))
+        known.append(intent(tries[-1], outcome=outcome, nonce=f"old {night}", at=at))
+    assert {*tries} == {*MONTHS.values()}
 
 
 @pytest.mark.parametrize(
