@@ -152,6 +152,12 @@ def test_once_something_of_a_plan_was_created_no_plan_of_its_days_has_its_digest
         assert not still_approved(whole(made), memory).days.of(action.address) & action.days
 
 
+def test_what_a_create_left_out_is_approved_still() -> None:
+    """The API cut it off, or a person named a backfill of a part: the same plan makes the rest."""
+    memory = document(intent("1-10", outcome="done", serial=3, backfill_id=9), record("1-7", id=9))
+    assert shown(still_approved(plan_of("1-10"), memory).days.of(HERE)) == "8-10"
+
+
 # --- applied in full ------------------------------------------------------------------------
 
 

@@ -133,3 +133,33 @@ def test_what_it_does_not_forget(stranger: Stranger, what: str) -> None:
     before = stranger.plan().days
     retry(stranger)
     assert (stranger.plan().days, stranger.plan().actions) == (before, [])
+
+
+def test_a_retry_does_not_speak_of_a_run_that_may_have_begun_since(stranger: Stranger) -> None:
+    """The one under way does not tell when it was created: it may be the schedule's own second try."""
+    world = stranger.world
+    world.transfer(5)
+    world.ran(5, day("2025-06-01"), moment("2025-06-02 02:00"), moment("2025-06-02 02:05"), "LOST")
+    stranger.declare({"ads": {"transfer_id": 5, "ranges": ["2025-06-01"]}})
+    stranger.run("retry", "ads", "--auto-approve", code=0)
+    stranger.apply(code=0)
+    world.cancel(max(world.backfills))
+    world.advance(hours=30)
+    stranger.manners.runs_told = "ended"
+    world.ran(5, day("2025-06-01"), world.now, world.now + timedelta(seconds=90), "COMPLETED")
+    world.advance(minutes=1)
+    assert stranger.plan().days == {"blocked": 1}
+    world.advance(hours=3)
+    stranger.apply()
+    assert not world.twice()
+
+
+def test_a_run_under_way_that_tells_no_time_is_not_stale(stranger: Stranger) -> None:
+    world = stranger.world
+    world.transfer(5)
+    world.ran(5, day("2025-06-30"), moment("2025-06-30 23:00"), moment("2025-06-30 23:05"), "COMPLETED")
+    stranger.declare({"ads": {"transfer_id": 5, "ranges": ["2025-06-30"], "stale_before": "2025-07-01"}})
+    stranger.manners.runs_told = "ended"
+    world.ran(5, day("2025-06-30"), world.now, world.now + timedelta(seconds=90), "COMPLETED")
+    world.advance(minutes=1)
+    assert (stranger.plan().actions, stranger.plan().days) == ([], {"in_flight": 1})
