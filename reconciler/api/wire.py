@@ -157,15 +157,16 @@ def _backfill(item: dict[str, object], hide: Hide) -> Backfill:
         raise AnswerUnreadable("range_end_date is before range_start_date")
     status = _status(item.get("status"))
     total, completed, failed = _counts(item, status, end - start)
-    reported = _failed_days(item.get("error_report"), hide)
+    reported, made_at = _failed_days(item.get("error_report"), hide), moment(item, "created_time")
     return Backfill(
         id=identity(item, "transfer_backfill_id"),
         transfer_id=identity(item, "transfer_id"),
         start=start,
         end=end,
         status=status,
-        created_time=moment(item, "created_time"),
-        start_time=moment_or_none(item, "start_time"),
+        created_time=made_at,
+        # Null says that it never started. Where the field is missing, nobody knows: it may have.
+        start_time=moment_or_none(item, "start_time") if "start_time" in item else made_at,
         end_time=moment_or_none(item, "end_time"),
         removed_time=moment_or_none(item, "removed_time"),
         total=total,

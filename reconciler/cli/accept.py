@@ -20,7 +20,7 @@ from reconciler.engine.by_hand import accept as accepted
 from reconciler.engine.by_hand import learned, with_latest
 from reconciler.engine.run import locked
 from reconciler.engine.team import RunSettings, TeamRun
-from reconciler.errors import Exit, StateOldCopy, UsageError
+from reconciler.errors import Exit, StateOldCopy, UsageError, worst
 from reconciler.formats.commands import on_lines
 from reconciler.formats.reports import encode_time
 from reconciler.model.deltas import Delta
@@ -72,7 +72,7 @@ def accept(
         runs = [parts.team_run(team, settings, display.tell) for team in wanted]
         with locked(runs, settings, "accept"):
             chosen = {Address(team.team_id, transfer_id) for team, transfer_id in named}
-            return max(_accept(run, chosen, auto_approve, common) for run in runs)
+            return worst(_accept(run, chosen, auto_approve, common) for run in runs)
 
 
 def _accept_old_copies(common: Common, auto_approve: bool) -> int:

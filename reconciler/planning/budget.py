@@ -23,7 +23,8 @@ class Piece(Span):
     """A backfill that could be created: due days of one transfer, cut to size. Each equals only itself.
 
     ``served_at`` is when a create of its transfer was last intended, ``undone_at`` when one of some of its
-    days was that came to nothing (refused, or cancelled while it ran); ``None`` if never.
+    days was that came to nothing (refused, or cancelled while it ran), ``party_at`` when any of its transfer
+    was; ``None`` if never. ``is_resting``: few creates of the team came after that.
     """
 
     transfer: DesiredTransfer
@@ -31,6 +32,8 @@ class Piece(Span):
     end: Day
     served_at: datetime | None
     undone_at: datetime | None
+    party_at: datetime | None
+    is_resting: bool
 
 
 def allotted(situation: Situation, pieces: Sequence[Piece]) -> Budget:
@@ -74,8 +77,8 @@ def _spared(
     if not (put_off and taken):
         return ()
     if len(taken) > 1:
-        return (_longest_waiting([taken[-1], *put_off], situation.team.as_of),)
-    spared = _longest_waiting(put_off, situation.team.as_of)
+        return (_longest_waiting([taken[-1], *put_off]),)
+    spared = _longest_waiting(put_off)
     intents = situation.document.intents.values()
     creates = (one for one in intents if one.kind is IntentKind.CREATE)
     own = (one for one in creates if transfer_id in (None, one.transfer_id))
@@ -83,21 +86,24 @@ def _spared(
     return (spared,) if _is_its_turn(spared, taken[0], newest, situation.team.as_of) else ()
 
 
-def _longest_waiting(pieces: Sequence[Piece], as_of: Day) -> Piece:
-    """Return the piece whose transfer's last create is the longest ago; of what came to nothing before, its
-    own last try. Of equals, the last one.
+def _longest_waiting(pieces: Sequence[Piece]) -> Piece:
+    """Return the piece whose transfer's last create is the longest ago; of equals, the last one.
 
-    What came to nothing may do so each time, and of many such pieces one always waits longer than the rest:
-    so on half of the days none has a turn, be they seen each day, week, or every 48 hours (Thue-Morse).
+    What came to nothing before may do so each time: all such pieces of a transfer are one party, which has
+    waited since the newest of their tries, rests for some creates, and sends that with the oldest try first.
     """
 
-    def since(piece: Piece) -> tuple[float, bool]:
-        at = piece.undone_at or piece.served_at
-        return at.timestamp() if at else 0.0, piece.undone_at is not None
+    def waiting(piece: Piece) -> tuple[float, bool, float]:
+        undone = piece.undone_at is not None
+        since = piece.party_at if undone else piece.served_at
+        return _seconds(since), undone, _seconds(piece.undone_at)
 
-    untried = [piece for piece in pieces if piece.undone_at is None]
-    rivals = untried if untried and as_of.bit_count() % 2 else pieces
-    return min(reversed(rivals), key=since)
+    rested = [piece for piece in pieces if piece.undone_at is None or not piece.is_resting]
+    return min(reversed(rested or pieces), key=waiting)
+
+
+def _seconds(at: datetime | None) -> float:
+    return at.timestamp() if at else 0.0
 
 
 def _is_its_turn(spared: Piece, first: Piece, newest: Intent | None, as_of: Day) -> bool:

@@ -66,6 +66,15 @@ class Case:
         return max(-(-self.seen.total // len(self.seen.days)), 1)
 
     @property
+    def has_several_a_day(self) -> bool:
+        """Whether all its runs have ended, several of each day. Of what was ended otherwise than COMPLETED,
+        the total may count only the runs that were made.
+        """
+        total, days = self.seen.total, len(self.seen.days)
+        each = self.status is Status.COMPLETED or (self.status is Status.FAILED and total % days == 0)
+        return self.ended == total > days and each
+
+    @property
     def is_without_runs(self) -> bool:
         return self.status is Status.COMPLETED and not self.seen.total
 
@@ -101,9 +110,12 @@ class Case:
         return sum(min(_count(rows, *ended), self.runs_a_day) for rows in own.values())
 
     def fully_loaded(self, own: RunsByDay) -> DateSet:
-        """Return the days of which as many runs completed as each has at least: some lack an hour."""
-        least = self.seen.total // len(self.seen.days)
-        return DateSet.days(day for day, rows in own.items() if _count(rows, RunStatus.COMPLETED) >= least)
+        """Return the days of which as many runs completed as each has at least: some lack an hour. By the
+        fullest too, for the total may count only the runs that were made.
+        """
+        completed = {day: _count(rows, RunStatus.COMPLETED) for day, rows in own.items()}
+        least = max(self.seen.total // len(self.seen.days), max(completed.values(), default=0) - 1)
+        return DateSet.days(day for day, count in completed.items() if count >= least)
 
     def still_failed(self, rows: Sequence[Run]) -> int:
         """Return how many runs of a day failed in the end; one that was tried again has a row for each."""

@@ -26,6 +26,9 @@ from reconciler.planning.ledger import Bucket, Entry, Reason, TransferLedger
 from reconciler.planning.plan import LISTED, Action, ActionKind, TeamPlan
 from reconciler.planning.situation import Situation
 
+# Creates, after one that came to nothing: else such would take each place that is kept for history.
+RESTS_FOR = 3
+
 
 def make_plan(situation: Situation, approval: Approval | None = None) -> TeamPlan:
     """Return what to do for a team; with an approval, only what lies in it too."""
@@ -70,10 +73,14 @@ def _pieces(situation: Situation, withheld: DaysByTransfer[Address]) -> Iterator
     for ledger in situation.ledgers:
         due = ledger.days(Bucket.DUE) - withheld.of(ledger.transfer.address)
         number = ledger.transfer.address.transfer_id
+        came_to_nothing = undone.get(number, ())
+        party_at = max(map(_undone_at, came_to_nothing), default=None)
+        since = sum(one.intended_at > party_at for one in creates) if party_at else 0
         for start, end in cut_due(due, ledger.transfer.chunk, longest):
-            touched = (one for one in undone.get(number, ()) if one.start < end and start < one.end)
+            touched = (one for one in came_to_nothing if one.start < end and start < one.end)
             undone_at = max(map(_undone_at, touched), default=None)
-            yield Piece(ledger.transfer, start, end, served.get(number), undone_at)
+            waits = served.get(number), undone_at, party_at, since < RESTS_FOR
+            yield Piece(ledger.transfer, start, end, *waits)
 
 
 def _undone(document: Document) -> Iterator[Intent | BackfillRecord]:

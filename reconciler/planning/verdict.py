@@ -99,7 +99,9 @@ def _several_a_day(case: Case) -> Verdict:
     still_failed = {day: case.still_failed(rows) for day, rows in own.items()}
     failed = case.named | DateSet.days(day for day, runs in still_failed.items() if runs)
     found = len(case.named) if case.runs is None else sum(still_failed.values())
-    rest, whole = case.seen.days - failed, case.runs is None or case.is_listed(own)
+    # Unread: of one given up without a failure, the total may be of the runs that were made.
+    counted = case.status is Status.COMPLETED or case.seen.failed > 0
+    rest, whole = case.seen.days - failed, counted if case.runs is None else case.is_listed(own)
     if found == case.seen.failed and whole:
         return _settled(case, DayEvidence(loaded=rest, failed=failed))
     unlocated = rest if found <= case.seen.failed else failed if whole else case.seen.days
@@ -220,10 +222,10 @@ ROWS = (
         _as_reported,
     ),
     Row(
-        "total more than days: several runs a day",
+        "total more than days, several runs a day: COMPLETED, or FAILED with as many for each",
         "failed where a run of the day failed, or `error_report` names it; the others loaded if the list has "
         "all its runs and as many failed ones as `transfer_runs_failed`, else `unlocated`",
-        lambda case: case.seen.total > len(case.seen.days) and case.ended == case.seen.total,
+        lambda case: case.has_several_a_day,
         _several_a_day,
     ),
     Row(

@@ -134,7 +134,8 @@ def test_unfit_times(text: Any) -> None:
 @pytest.mark.parametrize("absent", [None, ABSENT])
 def test_absent_times(absent: Any) -> None:
     backfill = parse(start_time=absent, end_time=absent, removed_time=absent, error_report=absent)
-    assert (backfill.start_time, backfill.end_time, backfill.removed_time) == (None, None, None)
+    began = backfill.created_time if absent is ABSENT else None  # null: never; missing: nobody knows
+    assert (backfill.start_time, backfill.end_time, backfill.removed_time) == (began, None, None)
     with pytest.raises(AnswerUnreadable):
         parse(created_time=absent)
 

@@ -17,6 +17,8 @@ from planning_oracle_table import (
     counts,
     ended_as,
     is_active,
+    is_hidden,
+    may_be_newer,
     newer,
     remembered,
     was_active,
@@ -106,7 +108,7 @@ class Oracle(Table):
             if says[record.id] == "in_flight"  # unless nobody knows what became of it
             and not isinstance(self.world.observed.fetched.get(record.id), Unreadable)
         ]
-        in_flight += [newer(run.created_time, stale_before) for run, word in runs if word == "in_flight"]
+        in_flight += [may_be_newer(run, stale_before) for run, word in runs if word == "in_flight"]
         loads = self.loads(day, stale_before, says)
         return Told(day, stale_before, records, says, counting, runs, in_flight, loads)
 
@@ -128,7 +130,7 @@ class Oracle(Table):
             for word in (told.says[record.id], ended_as(record, told.day, told.says))
         }
         for run, word in told.runs:
-            if newer(run.created_time, told.stale_before) and not self.run_is_forgiven(run, told.day):
+            if may_be_newer(run, told.stale_before) and not self.run_is_forgiven(run, told.day):
                 held.add(word)
         return held
 
@@ -289,7 +291,9 @@ class Oracle(Table):
         return any(one.serial <= amnesty.serial for amnesty in self.amnesties(day))
 
     def run_is_forgiven(self, run: Run, day: Day) -> bool:
-        return any(run.created_time < amnesty.at for amnesty in self.amnesties(day))
+        now, hidden = self.world.earlier, is_hidden(run)  # may have begun since: forgiven for a day
+        spoken = [one for one in self.amnesties(day) if run.created_time < one.at]
+        return any(not hidden or now - one.at < timedelta(days=1) for one in spoken)
 
     # -- what is blocked ----------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """The first half of the oracle: what a backfill says of one day, row by row of the table."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,7 +9,7 @@ from planning_worlds import World
 from reconciler.dates import Day
 from reconciler.model.desired import DesiredTransfer, EvidenceMode
 from reconciler.model.memory import BackfillRecord, DayEvidence
-from reconciler.model.observed import Backfill, Cause, Run, RunStatus, Status, Unreadable
+from reconciler.model.observed import UNTOLD, Backfill, Cause, Run, RunStatus, Status, Unreadable
 
 HOUR = timedelta(hours=1)
 OVER = (RunStatus.COMPLETED, RunStatus.FAILED)
@@ -68,7 +69,8 @@ class Table:
             return "settling"
         if one.status is Status.COMPLETED and one.total == 0:
             return "loaded"
-        if ended == one.total > days:
+        alike = one.status is Status.COMPLETED or (not cancelled and one.total % days == 0)
+        if ended == one.total > days and alike:  # else the total may be of the runs that were made
             return self.several_a_day(record, day)
         return self.by_runs(record, day, "cancelled" if cancelled else "not_run")
 
@@ -80,7 +82,8 @@ class Table:
         one, runs = record.seen, self.runs(record.transfer_id)
         named = [other for other in one.failed_days if one.start <= other < one.end]
         if runs is None:
-            lacks, found, failed = False, len(named), day in named
+            lacks = one.status is not Status.COMPLETED and not one.failed
+            found, failed = len(named), day in named
         else:
             days = range(one.start, one.end)
             still = {other: self.still_failed(record, runs, other) for other in days}
@@ -121,7 +124,11 @@ class Table:
         on_day = [run for run in own if run.day == day]
         failed = day in one.failed_days or any(run.status is RunStatus.FAILED for run in on_day)
         several_a_day = one.total > one.end - one.start
-        if any(run.status is RunStatus.COMPLETED for run in on_day) and not (failed and several_a_day):
+        completed = sum(run.status is RunStatus.COMPLETED for run in on_day)
+        fullest = Counter(run.day for run in own if run.status is RunStatus.COMPLETED)
+        least = max(one.total // (one.end - one.start), max(fullest.values(), default=0) - 1)
+        enough = least if several_a_day else 1
+        if completed >= enough and not (failed and several_a_day):
             return "loaded"
         if failed:
             return "failed"
@@ -204,6 +211,15 @@ def made_by(record: BackfillRecord, run: Run) -> bool:
     return (
         run.backfill and record.start <= (run.day or 0) < record.end and was_active(record, run.created_time)
     )
+
+
+def is_hidden(run: Run) -> bool:
+    """Tell whether a run is not over, and does not tell when it was created."""
+    return run.created_time == UNTOLD and run.ended_time is None
+
+
+def may_be_newer(run: Run, stale_before: datetime | None) -> bool:
+    return is_hidden(run) or newer(run.created_time, stale_before)
 
 
 def newer(at: datetime, stale_before: datetime | None) -> bool:

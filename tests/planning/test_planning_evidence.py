@@ -181,7 +181,7 @@ ROWS = {
     "several a day, and of one no run at all": (
         record("1-3", "FAILED", ran=3, failed=1, total=4),
         (run(1), run(1, id=20), run(2), run(2, "FAILED", id=30)),
-        {"failed": "2", "unlocated": "1 3"},
+        {"loaded": "1", "failed": "2", "not_run": "3"},
     ),
     "several a day, just now, and the run list lags": (
         record("1-3", "FAILED", ran=5, failed=1, total=6, ended_at=NOW),
