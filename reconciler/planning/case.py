@@ -91,12 +91,13 @@ class Case:
     # -- what a list shows of its runs -------------------------------------------------------
 
     def has_long_runs(self, own: RunsByDay) -> bool:
-        """Tell whether a run may have loaded several days: all are over, and they are fewer than its days.
+        """Tell whether a run may have loaded several days: they are fewer than its days, and no more come.
 
         What was ended otherwise than COMPLETED may never have made the others. That is so if it has runs of
         two days in a row: then each day has its own.
         """
-        fewer = 0 < self.seen.total < len(self.seen.days) and self.ended == self.seen.total
+        over = self.ended == self.seen.total or self.status is not Status.COMPLETED
+        fewer = 0 < self.seen.total < len(self.seen.days) and over
         daily = self.status is not Status.COMPLETED and any(day + 1 in own for day in own)
         return fewer and not daily
 

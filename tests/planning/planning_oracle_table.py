@@ -139,7 +139,8 @@ class Table:
             for run in runs
             if run.status is RunStatus.COMPLETED
         )
-        if undated or 0 < one.total == one.completed + one.failed < one.end - one.start:
+        over = one.status is not Status.COMPLETED or one.total == one.completed + one.failed
+        if undated or (over and 0 < one.total < one.end - one.start):
             daily = one.status is not Status.COMPLETED and has_neighbours({run.day for run in own})
             if undated or not daily:
                 return "unlocated"  # a run may hide the day, or load several
