@@ -25,6 +25,7 @@ from reconciler.api.outcome import (
     classify_cancel,
     classify_create,
     meaning_of,
+    turns_away_if_shared,
 )
 from reconciler.http import AnswerLost, Headers, NotSent, Response, TlsFailed
 from reconciler.model.observed import ApiError, Status
@@ -149,6 +150,23 @@ LICENCES = [
     "LICENSE_ROW_LIMIT_EXCEEDED",
     "LICENSE_ACCESS_DATA_SOURCE",
 ]
+
+
+@pytest.mark.parametrize(
+    "answer, turned_away",
+    [
+        (said(403, "FORBIDDEN"), True),
+        (said(403, "ACCESS_DENIED"), True),
+        (said(403, None), False),
+        (said(403, "LICENSE_ROW_LIMIT_EXCEEDED"), False),
+        (said(422, "FORBIDDEN"), False),
+        (None, False),
+    ],
+)
+def test_only_a_code_of_the_key_turns_away_what_several_get(
+    answer: ApiError | None, turned_away: bool
+) -> None:
+    assert turns_away_if_shared(answer) is turned_away
 
 
 @pytest.mark.parametrize("status", [400, 402, 403, 409, 422, 429])
