@@ -364,6 +364,7 @@ FOUND: tuple[Sabotage, ...] = (
 )
 # Found once, by seeds that play otherwise since reads and records changed; not all were looked for again.
 RARE: tuple[Sabotage, ...] = (
+    lagging_counters_believed,  # runs are counted by day since: few ways are left for a counter to mislead
     dates_of_the_vendor_believed,
     gone_ones_load_for_ever,
     outcome_overwritten,
@@ -382,7 +383,6 @@ BELIEFS: tuple[Sabotage, ...] = (
     strangers_unexplained,
     short_page_is_the_last,
     unreadable_is_empty,
-    lagging_counters_believed,
     no_backoff,
     attempts_not_counted,
     ended_shells_kept,
