@@ -251,10 +251,19 @@ def strangers_unexplained() -> Any:
 
 
 def short_page_is_the_last() -> Any:
+    """What comes after a page that is shorter than was asked for is never seen."""
     real = client.read_pages
 
     def read(ask: Any, found: Any, merge: Any, **more: Any) -> int:
-        return real(ask, found, merge, **{**more, "enough": lambda items: len(items) < pages.PAGE})
+        ended: dict[int, Any] = {}
+
+        def short(sent: int, number: int) -> Any:
+            page = replace(ended[number], items=()) if number in ended else ask(sent, number)
+            if len(page.items) < pages.PAGE:
+                ended[number] = page
+            return page
+
+        return real(short, found, merge, **more)
 
     return _put((client, "read_pages", read))
 
