@@ -78,7 +78,7 @@ def _spared(
         return ()
     if len(taken) > 1:
         return (_longest_waiting([taken[-1], *put_off]),)
-    spared = _longest_waiting(put_off)
+    spared = (_rested(put_off) or put_off)[-1]  # one place: history moves, whichever transfer's it is
     intents = situation.document.intents.values()
     creates = (one for one in intents if one.kind is IntentKind.CREATE)
     own = (one for one in creates if transfer_id in (None, one.transfer_id))
@@ -98,8 +98,11 @@ def _longest_waiting(pieces: Sequence[Piece]) -> Piece:
         since = piece.party_at if undone else piece.served_at
         return _seconds(since), undone, _seconds(piece.undone_at)
 
-    rested = [piece for piece in pieces if piece.undone_at is None or not piece.is_resting]
-    return min(reversed(rested or pieces), key=waiting)
+    return min(reversed(_rested(pieces) or pieces), key=waiting)
+
+
+def _rested(pieces: Sequence[Piece]) -> Sequence[Piece]:
+    return [piece for piece in pieces if piece.undone_at is None or not piece.is_resting]
 
 
 def _seconds(at: datetime | None) -> float:

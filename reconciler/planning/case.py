@@ -91,13 +91,12 @@ class Case:
     # -- what a list shows of its runs -------------------------------------------------------
 
     def has_long_runs(self, own: RunsByDay) -> bool:
-        """Tell whether a run may have loaded several days: they are fewer than its days, and no more come.
+        """Tell whether a run may have loaded several days: all are over, and they are fewer than its days.
 
         What was ended otherwise than COMPLETED may never have made the others. That is so if it has runs of
         two days in a row: then each day has its own.
         """
-        over = self.ended == self.seen.total or self.status is not Status.COMPLETED
-        fewer = 0 < self.seen.total < len(self.seen.days) and over
+        fewer = 0 < self.seen.total < len(self.seen.days) and self.ended == self.seen.total
         daily = self.status is not Status.COMPLETED and any(day + 1 in own for day in own)
         return fewer and not daily
 
@@ -109,14 +108,6 @@ class Case:
         """Return how many of its runs the list shows as ended, by day: a second try of one is no other."""
         ended = (RunStatus.COMPLETED, RunStatus.FAILED)
         return sum(min(_count(rows, *ended), self.runs_a_day) for rows in own.values())
-
-    def fully_loaded(self, own: RunsByDay) -> DateSet:
-        """Return the days of which as many runs completed as each has at least: some lack an hour. By the
-        fullest too, for the total may count only the runs that were made.
-        """
-        completed = {day: _count(rows, RunStatus.COMPLETED) for day, rows in own.items()}
-        least = max(self.seen.total // len(self.seen.days), max(completed.values(), default=0) - 1)
-        return DateSet.days(day for day, count in completed.items() if count >= least)
 
     def still_failed(self, rows: Sequence[Run]) -> int:
         """Return how many runs of a day failed in the end; one that was tried again has a row for each."""

@@ -118,8 +118,8 @@ def _from_runs(case: Case) -> Verdict:
     days, own = case.seen.days, own_runs_by_day(case.record, case.runs)
     loaded = _days_with(own, RunStatus.COMPLETED)
     failed = _days_with(own, RunStatus.FAILED) | case.named
-    if case.seen.total > len(days):  # several runs a day: those that loaded make not good for others
-        loaded = case.fully_loaded(own) - failed
+    if case.seen.total > len(days):  # several runs a day: one that loaded makes not good for one that failed
+        loaded = loaded - failed
     failed = failed - loaded
     rest = days - loaded - failed
     told = DayEvidence(loaded=loaded, failed=failed)

@@ -1,6 +1,5 @@
 """The first half of the oracle: what a backfill says of one day, row by row of the table."""
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -124,11 +123,7 @@ class Table:
         on_day = [run for run in own if run.day == day]
         failed = day in one.failed_days or any(run.status is RunStatus.FAILED for run in on_day)
         several_a_day = one.total > one.end - one.start
-        completed = sum(run.status is RunStatus.COMPLETED for run in on_day)
-        fullest = Counter(run.day for run in own if run.status is RunStatus.COMPLETED)
-        least = max(one.total // (one.end - one.start), max(fullest.values(), default=0) - 1)
-        enough = least if several_a_day else 1
-        if completed >= enough and not (failed and several_a_day):
+        if any(run.status is RunStatus.COMPLETED for run in on_day) and not (failed and several_a_day):
             return "loaded"
         if failed:
             return "failed"
@@ -139,8 +134,7 @@ class Table:
             for run in runs
             if run.status is RunStatus.COMPLETED
         )
-        over = one.status is not Status.COMPLETED or one.total == one.completed + one.failed
-        if undated or (over and 0 < one.total < one.end - one.start):
+        if undated or 0 < one.total == one.completed + one.failed < one.end - one.start:
             daily = one.status is not Status.COMPLETED and has_neighbours({run.day for run in own})
             if undated or not daily:
                 return "unlocated"  # a run may hide the day, or load several

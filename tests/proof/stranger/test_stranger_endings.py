@@ -162,25 +162,3 @@ def test_of_one_that_completed_and_is_gone_the_run_list_settles_first(
         stranger.load(hours=1.5)
     assert (stranger.created, world.twice()) == (["5 2025-01-01..2025-06-09"], set())
     assert stranger.plan(code=0).days == {"covered": 160}
-
-
-@pytest.mark.parametrize("ours", [False, True])
-def test_a_day_of_which_some_hours_never_ran_is_not_loaded(stranger: Stranger, ours: bool) -> None:
-    """An hourly transfer whose backfill is cancelled in the middle of its second day."""
-    world = stranger.world
-    world.transfer(5, per_day=24)
-    declare(stranger, "2025-05-01..2025-05-03")
-    if ours:
-        stranger.apply(code=0)
-    made = (
-        next(iter(world.backfills.values()))
-        if ours
-        else world.create(5, day("2025-05-01"), day("2025-05-03"))
-    )
-    world.advance(minutes=31)
-    world.cancel(made.id)
-    world.advance(minutes=10)
-    stranger.apply()
-    world.advance(hours=2)
-    shown = stranger.plan(code=0)
-    assert (shown.days, shown.reasons) == ({"covered": 1, "planned": 2}, {"cancelled": 2})
