@@ -41,8 +41,8 @@ def allotted(situation: Situation, pieces: Sequence[Piece]) -> Budget:
 
     No order starves: where a limit puts something off, one of the places that it gives goes to who has waited
     longest, and there to the last piece in the order: with ``newest_first`` and ranges that grow each day,
-    history moves too, and no transfer is left out. A limit that gives only one place gives it there every
-    other day.
+    history moves too, and no transfer is left out. A limit that gives only one place gives it to the last
+    in the order every other day.
     """
     first_try = Budget(situation)
     for piece in pieces:
