@@ -55,16 +55,21 @@ def test_a_date_ahead_does_not_make_our_newest_gone(tmp_path: Path) -> None:
     assert rig.buckets() == {"declared": 10, "covered": 10}
 
 
-def test_a_date_ahead_does_not_end_what_settles(tmp_path: Path) -> None:
-    """A person cancels ours half way; its counts, and the runs, lag."""
-    slow = {"seconds_per_run": 10, "counters_lag_seconds": 1500, "runs_lag_seconds": 1500}
-    rig = Rig(tmp_path, settings=AT_ONCE | slow)
+def let_cancel_half_way(rig: Rig) -> None:
+    """Apply, and let a person cancel what that made, a minute ago by now."""
     rig.know_us()
     assert rig.apply().exit == 0
     rig.later(50)
     (made,) = rig.sandbox.backfills()
     rig.people.cancel(int(made["transfer_backfill_id"]))
     rig.later(MINUTE)
+
+
+def test_a_date_ahead_does_not_end_what_settles(tmp_path: Path) -> None:
+    """A person cancels ours half way; its counts, and the runs, lag."""
+    slow = {"seconds_per_run": 10, "counters_lag_seconds": 1500, "runs_lag_seconds": 1500}
+    rig = Rig(tmp_path, settings=AT_ONCE | slow)
+    let_cancel_half_way(rig)
     assert rig.apply().exit == 0
     rig.later(MINUTE)
     applied = rig.apply(*[ahead(minutes=61)] * 3, wanted=the_list)
@@ -76,12 +81,7 @@ def test_a_date_ahead_does_not_end_what_settles(tmp_path: Path) -> None:
 
 def test_what_was_first_seen_ended_by_a_date_behind_settles_as_long(tmp_path: Path) -> None:
     rig = Rig(tmp_path, settings=AT_ONCE | {"seconds_per_run": 10, "counters_lag_seconds": 1500})
-    rig.know_us()
-    assert rig.apply().exit == 0
-    rig.later(50)
-    (made,) = rig.sandbox.backfills()
-    rig.people.cancel(int(made["transfer_backfill_id"]))
-    rig.later(MINUTE)
+    let_cancel_half_way(rig)
     assert rig.apply(*[ahead(hours=-2)] * 3, wanted=the_list).exit == 0
     rig.later(2 * MINUTE)
     applied = rig.apply(*[ahead(minutes=0)] * 3, wanted=the_list)
