@@ -108,18 +108,26 @@ def loads(
 
 
 def _has_loaded(record: Backfill, day: int, now: float) -> bool:
-    """Tell whether a backfill loaded a day: of what was cut short, whether any run of it completed."""
+    """Tell whether a backfill loaded a day: of one cut short, if a run of it completed and none failed."""
     became = fate(record, day, now)
     if became is Fate.LOADED:
         return True
-    return became not in (Fate.FAILED, Fate.AHEAD) and record.per_day > 1 and _has_run(record, day, now)
+    if became in (Fate.FAILED, Fate.AHEAD) or record.per_day == 1:
+        return False
+    words = _words(record, day, now)
+    return COMPLETED in words and FAILED not in words
 
 
 def _has_run(record: Backfill, day: int, now: float) -> bool:
     """Tell whether any run of a day completed."""
+    return COMPLETED in _words(record, day, now)
+
+
+def _words(record: Backfill, day: int, now: float) -> set[str]:
+    """Return how the runs of a day that were made and are over ended."""
     ran = (slot for slot in record.slots_of(day) if record.keeps_slot(slot))
     ended = (slot for slot in ran if record.slot_end(slot) <= times.millis(now))
-    return any((ending := record.endings.get(slot)) is None or ending.status == COMPLETED for slot in ended)
+    return {ending.status if (ending := record.endings.get(slot)) else COMPLETED for slot in ended}
 
 
 def _by_schedules(truth: Truth, transfer: DesiredTransfer, first: int, last: int) -> Iterator[Load]:
