@@ -124,7 +124,7 @@ class Process:
     error: ReconcilerError | None = None
     seen: dict[str, int] = field(default_factory=dict)
     actor: Actor = field(init=False)
-    signals: Signals = field(default_factory=Signals)
+    signals: Signals = field(default_factory=lambda: Signals(shown=lambda _text: True))
 
     def __post_init__(self) -> None:
         self.weather = self.flags.weather
