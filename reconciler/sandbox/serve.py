@@ -138,7 +138,11 @@ class _Connection(BaseHTTPRequestHandler):
         return SERVER
 
     def _body(self) -> bytes:
-        """The body of the request. One that is too long, or of unknown length, ends the connection."""
+        """The body of the request. One that is too long, or of unknown length, ends the connection.
+
+        Raises ConnectionAbortedError where the client hung up before all of it was there: such a request
+        never arrived, so it is neither answered nor recorded.
+        """
         if "Transfer-Encoding" in self.headers:
             return self._chunked_body()
         length = self.headers.get("Content-Length", "0")
@@ -146,21 +150,31 @@ class _Connection(BaseHTTPRequestHandler):
         if not fits:
             self.close_connection = True
             return b""
-        return self.rfile.read(int(length)) if int(length) else b""
+        return self._whole(self.rfile.read(int(length)), int(length))
 
     def _chunked_body(self) -> bytes:
         """A body in chunks; nothing of one that is malformed, enough of one too long to tell that it is."""
         body, is_chunked = b"", self.headers["Transfer-Encoding"].strip().lower() == "chunked"
         while is_chunked and len(body) <= MAX_BODY:
-            size = _chunk_size(self.rfile.readline(MAX_LINE))
+            size = _chunk_size(self._line())
             if size == 0:
-                while self.rfile.readline(MAX_LINE).strip():
+                while self._line().strip():
                     pass  # trailers
                 return body
-            body += self.rfile.read(min(size or 0, MAX_BODY + 1))
-            is_chunked = size is not None and (size > MAX_BODY or not self.rfile.readline(MAX_LINE).strip())
+            length = min(size or 0, MAX_BODY + 1)
+            body += self._whole(self.rfile.read(length), length)
+            is_chunked = size is not None and (size > MAX_BODY or not self._line().strip())
         self.close_connection = True
         return body if is_chunked else b""
+
+    def _line(self) -> bytes:
+        line = self.rfile.readline(MAX_LINE)
+        return line if line.endswith(b"\n") else self._whole(line, MAX_LINE)
+
+    def _whole(self, data: bytes, length: int) -> bytes:
+        if len(data) < length:
+            raise ConnectionAbortedError("the client hung up within its request")
+        return data
 
     def _send(self, status: str, headers: Headers, answer: Answer) -> None:
         head = self._head(status, headers, chunked=answer.header("Content-Length") is None)

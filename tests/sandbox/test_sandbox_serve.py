@@ -168,6 +168,27 @@ def test_chunked_bodies(port: int, team: int, body: bytes, status: int) -> None:
             assert wire.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.parametrize(
+    "header, body",
+    [(f"Content-Length: {len(BODY)}", BODY), ("Transfer-Encoding: chunked", chunked(BODY[:9], BODY[9:]))],
+    ids=["length", "chunked"],
+)
+def test_a_request_whose_client_hangs_up_within_it_never_arrived(header: str, body: bytes) -> None:
+    """A job may be killed between the head of a create and its body: nothing was asked or refused."""
+    sandbox = Sandbox.in_memory(SCENE, clock=lambda: 0.0)
+    head = (
+        f"POST /v1/teams/1/transfers/2/backfills HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n{header}"
+    )
+    whole = f"{head}\r\n\r\n".encode() + body
+    with running(sandbox.app) as base_url:
+        for cut in range(len(head) + 4, len(whole)):
+            with socket.create_connection(("127.0.0.1", port_of(base_url)), timeout=10) as wire:
+                wire.sendall(whole[:cut])
+                wire.shutdown(socket.SHUT_WR)
+                assert wire.recv(65536) == b"", whole[:cut]
+    assert sandbox.requests() == []
+
+
 def test_every_answer_names_the_sandbox(port: int) -> None:
     for line in (b"GET /v1/teams/1/backfills HTTP/1.1", b"GET /_sandbox/settings HTTP/1.1", b"nonsense"):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as wire:
