@@ -21,7 +21,7 @@ from reconciler.dates import LAST_DAY, Day
 from reconciler.errors import ApiUnavailable
 from reconciler.events import Doing, Reading, RunEvent
 from reconciler.formats.reports import encode_time
-from reconciler.model.desired import Address, DesiredTeam, DesiredTransfer, EvidenceMode
+from reconciler.model.desired import DesiredTeam, DesiredTransfer, EvidenceMode
 from reconciler.model.memory import Document
 from reconciler.model.observed import Observed, Run, Unreadable
 from reconciler.planning.intents import wants_latest
@@ -79,11 +79,11 @@ class Reader:
         self, team: DesiredTeam, document: Document, situation: Situation, firsts: dict[int, Day]
     ) -> Situation:
         """Read the run lists of creates that only those can settle, where no open day asked for them: their
-        days may not be declared any more.
+        days may not be declared any more, or their transfer has been created anew since.
         """
-        asked, seen = {one.address: one for one in team.transfers}, situation.observed
-        open_ = [one for one in situation.open_creates if one.transfer_id not in seen.runs]
-        wanted = [one for one in open_ if _reads_runs(asked.get(Address(team.team_id, one.transfer_id)))]
+        seen, reading = situation.observed, [one for one in team.transfers if _reads_runs(one)]
+        asked = {source for one in reading for source in one.source_ids} - seen.runs.keys()
+        wanted = [one for one in situation.open_creates if one.transfer_id in asked]
         if not wanted:
             return situation
         for one in wanted:
@@ -120,10 +120,7 @@ class Reader:
             for source in one.transfer.source_ids:
                 firsts[source] = min(one.read_from, firsts.get(source, one.read_from))
         with_runs = [
-            source
-            for one in wanted
-            if one.transfer.evidence is not EvidenceMode.BACKFILLS
-            for source in one.transfer.source_ids
+            source for one in wanted if _reads_runs(one.transfer) for source in one.transfer.source_ids
         ]
         unread = [one for one in firsts if one not in seen.latest]
         counted = self._counting(team, len(wanted), len(unread) + len(set(with_runs)))
@@ -179,8 +176,8 @@ def _is_unread(ledger: TransferLedger, firsts: Mapping[int, Day]) -> bool:
     return any(firsts.get(one, LAST_DAY + 1) > ledger.read_from for one in ledger.transfer.source_ids)
 
 
-def _reads_runs(transfer: DesiredTransfer | None) -> bool:
-    return transfer is not None and transfer.evidence is not EvidenceMode.BACKFILLS
+def _reads_runs(transfer: DesiredTransfer) -> bool:
+    return transfer.evidence is not EvidenceMode.BACKFILLS
 
 
 def refuse_wrong_clocks(listing: Listing, now: datetime) -> Listing:

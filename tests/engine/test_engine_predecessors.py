@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from engine_rig import BLIND, DAY, HOUR, MINUTE, ONE, TEAM, Rig, answered, late
+from engine_rig import BLIND, DAY, HOUR, MINUTE, ONE, TEAM, Rig, answered, late, lost
 
 from reconciler.events import Withdrawn
 from reconciler.http import Request, Response, Transport
@@ -43,6 +43,19 @@ def test_a_create_in_doubt_on_a_predecessor_blocks_its_days(tmp_path: Path) -> N
     assert rig.apply().exit == 0
     assert rig.made(5) == []
     rig.once(1, "2024-05-01..2024-05-10")
+
+
+def test_what_is_in_doubt_on_a_predecessor_is_settled_though_no_day_asks(tmp_path: Path) -> None:
+    """All that the file declares is covered, and a newer backfill of others hides the create."""
+    rig = Rig(tmp_path, settings=QUICK)
+    rig.foreign(1, "2024-05-01", "2024-05-05")
+    rig.later(HOUR)
+    assert rig.apply(lost(after=False)).exit == 4
+    rig.later(MINUTE)
+    rig.foreign(1, "2024-03-01", "2024-03-02")
+    rig.later(HOUR)
+    rig.declare(RECREATED.replace("2024-05-10", "2024-05-05"))
+    assert (rig.apply().exit, rig.pending()) == (0, [])
 
 
 def test_blind_what_may_have_been_made_on_a_predecessor_blocks_its_days(tmp_path: Path) -> None:
