@@ -23,6 +23,7 @@ from reconciler.diagnostics import Severity
 from reconciler.model.deltas import apply_delta
 from reconciler.model.desired import Guards, Limits
 from reconciler.model.memory import Applied, Override
+from reconciler.model.observed import UNTOLD, Run
 from reconciler.planning.approval import KEPT_APPLIES, overriding
 from reconciler.planning.guards import (
     GUARDS,
@@ -135,10 +136,21 @@ def test_cancels_load_nothing() -> None:
     assert not plan.guarded
 
 
-def test_rows_of_a_day_are_the_mean_of_completed_runs() -> None:
-    assert rows_per_day(HISTORY[1]) == 200
-    assert rows_per_day([run(1), run(2, "FAILED", rows=5)]) is None
-    assert rows_per_day([]) is None
+@pytest.mark.parametrize(
+    "history, rows",
+    [
+        ((), None),
+        ((run(1), run(2, "FAILED", rows=5)), None),
+        (HISTORY[1], 200),
+        (tuple(run(1, id=n, rows=10) for n in range(1, 25)), 240),
+        ((*(run(1, id=n, rows=10) for n in range(1, 25)), run(1, id=99, rows=50, created=NOW)), 240),
+        ((run(1, rows=10), run(1, id=9, rows=30, created=NOW), run(2, rows=10)), 20),
+        ((run(1, rows=10, created=UNTOLD), run(1, id=2, rows=30, created=UNTOLD)), 20),
+    ],
+    ids=["none", "no rows", "daily", "hourly", "hourly, and loaded again", "refreshed", "undated"],
+)
+def test_rows_of_a_day(history: tuple[Run, ...], rows: float | None) -> None:
+    assert rows_per_day(history) == rows
 
 
 # --- what is left, and what was overridden ----------------------------------------------------
