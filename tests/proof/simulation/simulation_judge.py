@@ -15,7 +15,7 @@ from simulation_memory import is_shown
 from reconciler.bounds import DEFAULT_SETTLE
 from reconciler.dates import DateSet, iso
 from reconciler.model.desired import DesiredTransfer, EvidenceMode
-from reconciler.model.memory import Intent, IntentKind
+from reconciler.model.memory import Intent, IntentKind, Outcome
 from reconciler.sandbox import times
 from reconciler.sandbox.backfill import Backfill
 
@@ -294,12 +294,17 @@ class Judge:
 
     def _passes_for_anothers(self, number: int) -> bool:
         """Tell whether the state cannot know that one is ours: a gateway made it of a create that had made
-        one before, or it arrived after a person's, of exactly its days and by our user, was taken for it.
+        one before, or of one whose second copy was refused while reads hid the first; or it arrived after a
+        person's, of exactly its days and by our user, was taken for it.
         """
         truth = self.truth
         sent = truth.made.get(number)
-        mistaken = sent is not None and truth.was_mistaken(sent)
-        return truth.is_echo(number) or (mistaken and not truth.is_recorded_as_ours(number))
+        if sent is None or truth.is_recorded_as_ours(number):
+            return False
+        document = truth.document()
+        intent = document.intents.get(sent.nonce) if document else None
+        refused = intent is not None and intent.outcome is Outcome.REFUSED
+        return truth.is_echo(number) or refused or truth.was_mistaken(sent)
 
     def _end(self, other: Backfill) -> tuple[float, DateSet]:
         """Return when one of ours ended as FAILED, and the days that had failed."""
