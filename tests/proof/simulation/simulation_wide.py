@@ -360,7 +360,9 @@ def settings(rng: random.Random) -> dict[str, Any]:
     """Return how a world is: what does not change, and the first of what does."""
     retention = rng.choice([None, None, None, None, 0.5, 3, 30])
     until, pace = rng.choice([(1, 1), (5, 20), (30, 60), (60, 600), (60, 3 * 3600)])
+    aside = random.Random(str(rng.getstate()))  # so that the seeds that are kept draw what they drew
     return {
+        "runs_ties": aside.choice(["stable", "by_page"]),
         "overlap_status": rng.choice([400, 409, 422]),
         # What is forgotten cannot block: nobody could ever find out what does.
         "failed_blocks_overlap": rng.random() < 0.7 and retention is None,
