@@ -89,7 +89,8 @@ class Reader:
         for one in wanted:
             firsts[one.transfer_id] = min(one.start, firsts.get(one.transfer_id, one.start))
         runs = self._runs([one.transfer_id for one in wanted], firsts, team, seen)
-        return weigh(team, document, replace(seen, runs={**seen.runs, **runs}), situation.now, self.settle)
+        seen = replace(seen, runs={**seen.runs, **runs}, runs_from=dict(firsts))
+        return weigh(team, document, seen, situation.now, self.settle)
 
     def _first_look(self, team: DesiredTeam, document: Document) -> Observed:
         listing = refuse_wrong_clocks(self.client.list_incomplete(), self.now())
@@ -126,7 +127,8 @@ class Reader:
         counted = self._counting(team, len(wanted), len(unread) + len(set(with_runs)))
         latest = self._each(unread, counted(self.client.latest))
         runs = self._runs(with_runs, firsts, team, seen, counted)
-        return replace(seen, latest={**seen.latest, **latest}, runs={**seen.runs, **runs})
+        latest, runs = {**seen.latest, **latest}, {**seen.runs, **runs}
+        return replace(seen, latest=latest, runs=runs, runs_from=dict(firsts))
 
     def _runs(
         self,

@@ -177,7 +177,8 @@ class Observed:
 
     ``listed`` is the list of incomplete backfills, in any order. ``fetched`` holds the
     answers to single gets, ``None`` for a 404. ``latest`` and ``runs`` hold an entry for
-    each transfer they were read of; ``None`` of ``latest``: it has none. ``transfers`` is ``None`` when
+    each transfer they were read of; ``None`` of ``latest``: it has none. ``runs_from`` is the first day that
+    a run list was asked for; without an entry it was asked for all. ``transfers`` is ``None`` when
     that list was not read. ``vendor_now`` is the answer's ``Date``: vendor times are compared with it.
     ``our_user`` is the vendor's user that our key answers to, if the state knows; ``emulated``: a sandbox
     answers, which has a clock of its own; ``any_transfer``: one that has every transfer, listed or not.
@@ -194,6 +195,7 @@ class Observed:
     fetched: Mapping[int, Backfill | Unreadable | None] = field(default_factory=dict)
     latest: Mapping[int, Backfill | Unreadable | None] = field(default_factory=dict)
     runs: Mapping[int, tuple[Run, ...] | Unreadable] = field(default_factory=dict)
+    runs_from: Mapping[int, Day] = field(default_factory=dict)
     transfers: Mapping[int, TransferInfo] | Unreadable | None = None
     our_user: int | None = None
     emulated: bool = False

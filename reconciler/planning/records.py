@@ -153,15 +153,17 @@ def _names(team: DesiredTeam) -> dict[int, DesiredTransfer]:
 
 
 def _explained(record: BackfillRecord, observed: Observed) -> BackfillRecord:
-    """Return the record: what was not explained is, once a run list tells what is loaded."""
-    if record.origin is Origin.UNEXPLAINED and _is_told(record.transfer_id, observed):
+    """Return the record: what was not explained is, once a run list tells what of it is loaded."""
+    if record.origin is Origin.UNEXPLAINED and _is_told(record.seen, observed):
         return replace(record, origin=Origin.OBSERVED)
     return record
 
 
-def _is_told(transfer_id: int, observed: Observed) -> bool:
-    answer = observed.runs.get(transfer_id)
-    return answer is not None and why_untold(transfer_id, answer) is None
+def _is_told(backfill: Backfill, observed: Observed) -> bool:
+    """Tell whether a run list was read that tells what is loaded, from the first day of a backfill on."""
+    answer = observed.runs.get(backfill.transfer_id)
+    whole = observed.runs_from.get(backfill.transfer_id, 0) <= backfill.days.first()
+    return whole and answer is not None and why_untold(backfill.transfer_id, answer) is None
 
 
 def _origin(backfill: Backfill, document: Document, observed: Observed) -> Origin:
@@ -170,7 +172,7 @@ def _origin(backfill: Backfill, document: Document, observed: Observed) -> Origi
     An old copy may have lost whose our keys were, too. Where a run list tells what is loaded, that makes no
     difference; where none was read, it does once the file says that none is to be read.
     """
-    if _is_told(backfill.transfer_id, observed):
+    if _is_told(backfill, observed):
         return Origin.OBSERVED
     if any(_explains(intent, backfill, document) for intent in document.intents.values()):
         return Origin.OBSERVED

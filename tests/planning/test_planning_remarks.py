@@ -360,6 +360,22 @@ def test_what_is_unexplained(entries: Any, origin: Origin) -> None:
     assert made.document.backfills[77].origin is origin
 
 
+@pytest.mark.parametrize(
+    ("first", "origin"),
+    [(None, Origin.OBSERVED), ("8", Origin.OBSERVED), ("9", Origin.UNEXPLAINED)],
+    ids=["read whole", "read from its first day on", "read from a later day on"],
+)
+@pytest.mark.parametrize(
+    "entries", [(), (record("8-9", origin=Origin.UNEXPLAINED, id=77),)], ids=["new", "known"]
+)
+def test_a_run_list_explains_what_it_was_read_for(entries: Any, first: str | None, origin: Origin) -> None:
+    """What became of its earlier days nobody saw; once the file says ``backfills``, nobody will."""
+    since = {} if first is None else {1: days(first).first()}
+    seen = {"latest": {1: backfill("8-9", id=77)}, "runs": {1: (run(9),)}, "runs_from": since}
+    made = situation(transfer("1"), *entries, **seen)
+    assert made.document.backfills[77].origin is origin
+
+
 @pytest.mark.parametrize(("old_copy", "origin"), [(False, Origin.OBSERVED), (True, Origin.UNEXPLAINED)])
 def test_in_an_old_copy_a_backfill_of_anybody_is_unexplained(old_copy: bool, origin: Origin) -> None:
     """Whose our keys were may be among what it lost."""
