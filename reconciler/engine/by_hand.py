@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.api.client import ApiClient
-from reconciler.bounds import DEFAULT_SETTLE
+from reconciler.bounds import CLOCKS_APART, DEFAULT_SETTLE
 from reconciler.dates import DateSet, Day, dates_of
 from reconciler.engine.team import MAX_SURVEYS
 from reconciler.errors import ApiUnavailable, Refused, StateConflict
@@ -17,7 +17,7 @@ from reconciler.model.deltas import Delta
 from reconciler.model.desired import OnUnknown
 from reconciler.model.memory import Acceptance, Amnesty, Document, Intent
 from reconciler.model.observed import Backfill, Unreadable
-from reconciler.planning.intents import adopted, found, not_created, unresolved
+from reconciler.planning.intents import adopted, found, not_created, sent_at, unresolved
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
 from reconciler.planning.matching import find_match, is_part
 from reconciler.planning.situation import Situation, weigh
@@ -67,10 +67,12 @@ def as_created(
         raise Refused("There is no such backfill", f"The API answers 404 for {backfill_id}.", "Check the id.")
     if isinstance(backfill, Unreadable):
         raise ApiUnavailable("The backfill could not be read", f"{backfill.said}.", "Nothing was changed.")
-    at = intent.vendor_at or intent.intended_at
+    at = sent_at(intent)
+    # Of a vendor that did not tell its time, a person knows better what is about then.
+    early = settle if intent.vendor_at else settle + CLOCKS_APART
     # Where only a person settles it, what took effect later is the person's to name.
-    late = timedelta.max if on_unknown is OnUnknown.BLOCK and is_part(intent, backfill) else settle
-    about_then = -settle <= backfill.created_time - at <= late
+    late = timedelta.max if on_unknown is OnUnknown.BLOCK and is_part(intent, backfill) else early
+    about_then = -early <= backfill.created_time - at <= late
     if backfill.transfer_id != intent.transfer_id or not about_then or not backfill.overlaps(intent):
         days = dates_of(backfill.start, backfill.end)
         seen = f"of transfer {backfill.transfer_id}, {days}, made at {encode_time(backfill.created_time)}"

@@ -109,7 +109,7 @@ class Reading:
     its sources ``latest`` and, unless blind, the run list; and those of ours that are to be cancelled.
 
     ``vendor_now`` is the vendor's clock as of its first answer, which came at ``answered``, by a clock that
-    only passes, in seconds.
+    only passes, in seconds; ``undated``: that had no ``Date``, and it is ours.
     """
 
     vendor_now: datetime
@@ -118,6 +118,7 @@ class Reading:
     latest: Mapping[int, Backfill | None]
     runs: Mapping[int, tuple[Run, ...]] = field(default_factory=dict)
     shells: Mapping[int, Backfill | None] = field(default_factory=dict)
+    undated: bool = False
 
     @property
     def backfills(self) -> tuple[Backfill, ...]:

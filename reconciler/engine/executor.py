@@ -173,6 +173,7 @@ class Executor:
                 {source: _readable(self.client.latest(source)) for source in probe.sources},
                 {one: _readable(self.client.runs(one, probe.runs_from, until)) for one in probe.runs_of},
                 {shell: _readable(self.client.get(shell)) for shell in probe.shells},
+                listing.undated,
             )
         except _NotReadable as failure:
             if probe.needed:

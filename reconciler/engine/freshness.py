@@ -33,7 +33,7 @@ class Freshness:
     ``at`` is when the reading began (``None``: what it said may be outdated), and ``answered`` when the
     vendor's clock ``vendor_at`` came. ``runs`` are the run lists that the plan was made from, ``planned`` the
     backfills as it knew them, ``listed`` the ids that the list showed it. ``emulated``: a sandbox
-    answers, whose clock is not compared with ours.
+    answers, whose clock is not compared with ours; ``undated``: its answer had no ``Date``.
     """
 
     sources: tuple[int, ...]
@@ -45,6 +45,7 @@ class Freshness:
     planned: Mapping[int, BackfillRecord] = field(default_factory=dict)
     listed: frozenset[int] = frozenset()
     emulated: bool = False
+    undated: bool = False
     _seen: set[int] = field(default_factory=set)
     _again: Reading | None = None
 
@@ -73,7 +74,9 @@ class Freshness:
         seen, planned = {latest.id for latest in shown.values()}, {record.id: record for record in known}
         clocks = (at, observed.answered, observed.vendor_now)
         listed = frozenset(backfill.id for backfill in observed.listed)
-        return Freshness(sources, newest, *clocks, runs, planned, listed, observed.emulated, seen)
+        return Freshness(
+            sources, newest, *clocks, runs, planned, listed, observed.emulated, observed.undated, seen
+        )
 
     # -- asking ------------------------------------------------------------------------------
 
@@ -84,6 +87,10 @@ class Freshness:
     def vendor_now(self, now: float) -> datetime:
         """Return the vendor's clock: of its newest answer, carried on by a clock that only passes."""
         return self.vendor_at + timedelta(seconds=now - self.answered)
+
+    def told_now(self, now: float) -> datetime | None:
+        """Return the vendor's clock; ``None`` where its newest answer did not tell it."""
+        return None if self.undated else self.vendor_now(now)
 
     def later(self, now: float, ours: datetime) -> datetime:
         """Return the later of the vendor's clock and ours."""
@@ -193,7 +200,7 @@ class Freshness:
         what the next create comes after.
         """
         self.at, self.answered = now, reading.answered
-        self.vendor_at, self._again = reading.vendor_now, reading
+        self.vendor_at, self.undated, self._again = reading.vendor_now, reading.undated, reading
         shown = reading.latest.get(self.sources[0])
         if shown is not None:
             self.newest = max(filter(None, (self.newest, _made(shown))))

@@ -88,7 +88,7 @@ class Sender:
             stale_before=action.stale_before,
             backfill_id=cancels.id if cancels else None,
             as_of=self.rules.as_of,
-            vendor_at=self.freshness.vendor_now(self.clock.elapsed()),
+            vendor_at=self.freshness.told_now(self.clock.elapsed()),
             sources=self.freshness.sources,
             key_hash=self.rules.key_hash,
         )

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler.errors import Interrupted, StateConflict, StateForeign
 from reconciler.model.deltas import Delta, apply_delta
-from reconciler.model.memory import NONCES_KEPT, BackfillRecord, Document, Intent, Outcome
+from reconciler.model.memory import NONCES_KEPT, BackfillRecord, Document, Intent, Load, LoadKey, Outcome
 from reconciler.planning.evidence import merge, what_stays
 from reconciler.planning.intents import is_taken
 from reconciler.stores.base import Revision, StateStore
@@ -52,7 +52,8 @@ class StateSession:
     document: Document
     revision: Revision
     _known: set[str | int] = field(default_factory=set)
-    _others_changes: tuple[Intent | BackfillRecord, ...] = ()
+    _known_loads: Mapping[LoadKey, Load] = field(default_factory=dict)
+    _others_changes: tuple[Intent | BackfillRecord | Load, ...] = ()
     _queue: list[_Change] = field(default_factory=list)
     _arriving: threading.Lock = field(default_factory=threading.Lock)
     _writing: threading.Lock = field(default_factory=threading.Lock)
@@ -78,6 +79,7 @@ class StateSession:
     def plan_from_here(self) -> None:
         """Take what the document holds now as known: a plan is about to be made from it."""
         self._known = {*self.document.intents, *self.document.backfills}
+        self._known_loads = self.document.loads
         self._others_changes = ()
 
     def reread(self) -> None:
@@ -93,7 +95,8 @@ class StateSession:
             *document.intents.values(),
             *document.backfills.values(),
         )
-        self._others_changes = tuple(one for one in everything if _key(one) not in self._known)
+        loads = (load for key, load in document.loads.items() if self._known_loads.get(key) != load)
+        self._others_changes = (*(one for one in everything if _key(one) not in self._known), *loads)
 
     def catch_up(self) -> None:
         """Know what other runs have committed by now, between two commits of our own workers.

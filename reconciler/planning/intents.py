@@ -33,7 +33,7 @@ from typing import Any
 from reconciler.bounds import DEFAULT_SETTLE, ENDING_SETTLES, REFUSAL_HOLDS
 from reconciler.dates import EMPTY, DateSet
 from reconciler.model.desired import DesiredTransfer
-from reconciler.model.memory import BackfillRecord, Document, Intent, IntentKind, Origin, Outcome
+from reconciler.model.memory import BackfillRecord, Document, Intent, IntentKind, Load, Origin, Outcome
 from reconciler.model.observed import ApiError, Backfill
 
 # --- states and transitions -------------------------------------------------------------------
@@ -179,7 +179,12 @@ def is_dated_early(intent: Intent) -> bool:
 
 def follows(made: datetime, intent: Intent) -> bool:
     """Tell whether something was made after a create left, both by the vendor's clock, in whole seconds."""
-    return intent.vendor_at is not None and made >= intent.vendor_at - timedelta(seconds=1)
+    return made >= sent_at(intent) - timedelta(seconds=1)
+
+
+def sent_at(intent: Intent) -> datetime:
+    """Return when it was intended, by the vendor's clock, or by ours where that told nothing."""
+    return intent.vendor_at or intent.intended_at
 
 
 def is_settled(intent: Intent, now: datetime, vendor_now: datetime, settle: timedelta) -> bool:
@@ -188,8 +193,7 @@ def is_settled(intent: Intent, now: datetime, vendor_now: datetime, settle: time
     """
     if not settle:
         return True
-    by_vendor = intent.vendor_at is None or vendor_now >= intent.vendor_at + settle
-    return by_vendor and now >= intent.intended_at + settle
+    return vendor_now >= sent_at(intent) + settle and now >= intent.intended_at + settle
 
 
 def refusal_holds(intent: Intent, listed: Container[int], ours: Container[int], now: datetime) -> bool:
@@ -228,12 +232,9 @@ def settles_until(intent: Intent) -> datetime | None:
 
 def bears_on(intent: Intent, transfer: DesiredTransfer) -> bool:
     """Tell whether an intent bears on a transfer's days: its own do, and those that share days with it, a
-    predecessor's or a successor's, while they may yet turn out to load them.
+    predecessor's or a successor's, which may yet turn out to load them.
     """
-    own = transfer.address.transfer_id
-    shares = own in intent.source_ids or intent.transfer_id in transfer.source_ids
-    open_ = intent.outcome in OPEN or intent.unlisted_at is not None
-    return intent.transfer_id == own or (shares and open_)
+    return transfer.address.transfer_id in intent.source_ids or intent.transfer_id in transfer.source_ids
 
 
 def days_cut_off(intent: Intent, made: BackfillRecord | None) -> tuple[DateSet, DateSet]:
@@ -249,8 +250,10 @@ def days_cut_off(intent: Intent, made: BackfillRecord | None) -> tuple[DateSet, 
     return DateSet.span(intent.start, made.start), DateSet.span(made.end, intent.end)
 
 
-def is_taken(intent: Intent, others: Iterable[Intent | BackfillRecord]) -> bool:
-    """Tell whether another run, since our plan, intends or made a day of a create, on any of its sources."""
+def is_taken(intent: Intent, others: Iterable[Intent | BackfillRecord | Load]) -> bool:
+    """Tell whether another run, since our plan, intends or made a day of a create, or learned that it is
+    loaded, on any of its sources.
+    """
     if intent.kind is IntentKind.CANCEL:
         return False
     sources = {*intent.source_ids}
@@ -261,5 +264,5 @@ def is_taken(intent: Intent, others: Iterable[Intent | BackfillRecord]) -> bool:
     )
 
 
-def _sources_of(other: Intent | BackfillRecord) -> tuple[int, ...]:
+def _sources_of(other: Intent | BackfillRecord | Load) -> tuple[int, ...]:
     return other.source_ids if isinstance(other, Intent) else (other.transfer_id,)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from reconciler.bounds import MIN_SETTLE
 from reconciler.model.memory import Document, Intent
 from reconciler.model.observed import ApiError, Backfill
 from reconciler.planning.evidence import is_active
-from reconciler.planning.intents import refused, withdrawn
+from reconciler.planning.intents import refused, sent_at, withdrawn
 
 
 def is_match(intent: Intent, backfill: Backfill) -> bool:
@@ -32,7 +32,7 @@ def _by_our_user(intent: Intent, backfill: Backfill, document: Document) -> bool
 
 def made_about_then(intent: Intent, backfill: Backfill, settle: timedelta) -> bool:
     """Tell whether a backfill was made within settle time of an intent, by the vendor's clock."""
-    return abs(backfill.created_time - _sent_at(intent)) <= max(settle, MIN_SETTLE)
+    return abs(backfill.created_time - sent_at(intent)) <= max(settle, MIN_SETTLE)
 
 
 def find_match(
@@ -85,12 +85,7 @@ def _may_be_of(intent: Intent, backfill: Backfill, document: Document) -> bool:
     """Tell whether a backfill came after an intent, or is a part of it that the API made."""
     user = document.users.get(intent.key_hash)
     by_us = user is not None and backfill.created_user_id == user.user_id
-    return backfill.created_time > _sent_at(intent) or (by_us and is_part(intent, backfill))
-
-
-def _sent_at(intent: Intent) -> datetime:
-    """Return when it was intended, by the vendor's clock, or by ours where that told nothing."""
-    return intent.vendor_at or intent.intended_at
+    return backfill.created_time > sent_at(intent) or (by_us and is_part(intent, backfill))
 
 
 def is_ours(backfill_id: int, document: Document) -> bool:

@@ -7,10 +7,13 @@ from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
 
 import pytest
-from engine_rig import DAY, HOUR, MINUTE, ONE, TEAM, Act, Rig, lost
+from engine_rig import DAY, HOUR, MINUTE, ONE, TEAM, Act, Rig, lost, open_store
 
+from reconciler.engine.by_hand import as_created
+from reconciler.engine.session import StateSession
 from reconciler.errors import ApiUnavailable
 from reconciler.http import Headers, Request, Response, Transport
+from reconciler.planning.intents import unresolved
 
 LAGS = {f"{one}_lag_seconds": 600 for one in ("list", "latest", "get", "runs")}
 AT_ONCE = {"seconds_until_scheduled": 0, "seconds_until_running": 0, "seconds_per_run": 0}
@@ -41,6 +44,10 @@ def undated(*dates: str) -> Act:
 
 def the_list(request: Request) -> bool:
     return request.method == "GET" and request.path.endswith(f"/{TEAM}/backfills")
+
+
+def dated_or_written(request: Request) -> bool:
+    return the_list(request) or request.method == "POST"
 
 
 def test_a_date_ahead_does_not_make_our_newest_gone(tmp_path: Path) -> None:
@@ -110,15 +117,29 @@ def test_where_no_answer_is_dated_everything_ends_a_day_later(tmp_path: Path) ->
     rig.know_us()
 
     def apply(*acts: Act) -> int:
-        return rig.apply(
-            *acts, *[undated()] * 9, wanted=lambda one: the_list(one) or one.method == "POST"
-        ).exit
+        return rig.apply(*acts, *[undated()] * 9, wanted=dated_or_written).exit
 
     assert apply(undated(), lost(after=False)) == 4
     rig.later(DAY)
     assert apply() == 4
     rig.later(15 * MINUTE)
     assert apply() == 0
+    rig.once(1, "2024-05-01..2024-05-10")
+
+
+@pytest.mark.parametrize("skew", [-20 * MINUTE, 20 * MINUTE], ids=["behind", "ahead"])
+def test_what_was_made_upon_an_answer_without_a_date_a_person_may_name(skew: float, tmp_path: Path) -> None:
+    """The vendor's clock is 20 minutes away, and no answer told it: by ours nothing matches."""
+    rig = Rig(tmp_path, settings=AT_ONCE | {"clock_skew_seconds": skew})
+    rig.know_us()
+    acts = (undated(), lost(after=True), *[undated()] * 9)
+    assert rig.apply(*acts, wanted=dated_or_written).exit == 4
+    (made,) = rig.sandbox.backfills()
+    (intent,) = unresolved(rig.document())
+    said = as_created(intent, int(made["transfer_backfill_id"]), rig.document(), rig.people, rig.flags.settle)
+    StateSession.open(open_store(rig.folder), rig.document()).record(said)
+    rig.later(HOUR)
+    assert (rig.apply().exit, rig.pending()) == (0, [])
     rig.once(1, "2024-05-01..2024-05-10")
 
 

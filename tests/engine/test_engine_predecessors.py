@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from engine_rig import BLIND, DAY, HOUR, MINUTE, ONE, TEAM, Rig, answered, late, lost
+from engine_rig import BLIND, DAY, HOUR, MINUTE, ONE, OURS, TEAM, Rig, answered, late, lost, open_store
 
+from reconciler.engine.by_hand import as_created
+from reconciler.engine.session import StateSession
 from reconciler.events import Withdrawn
 from reconciler.http import Request, Response, Transport
+from reconciler.planning.intents import unresolved
 from reconciler.planning.ledger import Bucket
 
 QUICK = {"seconds_until_scheduled": 1, "seconds_until_running": 1, "seconds_per_run": 1}
@@ -56,6 +59,23 @@ def test_what_is_in_doubt_on_a_predecessor_is_settled_though_no_day_asks(tmp_pat
     rig.later(HOUR)
     rig.declare(RECREATED.replace("2024-05-10", "2024-05-05"))
     assert (rig.apply().exit, rig.pending()) == (0, [])
+
+
+def test_what_a_person_left_out_of_a_predecessors_create_may_yet_arrive(tmp_path: Path) -> None:
+    """The file has moved on to 5; within settle time the create that was lost may still reach 1."""
+    rig = Rig(tmp_path, settings=QUICK)
+    rig.know_us()
+    assert rig.apply(lost(after=False)).exit == 4
+    part = rig.sandbox.create_backfill(TEAM, 1, "2024-05-01", "2024-05-04", OURS)
+    (intent,) = unresolved(rig.document())
+    said = as_created(intent, int(part["transfer_backfill_id"]), rig.document(), rig.people, rig.flags.settle)
+    StateSession.open(open_store(rig.folder), rig.document()).record(said)
+    rig.declare(RECREATED)
+    rig.later(MINUTE)
+    assert rig.apply().exit == 0
+    assert rig.blocked() == ["a 2024-05-05..2024-05-10 recent-request"]
+    rig.later(15 * MINUTE)
+    assert (rig.apply().exit, rig.made(5)) == (0, ["2024-05-05..2024-05-10"])
 
 
 def test_blind_what_may_have_been_made_on_a_predecessor_blocks_its_days(tmp_path: Path) -> None:

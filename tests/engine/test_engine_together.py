@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_rig import DAY, MINUTE, NOW, TWO, Applied, Rig, Witness, open_store
+from engine_rig import BLIND, DAY, MINUTE, NOW, ONE, TWO, Applied, Rig, Witness, open_store
 
 from reconciler.engine.effects import Step
 from reconciler.engine.executor import Executor
@@ -249,6 +249,21 @@ def test_the_loser_of_a_race_withdraws_and_its_next_run_finds_nothing_to_do(tmp_
     assert not right.work
     rig.once(1, "2024-05-01..2024-05-10")
     rig.once(2, "2024-04-01..2024-04-05")
+
+
+def test_what_another_run_learned_to_be_loaded_is_not_made(tmp_path: Path) -> None:
+    """By this run's file run lists are not read; by the other's they are, and a schedule loads the days."""
+    rig = Rig(tmp_path, BLIND, transfers={1: {"recurring_since": "2024-04-01"}})
+    rig.know_us()
+
+    def meanwhile() -> None:
+        rig.declare(ONE)
+        assert rig.apply().exit == 0
+
+    applied = rig.apply(between=meanwhile)
+    assert (applied.exit, applied.report.withdrawn, applied.sent) == (3, 1, [])
+    rig.declare(BLIND)
+    assert (rig.apply().exit, rig.made(1)) == (0, [])
 
 
 def test_the_loser_of_the_first_write_takes_the_winners_lineage(tmp_path: Path) -> None:

@@ -361,8 +361,7 @@ class Oracle(Table):
         """
         record = self.record_of(intent)
         named = record is not None and record.origin is Origin.ADOPTED
-        own = intent.transfer_id == self.transfer.address.transfer_id
-        left_out = named and own and record is not None and not record.start <= day < record.end
+        left_out = named and record is not None and not record.start <= day < record.end
         return self.is_recent(intent) and (intent.outcome is Outcome.REFUSED or left_out)
 
     def record_of(self, intent: Intent) -> BackfillRecord | None:
@@ -388,8 +387,8 @@ class Oracle(Table):
     def is_recent(self, intent: Intent) -> bool:
         """Tell whether settle time is not over, by either clock."""
         ours = self.world.now < intent.intended_at + self.world.settle
-        at = intent.vendor_at
-        return ours or (at is not None and self.world.vendor_least < at + self.world.settle)
+        at = intent.vendor_at or intent.intended_at  # a vendor that did not tell its time
+        return ours or self.world.vendor_least < at + self.world.settle
 
     def given_up_lately(self, intent: Intent) -> bool:
         at = intent.unlisted_at

@@ -14,6 +14,7 @@ from planning_values import (
     buckets,
     document,
     intent,
+    load,
     observed,
     record,
     run,
@@ -25,7 +26,7 @@ from planning_worlds import World, worlds
 
 from reconciler.bounds import DEFAULT_SETTLE
 from reconciler.model.desired import EvidenceMode, OnUnknown
-from reconciler.model.memory import BackfillRecord, Intent, IntentKind, KnownUser, Origin, Outcome
+from reconciler.model.memory import BackfillRecord, Intent, IntentKind, KnownUser, Load, Origin, Outcome
 from reconciler.model.observed import ApiError, Backfill
 from reconciler.planning import intents
 from reconciler.planning.intents import OPEN, TRANSITIONS, Change, is_settled, is_taken, wants_latest
@@ -374,9 +375,12 @@ def test_from_when_a_run_settles_a_create(on_unknown: OnUnknown, settles: bool) 
         (intent("10-12", nonce="m", outcome="withdrawn"), False),
         (intent("10-12", nonce="m", outcome="abandoned"), False),
         (record("3", "RUNNING", ran=0), True),
+        (load("10-12", NOW, id=5), True),
+        (load("10-12", NOW, id=6), False),
+        (load("11-12", NOW, id=5), False),
     ],
 )
-def test_when_another_run_has_taken_days(other: Intent | BackfillRecord, taken: bool) -> None:
+def test_when_another_run_has_taken_days(other: Intent | BackfillRecord | Load, taken: bool) -> None:
     assert is_taken(intent("1-10", sources=(1, 5)), [other]) is taken
     assert not is_taken(intent("1-10", kind="cancel", backfill_id=7, sources=(1, 5)), [other])
 
