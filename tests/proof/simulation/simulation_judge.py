@@ -97,19 +97,20 @@ class Judge:
         record, memory = load.record, self.truth.memory
         if record is not None and not record.slots_of(load.day):
             # no run of the day: nothing but the counters of the whole tells of it
-            return record.id in memory.recorded and self._tells_all(record)
+            return self._was_recorded(record) and self._tells_all(record)
         if record is not None and self._ran_again_unseen(record):
             return False
         ours = record is not None and record.id in memory.made
         if load.created >= self.sent.looked - ROUNDING and not ours:
             return False
-        if record is not None and record.id in memory.recorded:
+        if record is not None and self._was_recorded(record):
             return not (self._forgets and self.truth.is_undated(load.transfer_id, load.day))
         if record is not None and record.id in memory.made and self._blind:
             return not self._was_forgotten_unseen(record)
         if load.created >= self.sent.looked - ROUNDING or self.truth.is_undated(load.transfer_id, load.day):
             return False
-        readings = (one for one in memory.readings if one.transfer_id == load.transfer_id)
+        of_it = (one for one in memory.readings if one.transfer_id == load.transfer_id)
+        readings = (one for one in of_it if one.at <= self._intended)
         if any(one.shows(load.created, load.ended, load.day) for one in readings):
             return True
         if self._blind:
@@ -118,6 +119,15 @@ class Judge:
         if self.truth.shaken >= self.sent.surveyed:
             return False  # what lists show changed meanwhile
         return not conditions.readable or is_shown(load.created, self.sent.looked, conditions)
+
+    def _was_recorded(self, record: Backfill) -> bool:
+        """Tell whether the state had a record of it as the create was intended; it may arrive days later."""
+        return self.truth.memory.recorded.get(record.id, float("inf")) <= self._intended
+
+    @property
+    def _intended(self) -> float:
+        """When the state that the intent was committed to was as it was: a run may freeze before that."""
+        return self.truth.committed.get(self.sent.nonce, self.sent.intended)
 
     def _ran_again_unseen(self, record: Backfill) -> bool:
         """Tell whether it began to run again only after this run's last look, and no cancel of ours told."""

@@ -52,7 +52,8 @@ class Amnesty:
 @dataclass
 class Memory:
     """``made`` are the creates of ours it was told of, ``seen`` the backfills that a committed survey saw,
-    ``recorded`` those that the state has a record of, ``explained`` those seen while run lists were read.
+    ``recorded`` since when the state has a record of each, ``explained`` those seen while run
+    lists were read.
     """
 
     serial: int = 0
@@ -61,7 +62,7 @@ class Memory:
     done: set[str] = field(default_factory=set)
     made: set[int] = field(default_factory=set)
     seen: set[int] = field(default_factory=set)
-    recorded: set[int] = field(default_factory=set)
+    recorded: dict[int, float] = field(default_factory=dict)
     explained: set[int] = field(default_factory=set)
     users: dict[int, float] = field(default_factory=dict)  # since when it knows users of ours
     keys: dict[str, float] = field(default_factory=dict)  # and whose a key is
@@ -79,7 +80,7 @@ class Memory:
             set(self.done),
             set(self.made),
             set(self.seen),
-            set(self.recorded),
+            dict(self.recorded),
             set(self.explained),
             dict(self.users),
             dict(self.keys),

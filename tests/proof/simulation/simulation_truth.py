@@ -52,6 +52,7 @@ class Truth:
     made: dict[int, Sent] = field(default_factory=dict)
     late: dict[str, float] = field(default_factory=dict)
     intended: dict[str, float] = field(default_factory=dict)
+    committed: dict[str, float] = field(default_factory=dict)  # when its last commit as pending began
     senders: dict[str, str] = field(default_factory=dict)  # the key of who intended
     commits: int = 0
     team_id: int = TEAM
@@ -188,7 +189,8 @@ class Truth:
             if days - loaded.get(key, DateSet()):
                 self.stage.violate(f"after {who}: the state forgot that backfill {key} loaded days")
         self.memory.loaded = loaded
-        self.memory.recorded.update(document.backfills)
+        for number in document.backfills:
+            self.memory.recorded.setdefault(number, self.stage.now)
         self.memory.made.update(
             one.id for one in document.backfills.values() if one.ours and one.id in self.made
         )
@@ -203,6 +205,8 @@ class Truth:
         for intent in delta.intents:
             self.intended.setdefault(intent.nonce, self.stage.now)
             self.senders.setdefault(intent.nonce, key)
+            if intent.pending:
+                self.committed[intent.nonce] = self.stage.now
 
     def check_commit(self, process: Process, delta: Delta) -> None:
         """Look at some of the commits; those before a request are looked at anyway."""
