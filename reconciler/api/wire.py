@@ -114,11 +114,13 @@ def parse_error(response: Response) -> ApiError:
 
 def is_strange_404(response: Response) -> bool:
     """Tell whether a 404 is not the API's own, but that of a gateway without the route, say: a page, or JSON
-    of another shape. The API's has a code, or is problem details. The other tells nothing of what was asked.
+    of another shape. The API's has a code, or is problem details: by its type, for no member of those must be
+    there (RFC 9457, 3.1), or by its members. The other tells nothing of what was asked.
     """
     top = _top(response)
     error = top.get("error")
-    problem = top.get("status") == 404 and clean(top.get("detail"), response.hide)
+    by_type = bool(top) and "problem+json" in (response.headers.get("content-type") or "").lower()
+    problem = by_type or (top.get("status") == 404 and clean(top.get("detail"), response.hide))
     return response.status == 404 and not (
         clean_code(error.get("code")) if isinstance(error, dict) else problem
     )

@@ -24,6 +24,7 @@ from reconciler.formats.reports import encode_time
 from reconciler.model.desired import DesiredTeam, DesiredTransfer, EvidenceMode
 from reconciler.model.memory import Document
 from reconciler.model.observed import Observed, Run, Unreadable
+from reconciler.planning.guards import days_of_history
 from reconciler.planning.intents import wants_latest
 from reconciler.planning.ledger import TransferLedger
 from reconciler.planning.records import wanted_gets
@@ -117,9 +118,10 @@ class Reader:
         """Add ``latest`` and the run lists of these transfers. ``firsts`` has the first day that each run
         list was read from, and is kept up: two transfers may share a predecessor.
         """
+        back = days_of_history(team.guards)
         for one in wanted:
             for source in one.transfer.source_ids:
-                firsts[source] = min(one.read_from, firsts.get(source, one.read_from))
+                firsts[source] = min(one.read_from - back, firsts.get(source, one.read_from))
         with_runs = [
             source for one in wanted if _reads_runs(one.transfer) for source in one.transfer.source_ids
         ]

@@ -82,6 +82,10 @@ class StateSession:
         self._known_loads = self.document.loads
         self._others_changes = ()
 
+    def is_anothers(self, intent: Intent) -> bool:
+        """Tell whether another run committed an intent since the plan was made: that run tells of it."""
+        return intent.nonce not in self._known
+
     def reread(self) -> None:
         """Read what another run committed; what is new in it is remembered as another's."""
         self._begun = number = self._begun + 1

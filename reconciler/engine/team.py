@@ -249,7 +249,8 @@ class TeamRun:
         """Say what is unknown, and what was not sent, also where the state could not take it."""
         document = apply_deltas(session.document, tuple(session.unsaved))
         vendor_now = situation.observed.vendor_least
-        creates = [one for one in unresolved(document) if self._is_held_up_by(one, vendor_now)]
+        ours = (one for one in unresolved(document) if not session.is_anothers(one))
+        creates = [one for one in ours if self._is_held_up_by(one, vendor_now)]
         told = {one.intent.nonce: one for one in report.doubts}
         before = {intent.nonce for intent in situation.resolution.unresolved}
         for intent in creates:

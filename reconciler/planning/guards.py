@@ -20,6 +20,15 @@ TRIPPED = "PL001"
 NO_HISTORY = "PL002"
 OVERRIDDEN = "PL004"
 DAYS_GUARD, ROWS_GUARD = GUARDS = ("max_days_per_apply", "max_rows_per_apply")
+HISTORY = 31  # days before the first open one that rows are estimated from, too
+
+
+def days_of_history(guards: Guards) -> int:
+    """Return how many days before the first open one a run list is to be read for guards: where a history
+    grows at its end, no day from there on has been loaded yet.
+    """
+    every = (guards, *guards.owners.values())
+    return HISTORY if any(one.max_rows_per_apply is not None for one in every) else 0
 
 
 def check_guards(
@@ -152,6 +161,7 @@ def _blind(whose: str, names: Iterable[str]) -> Finding:
         NO_HISTORY,
         Severity.WARNING,
         "Rows cannot be estimated",
-        f"No completed run shows the rows per day of {', '.join(names)} ({whose}); they count as 0 rows.",
+        f"No completed run that was read shows the rows per day of {', '.join(names)} ({whose}); "
+        "they count as 0 rows.",
         "Watch the row quota during this apply, or limit it with guards.max_days_per_apply.",
     )

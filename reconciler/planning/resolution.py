@@ -10,7 +10,7 @@
       09:00:00  intent; the POST's answer is lost. Somebody creates backfill 9 on other days
       10:00:00  latest = 9; the list has nothing that fits: settled, its days wait
       11:00:00  the run list shows all that had ended by 10:00: what it loaded is covered, the rest is due
-- all its days are covered.
+- all its days are covered: so also with ``on_unknown: block``, by which only a person concludes the others.
 
 Of one that was refused the same is noted (``unlisted_at``): where run lists are not read, nothing else tells
 later that it was not made all the same.
@@ -114,15 +114,16 @@ class _Resolving:
             self.noted.append(replace(intent, unlisted_at=self.observed.later))
 
     def _without_match(self, intent: Intent) -> None:
-        if self.terms.on_unknown is not OnUnknown.BLOCK and self._is_settled(intent):
-            covered = self.terms.covered.get(intent.transfer_id, EMPTY)
-            if self._has_old_latest(intent) or not intent.days - covered:
-                self.abandoned.append(not_created(intent))
-                return
-            if self._loads_nothing_more(intent):
-                self.abandoned.append(not_created(replace(intent, unlisted_at=self.observed.later)))
-                return
-        self.unresolved.append(intent)
+        covered = self.terms.covered.get(intent.transfer_id, EMPTY)
+        concludes = self.terms.on_unknown is not OnUnknown.BLOCK
+        if not self._is_settled(intent):
+            self.unresolved.append(intent)
+        elif not intent.days - covered or (concludes and self._has_old_latest(intent)):
+            self.abandoned.append(not_created(intent))
+        elif concludes and self._loads_nothing_more(intent):
+            self.abandoned.append(not_created(replace(intent, unlisted_at=self.observed.later)))
+        else:
+            self.unresolved.append(intent)
 
     def _is_settled(self, intent: Intent) -> bool:
         return is_settled(intent, self.terms.now, self.observed.vendor_least, self.terms.settle)

@@ -252,6 +252,8 @@ STRANGE: dict[str, Any] = {
 
 def test_not_found_may_be_problem_details() -> None:
     assert client_of(Api((404, PROBLEM, {}))).latest(5) is None
+    by_type = {"Content-Type": "application/problem+json; charset=utf-8"}
+    assert client_of(Api((404, {"type": "about:blank", "title": "Not Found"}, by_type))).latest(5) is None
 
 
 @pytest.mark.parametrize("body", STRANGE.values(), ids=STRANGE)

@@ -346,6 +346,18 @@ def test_a_guard_is_asked_of_what_is_left_of_a_saved_plan(tmp_path: Path) -> Non
     assert run(rig, approved=approved).created == ["2024-05-11..2024-05-30"]
 
 
+def test_rows_are_guarded_where_a_history_grows_at_its_end(tmp_path: Path) -> None:
+    """Of the days that are due none was loaded yet: what those before them had tells what is to come."""
+    text = ONE.replace("version: 1\n", "version: 1\nguards: {max_rows_per_apply: 24000}\n")
+    by_day = {"seconds_per_run": 1, "runs_filter": "data_date"}
+    rig = Rig(tmp_path, text.replace("2024-05-10", "2024-05-02"), settings=by_day)
+    assert run(rig, approved=saved(rig)).created == ["2024-05-01..2024-05-02"]
+    rig.later(DAY)
+    rig.declare(text.replace("2024-05-01..2024-05-10", "2024-05-05..2024-05-29"))
+    with pytest.raises(Refused, match="A guard refuses"):
+        run(rig, approved=saved(rig))
+
+
 def test_a_plan_that_a_guard_refused_may_be_done_where_none_does(tmp_path: Path) -> None:
     rig = Rig(tmp_path, MONTH.replace("version: 1\n", "version: 1\nguards: {max_days_per_apply: 20}\n"))
     approved = saved(rig)

@@ -282,6 +282,17 @@ def test_a_create_that_comes_late_is_settled_by_a_later_run(
     rig.once(1, A)
 
 
+@pytest.mark.parametrize("on_unknown", ["settle", "block"])
+def test_what_is_unknown_is_settled_once_all_its_days_are_covered(on_unknown: str, tmp_path: Path) -> None:
+    """A gateway had it made when settle time was over: it is not adopted, but nothing is left to settle."""
+    rig = Rig(tmp_path, settings=INSTANT | {"commit": "late:5000"})
+    rig.declare(rig.text.replace("version: 1\n", f"version: 1\non_unknown: {on_unknown}\n"))
+    assert rig.apply().exit == 4
+    rig.later(2 * HOUR)
+    assert (rig.apply().exit, rig.pending()) == (0, [])
+    rig.once(1, A)
+
+
 def test_on_unknown_block_never_concludes(tmp_path: Path) -> None:
     rig = Rig(tmp_path, TWO.replace("version: 1\n", "version: 1\non_unknown: block\n"))
     applied = rig.apply(lost(after=False), wanted=on_transfer(1))

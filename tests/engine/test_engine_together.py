@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_rig import BLIND, DAY, MINUTE, NOW, ONE, TWO, Applied, Rig, Witness, open_store
+from engine_rig import BLIND, DAY, MINUTE, NOW, ONE, TWO, Applied, Rig, Witness, lost, open_store
 
 from reconciler.engine.effects import Step
 from reconciler.engine.executor import Executor
@@ -249,6 +249,15 @@ def test_the_loser_of_a_race_withdraws_and_its_next_run_finds_nothing_to_do(tmp_
     assert not right.work
     rig.once(1, "2024-05-01..2024-05-10")
     rig.once(2, "2024-04-01..2024-04-05")
+
+
+def test_what_another_run_has_in_doubt_is_that_runs_to_tell(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    other: list[Applied] = []
+    applied = rig.apply(between=lambda: other.append(rig.apply(lost(after=False))))
+    assert (other[0].exit, other[0].report.unknown) == (4, 1)
+    assert (applied.exit, applied.report.withdrawn, applied.report.unknown) == (3, 1, 0)
+    assert rig.apply().exit == 4
 
 
 def test_what_another_run_learned_to_be_loaded_is_not_made(tmp_path: Path) -> None:

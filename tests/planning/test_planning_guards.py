@@ -30,6 +30,7 @@ from reconciler.planning.guards import (
     NO_HISTORY,
     OVERRIDDEN,
     TRIPPED,
+    days_of_history,
     let_pass,
     overridden,
     rows_per_day,
@@ -134,6 +135,18 @@ def test_cancels_load_nothing() -> None:
     plan = planned(desired, observed(listed), document(memory))
     assert actions(plan) == ["cancel 1-10 cancels 100", "create 40"]
     assert not plan.guarded
+
+
+@pytest.mark.parametrize(
+    "guards, wanted",
+    [
+        (Guards(max_days_per_apply=1), 0),
+        (Guards(max_rows_per_apply=1), 31),
+        (Guards(owners={"ads": Guards(max_rows_per_apply=1)}), 31),
+    ],
+)
+def test_rows_want_a_history(guards: Guards, wanted: int) -> None:
+    assert days_of_history(guards) == wanted
 
 
 @pytest.mark.parametrize(

@@ -121,8 +121,11 @@ class Judge:
         return not conditions.readable or is_shown(load.created, self.sent.looked, conditions)
 
     def _was_recorded(self, record: Backfill) -> bool:
-        """Tell whether the state had a record of it as the create was intended; it may arrive days later."""
-        return self.truth.memory.recorded.get(record.id, float("inf")) <= self._intended
+        """Tell whether the state had a record of it; of others', as the create was intended, which may arrive
+        days later.
+        """
+        at = self.truth.memory.recorded.get(record.id, float("inf"))
+        return at <= (self._intended if record.id not in self.truth.made else self.truth.stage.now)
 
     @property
     def _intended(self) -> float:
