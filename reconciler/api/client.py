@@ -29,7 +29,7 @@ from reconciler.api.outcome import (
     classify_create,
     meaning_of,
 )
-from reconciler.api.pages import Cut, Page, as_unusable, page_of, read_pages, runs_query
+from reconciler.api.pages import PAGE, SMALLER, Cut, Page, as_unusable, page_of, read_pages, runs_query
 from reconciler.bounds import READ_TIMEOUT, WRITE_TIMEOUT
 from reconciler.dates import Day, iso, last_iso
 from reconciler.http import (
@@ -155,15 +155,23 @@ class ApiClient:
 
         Whether the API filters by creation or by data date, and in which zone, is not documented: one day
         more is asked for, and the caller sifts by day. A list that is cut, or without end, is ``FAILED``.
+        Where a page is too large (its messages are long), smaller ones are asked for from there on.
         """
-        path, parse = f"transfers/{transfer_id}/runs", page_of(wire.parse_runs)
+        path, parse, limit = f"transfers/{transfer_id}/runs", page_of(wire.parse_runs), PAGE
         with ExitStack() as turn:
 
             def ask(offset: int, number: int) -> Page[Run]:
                 if offset >= LONG:
                     turn.enter_context(self._long_list)
-                query = runs_query(first_day, last_moment, offset, number)
-                return self._read(self._get(path, query), parse)[0]
+                nonlocal limit
+                while True:
+                    query = runs_query(first_day, last_moment, offset, number, limit)
+                    try:
+                        return self._read(self._get(path, query), parse)[0]
+                    except wording.Oversized:
+                        if limit < SMALLER:
+                            raise
+                        limit //= SMALLER
 
             return self._whole_list(path, ask, wire.merge_runs)
 

@@ -21,6 +21,7 @@ from reconciler.http import Request, Response
 T = TypeVar("T")
 
 PAGE = 1_000  # runs; with messages of 8 KiB each such a page is within the cap of a body
+SMALLER = 10  # times, where it is not
 MOST_PAGES = 1_000  # of one list: 100,000 runs of a server that gives a hundred at a time
 MOST_ITEMS = 400_000  # of one list: a run each hour for 45 years
 
@@ -123,7 +124,9 @@ def _restless(sent: int, found: int) -> str:
     return f"its order is another on each page: of {sent} items sent {found} are different"
 
 
-def runs_query(first_day: Day, last_moment: datetime, offset: int, number: int = 0) -> dict[str, str | int]:
+def runs_query(
+    first_day: Day, last_moment: datetime, offset: int, number: int = 0, limit: int = PAGE
+) -> dict[str, str | int]:
     """Return the query of a page of runs, in the first pass newest first: then neither new runs nor old ones
     that the API forgets move one past us unseen.
 
@@ -138,7 +141,7 @@ def runs_query(first_day: Day, last_moment: datetime, offset: int, number: int =
         "end_date": f"{last.isoformat()}Z",
         "sort_field": field,
         "sort_direction": direction,
-        "limit": PAGE,
+        "limit": limit,
         "offset": offset,
     }
 

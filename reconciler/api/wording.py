@@ -9,7 +9,7 @@ from math import ceil
 from reconciler.api import outcome
 from reconciler.durations import worded
 from reconciler.errors import ApiUnavailable, KeyProblem, QuotaUsedUp, ReconcilerError
-from reconciler.http import AnswerLost, GaveUp, NotSent, Request, TlsFailed, TryAgain
+from reconciler.http import AnswerLost, GaveUp, NotSent, Request, TlsFailed, TooLarge, TryAgain
 from reconciler.model.observed import ApiError, Cause, Unreadable
 
 READ_SCOPE = "dwh_transfers_read"
@@ -33,6 +33,10 @@ class Unusable(Exception):
     def __init__(self, request: Request, fault: str) -> None:
         super().__init__(fault)
         self.said = f"{_named(request)}: {fault}"
+
+
+class Oversized(Unusable):
+    """An answer is larger than what is read of one: of a list a smaller page may be asked for."""
 
 
 class AnsweredForNow(TryAgain):
@@ -222,10 +226,12 @@ def limited(error: ApiError | None, words: bool = False) -> str:
     return f"The API answered {error.anonymous if words else ApiError(error.status, error.code)}"
 
 
-def unanswered(request: Request, failure: NotSent | AnswerLost) -> TryAgain | ApiUnavailable:
-    """Return the exception for a read without an answer: it may pass, but for TLS that the server, or a proxy
-    before it, does not agree on.
+def unanswered(request: Request, failure: NotSent | AnswerLost) -> TryAgain | Oversized | ApiUnavailable:
+    """Return the exception for a read without an answer: it may pass, but for one that is too large, and for
+    TLS that the server, or a proxy before it, does not agree on.
     """
+    if isinstance(failure, TooLarge):
+        return Oversized(request, str(failure))
     if not isinstance(failure, TlsFailed):
         return TryAgain(str(failure))
     return no_tls(_named(request), str(failure))

@@ -6,7 +6,16 @@ is cheap. Nothing here knows the API's endpoints.
 
 from reconciler.http.address import checked_base_url, checked_key
 from reconciler.http.emulated import emulated_now, has_any_transfer, is_emulated
-from reconciler.http.message import AnswerLost, Headers, NotSent, Request, Response, TlsFailed, Transport
+from reconciler.http.message import (
+    AnswerLost,
+    Headers,
+    NotSent,
+    Request,
+    Response,
+    TlsFailed,
+    TooLarge,
+    Transport,
+)
 from reconciler.http.pacing import Held, Pacer
 from reconciler.http.proxies import proxy_for
 from reconciler.http.retry import GaveUp, Retry, TryAgain, is_passing, retry_after, server_time
@@ -25,6 +34,7 @@ __all__ = [
     "Response",
     "Retry",
     "TlsFailed",
+    "TooLarge",
     "Transport",
     "TryAgain",
     "WsgiTransport",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Protocol
 
-from reconciler.http.message import AnswerLost
+from reconciler.http.message import AnswerLost, TooLarge
 
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32  # the header tells which
 
@@ -24,7 +24,8 @@ class _Unpacker(Protocol):
 def unpacked(chunks: Iterable[bytes], encoding: str, most: int, *, cut: bool) -> bytes:
     """Return a body of at most ``most`` bytes, be it packed or not; ``cut``: or the beginning of it.
 
-    ``encoding`` is the header's. Raises ``AnswerLost`` for one that is larger, or cannot be unpacked.
+    ``encoding`` is the header's. Raises ``TooLarge`` for one that is larger, ``AnswerLost`` for one that
+    cannot be unpacked.
     """
     unpacker = _unpacker(encoding.strip().lower())
     body = bytearray()  # a list of chunks would take fifty times what a body of tiny ones has
@@ -35,7 +36,7 @@ def unpacked(chunks: Iterable[bytes], encoding: str, most: int, *, cut: bool) ->
         if max(sent, len(body)) > most:
             break
     if max(sent, len(body)) > most and not cut:
-        raise AnswerLost(f"the answer is larger than {most} bytes")
+        raise TooLarge(f"the answer is larger than {most} bytes")
     if unpacker is not None and not unpacker.eof and not cut:
         raise AnswerLost("the answer is compressed, and not whole")
     return bytes(body[:most])

@@ -26,6 +26,10 @@ class AnswerLost(Exception):
     """The request may have arrived, and its answer is not known (whole). A write may have happened."""
 
 
+class TooLarge(AnswerLost):
+    """The answer is larger than what is read of one."""
+
+
 class Headers(Mapping[str, str]):
     """Headers of an answer, looked up in any case. Repeated ones are joined by a comma (RFC 9110, 5.3)."""
 

@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -34,7 +35,18 @@ from reconciler.api.outcome import (
 )
 from reconciler.errors import ApiUnavailable, Interrupted, KeyProblem, ReconcilerError
 from reconciler.errors import QuotaUsedUp as QuotaError
-from reconciler.http import Headers, HttpTransport, Pacer, Request, Response, Retry, TlsFailed, WsgiTransport
+from reconciler.http import (
+    Headers,
+    HttpTransport,
+    Pacer,
+    Request,
+    Response,
+    Retry,
+    TlsFailed,
+    TooLarge,
+    Transport,
+    WsgiTransport,
+)
 from reconciler.http.secret import Secret
 from reconciler.model.observed import ApiError, Cause, Unreadable
 
@@ -288,11 +300,13 @@ class Paged:
     def __init__(self, items: list[Any], cap: int, announced: dict[str, Any], wrapped: bool = False) -> None:
         self.items, self.cap, self.announced, self.wrapped = items, cap, announced, wrapped
         self.offsets: list[int] = []
+        self.limits: list[int] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         query = dict(part.split("=") for part in environ["QUERY_STRING"].split("&") if part)
         offset = int(query.get("offset", 0))
         self.offsets.append(offset)
+        self.limits.append(int(query.get("limit", 0)))
         page = self.items[offset : offset + min(self.cap, int(query.get("limit", 1_000)))]
         following = "https://elsewhere.example/v1/x?page=2"
         links = {"next": following} if offset + self.cap < len(self.items) else {}
@@ -300,6 +314,41 @@ class Paged:
         data = {"items": page} if self.wrapped else page
         start_response("200 OK", [])
         return [json.dumps({"meta": {"pagination": pagination}, "data": data}).encode()]
+
+
+@dataclass
+class Capped:
+    """A transport that reads answers up to so many bytes, as ours does up to 8 MiB."""
+
+    inner: Transport
+    most: int
+
+    def send(self, request: Request, *, read_timeout: float) -> Response:
+        answer = self.inner.send(request, read_timeout=read_timeout)
+        if len(answer.body) > self.most:
+            raise TooLarge(f"the answer is larger than {self.most} bytes")
+        return answer
+
+
+@pytest.mark.parametrize(
+    "length, limits", [(100, [1_000] * 3), (2_000, [1_000, *[100] * 14]), (50_000, [1_000, 100, *[10] * 9])]
+)
+def test_pages_of_runs_with_long_messages_are_made_smaller(length: int, limits: list[int]) -> None:
+    """8 kB a run and more: 1,000 of them are larger than what is read of one answer."""
+    app = Paged([run(number, message="x" * length) for number in range(1, 1_241)], 1_000, {})
+    client = client_of(app)
+    client._transport = Capped(client._transport, 520_000)
+    runs = client.runs(5, START, NOW)
+    assert isinstance(runs, tuple)
+    assert [one.id for one in runs] == [*range(1, 1_241)]
+    assert app.limits[: len(limits)] == limits
+
+
+def test_a_run_that_is_too_large_by_itself_is_told_at_once() -> None:
+    client = client_of(app := Paged([run(1, message="x" * 5_000)], 1_000, {}))
+    client._transport = Capped(client._transport, 4_000)
+    assert "larger than 4000 bytes" in said_of(client.runs(5, START, NOW))
+    assert app.limits == [1_000, 100, 10, 1]
 
 
 @pytest.mark.parametrize("cap", [1_000, 500, 100])
