@@ -85,7 +85,9 @@ class Wire:
             answer = self._passed(request, self._weather().reads, READ_FAULTS)
         process.point(f"{request.method}-answered")
         process.log(f"{request.method} {request.path} {request.json or ''} -> {answer.status}")
-        # A sandbox's clock is not compared with ours; the vendor's is.
+        if process.stage.seed % 7 == 5:
+            return answer
+        # A sandbox's clock is not compared with ours; the vendor's is, so most answers do not name it.
         unsaid = Headers([(name, told) for name, told in answer.headers.items() if name != "server"])
         return Response(answer.status, unsaid, answer.body)
 
