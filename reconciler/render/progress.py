@@ -12,6 +12,7 @@ from reconciler.formats.planfile import short
 from reconciler.formats.reports import minute_after, on_the_minute
 from reconciler.model.memory import Intent, Outcome
 from reconciler.planning.plan import Action, ActionKind, Plan
+from reconciler.planning.totals import NOT_DECLARED
 from reconciler.render.endings import NEEDS_A_PLAN, SHOWN, counted, names_of
 from reconciler.render.words import GREEN, RED, WIDEST, YELLOW, Paint, days
 
@@ -65,6 +66,8 @@ def event_line(event: events.Event, columns: Columns | None = None) -> str:  # n
             return f"waiting {seconds:.0f} s: {why}"
         case events.LeftUndone(transfer=transfer, cancels=()):
             cure = "make a new plan" if event.reason in NEEDS_A_PLAN else "apply it again when that is over"
+            if event.reason == NOT_DECLARED:
+                cure += ", or give all the files of this one with -c"
             return f"{transfer} {event.dates}: not done: {event.reason}; {cure}"
         case events.LeftUndone(transfer=transfer, cancels=cancels):
             named = ", ".join(map(str, cancels))

@@ -40,7 +40,10 @@ def test_with_fewer_files_what_is_not_done_is_named(online: Shop, api: Api) -> N
     online.run("plan", "--out", "plan.json", code=0)
     online.write(ONLY_ADS, "fewer/fewer.yaml")
     done = online.run("apply", "plan.json", "-c", "fewer", "--state", "state", code=3)
-    assert "web 2024-04-01..2024-04-05: not done: not-declared; make a new plan" in done.told
+    assert (
+        "web 2024-04-01..2024-04-05: not done: not-declared; make a new plan, or give all the files"
+        in done.told
+    )
     assert "not done   5 days of web: not-declared, under this plan" in done.err
     assert "reconciler plan --out plan.json" in done.told
     assert done.summary.startswith("Apply incomplete (exit 3): 1 created")
