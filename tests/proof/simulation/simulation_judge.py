@@ -133,10 +133,14 @@ class Judge:
         return self.truth.committed.get(self.sent.nonce, self.sent.intended)
 
     def _ran_again_unseen(self, record: Backfill) -> bool:
-        """Tell whether it began to run again only after this run's last look, and no cancel of ours told."""
+        """Tell whether it began to run again only after this run's last look, and no cancel of ours told; or,
+        blind, after the last look that could see it: then the API forgot it.
+        """
         again = max((lap.begins for lap in record.laps), default=0) / 1000
         told = record.id in self.truth.cancelled
-        return again >= self.sent.looked - ROUNDING and not told
+        shown = record.shows(0, times.millis(self.sent.surveyed), self.truth.world.settings)
+        gone = self._blind and not shown and again > self.truth.memory.seen.get(record.id, 0.0)
+        return (again >= self.sent.looked - ROUNDING and not told) or (bool(record.laps) and gone)
 
     @property
     def _forgets(self) -> bool:

@@ -51,7 +51,7 @@ class Amnesty:
 
 @dataclass
 class Memory:
-    """``made`` are the creates of ours it was told of, ``seen`` the backfills that a committed survey saw,
+    """``made`` are the creates of ours it was told of, ``seen`` when a committed survey last saw a backfill,
     ``recorded`` since when the state has a record of each, ``explained`` those seen while run
     lists were read.
     """
@@ -61,7 +61,7 @@ class Memory:
     loaded: dict[int, DateSet] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     made: set[int] = field(default_factory=set)
-    seen: set[int] = field(default_factory=set)
+    seen: dict[int, float] = field(default_factory=dict)
     recorded: dict[int, float] = field(default_factory=dict)
     explained: set[int] = field(default_factory=set)
     users: dict[int, float] = field(default_factory=dict)  # since when it knows users of ours
@@ -79,7 +79,7 @@ class Memory:
             dict(self.loaded),
             set(self.done),
             set(self.made),
-            set(self.seen),
+            dict(self.seen),
             dict(self.recorded),
             set(self.explained),
             dict(self.users),

@@ -411,7 +411,7 @@ class Truth:
         """A survey is committed: what it was shown is known from now on."""
         answers = (*observed.listed, *observed.latest.values(), *observed.fetched.values())
         seen = [one for one in answers if isinstance(one, Seen)]
-        self.memory.seen.update(one.id for one in seen)
+        self.memory.seen.update((one.id, process.surveyed) for one in seen)
         modes = ((one.evidence, one.source_ids) for one in process.team.transfers)
         told = {source for mode, sources in modes if mode is EvidenceMode.RUNS for source in sources}
         self.memory.explained.update(one.id for one in seen if one.transfer_id in told)
