@@ -109,7 +109,7 @@ def test_as_created_adopts_the_backfill_that_fits(tmp_path: Path) -> None:
         with pytest.raises(Refused, match="does not match"):
             as_created(replace(INTENT, transfer_id=2), made, document(INTENT), client)
         with pytest.raises(Refused, match="does not match"):
-            as_created(replace(INTENT, intended_at=NOW - timedelta(days=1)), made, document(INTENT), client)
+            as_created(replace(INTENT, vendor_at=NOW - timedelta(days=1)), made, document(INTENT), client)
         with pytest.raises(Refused, match="no such backfill"):
             as_created(INTENT, 999, document(INTENT), client)
 

@@ -228,7 +228,7 @@ class Schedule:
         """
         world, now = self.truth.world, times.millis(self.stage.now)
         for one in list(world.backfills.values()):
-            mine = one.id in self.truth.memory.made and not self.truth.is_echo(one.id)
+            mine = self.truth.is_recorded_as_ours(one.id)
             if one.status(now, world.settings) == "FAILED" and (ours or not mine):
                 self.stage.log("a person", f"tidies up {one.id}")
                 with suppress(Refusal):  # forgotten
