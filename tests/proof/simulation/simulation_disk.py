@@ -83,6 +83,7 @@ class PointedStore(LocalStore):
         return super()._at_rest()
 
     def _copy_to(self, copy: str) -> None:
+        self._process.stage.inside[self.path] = self._process
         self._process.point("backup")
         super()._copy_to(copy)
         self._process.point("backed-up")
