@@ -24,7 +24,7 @@ from reconciler.errors import Exit, StateOldCopy, UsageError, worst
 from reconciler.formats.commands import on_lines
 from reconciler.formats.reports import encode_time
 from reconciler.model.deltas import Delta
-from reconciler.model.desired import Address
+from reconciler.model.desired import Address, DesiredTeam, EvidenceMode
 from reconciler.model.observed import Cause
 from reconciler.planning.ledger import Bucket, Reason, TransferLedger
 from reconciler.planning.situation import Situation
@@ -108,6 +108,8 @@ def _accept(run: TeamRun, chosen: set[Address], auto_approve: bool, common: Comm
         out(f"Team {run.team.team_id}: there is no unknown history to accept.")
         return Exit.DONE
     _show(unknown)
+    if others := _sharing(run.team, unknown):
+        out(f"That is accepted for {', '.join(others)}, too: a predecessor is the same.")
     if not agreed("Is their history known to you?", auto_approve, "reconciler accept"):
         return Exit.ERROR
     situation = learned(run, session, lambda: with_latest(run, session))
@@ -126,6 +128,15 @@ def _accept(run: TeamRun, chosen: set[Address], auto_approve: bool, common: Comm
 
 def _chosen(situation: Situation, chosen: set[Address]) -> list[TransferLedger]:
     return [one for one in situation.ledgers if not chosen or one.transfer.address in chosen]
+
+
+def _sharing(team: DesiredTeam, unknown: Sequence[TransferLedger]) -> list[str]:
+    """Return the names of the transfers for whose history it is accepted, too, without their being chosen."""
+    sources = {record.transfer_id for ledger in unknown for record in ledger.evidence.records}
+    chosen = {ledger.transfer.address for ledger in unknown}
+    others = (one for one in team.of_the_files if one.address not in chosen)
+    blind = (one for one in others if one.evidence is EvidenceMode.BACKFILLS)
+    return [one.name for one in blind if not sources.isdisjoint(one.source_ids)]
 
 
 def _show(unknown: Sequence[TransferLedger]) -> None:

@@ -126,6 +126,15 @@ def test_what_is_not_named_is_not_accepted(two: Shop) -> None:
 # -- nothing to do, and refusals -------------------------------------------------------------------
 
 
+def test_who_shares_a_predecessor_is_named(blind: Shop, api: Api) -> None:
+    """What is accepted is the history of 1, which is that of both."""
+    split = BLIND.format(team=TEAM, name="")
+    split = split.replace("transfer_id: 1\n", "transfer_id: 5\n    previous_ids: [1]\n")
+    blind.write(split.replace("transfer_id: 2\n", "transfer_id: 6\n    previous_ids: [1]\n"))
+    shown = blind.run("accept", "ads", "--auto-approve", code=0).out
+    assert "That is accepted for web, too: a predecessor is the same.\n" in shown
+
+
 def test_without_a_history_nothing_is_asked(online: Shop) -> None:
     online.write(BLIND.format(team=TEAM, name=""))
     assert nothing_left(online) == [NOTHING]
