@@ -228,7 +228,7 @@ class Truth:
         ]
         if not fitting:
             self.stage.violate(f"{process.name} sends {request.path} {request.json} without an intent")
-        intent = max(fitting, key=lambda one: one.intended_at)
+        intent = max(fitting, key=lambda one: (one.pending, one.intended_at))  # clocks are apart
         stale = intent.stale_before.timestamp() if intent.stale_before else None
         at = self.stage.now
         return Sent(
