@@ -16,6 +16,7 @@ from collections.abc import Callable, Container, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from reconciler.api import attempts, wire, wording
@@ -29,7 +30,7 @@ from reconciler.api.outcome import (
     classify_create,
     meaning_of,
 )
-from reconciler.api.pages import PAGE, SMALLER, Cut, Page, as_unusable, page_of, read_pages, runs_query
+from reconciler.api.pages import Cut, Page, Shrinking, as_unusable, page_of, read_pages, runs_query
 from reconciler.bounds import READ_TIMEOUT, WRITE_TIMEOUT
 from reconciler.dates import Day, iso, last_iso
 from reconciler.http import (
@@ -145,33 +146,21 @@ class ApiClient:
         ask = self._asking("transfers", page_of(wire.parse_transfers))
         return self._whole_list("transfers", ask, wire.merge_transfers, announced_only=True)
 
-    def runs(
-        self,
-        transfer_id: int,
-        first_day: Day,
-        last_moment: datetime,
-    ) -> tuple[Run, ...] | Unreadable:
+    def runs(self, transfer_id: int, first_day: Day, last_moment: datetime) -> tuple[Run, ...] | Unreadable:
         """Return the runs of a transfer from ``first_day`` to ``last_moment``, and some before; or why not.
 
         Whether the API filters by creation or by data date, and in which zone, is not documented: one day
         more is asked for, and the caller sifts by day. A list that is cut, or without end, is ``FAILED``.
         Where a page is too large (its messages are long), smaller ones are asked for from there on.
         """
-        path, parse, limit = f"transfers/{transfer_id}/runs", page_of(wire.parse_runs), PAGE
+        path, parse, pages = f"transfers/{transfer_id}/runs", page_of(wire.parse_runs), Shrinking()
         with ExitStack() as turn:
 
             def ask(offset: int, number: int) -> Page[Run]:
                 if offset >= LONG:
                     turn.enter_context(self._long_list)
-                nonlocal limit
-                while True:
-                    query = runs_query(first_day, last_moment, offset, number, limit)
-                    try:
-                        return self._read(self._get(path, query), parse)[0]
-                    except wording.Oversized:
-                        if limit < SMALLER:
-                            raise
-                        limit //= SMALLER
+                query = partial(runs_query, first_day, last_moment, offset, number)
+                return pages.read(lambda limit: self._read(self._get(path, query(limit)), parse)[0])
 
             return self._whole_list(path, ask, wire.merge_runs)
 

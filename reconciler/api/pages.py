@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from reconciler.api.documents import Announced, announced, decode
-from reconciler.api.wording import Unusable
+from reconciler.api.wording import Oversized, Unusable
 from reconciler.dates import FIRST_DAY, Day, iso
 from reconciler.http import Request, Response
 
@@ -37,6 +37,23 @@ class Cut(Exception):
 class Page(Generic[T]):
     items: Sequence[T]
     announced: Announced
+
+
+class Shrinking:
+    """How long the pages are that are asked for: shorter from there on where one is too large."""
+
+    def __init__(self) -> None:
+        self._limit = PAGE
+
+    def read(self, ask: Callable[[int], T]) -> T:
+        """Return the page of so many items. Raises ``Oversized`` where one item alone is too large."""
+        while True:
+            try:
+                return ask(self._limit)
+            except Oversized:
+                if self._limit < SMALLER:
+                    raise
+                self._limit //= SMALLER
 
 
 def page_of(parse: Callable[[object, Callable[[str], str]], Sequence[T]]) -> Callable[[Response], Page[T]]:

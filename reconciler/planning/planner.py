@@ -84,7 +84,9 @@ def _pieces(situation: Situation, withheld: DaysByTransfer[Address]) -> Iterator
 
 
 def _undone(document: Document) -> Iterator[Intent | BackfillRecord]:
-    """Yield creates of ours that came to nothing: the API refused them, or somebody cancelled them."""
+    """Yield creates of ours that came to nothing: the API refused them, or they were cancelled (by a person,
+    or by ``prune``).
+    """
     yield from (one for one in document.intents.values() if one.outcome is Outcome.REFUSED)
     for record in document.backfills.values():
         if record.ours and record.status is Status.CANCELLED and not record.was_failed:

@@ -26,15 +26,8 @@ from reconciler.render.layout import WIDTH, dates
 from reconciler.render.words import days, plural
 
 _LABEL = 10  # columns of what a row is about
-# Reasons why no apply of a saved plan does its days any more: what was asked for under it is not asked again.
-NEEDS_A_PLAN = (
-    NOT_APPROVED,
-    NOT_DECLARED,
-    Reason.REFUSED,
-    Reason.BACKOFF,
-    Reason.ATTEMPTS,
-    Reason.CUT_BY_API,
-)
+_ASKED = (Reason.REFUSED, Reason.BACKOFF, Reason.ATTEMPTS, Reason.CUT_BY_API)  # not twice under a plan
+NEEDS_A_PLAN = (NOT_APPROVED, NOT_DECLARED, *_ASKED)  # reasons why no apply of a saved plan does its days
 MOST_RANGES = 10  # of a transfer that a retry names, each in a command of its own
 SHOWN = 3  # transfers that a row names, and that a step has commands for
 
